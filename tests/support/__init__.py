@@ -1,0 +1,1 @@
+"""What several tests need: a scripted server, certificates, a clock, and checks on threads."""
