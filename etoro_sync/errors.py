@@ -1,0 +1,125 @@
+"""Every error that etoro_sync raises, so that one ``except EToroError`` is enough.
+
+::
+
+    EToroError
+    |-- EToroAuthError             the credentials are missing, rejected, or were not answered
+    |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
+    `-- EToroWebSocketError        the connection, or a request on it, failed
+        |-- EToroSubscriptionError     eToro refused topics
+        |-- EToroTimeoutError          an answer did not come in time (also TimeoutError)
+        |-- EToroClosedError           the client or the queue is closed
+        `-- EToroQueueOverflowError    a consumer was too slow and items were lost
+
+Names and arguments follow etoropy's, so that ``except`` clauses can be ported as they are.
+"""
+
+import copy
+from collections.abc import Iterable
+
+__all__ = [
+    "EToroAuthError",
+    "EToroClosedError",
+    "EToroError",
+    "EToroQueueOverflowError",
+    "EToroSubscriptionError",
+    "EToroTimeoutError",
+    "EToroValidationError",
+    "EToroWebSocketError",
+]
+
+
+class EToroError(Exception):
+    """Base of all errors of this package.
+
+    :param message: what happened, to what, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class EToroAuthError(EToroError):
+    """The credentials are missing or rejected, or the server did not answer them.
+
+    :param message: what happened.
+    :param error_code: eToro's ``errorCode`` where it sent one, such as ``"InvalidKey"``.
+    """
+
+    def __init__(
+        self, message: str = "Authentication failed", error_code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+class EToroValidationError(EToroError, ValueError):
+    """An argument, or a message from the network, has a wrong value.
+
+    :param message: what is wrong and what is allowed.
+    :param field: the name of the argument, option or wire field.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class EToroWebSocketError(EToroError):
+    """The connection, or a request on it, failed.
+
+    :param message: what happened.
+    :param error_code: eToro's ``errorCode`` where it sent one, such as ``"TooManyRequests"``.
+    """
+
+    def __init__(self, message: str, error_code: str | None = None) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+class EToroSubscriptionError(EToroWebSocketError):
+    """eToro refused a Subscribe or Unsubscribe request.
+
+    :param message: what was refused, with eToro's own words.
+    :param error_code: eToro's ``errorCode``, such as ``"SubscribeFailed"``.
+    :param topics: the topics of the refused request; eToro refuses a request as a whole.
+    """
+
+    def __init__(
+        self, message: str, error_code: str | None = None, topics: Iterable[str] = ()
+    ) -> None:
+        super().__init__(message, error_code)
+        self.topics: tuple[str, ...] = tuple(topics)
+
+
+class EToroTimeoutError(EToroWebSocketError, TimeoutError):
+    """An answer, or an awaited event, did not come in time."""
+
+
+class EToroClosedError(EToroWebSocketError):
+    """The client or the queue is closed: nothing more will come."""
+
+
+class EToroQueueOverflowError(EToroWebSocketError):
+    """A consumer was too slow; the items that would have stood here are lost.
+
+    The queue goes on: the next ``get()`` returns what came after the loss.
+
+    :param message: which queue, and how to avoid it.
+    :param lost: how many items are missing at this place.
+    """
+
+    def __init__(self, message: str, lost: int = 0) -> None:
+        super().__init__(message)
+        self.lost = lost
+
+
+def fresh(error: EToroError) -> EToroError:
+    """Return a copy of *error* to raise, chained to it.
+
+    One failure ends several blocked calls in several threads; raising one object in all of them
+    would mix their tracebacks.
+    """
+    duplicate = copy.copy(error)
+    duplicate.__cause__ = error
+    return duplicate
