@@ -1,0 +1,51 @@
+"""How long to wait before the next attempt to reconnect. Pure: no clock, no threads.
+
+Full jitter spreads the clients of a server that comes back; the cap keeps the wait bounded; the
+slow lane is for a server that says it is asked too often.
+"""
+
+import random
+from collections.abc import Callable
+
+__all__ = ["Backoff"]
+
+
+class Backoff:
+    """Exponential backoff with full jitter and a cap.
+
+    :param delay: upper bound of the first wait, in seconds; doubled with each attempt.
+    :param max_delay: upper bound of any wait, in seconds.
+    :param attempts: consecutive attempts allowed; None is unlimited.
+    :param uniform: ``random.uniform`` or a stand-in.
+    """
+
+    def __init__(
+        self,
+        delay: float,
+        max_delay: float,
+        attempts: int | None,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._delay = delay
+        self._max_delay = max_delay
+        self._attempts = attempts
+        self._uniform = uniform
+        self.attempt = 0
+
+    def next(self, *, slow: bool = False) -> float | None:
+        """Count one more attempt and return the seconds to wait before it; None: give up.
+
+        :param slow: the server asked for patience: wait between half the cap and the cap.
+        """
+        if self._attempts is not None and self.attempt >= self._attempts:
+            return None
+        self.attempt += 1
+        if slow:
+            return self._uniform(self._max_delay / 2, self._max_delay)
+        # The exponent is bounded because 2.0 ** 1024 is an OverflowError in a month-long outage.
+        ceiling = self._delay * 2.0 ** min(self.attempt - 1, 60)
+        return self._uniform(0.0, min(ceiling, self._max_delay))
+
+    def reset(self) -> None:
+        """Start again from the first delay; only a stable session earns this."""
+        self.attempt = 0

@@ -1,0 +1,260 @@
+"""What waits between the reader and its consumers, and what gives way when there is no room.
+
+Pure containers: no threads, no locks; their owners hold a lock around every call. Each keeps the
+identity ``delivered + dropped + conflated + waiting == received``.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from ..errors import EToroQueueOverflowError
+
+__all__ = ["BoundedBuffer", "Buffer", "ConflatingBuffer", "Lanes"]
+
+
+class Buffer(Protocol):
+    """What the owners need of a buffer."""
+
+    received: int
+    delivered: int
+    dropped: int
+    conflated: int
+
+    def extend(self, entries: Sequence[Any]) -> None:
+        """Take *entries*, in order."""
+
+    def pop(self) -> Any:
+        """Return the oldest; IndexError when empty."""
+
+    def barrier(self) -> None:
+        """Let nothing from before this call be replaced by something after it."""
+
+    def __len__(self) -> int: ...
+
+
+class ConflatingBuffer:
+    """Keeps everything while there is room; when full, the newest value of a key wins.
+
+    Entries are tuples whose first item is the key. When the buffer is full, a new entry takes the
+    place of the waiting one of its key; if none waits, or the key is None, the oldest is dropped.
+
+    While there is room, no bookkeeping is done at all. The first overflow counts what waits per
+    key (:attr:`_waiting`); replacements are kept beside the queue (:attr:`_replaced`), so that
+    entries can stay immutable tuples that consumers share.
+
+    :param maxsize: most entries that wait; 0 is unbounded.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self._entries: deque[tuple[Any, ...]] = deque()
+        self._waiting: dict[Any, int] | None = None
+        self._replaced: dict[Any, tuple[Any, ...]] = {}
+        self._settled = 0  # entries from before the last barrier, at the head
+        self.received = self.delivered = self.dropped = self.conflated = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def removed(self) -> int:
+        """How many entries have left the queue, delivered or dropped."""
+        return self.delivered + self.dropped
+
+    def extend(self, entries: Sequence[tuple[Any, ...]]) -> None:
+        """Take *entries*, in order."""
+        self.received += len(entries)
+        fits = not self._maxsize or len(self._entries) + len(entries) <= self._maxsize
+        if fits and self._waiting is None:
+            self._entries.extend(entries)
+            return
+        if self._waiting is None:
+            self._waiting = {}
+            for index in range(self._settled, len(self._entries)):
+                self._count(self._entries[index][0])
+        for entry in entries:
+            self._add(entry)
+
+    def _count(self, key: Any) -> None:
+        assert self._waiting is not None
+        if key is not None:
+            self._waiting[key] = self._waiting.get(key, 0) + 1
+
+    def _add(self, entry: tuple[Any, ...]) -> None:
+        """Take one entry while the keys are being counted."""
+        if len(self._entries) >= self._maxsize > 0:
+            key = entry[0]
+            if self._waiting and key in self._waiting:
+                self._replaced[key] = entry
+                self.conflated += 1
+                return
+            self._take()
+            self.dropped += 1
+        self._entries.append(entry)
+        self._count(entry[0])
+
+    def pop(self) -> tuple[Any, ...]:
+        """Return the oldest entry; IndexError when empty."""
+        entry = self._take()
+        self.delivered += 1
+        if self._waiting is not None and not self._replaced:
+            # Half empty: stop counting; the next overflow has earned its recount.
+            if len(self._entries) * 2 <= self._maxsize:
+                self._waiting = None
+        return entry
+
+    def _take(self) -> tuple[Any, ...]:
+        """Remove the oldest entry; the last one of a key is given in its newest form."""
+        entry = self._entries.popleft()
+        if self._settled:
+            self._settled -= 1
+        elif self._waiting is not None and (key := entry[0]) is not None:
+            left = self._waiting.pop(key) - 1
+            if left:
+                self._waiting[key] = left
+            else:
+                entry = self._replaced.pop(key, entry)
+        return entry
+
+    def barrier(self) -> None:
+        """Let nothing from before this call be replaced by something after it.
+
+        Called when a new connection begins: a rate of the new generation must not move in front
+        of the gap that the consumer is to see.
+        """
+        for index in range(len(self._entries) - 1, -1, -1):
+            if not self._replaced:
+                break
+            key = self._entries[index][0]
+            if key in self._replaced:
+                self._entries[index] = self._replaced.pop(key)
+        self._settled = len(self._entries)
+        self._waiting = None
+
+
+class _Lost:
+    """Stands in a queue where items are missing."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class BoundedBuffer:
+    """A queue of at most *maxsize* entries that drops one end, or says where items are missing.
+
+    :param maxsize: most entries that wait; 0 is unbounded.
+    :param overflow: ``"drop_oldest"``, ``"drop_newest"`` or ``"raise"``.
+    :param name: what overflowed, for the error's text.
+    """
+
+    def __init__(self, maxsize: int, overflow: str, name: str = "queue") -> None:
+        self._maxsize = maxsize
+        self._overflow = overflow
+        self._name = name
+        self._entries: deque[Any] = deque()
+        self._markers = 0
+        self.received = self.delivered = self.dropped = self.conflated = 0
+
+    def __len__(self) -> int:
+        return len(self._entries) - self._markers
+
+    @property
+    def head(self) -> Any:
+        """The oldest entry, without removing it; None where items are missing."""
+        first = self._entries[0]
+        return None if isinstance(first, _Lost) else first
+
+    @property
+    def ready(self) -> bool:
+        """Whether :meth:`pop` has something to return or to raise."""
+        return bool(self._entries)
+
+    def extend(self, entries: Sequence[Any]) -> None:
+        """Take *entries*, in order."""
+        self.received += len(entries)
+        room = self._maxsize - len(self) if self._maxsize else len(entries)
+        if room >= len(entries):
+            self._entries.extend(entries)
+            return
+        lost = len(entries) - max(room, 0)
+        self.dropped += lost
+        if self._overflow == "drop_oldest":
+            self._entries.extend(entries)
+            for _ in range(lost):
+                self._entries.popleft()
+            return
+        self._entries.extend(entries[: max(room, 0)])
+        if self._overflow == "raise":
+            self._mark(lost)
+
+    def _mark(self, lost: int) -> None:
+        if not (self._entries and isinstance(self._entries[-1], _Lost)):
+            self._entries.append(_Lost())
+            self._markers += 1
+        self._entries[-1].count += lost
+
+    def pop(self) -> Any:
+        """Return the oldest entry; IndexError when empty.
+
+        :raises EToroQueueOverflowError: once, at the place where items are missing.
+        """
+        entry = self._entries.popleft()
+        if isinstance(entry, _Lost):
+            self._markers -= 1
+            raise EToroQueueOverflowError(
+                f"{entry.count} items of {self._name} were lost, because {self._maxsize} were "
+                "already waiting. Read faster, give it a larger maxsize, or choose another "
+                "overflow policy.",
+                entry.count,
+            )
+        self.delivered += 1
+        return entry
+
+    def barrier(self) -> None:
+        """Nothing to do: entries are never replaced here."""
+
+
+class Lanes:
+    """Two buffers for callbacks, read as one sequence.
+
+    The bulk lane is bounded and conflates; the lossless lane carries what must not be lost, and
+    each of its entries remembers how many bulk entries came before it.
+
+    :param bulk_size: most rates and messages that wait.
+    :param lossless_size: most order and connection events that wait.
+    """
+
+    def __init__(self, bulk_size: int, lossless_size: int) -> None:
+        self.bulk = ConflatingBuffer(bulk_size)
+        self.lossless = BoundedBuffer(lossless_size, "raise", "the callbacks' lossless lane")
+
+    def __len__(self) -> int:
+        return len(self.bulk) + len(self.lossless)
+
+    def extend(self, entries: Sequence[tuple[Any, ...]]) -> None:
+        """Add entries ``(key, event, arguments)`` that may be conflated or dropped."""
+        self.bulk.extend(entries)
+
+    def append(self, event: str, arguments: Iterable[Any]) -> None:
+        """Add an event that must not be lost."""
+        position = self.bulk.removed + len(self.bulk)
+        self.lossless.extend([(position, event, tuple(arguments))])
+
+    def pop(self) -> tuple[Any, ...]:
+        """Return the next entry, as ``(any, event, arguments)``; IndexError when empty.
+
+        :raises EToroQueueOverflowError: once, where entries of the lossless lane are missing.
+        """
+        if self.lossless.ready:
+            head = self.lossless.head
+            if head is None or head[0] <= self.bulk.removed:
+                return self.lossless.pop()  # type: ignore[no-any-return]  # entries are tuples
+        return self.bulk.pop()
+
+    def shed(self) -> None:
+        """Drop all bulk entries; those of the lossless lane stay."""
+        while self.bulk:
+            self.bulk.pop()
+            self.bulk.delivered -= 1
+            self.bulk.dropped += 1

@@ -1,0 +1,158 @@
+"""From bytes to messages: RFC 6455 frames of a server, cut out of whatever a read returned.
+
+Pure: no socket, no clock. websocket-client's own frame reader makes several system calls and
+about ten Python calls per frame, sets no limit to a frame's size, checks UTF-8 byte by byte in
+Python, and joins fragments in quadratic time; this one handles all complete frames of a read in
+one loop. The common frame (final, text, unmasked) takes the short way, everything else
+:meth:`FrameParser._irregular`.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["CLOSE", "PING", "PONG", "FrameParser", "Violation", "read_close"]
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_FINAL_TEXT = 0x80 | TEXT
+_KNOWN_CODES = frozenset([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014])
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Why a connection must be failed, with the close code that RFC 6455 has for it."""
+
+    code: int
+    reason: str
+
+
+class _Broken(Exception):
+    """Leaves the parsing loop; never leaves this module."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.violation = Violation(code, reason)
+
+
+class FrameParser:
+    """Cuts the frames of one connection and joins fragmented messages.
+
+    :param max_message_bytes: a longer message is refused at its frame header.
+
+    After a violation :attr:`violation` is set, and what follows is ignored; the messages before
+    it are returned all the same.
+    """
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._limit = max_message_bytes
+        # Both grow by appending, which is linear however small the pieces are.
+        self._pending = bytearray()  # an incomplete frame
+        self._need = 0  # how many bytes that frame has, as far as is known
+        self._message: bytearray | None = None  # the fragments of an incomplete message
+        self._message_opcode = TEXT
+        self.controls: list[tuple[int, bytes]] = []
+        self.binaries = 0
+        self.violation: Violation | None = None
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take the next bytes and return the text messages that they complete.
+
+        Control frames are appended to :attr:`controls`; binary messages are only counted,
+        because eToro's are keepalives without meaning.
+        """
+        if self.violation is not None:
+            return []
+        if self._pending:
+            if len(self._pending) + len(data) < self._need:
+                self._pending += data
+                return []
+            data = b"".join((self._pending, data))
+        texts: list[str] = []
+        try:
+            used, self._need = self._cut(data, texts)
+        except UnicodeDecodeError as exc:
+            self.violation = Violation(1007, f"text is not UTF-8: {exc.reason}")
+        except _Broken as exc:
+            self.violation = exc.violation
+        else:
+            self._pending = bytearray(data[used:])
+        return texts
+
+    def _cut(self, data: bytes, texts: list[str]) -> tuple[int, int]:
+        """Handle all complete frames; return the bytes used and the bytes the next one needs."""
+        position, end, limit = 0, len(data), self._limit
+        while end - position > 1:
+            first, size = data[position], data[position + 1]
+            start = position + 2
+            if size > 125:
+                if size > 127:
+                    raise _Broken(1002, "the server masked a frame")
+                start += 2 if size == 126 else 8
+                if start > end:
+                    return position, start - position
+                size = int.from_bytes(data[position + 2 : start], "big")
+            if size > limit:
+                raise _Broken(1009, f"a frame of {size} bytes is over the limit of {limit}")
+            regular = first == _FINAL_TEXT and self._message is None
+            if not regular:
+                self._check_header(first, size)
+            stop = start + size
+            if stop > end:
+                return position, stop - position
+            if regular:
+                texts.append(data[start:stop].decode())
+            else:
+                self._irregular(first, data[start:stop], texts)
+            position = stop
+        return position, 2
+
+    def _check_header(self, first: int, size: int) -> None:
+        """Refuse a header before a byte of its payload is waited for."""
+        final, opcode = first & 0x80, first & 0x0F
+        if first & 0x70:
+            raise _Broken(1002, "reserved bits are set, but no extension was agreed on")
+        if opcode >= CLOSE:
+            if opcode > PONG:
+                raise _Broken(1002, f"unknown opcode {opcode}")
+            if not final or size > 125:
+                raise _Broken(1002, "a control frame is fragmented or too long")
+        elif opcode == CONTINUATION:
+            if self._message is None:
+                raise _Broken(1002, "a continuation frame continues nothing")
+            if len(self._message) + size > self._limit:
+                raise _Broken(1009, f"a fragmented message is over the limit of {self._limit}")
+        elif opcode > BINARY:
+            raise _Broken(1002, f"unknown opcode {opcode}")
+        elif self._message is not None:
+            raise _Broken(1002, "a new message began inside a fragmented one")
+
+    def _irregular(self, first: int, payload: bytes, texts: list[str]) -> None:
+        """Take a control frame, a binary message or a fragment whose header was checked."""
+        opcode = first & 0x0F
+        if opcode >= CLOSE:
+            self.controls.append((opcode, payload))
+            return
+        if self._message is None:
+            self._message, self._message_opcode = bytearray(), opcode
+        if self._message_opcode == TEXT:
+            self._message += payload
+        if first & 0x80:
+            message, self._message = self._message, None
+            if self._message_opcode == TEXT:
+                texts.append(message.decode())
+            else:
+                self.binaries += 1
+
+
+def read_close(payload: bytes) -> tuple[int, str]:
+    """Return code and reason of a close frame's payload; 1005 when it carries none.
+
+    A payload that RFC 6455 forbids is told as 1002, with what was wrong as the reason.
+    """
+    if not payload:
+        return 1005, ""
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (code in _KNOWN_CODES or 3000 <= code < 5000):
+        return 1002, f"the server sent an invalid close frame ({payload[:2].hex()})"
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError:
+        return code, payload[2:].decode(errors="replace")

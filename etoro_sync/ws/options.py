@@ -1,0 +1,204 @@
+"""The settings of a client, checked where they are written and not where they bite."""
+
+import ipaddress
+import math
+import os
+import ssl
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import EToroValidationError
+
+__all__ = ["DEFAULT_WS_URL", "WsClientOptions"]
+
+#: One address for demo and real accounts: the key decides.
+DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
+_MASK = "***"
+
+
+@dataclass(frozen=True)
+class WsClientOptions:
+    """Connection settings of :class:`~etoro_sync.WsClient`. All times are in seconds.
+
+    The first eight fields are etoropy's, with its order and defaults.
+
+    :param api_key: eToro's API key (REST header ``x-api-key``).
+    :param user_key: eToro's user key (REST header ``x-user-key``).
+    :param ws_url: ``wss://...``; plain ``ws://`` only to this machine, because the keys travel in
+        the first message.
+    :param reconnect_attempts: consecutive failed attempts to reconnect before the client ends;
+        None is unlimited, 0 is none.
+    :param reconnect_delay: upper bound of the first wait before reconnecting; it doubles.
+    :param auth_timeout: how long the answer to Authenticate may take.
+    :param heartbeat_interval: silence after which a ping is sent; 0 switches keepalive off.
+    :param heartbeat_timeout: silence after the ping until the connection is given up; 0: never.
+    :param reconnect_max_delay: upper bound of any wait before reconnecting.
+    :param connect_timeout: how long TCP, TLS and the opening handshake may take together.
+    :param request_timeout: how long an acknowledgement may take.
+    :param close_timeout: how long the closing handshake may take.
+    :param stale_after: silence of one instrument after which ``"stale"`` is emitted; 0: off.
+    :param callback_queue_size: how many rates and messages wait for callbacks before rates are
+        conflated.
+    :param max_message_bytes: a longer message from the server ends the connection.
+    :param proxy: ``http://[user:password@]host:port``; None takes ``https_proxy`` and
+        ``no_proxy`` from the environment, ``""`` connects directly.
+    :param ssl_context: trusts other certificates than the system's; None is the default one.
+    :raises EToroValidationError: naming the field.
+    """
+
+    api_key: str = field(default="", repr=False)
+    user_key: str = field(default="", repr=False)
+    ws_url: str = DEFAULT_WS_URL
+    reconnect_attempts: int | None = 10
+    reconnect_delay: float = 1.0
+    auth_timeout: float = 10.0
+    heartbeat_interval: float = 30.0
+    heartbeat_timeout: float = 10.0
+    _: KW_ONLY
+    reconnect_max_delay: float = 60.0
+    connect_timeout: float = 10.0
+    request_timeout: float = 10.0
+    close_timeout: float = 1.0
+    stale_after: float = 0.0
+    callback_queue_size: int = 10_000
+    max_message_bytes: int = 16 * 1024 * 1024
+    proxy: str | None = field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        _check_key("api_key", self.api_key)
+        _check_key("user_key", self.user_key)
+        _check_url(self.ws_url)
+        if self.reconnect_attempts is not None:
+            _check_int("reconnect_attempts", self.reconnect_attempts, 0)
+        for name in ("auth_timeout", "connect_timeout", "request_timeout", "close_timeout"):
+            _check_seconds(name, getattr(self, name), positive=True)
+        for name in (
+            "reconnect_delay",
+            "reconnect_max_delay",
+            "heartbeat_interval",
+            "heartbeat_timeout",
+            "stale_after",
+        ):
+            _check_seconds(name, getattr(self, name), positive=False)
+        _check_int("callback_queue_size", self.callback_queue_size, 1)
+        _check_int("max_message_bytes", self.max_message_bytes, 1024)
+        _check_proxy(self.proxy)
+        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
+            raise EToroValidationError(
+                f"ssl_context must be an ssl.SSLContext or None, not "
+                f"{type(self.ssl_context).__name__}.",
+                "ssl_context",
+            )
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={_MASK if getattr(self, name) else ''!r}" for name in _SECRETS]
+        shown += [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> "WsClientOptions":
+        """Read ``ETORO_API_KEY``, ``ETORO_USER_KEY`` and ``ETORO_WS_URL``.
+
+        :param overrides: any field, taking precedence over the environment.
+        :raises EToroValidationError: naming the field.
+        """
+        values: dict[str, Any] = {}
+        for name in ("api_key", "user_key", "ws_url"):
+            value = os.environ.get(f"ETORO_{name.upper()}", "").strip()
+            if value:
+                values[name] = value
+        unknown = sorted(set(overrides) - {f.name for f in fields(cls)})
+        if unknown:
+            raise EToroValidationError(
+                f"Unknown option {unknown[0]!r}. Known options: "
+                f"{', '.join(f.name for f in fields(cls))}.",
+                unknown[0],
+            )
+        return cls(**{**values, **overrides})
+
+    def redact(self, text: str) -> str:
+        """Return *text* without the keys: a server may repeat them in what it sends."""
+        for secret in (self.api_key, self.user_key):
+            if len(secret) >= 4:
+                text = text.replace(secret, _MASK)
+        return text
+
+
+_SECRETS = ("api_key", "user_key")
+
+
+def _check_key(name: str, value: Any) -> None:
+    # The value itself is never shown: it may be a key in the wrong wrapping.
+    if not isinstance(value, str):
+        raise EToroValidationError(f"{name} must be a string, not {type(value).__name__}.", name)
+    if value != value.strip() or not value.isprintable():
+        raise EToroValidationError(
+            f"{name} has blanks around it or control characters in it; copy it again.", name
+        )
+
+
+def _check_int(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise EToroValidationError(
+            f"{name} must be a whole number of at least {least}, not {value!r:.40}.", name
+        )
+
+
+def _check_seconds(name: str, value: Any, *, positive: bool) -> None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or value < 0 or (positive and value == 0):
+        bound = "more than 0" if positive else "0 or more"
+        raise EToroValidationError(
+            f"{name} must be a number of seconds, {bound}, not {value!r:.40}.", name
+        )
+
+
+def _check_url(value: Any) -> None:
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except (ValueError, AttributeError, TypeError):
+        host = None
+    if not isinstance(value, str) or not host or parts.scheme not in ("ws", "wss"):
+        raise EToroValidationError(
+            f"ws_url must look like wss://host/path, not {value!r:.80}.", "ws_url"
+        )
+    if parts.username is not None or parts.fragment or not value.isascii() or " " in value:
+        raise EToroValidationError(
+            "ws_url must not hold a user, a fragment, blanks or non-ASCII characters.", "ws_url"
+        )
+    if parts.scheme == "ws" and not _is_loopback(host):
+        raise EToroValidationError(
+            f"ws_url must use wss:// to reach {host}: over plain ws:// the keys could be read on "
+            "the way. Only loopback addresses are exempt.",
+            "ws_url",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_proxy(value: Any) -> None:
+    if value is None or value == "":
+        return
+    try:
+        parts = urlsplit(value)
+        good = isinstance(value, str) and bool(parts.hostname) and parts.port is not None
+        good = good and parts.scheme in ("http", "socks4", "socks4a", "socks5", "socks5h")
+    except (ValueError, AttributeError, TypeError):
+        good = False
+    if not good:
+        # Without the value: it may hold a password.
+        raise EToroValidationError(
+            "proxy must look like http://host:port (or socks5://host:port), optionally with "
+            "user:password@ before the host.",
+            "proxy",
+        )

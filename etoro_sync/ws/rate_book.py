@@ -1,0 +1,242 @@
+"""One merged state per instrument, from sparse deltas. Pure: no sockets, no threads, no clock.
+
+eToro sends what changed; only 15 % of the messages of the whole universe carry both sides, and
+59 % are heartbeats (protocol fact sheet, section 4). A state belongs to one generation, that is,
+one connection: nothing of an older connection is ever mixed with news of a newer one.
+
+A published state is a dictionary that is never changed again; each price makes a new one. So the
+reader thread can merge while other threads read :class:`RateView`, without a lock.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from ..codec import compile_fields
+from ..models import WsInstrumentRate
+from .message_parser import SNAPSHOT_TYPE, instrument_id_of
+
+__all__ = ["Instrument", "RateBook", "RateView", "make_rate"]
+
+_decode = compile_fields(WsInstrumentRate)
+_UNKNOWN: dict[str, Any] = {
+    field.name: None if field.default is MISSING else field.default
+    for field in fields(WsInstrumentRate)
+}
+_PRICE_KEYS = ("Ask", "Bid", "LastExecution")
+#: More instruments than eToro has; a server that invents topics must not fill the memory.
+_MOST_INSTRUMENTS = 50_000
+
+
+def make_rate(state: dict[str, Any]) -> WsInstrumentRate:
+    """Return a rate that shows *state*; its dictionary is shared, since neither ever changes."""
+    rate = object.__new__(WsInstrumentRate)
+    object.__setattr__(rate, "__dict__", state)
+    return rate
+
+
+class Instrument:
+    """What is known of one instrument on the present connection."""
+
+    __slots__ = ("awaited_since", "awaits_snapshot", "heard_at", "id", "stale", "state")
+
+    def __init__(self, instrument_id: int, now: float, awaits_snapshot: bool) -> None:
+        self.id = instrument_id
+        self.state = _UNKNOWN
+        self.heard_at = now
+        self.stale = False
+        self.awaits_snapshot = awaits_snapshot
+        self.awaited_since: float | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether eToro has said that the instrument is not traded now."""
+        state = self.state
+        return state["is_market_open"] is False or state["is_instrument_active"] is False
+
+
+class RateBook:
+    """The instruments of a client; used by the reader thread alone, but for :class:`RateView`.
+
+    :param snapshot_timeout: seconds after which an instrument whose snapshot never came is
+        published from its deltas alone, rather than kept silent for ever.
+    """
+
+    def __init__(self, snapshot_timeout: float = 10.0) -> None:
+        self._snapshot_timeout = snapshot_timeout
+        self._by_topic: dict[str, Instrument] = {}
+        self._awaited: set[int] = set()
+        self.latest: dict[int, dict[str, Any]] = {}
+        self.generation = 0
+
+    @property
+    def instruments(self) -> Iterable[Instrument]:
+        """The instruments that were heard of, or subscribed to, on this connection."""
+        return self._by_topic.values()
+
+    def begin_generation(self, topics: Iterable[str]) -> int:
+        """Start anew for a new connection and return its number.
+
+        :param topics: what is wanted; of these :attr:`latest` keeps the old rates for now.
+        """
+        self.generation += 1
+        wanted = {instrument_id_of(topic) for topic in topics}
+        self.latest = {key: state for key, state in self.latest.items() if key in wanted}
+        self._by_topic = {}
+        self._awaited = set()
+        return self.generation
+
+    def expect_snapshots(self, topics: Iterable[str]) -> None:
+        """Hold back the rates of *topics* until their snapshots, which were asked for, are in."""
+        for topic in topics:
+            instrument_id = instrument_id_of(topic)
+            known = self._by_topic.get(topic)
+            if instrument_id is not None and (known is None or known.state is _UNKNOWN):
+                self._awaited.add(instrument_id)
+                if known is not None:
+                    known.awaits_snapshot = True
+
+    def subscribed(self, topics: Iterable[str], now: float) -> None:
+        """Note the acknowledgement of *topics*: silence counts from now on."""
+        for topic in topics:
+            self.instrument(topic, now)
+
+    def forget(self, topics: Iterable[str]) -> None:
+        """Forget unsubscribed *topics*: what is not kept up to date must not be shown."""
+        for topic in topics:
+            instrument_id = instrument_id_of(topic)
+            self._by_topic.pop(topic, None)
+            if instrument_id is not None:
+                self._awaited.discard(instrument_id)
+                self.latest.pop(instrument_id, None)
+
+    def clear(self) -> None:
+        """Forget everything but the generation."""
+        self._by_topic = {}
+        self._awaited = set()
+        self.latest = {}
+
+    def instrument(self, topic: str, now: float) -> Instrument | None:
+        """Return the instrument of *topic*; None when the topic is of another kind."""
+        known = self._by_topic.get(topic)
+        if known is not None:
+            return known
+        instrument_id = instrument_id_of(topic)
+        if instrument_id is None or len(self._by_topic) >= _MOST_INSTRUMENTS:
+            return None
+        new = Instrument(instrument_id, now, instrument_id in self._awaited)
+        self._by_topic[topic] = new
+        return new
+
+    def merge(
+        self,
+        instrument: Instrument,
+        content: dict[str, Any],
+        type_: str,
+        now: float,
+        received_at: float,
+        report: Callable[[str, Exception], None],
+    ) -> dict[str, Any] | None:
+        """Merge one message; return the state to publish as a rate, if it makes one.
+
+        :param content: the parsed content, by wire name.
+        :param type_: the message's type on the wire.
+        :param now: monotonic time of reception.
+        :param received_at: wall-clock time of reception, for display.
+        :param report: called with the wire name and the error of each field of a wrong type.
+        """
+        instrument.heard_at = now
+        instrument.stale = False
+        priced = "Ask" in content or "Bid" in content or "LastExecution" in content
+        if not priced and len(content) <= 2 and content.keys() <= {"Date", "PriceRateID"}:
+            return None  # a heartbeat is a sign of life, not news
+        try:
+            news = _decode(content)
+        except (TypeError, ValueError, OverflowError):
+            news = _decode_good_fields(content, report)
+        state = instrument.state
+        if not priced:
+            # Not the time of a price.
+            news.pop("date", None)
+            news.pop("price_rate_id", None)
+        # eToro sends 0 when it has no fresh value; the previous one stays.
+        last = news.get("last_execution")
+        carried = tuple(news)
+        if last is not None and last <= 0:
+            del news["last_execution"]
+        instrument.state = state = {
+            **state,
+            **news,
+            "changed": carried,
+            "generation": self.generation,
+            "received_at": received_at,
+        }
+        if instrument.awaits_snapshot and not self._released(instrument, type_, now):
+            return None
+        if state["ask"] is None or state["bid"] is None:
+            self._hide(instrument.id)
+            return None
+        self.latest[instrument.id] = state
+        return state if priced else None
+
+    def _hide(self, instrument_id: int) -> None:
+        """Show no price of this generation whose other side has become unknown."""
+        shown = self.latest.get(instrument_id)
+        if shown is not None and shown["generation"] == self.generation:
+            del self.latest[instrument_id]
+
+    def _released(self, instrument: Instrument, type_: str, now: float) -> bool:
+        """Whether an instrument that waits for its snapshot may be published now."""
+        if instrument.awaited_since is None:
+            instrument.awaited_since = now
+        overdue = now - instrument.awaited_since >= self._snapshot_timeout
+        if type_ == SNAPSHOT_TYPE or overdue:
+            instrument.awaits_snapshot = False
+            self._awaited.discard(instrument.id)
+            return True
+        return False
+
+
+def _decode_good_fields(
+    content: dict[str, Any], report: Callable[[str, Exception], None]
+) -> dict[str, Any]:
+    """Decode field by field; a bad one becomes unknown instead of silently staying old."""
+    news: dict[str, Any] = {}
+    for wire, value in content.items():
+        try:
+            news.update(_decode({wire: value}))
+        except (TypeError, ValueError, OverflowError) as exc:
+            report(wire, exc)
+            name = _PYTHON_NAMES[wire]
+            news[name] = _UNKNOWN[name]
+    return news
+
+
+_PYTHON_NAMES: dict[str, str] = {
+    field.metadata["dataclasses_json"]["letter_case"](field.name): field.name
+    for field in fields(WsInstrumentRate)
+    if "letter_case" in field.metadata.get("dataclasses_json", {})
+}
+
+
+class RateView(Mapping[int, WsInstrumentRate]):
+    """The latest merged rate of each instrument: read-only, safe in any thread, never blocks.
+
+    During an outage it shows the rates of the lost connection; their ``generation`` and
+    ``received_at`` tell.
+    """
+
+    def __init__(self, book: RateBook) -> None:
+        self._book = book
+
+    def __getitem__(self, instrument_id: int) -> WsInstrumentRate:
+        return make_rate(self._book.latest[instrument_id])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._book.latest))
+
+    def __len__(self) -> int:
+        return len(self._book.latest)
+
+    def __repr__(self) -> str:
+        return f"<RateView of {len(self)} instruments>"

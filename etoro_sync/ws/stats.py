@@ -1,0 +1,88 @@
+"""What a client has counted, for monitoring and for the curious."""
+
+from dataclasses import dataclass
+
+__all__ = ["Counters", "WsStats"]
+
+
+class Counters:
+    """Running counts. Each is changed by one thread only, so none needs a lock."""
+
+    __slots__ = (
+        "bad_messages",
+        "bytes",
+        "callback_errors",
+        "callbacks",
+        "connect_attempts",
+        "connected_at",
+        "connections",
+        "heartbeats",
+        "last_message_at",
+        "messages",
+        "private_events",
+        "rates",
+        "reconnects",
+        "unknown",
+    )
+
+    def __init__(self) -> None:
+        # Changed by the reader thread:
+        self.bytes = 0
+        self.messages = 0
+        self.rates = 0
+        self.heartbeats = 0
+        self.private_events = 0
+        self.unknown = 0
+        self.bad_messages = 0
+        self.connect_attempts = 0
+        self.connections = 0
+        self.reconnects = 0
+        self.connected_at: float | None = None
+        self.last_message_at: float | None = None
+        # Changed by the dispatcher thread:
+        self.callbacks = 0
+        self.callback_errors = 0
+
+
+@dataclass(frozen=True)
+class WsStats:
+    """A reading of a client's counters, since the client was made. Ages are in seconds.
+
+    :param bytes: received on open connections.
+    :param messages: data messages received: market, order and unknown ones.
+    :param rates: messages that carried a price and made a complete rate.
+    :param heartbeats: market messages that carried no news.
+    :param private_events: order events.
+    :param unknown: messages of a topic or type that is not known.
+    :param bad_messages: what could not be parsed, in whole or in part.
+    :param connect_attempts: attempts to connect, successful or not.
+    :param connections: connections that were opened.
+    :param reconnects: recoveries that were completed.
+    :param callbacks: handler calls.
+    :param callback_errors: exceptions that handlers raised.
+    :param callbacks_waiting: events that wait for the callbacks.
+    :param callbacks_conflated: rates that were replaced by newer ones before a callback saw them.
+    :param callbacks_dropped: rates and messages that were dropped before a callback saw them.
+    :param callbacks_lost: order and connection events that found the lossless lane full.
+    :param connected_age: how long the present connection is open; None when there is none.
+    :param last_message_age: how long ago the last data message came; None before the first.
+    """
+
+    bytes: int
+    messages: int
+    rates: int
+    heartbeats: int
+    private_events: int
+    unknown: int
+    bad_messages: int
+    connect_attempts: int
+    connections: int
+    reconnects: int
+    callbacks: int
+    callback_errors: int
+    callbacks_waiting: int
+    callbacks_conflated: int
+    callbacks_dropped: int
+    callbacks_lost: int
+    connected_age: float | None
+    last_message_age: float | None
