@@ -1,0 +1,620 @@
+"""The client: everything that users call, each method safe in any thread and any callback."""
+
+import queue as standard_queue
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+from ..errors import (
+    EToroAuthError,
+    EToroClosedError,
+    EToroTimeoutError,
+    EToroValidationError,
+    EToroWebSocketError,
+    fresh,
+)
+from ..models import WsInstrumentRate
+from .events import (
+    EVENTS,
+    INSTRUMENT_EVENTS,
+    check_event,
+    check_instrument_id,
+    check_instrument_ids,
+    check_topics,
+)
+from .handlers import Handler, Registry
+from .lifecycle import ClientState, Lifecycle, ProcessGuard
+from .options import WsClientOptions
+from .protocol import Operation
+from .queues import EventQueue, make_buffer
+from .rate_book import RateBook, RateView
+from .session import Session, Ticket
+from .stats import Counters, WsStats
+from .subscription import WsSubscriptionTracker
+
+__all__ = ["WsClient"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
+
+
+class WsClient:
+    """A streaming client for eToro, for programs without asyncio.
+
+    A background thread reads, keeps alive and reconnects; a second one runs the callbacks.
+    Every method may be called from any thread and from any callback, and after a ``fork()`` it
+    raises :class:`~etoro_sync.EToroClosedError` in the child. The names are those of etoropy's
+    ``WsClient``.
+
+    The lock guards the present session and the topics that :meth:`stream` holds.
+
+    :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
+    :raises EToroValidationError: naming the field.
+    """
+
+    def __init__(self, options: WsClientOptions | None = None) -> None:
+        if options is not None and not isinstance(options, WsClientOptions):
+            raise EToroValidationError(
+                f"options must be WsClientOptions or None, not {type(options).__name__}.",
+                "options",
+            )
+        self._options = options if options is not None else WsClientOptions.from_env()
+        self._registry = Registry(EVENTS)
+        self._tracker = WsSubscriptionTracker()
+        self._book = RateBook(self._options.request_timeout)
+        self._rates = RateView(self._book)
+        self._lifecycle = Lifecycle()
+        self._counters = Counters()
+        self._guard = ProcessGuard()
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._streamed: dict[str, int] = {}
+        # Callbacks that earlier sessions have conflated, dropped and lost.
+        self._past = (0, 0, 0)
+
+    # -- connection ----------------------------------------------------------------------------
+
+    def connect(self, timeout: float | None = None) -> None:
+        """Connect and authenticate; returns when data can flow. The attempt is not repeated.
+
+        Topics that were subscribed to before are then requested in the background.
+
+        :param timeout: seconds to wait at most; None trusts ``connect_timeout`` and
+            ``auth_timeout``.
+        :raises EToroAuthError: when credentials are missing or rejected, or authentication times
+            out.
+        :raises EToroTimeoutError: when *timeout* has passed.
+        :raises EToroWebSocketError: when the server cannot be reached, or the client is
+            connected already.
+        """
+        self._guard.check()
+        _check_timeout(timeout)
+        self._check_credentials()
+        session = self._begin()
+        options = self._options
+        patience = options.connect_timeout + options.auth_timeout + 1.0
+        seconds = patience if timeout is None else min(timeout, patience)
+        try:
+            session.start()
+            done = self._lifecycle.wait_while(*_CONNECTING, deadline=time.monotonic() + seconds)
+        except BaseException:
+            # Ctrl-C while waiting.
+            session.fail(EToroClosedError("connect() was interrupted."))
+            session.close(0.0)
+            raise
+        if not done:
+            late = EToroTimeoutError(
+                f"connect() did not finish in {seconds:g} s. Check ws_url and the network."
+            )
+            session.fail(late)
+            session.close(0.0)
+        error = self._lifecycle.error
+        if error is not None:
+            raise fresh(error)
+        if self._lifecycle.state in (ClientState.CLOSING, ClientState.CLOSED):
+            raise EToroClosedError("disconnect() was called while connect() was waiting.")
+
+    def _check_credentials(self) -> None:
+        for name in ("api_key", "user_key"):
+            if not getattr(self._options, name):
+                raise EToroAuthError(
+                    f"The {name} is missing. Set ETORO_{name.upper()} in the environment, or "
+                    f"pass WsClientOptions({name}=...)."
+                )
+
+    def _begin(self) -> Session:
+        with self._lock:
+            number = self._lifecycle.begin()
+            if number is None:
+                raise EToroWebSocketError(
+                    f"This client is {self.state.value} already. Call disconnect() first, or "
+                    "make another client."
+                )
+            self._past = self._callback_losses()
+            session = Session(
+                number,
+                self._options,
+                self._tracker,
+                self._registry,
+                self._book,
+                self._lifecycle,
+                self._counters,
+            )
+            self._session = session
+        # Collected with the client; at the interpreter's exit the session module sees to it.
+        weakref.finalize(self, session.abandon).atexit = False
+        return session
+
+    def disconnect(self, timeout: float | None = None) -> None:
+        """End the session: close the connection, forget the subscriptions, stop the threads.
+
+        Blocked calls end with :class:`~etoro_sync.EToroClosedError`; callbacks stay registered.
+        Idempotent; legal from a callback, whose thread then ends after it has returned. Order
+        events that were received are still delivered to callbacks that return in time.
+
+        :param timeout: seconds to wait at most; None is ``close_timeout``.
+        """
+        if self._guard.foreign:
+            return
+        _check_timeout(timeout)
+        self._lifecycle.closing()
+        self._tracker.clear()
+        for event_queue in self._registry.queues():
+            self._registry.remove_queue(event_queue)
+            event_queue.end("The client was disconnected. Make a new queue after connect().")
+        with self._lock:
+            session = self._session
+            self._streamed.clear()
+        if session is not None:
+            session.close(self._options.close_timeout if timeout is None else timeout)
+        self._book.clear()
+        self._lifecycle.closed()
+
+    def close(self, timeout: float | None = None) -> None:
+        """The same as :meth:`disconnect`."""
+        self.disconnect(timeout)
+
+    def __enter__(self) -> "WsClient":
+        self.connect()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.disconnect()
+
+    def run_forever(self) -> None:
+        """Block until the client ends.
+
+        Returns after :meth:`disconnect`; Ctrl-C disconnects and leaves as KeyboardInterrupt.
+
+        :raises EToroClosedError: when the client was never connected.
+        :raises EToroError: what ended the client.
+        """
+        self._guard.check()
+        if self.state is ClientState.DISCONNECTED:
+            raise EToroClosedError("The client is not connected. Call connect() first.")
+        try:
+            self._lifecycle.wait_while(
+                ClientState.CONNECTING,
+                ClientState.AUTHENTICATING,
+                ClientState.LIVE,
+                ClientState.RECONNECTING,
+                ClientState.CLOSING,
+            )
+        except KeyboardInterrupt:
+            self.disconnect()
+            raise
+        error = self._lifecycle.error
+        if error is not None:
+            raise fresh(error)
+
+    # -- callbacks -----------------------------------------------------------------------------
+
+    @overload
+    def on(
+        self, event: str, handler: Callable[..., Any], *, instrument_id: int | None = None
+    ) -> "WsClient": ...
+
+    @overload
+    def on(
+        self, event: str, handler: None = None, *, instrument_id: int | None = None
+    ) -> Callable[[Function], Function]: ...
+
+    def on(
+        self,
+        event: str,
+        handler: Callable[..., Any] | None = None,
+        *,
+        instrument_id: int | None = None,
+    ) -> Any:
+        """Call *handler* for every *event*; see :data:`etoro_sync.EVENTS` for the arguments.
+
+        Handlers run one at a time on the client's own thread, in the order of registration.
+        What one raises is logged, counted, and emitted as ``"error"``.
+
+        :param event: such as ``"instrument:rate"``.
+        :param handler: any callable; without one this is a decorator.
+        :param instrument_id: only for this instrument.
+        :returns: the client, or the decorator.
+        :raises EToroValidationError: for an unknown event, with the nearest known one.
+        """
+        return self._add(event, handler, instrument_id, once=False)
+
+    @overload
+    def once(
+        self, event: str, handler: Callable[..., Any], *, instrument_id: int | None = None
+    ) -> "WsClient": ...
+
+    @overload
+    def once(
+        self, event: str, handler: None = None, *, instrument_id: int | None = None
+    ) -> Callable[[Function], Function]: ...
+
+    def once(
+        self,
+        event: str,
+        handler: Callable[..., Any] | None = None,
+        *,
+        instrument_id: int | None = None,
+    ) -> Any:
+        """As :meth:`on`, for the next *event* only."""
+        return self._add(event, handler, instrument_id, once=True)
+
+    def _add(
+        self,
+        event: str,
+        handler: Callable[..., Any] | None,
+        instrument_id: int | None,
+        once: bool,
+    ) -> Any:
+        self._guard.check()
+        check_event(event)
+        if instrument_id is not None:
+            _check_filterable(event, "instrument_id")
+            check_instrument_id(instrument_id)
+
+        def register(function: Function) -> Function:
+            if not callable(function):
+                raise EToroValidationError(
+                    f"handler must be callable, not {function!r:.60}.", "handler"
+                )
+            self._registry.add(event, Handler(function, instrument_id, once))
+            return function
+
+        if handler is None:
+            return register
+        register(handler)
+        return self
+
+    def off(self, event: str, handler: Callable[..., Any]) -> "WsClient":
+        """Call *handler* no longer for *event*, however often and however it was registered.
+
+        :returns: the client.
+        :raises EToroValidationError: for an unknown event.
+        """
+        self._guard.check()
+        self._registry.remove(check_event(event), handler)
+        return self
+
+    def remove_all_listeners(self, event: str | None = None) -> "WsClient":
+        """Remove the callbacks of *event*, or of all events. Queues stay.
+
+        :returns: the client.
+        :raises EToroValidationError: for an unknown event.
+        """
+        self._guard.check()
+        self._registry.clear(None if event is None else check_event(event))
+        return self
+
+    # -- queues --------------------------------------------------------------------------------
+
+    def queue(
+        self,
+        event: str,
+        *,
+        instrument_ids: Iterable[int] | int | None = None,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+    ) -> EventQueue:
+        """Return a queue that collects *event* from now on, until the client ends.
+
+        :param event: such as ``"private:event"``.
+        :param instrument_ids: only of these instruments.
+        :param maxsize: most items that wait; 0 is unbounded; None is 10,000 for market events and
+            100,000 for the rest.
+        :param overflow: what to do when it is full: ``"conflate"`` (default of
+            ``"instrument:rate"``; the newest rate of an instrument wins), ``"drop_oldest"``,
+            ``"drop_newest"``, or ``"raise"`` (default of the rest).
+        :raises EToroValidationError: naming the argument.
+        """
+        self._guard.check()
+        check_event(event)
+        ids = None
+        if instrument_ids is not None:
+            _check_filterable(event, "instrument_ids")
+            ids = check_instrument_ids(instrument_ids)
+        buffer = make_buffer(event, maxsize, overflow)
+        new = EventQueue(event, buffer, self._registry.remove_queue)
+        self._registry.add_queue(new, ids)
+        return new
+
+    def stream(
+        self,
+        instrument_ids: Iterable[int] | int,
+        *,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[tuple[int, WsInstrumentRate]]:
+        """Subscribe with a snapshot, yield ``(instrument_id, rate)``, unsubscribe at the end.
+
+        The end is when the loop is left, or when the client ends. Topics that were subscribed to
+        otherwise, or that another stream still uses, stay subscribed.
+
+        :param instrument_ids: one or several.
+        :param maxsize: as :meth:`queue`.
+        :param overflow: as :meth:`queue`.
+        :param timeout: seconds for the subscription; None is ``request_timeout``.
+        :raises EToroValidationError: naming the argument.
+        :raises EToroSubscriptionError: from the loop, when eToro refuses.
+        """
+        self._guard.check()
+        ids = check_instrument_ids(instrument_ids)
+        make_buffer("instrument:rate", maxsize, overflow)
+        _check_timeout(timeout)
+        return self._stream(ids, maxsize, overflow, timeout)
+
+    def _stream(
+        self,
+        ids: tuple[int, ...],
+        maxsize: int | None,
+        overflow: str | None,
+        timeout: float | None,
+    ) -> Iterator[tuple[int, WsInstrumentRate]]:
+        topics = [f"instrument:{instrument_id}" for instrument_id in ids]
+        with self.queue(
+            "instrument:rate", instrument_ids=ids, maxsize=maxsize, overflow=overflow
+        ) as rates:
+            held = self._hold(topics)
+            try:
+                self._want(topics, True)
+                self._request("Subscribe", topics, True, True, timeout)
+                yield from rates
+            finally:
+                self._release(held)
+
+    def _hold(self, topics: list[str]) -> list[str]:
+        """Count a stream's use of topics; those that the user wants by himself do not count."""
+        with self._lock:
+            held = [t for t in topics if t in self._streamed or not self._tracker.has(t)]
+            for topic in held:
+                self._streamed[topic] = self._streamed.get(topic, 0) + 1
+            return held
+
+    def _release(self, held: list[str]) -> None:
+        with self._lock:
+            unused = []
+            for topic in held:
+                uses = self._streamed.pop(topic, 0) - 1
+                if uses > 0:
+                    self._streamed[topic] = uses
+                elif uses == 0:
+                    unused.append(topic)
+        if unused and not self._guard.foreign:
+            self._tracker.remove(unused)
+            self._request("Unsubscribe", unused, False, False, None)
+
+    def wait_for(
+        self,
+        event: str,
+        predicate: Callable[..., bool] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Block until the next *event* and return what a queue would.
+
+        :param event: such as ``"instrument:rate"``.
+        :param predicate: called with the event's arguments, on this thread; False: wait on.
+        :param timeout: seconds to wait at most; None is without limit.
+        :raises EToroTimeoutError: when no such event came in time.
+        :raises EToroClosedError: when the client was closed.
+        :raises EToroError: what ended the client, when it failed.
+        """
+        _check_timeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.queue(event) as events:
+            while True:
+                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                try:
+                    item = events.get(timeout=left)
+                except standard_queue.Empty:
+                    raise EToroTimeoutError(
+                        f"No matching {event!r} came within {timeout:g} s."
+                    ) from None
+                arguments = item if isinstance(item, tuple) else (item,)
+                if predicate is None or predicate(*arguments):
+                    return item
+
+    # -- subscriptions -------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        topics: Iterable[str | int] | str | int,
+        snapshot: bool = False,
+        *,
+        wait: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Want *topics* from now on, through all reconnects.
+
+        Before :meth:`connect` and during an outage this only records the wish; else it sends it
+        and waits for eToro's acknowledgement.
+
+        :param topics: ``"private"``, ``"instrument:<id>"`` or ints for instruments. eToro allows
+            4,999 per connection (measured on its demo feed).
+        :param snapshot: send the full state of each instrument first, instead of starting with
+            what changes next.
+        :param wait: False returns at once; a refusal is then told as ``"error"`` only.
+        :param timeout: seconds to wait for the acknowledgement; None is ``request_timeout``.
+        :raises EToroSubscriptionError: when eToro refuses; those topics are no longer wanted.
+        :raises EToroTimeoutError: when it does not answer; the topics stay wanted.
+        :raises EToroValidationError: for a topic that does not exist.
+        """
+        self._guard.check()
+        names = check_topics(topics)
+        _check_timeout(timeout)
+        with self._lock:
+            # From now on the user's own: a stream that ends must not take them away.
+            for name in names:
+                self._streamed.pop(name, None)
+        self._want(names, snapshot)
+        self._request("Subscribe", names, snapshot, wait, timeout)
+
+    def unsubscribe(
+        self,
+        topics: Iterable[str | int] | str | int,
+        *,
+        wait: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Want *topics* no longer; waits as :meth:`subscribe` does.
+
+        :param topics: as :meth:`subscribe`; those that were not wanted are ignored.
+        :param wait: False returns at once.
+        :param timeout: seconds to wait for the acknowledgement; None is ``request_timeout``.
+        :raises EToroSubscriptionError: when eToro refuses.
+        :raises EToroTimeoutError: when it does not answer.
+        :raises EToroValidationError: for a topic that does not exist.
+        """
+        self._guard.check()
+        names = check_topics(topics)
+        _check_timeout(timeout)
+        with self._lock:
+            for name in names:
+                self._streamed.pop(name, None)
+        self._tracker.remove(names)
+        self._request("Unsubscribe", names, False, wait, timeout)
+
+    def _want(self, names: list[str], snapshot: bool) -> None:
+        self._tracker.add(names, bool(snapshot))
+
+    def _request(
+        self, name: str, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
+    ) -> None:
+        """Have the reader bring the connection to what is wanted now; wait where that is sure."""
+        session, state = self._session, self.state
+        if session is None or self._lifecycle.idle:
+            return
+        ticket = Ticket()
+        session.post(Operation(name, topics, {t: True for t in topics if snapshot}, ticket.done))
+        if not wait or state is not ClientState.LIVE:
+            return
+        seconds = self._options.request_timeout if timeout is None else timeout
+        if not ticket.wait(time.monotonic() + seconds):
+            raise EToroTimeoutError(
+                f"{name} of {len(topics)} topics (first {topics[0]}) was not acknowledged within "
+                f"{seconds:g} s. The wish stays recorded, and is fulfilled on the next connection "
+                "at the latest."
+            )
+        if ticket.error is not None:
+            raise fresh(ticket.error)
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """The wanted topics, oldest first."""
+        return tuple(self._tracker.get_all())
+
+    # -- state ---------------------------------------------------------------------------------
+
+    @property
+    def rates(self) -> Mapping[int, WsInstrumentRate]:
+        """Instrument id -> latest merged rate: a read-only live view that never blocks."""
+        return self._rates
+
+    @property
+    def state(self) -> ClientState:
+        """Where the client stands."""
+        return self._lifecycle.state
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a WebSocket is open now."""
+        return self._session is not None and self._session.reader.is_connected
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether eToro has accepted the credentials on the present connection."""
+        return self._session is not None and self._session.reader.is_authenticated
+
+    @property
+    def generation(self) -> int:
+        """How many connections were authenticated; 0 before the first."""
+        return self._book.generation
+
+    @property
+    def last_pong_at(self) -> float:
+        """When the last pong came: seconds since the epoch, UTC; 0.0 before the first.
+
+        Pings are only sent in silence, so on a busy stream this does not advance.
+        """
+        return self._session.reader.last_pong_at if self._session is not None else 0.0
+
+    def _callback_losses(self) -> tuple[int, int, int]:
+        conflated, dropped, lost = self._past
+        if self._session is not None:
+            lanes = self._session.dispatcher.lanes
+            conflated += lanes.bulk.conflated
+            dropped += lanes.bulk.dropped
+            lost += lanes.lossless.dropped
+        return conflated, dropped, lost
+
+    def stats(self) -> WsStats:
+        """Return a reading of all counters; cheap, never blocks on user code."""
+        counters, now = self._counters, time.monotonic()
+        conflated, dropped, lost = self._callback_losses()
+        session = self._session
+        connected_at, last = counters.connected_at, counters.last_message_at
+        return WsStats(
+            bytes=counters.bytes,
+            messages=counters.messages,
+            rates=counters.rates,
+            heartbeats=counters.heartbeats,
+            private_events=counters.private_events,
+            unknown=counters.unknown,
+            bad_messages=counters.bad_messages,
+            connect_attempts=counters.connect_attempts,
+            connections=counters.connections,
+            reconnects=counters.reconnects,
+            callbacks=counters.callbacks,
+            callback_errors=counters.callback_errors,
+            callbacks_waiting=len(session.dispatcher.lanes) if session is not None else 0,
+            callbacks_conflated=conflated,
+            callbacks_dropped=dropped,
+            callbacks_lost=lost,
+            connected_age=None if connected_at is None else now - connected_at,
+            last_message_age=None if last is None else now - last,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<WsClient {self.state.value}, generation {self.generation}, "
+            f"{self._tracker.size} topics>"
+        )
+
+
+def _check_timeout(timeout: Any) -> None:
+    good = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if timeout is not None and (not good or not timeout >= 0):
+        raise EToroValidationError(
+            f"timeout must be a number of seconds, 0 or more, or None, not {timeout!r:.40}.",
+            "timeout",
+        )
+
+
+def _check_filterable(event: str, field: str) -> None:
+    if event not in INSTRUMENT_EVENTS:
+        raise EToroValidationError(
+            f"{event!r} does not belong to an instrument; {field} is for "
+            f"{', '.join(sorted(INSTRUMENT_EVENTS))}.",
+            field,
+        )

@@ -1,0 +1,211 @@
+"""The thread that runs callbacks, in order, one at a time.
+
+It stands between the reader and user code, so that a slow, raising or hanging callback costs
+nothing but its own events: the reader never waits for it.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import EToroError, EToroQueueOverflowError
+from .buffers import Lanes
+from .events import MARKET_EVENTS
+from .gate import LogGate
+from .handlers import Handler, Registry
+from .lifecycle import ProcessGuard
+from .stats import Counters
+
+__all__ = ["Dispatcher"]
+
+logger = logging.getLogger("etoro_sync")
+
+#: As many order and connection events as a queue of them holds by default.
+_LOSSLESS_SIZE = 100_000
+#: Events taken at once: few enough to stay fresh, many enough to pay for the lock.
+_BATCH = 64
+
+
+class Dispatcher:
+    """Runs the callbacks of one session.
+
+    The condition's lock guards the lanes and :attr:`_stopping`. It is never held while user code
+    runs.
+
+    :param name: of the thread.
+    :param registry: who listens.
+    :param counters: what is counted.
+    :param bulk_size: how many rates and messages may wait.
+    """
+
+    def __init__(self, name: str, registry: Registry, counters: Counters, bulk_size: int) -> None:
+        self._registry = registry
+        self._counters = counters
+        self._condition = threading.Condition()
+        self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE)
+        self._stopping = False
+        self._abandoned = False
+        self._idle = False
+        self._running: Callable[..., Any] | None = None
+        self._guard = ProcessGuard()
+        self._gate = LogGate()
+        # A daemon, so that a script may end in mid-stream; disconnect() joins it.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    # -- the reader thread's side --------------------------------------------------------------
+
+    def extend(self, entries: Sequence[tuple[Any, ...]]) -> None:
+        """Add entries ``(key, event, arguments)`` that may be conflated or dropped."""
+        with self._condition:
+            if self._stopping:
+                return
+            self._lanes.extend(entries)
+            if self._idle:
+                self._condition.notify()
+
+    def post(self, event: str, *arguments: Any) -> None:
+        """Add an event that must not be lost; nobody listening, it is not kept. Any thread."""
+        if not self._registry.listeners(event).anybody:
+            return
+        with self._condition:
+            lost = self._lanes.lossless.dropped
+            self._lanes.append(event, arguments)
+            lost = self._lanes.lossless.dropped - lost
+            if self._idle:
+                self._condition.notify()
+        if lost and self._gate.passes("lossless lane") is not None:
+            logger.error(
+                "The callbacks are %d order and connection events behind: %r is lost for them. "
+                "Make the callback return sooner, or read a queue instead.",
+                _LOSSLESS_SIZE,
+                event,
+            )
+
+    def barrier(self) -> None:
+        """Keep rates of a lost connection apart from those of the next. Reader thread."""
+        with self._condition:
+            self._lanes.bulk.barrier()
+
+    # -- stopping ------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Let the thread end once the lossless events are delivered; rates are dropped."""
+        with self._condition:
+            self._stopping = True
+            self._lanes.shed()
+            self._condition.notify()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until the thread has ended; False: a callback still runs, and its thread will end
+        when it returns. Not to be called while user code waits for the caller.
+        """
+        if self.is_current or not self._thread.is_alive():
+            return True
+        self._thread.join(max(timeout, 0.0))
+        if not self._thread.is_alive():
+            return True
+        self._abandoned = True
+        logger.warning(
+            "disconnect() did not wait for the callback %s, which is still running; "
+            "its thread ends when it returns.",
+            _name(self._running),
+        )
+        return False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is a callback."""
+        return threading.current_thread() is self._thread
+
+    # -- the dispatcher thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._guard.foreign:
+            batch = self._take()
+            if not batch:
+                return
+            for entry in batch:
+                if self._abandoned:
+                    return
+                if self._stopping and entry[1] in MARKET_EVENTS:
+                    continue
+                self._emit(entry[1], entry[2])
+
+    def _take(self) -> list[tuple[Any, ...]]:
+        """Wait for events; an empty list: the thread is to end."""
+        batch: list[tuple[Any, ...]] = []
+        with self._condition:
+            while not len(self._lanes) and not self._lanes.lossless.ready:
+                if self._stopping:
+                    return []
+                self._idle = True
+                self._condition.wait()
+                self._idle = False
+            while len(batch) < _BATCH:
+                try:
+                    batch.append(self._lanes.pop())
+                except IndexError:
+                    break
+                except EToroQueueOverflowError as exc:
+                    batch.append((None, "error", (exc,)))
+        return batch
+
+    def _emit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Call the handlers of one event. Runs on the dispatcher thread."""
+        listeners = self._registry.listeners(event)
+        handlers = listeners.handlers
+        if listeners.handlers_by_id and arguments:
+            handlers = listeners.handlers_by_id.get(arguments[0], handlers)
+        for handler in handlers:
+            self._call(event, handler, arguments)
+
+    def _call(self, event: str, handler: Handler, arguments: tuple[Any, ...]) -> None:
+        if handler.spent:
+            return
+        if handler.once:
+            handler.spent = True
+            self._registry.discard(event, handler)
+        self._running = handler.function
+        self._counters.callbacks += 1
+        try:
+            handler.function(*arguments)
+        except BaseException as exc:
+            self._failed(event, handler, exc)
+        self._running = None
+
+    def _failed(self, event: str, handler: Handler, exc: BaseException) -> None:
+        """Count, log and report what a callback raised; a callback can end nothing."""
+        self._counters.callback_errors += 1
+        quiet = self._gate.passes((handler.function, type(exc)))
+        if quiet is not None:
+            logger.error(
+                "The callback %s for %r raised %s%s",
+                _name(handler.function),
+                event,
+                type(exc).__name__,
+                f" ({quiet} more since the last report)" if quiet else "",
+                exc_info=exc,
+            )
+        if event != "error":
+            if not isinstance(exc, Exception):
+                error = EToroError(f"The callback {_name(handler.function)} raised {exc!r}.")
+                error.__cause__ = exc
+                self._emit("error", (error,))
+            else:
+                self._emit("error", (exc,))
+
+    # -- figures -------------------------------------------------------------------------------
+
+    @property
+    def lanes(self) -> Lanes:
+        """For reading counts only."""
+        return self._lanes
+
+
+def _name(function: Callable[..., Any] | None) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)

@@ -1,0 +1,265 @@
+"""From the text of a frame to events: parse, merge, and hand to whoever listens.
+
+This is the hot path. Everything here runs on the reader thread and takes no lock: what a read
+brought is collected in lists, and :meth:`Feed.flush` hands them over once per read. Objects that
+nobody listens to are not built.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .. import codec
+from ..errors import EToroError, EToroValidationError
+from ..models import WsEnvelope, WsMessage
+from .dispatcher import Dispatcher
+from .events import EVENTS
+from .gate import LogGate
+from .handlers import Registry
+from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content, shorten
+from .queues import EventQueue
+from .rate_book import Instrument, RateBook, make_rate
+from .stats import Counters
+
+__all__ = ["Feed"]
+
+logger = logging.getLogger("etoro_sync")
+
+_make_envelope = codec.compile_decoder(WsEnvelope)
+_make_message = codec.compile_decoder(WsMessage)
+#: Bytes that some clients report around the text of a frame (protocol fact sheet, section 6).
+_PADDING = "\x00\x1e \t\r\n"
+_BAD = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
+
+
+class Feed:
+    """Turns messages into events. Every method runs on the reader thread.
+
+    :param book: merges.
+    :param registry: who listens.
+    :param dispatcher: runs the callbacks.
+    :param counters: what is counted.
+    :param redact: removes the keys from text that goes into logs and errors.
+    :param loads: parses JSON.
+    :param clock: monotonic seconds.
+    :param wall_clock: seconds since the epoch, for display.
+    """
+
+    def __init__(
+        self,
+        book: RateBook,
+        registry: Registry,
+        dispatcher: Dispatcher,
+        counters: Counters,
+        redact: Callable[[str], str] = str,
+        loads: Callable[[str], Any] = codec.loads,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._book = book
+        self._registry = registry
+        self._dispatcher = dispatcher
+        self._counters = counters
+        self._redact = redact
+        self._loads = loads
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._gate = LogGate(clock=clock)
+        self._now = clock()
+        self._received_at = wall_clock()
+        self._batch: list[tuple[Any, ...]] = []
+        self._touched: list[EventQueue] = []
+        self._rates = registry.listeners("instrument:rate")
+        self._deltas = registry.listeners("instrument:delta")
+        self._envelopes = registry.listeners("message")
+
+    # -- the stream ----------------------------------------------------------------------------
+
+    def begin_read(self) -> None:
+        """Note the time at which the next messages were read."""
+        self._now = self._clock()
+        self._received_at = self._wall_clock()
+
+    def on_text(self, text: str) -> dict[str, Any] | None:
+        """Take one text message; a control message is returned for the protocol to handle."""
+        try:
+            frame = self._loads(text)
+        except ValueError as exc:
+            return self._on_odd_text(text, exc)
+        try:
+            messages = frame["messages"]
+        except (KeyError, TypeError, IndexError):
+            if type(frame) is dict and ("operation" in frame or "success" in frame):
+                return frame
+            self._bad("envelope", text, None)
+            return None
+        if type(messages) is not list:
+            self._bad("envelope", text, None)
+            return None
+        if self._envelopes.anybody:
+            self._emit_envelope(frame, text)
+        for message in messages:
+            self._on_message(message, text)
+        return None
+
+    def _on_odd_text(self, text: str, exc: Exception) -> dict[str, Any] | None:
+        """Text that is not JSON: a keepalive, JSON with padding, or garbage."""
+        stripped = text.strip(_PADDING)
+        if not stripped:
+            return None
+        if stripped != text:
+            return self.on_text(stripped)
+        self._bad("JSON", text, exc)
+        return None
+
+    def _on_message(self, message: Any, text: str) -> None:
+        counters = self._counters
+        try:
+            topic, type_, content = message["topic"], message["type"], message["content"]
+            instrument = self._book.instrument(topic, self._now)
+            if instrument is not None and type_ in MARKET_TYPES:
+                counters.messages += 1
+                counters.last_message_at = self._now
+                self._on_market(instrument, self._content(content), type_)
+                return
+            counters.messages += 1
+            counters.last_message_at = self._now
+            if topic == "private":
+                self._on_private(parse_content(content), type_)
+            else:
+                counters.unknown += 1
+                self._put("unknown", None, (_make_message(message),))
+        except EToroValidationError as exc:
+            self._bad(exc.field or "message", text, exc)
+        except _BAD as exc:
+            self._bad("message", text, exc)
+
+    def _content(self, content: str) -> dict[str, Any]:
+        fields = self._loads(content)
+        if type(fields) is not dict:
+            raise EToroValidationError("the content is not an object", "content")
+        return fields
+
+    def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
+        state = self._book.merge(
+            instrument, content, type_, self._now, self._received_at, self._report_field
+        )
+        key = instrument.id
+        deltas = self._deltas
+        if deltas.handlers_by_id.get(key, deltas.handlers) or deltas.queues_by_id.get(
+            key, deltas.queues
+        ):
+            delta = replace(
+                decode_delta(content, type_),
+                generation=self._book.generation,
+                received_at=self._received_at,
+            )
+            self._put("instrument:delta", key, (key, delta))
+        if state is None:
+            self._counters.heartbeats += 1
+            return
+        self._counters.rates += 1
+        rates = self._rates
+        handlers = rates.handlers_by_id.get(key, rates.handlers)
+        queues = rates.queues_by_id.get(key, rates.queues)
+        if handlers or queues:
+            pair = (key, make_rate(state))
+            if handlers:
+                self._batch.append((key, "instrument:rate", pair))
+            for queue in queues:
+                if not queue.batch:
+                    self._touched.append(queue)
+                queue.batch.append(pair)
+
+    def _on_private(self, content: dict[str, Any], type_: str) -> None:
+        self._counters.private_events += 1
+        event = decode_private_event(content, str(type_))
+        event.generation = self._book.generation
+        event.received_at = self._received_at
+        self.emit("private:event", event)
+
+    def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:
+        try:
+            envelope = _make_envelope(frame)
+        except _BAD as exc:
+            self._bad("envelope", text, exc)
+        else:
+            self._put("message", None, (envelope,))
+
+    # -- trouble -------------------------------------------------------------------------------
+
+    def _bad(self, kind: str, text: str, cause: Exception | None) -> None:
+        """Count, log once per kind, and emit what could not be parsed; the stream goes on."""
+        self._counters.bad_messages += 1
+        why = f" ({shorten(self._redact(str(cause)))})" if cause is not None else ""
+        shown = shorten(self._redact(text))
+        error = EToroValidationError(
+            f"Received a message whose {kind} cannot be understood{why}: {shown}. "
+            "It was skipped; the stream goes on.",
+            kind,
+        )
+        quiet = self._gate.passes(kind)
+        if quiet is not None:
+            logger.warning("%s (%d more of this kind before)", error, quiet)
+        self._put("error", None, (error,))
+
+    def _report_field(self, wire: str, cause: Exception) -> None:
+        """A market message has one bad field; the others were merged."""
+        self._bad(wire, str(cause), cause)
+
+    # -- handing over --------------------------------------------------------------------------
+
+    def _put(self, event: str, key: int | None, arguments: tuple[Any, ...]) -> None:
+        """Collect an event that may be dropped when nobody keeps up.
+
+        :param key: the instrument, for the listeners' filter.
+        """
+        listeners = self._registry.listeners(event)
+        handlers, queues = listeners.handlers, listeners.queues
+        if key is not None:
+            handlers = listeners.handlers_by_id.get(key, handlers)
+            queues = listeners.queues_by_id.get(key, queues)
+        if handlers:
+            # Only rates may be conflated, so nothing here has a key.
+            self._batch.append((None, event, arguments))
+        item = arguments if len(arguments) != 1 else arguments[0]
+        for queue in queues:
+            if not queue.batch:
+                self._touched.append(queue)
+            queue.batch.append(item)
+
+    def flush(self) -> None:
+        """Hand over what was collected."""
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._dispatcher.extend(batch)
+        if self._touched:
+            touched, self._touched = self._touched, []
+            for queue in touched:
+                queue.flush()
+
+    def emit(self, event: str, *arguments: Any) -> None:
+        """Hand over at once, in order, an event that must not be lost."""
+        assert event in EVENTS
+        self.flush()
+        self._dispatcher.post(event, *arguments)
+        listeners = self._registry.listeners(event)
+        queues = listeners.queues
+        if listeners.queues_by_id and arguments:
+            queues = listeners.queues_by_id.get(arguments[0], queues)
+        item = arguments if len(arguments) != 1 else arguments[0]
+        for queue in queues:
+            queue.feed([item])
+
+    def error(self, error: EToroError) -> None:
+        """Emit ``"error"`` for trouble that is not a message's."""
+        self.emit("error", error)
+
+    def barrier(self) -> None:
+        """Let no rate of the next connection move in front of those of the last one."""
+        self.flush()
+        self._dispatcher.barrier()
+        for queue in self._registry.queues():
+            queue.barrier()

@@ -1,0 +1,157 @@
+"""Who listens to what: callbacks and queues, by event and by instrument.
+
+The reader thread asks at feed speed, other threads change the registry now and then. So a change
+makes new tuples under a lock, and asking is one dictionary access without any.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .queues import EventQueue
+
+__all__ = ["Handler", "Listeners", "Registry"]
+
+
+class Handler:
+    """One registration of a callback."""
+
+    __slots__ = ("function", "instrument_id", "once", "spent")
+
+    def __init__(self, function: Callable[..., Any], instrument_id: int | None, once: bool) -> None:
+        self.function = function
+        self.instrument_id = instrument_id
+        self.once = once
+        self.spent = False
+
+
+class Listeners:
+    """The callbacks and queues of one event. Tuples are replaced, never changed.
+
+    ``handlers_by_id`` holds complete tuples, those without a filter included, in the order of
+    registration: ``handlers_by_id.get(id, handlers)`` is all that a reader needs.
+    """
+
+    __slots__ = ("all_handlers", "handlers", "handlers_by_id", "queues", "queues_by_id")
+
+    def __init__(self) -> None:
+        self.all_handlers: list[Handler] = []
+        self.handlers: tuple[Handler, ...] = ()
+        self.handlers_by_id: dict[int, tuple[Handler, ...]] = {}
+        self.queues: tuple[EventQueue, ...] = ()
+        self.queues_by_id: dict[int, tuple[EventQueue, ...]] = {}
+
+    @property
+    def anybody(self) -> bool:
+        """Whether anybody listens, with or without a filter."""
+        return bool(self.handlers or self.handlers_by_id or self.queues or self.queues_by_id)
+
+    def add(self, handler: Handler) -> None:
+        """Add one registration; the caller holds the registry's lock."""
+        self.all_handlers.append(handler)
+        if handler.instrument_id is None:
+            self.handlers += (handler,)
+            for key in self.handlers_by_id:
+                self.handlers_by_id[key] += (handler,)
+        else:
+            known = self.handlers_by_id.get(handler.instrument_id, self.handlers)
+            self.handlers_by_id[handler.instrument_id] = (*known, handler)
+
+    def rebuild(self, keep: Iterable[Handler]) -> None:
+        """Put the registrations *keep* in place of all; the caller holds the registry's lock."""
+        self.all_handlers = list(keep)
+        self.handlers = tuple(h for h in self.all_handlers if h.instrument_id is None)
+        groups: dict[int, list[Handler]] = {}
+        for handler in self.all_handlers:
+            if handler.instrument_id is not None:
+                groups.setdefault(handler.instrument_id, [])
+        for handler in self.all_handlers:
+            if handler.instrument_id is not None:
+                groups[handler.instrument_id].append(handler)
+            elif groups:
+                for group in groups.values():
+                    group.append(handler)
+        # One assignment: a reader sees the old table or the new one.
+        self.handlers_by_id = {key: tuple(group) for key, group in groups.items()}
+
+
+class Registry:
+    """All listeners of a client. Thread-safe.
+
+    The lock guards changes; :meth:`listeners` is read without it.
+
+    :param events: the names of the events.
+    """
+
+    def __init__(self, events: Iterable[str]) -> None:
+        self._lock = threading.Lock()
+        self._listeners = {event: Listeners() for event in events}
+        self._queue_ids: dict[EventQueue, tuple[int, ...] | None] = {}
+
+    def listeners(self, event: str) -> Listeners:
+        """Return the listeners of a known event; the same object for the client's whole life."""
+        return self._listeners[event]
+
+    def add(self, event: str, handler: Handler) -> None:
+        """Register a callback."""
+        with self._lock:
+            self._listeners[event].add(handler)
+
+    def discard(self, event: str, handler: Handler) -> None:
+        """Remove one registration, if it is still there."""
+        with self._lock:
+            listeners = self._listeners[event]
+            if handler in listeners.all_handlers:
+                listeners.rebuild(h for h in listeners.all_handlers if h is not handler)
+
+    def remove(self, event: str, function: Callable[..., Any]) -> None:
+        """Remove every registration of *function* for *event*."""
+        with self._lock:
+            listeners = self._listeners[event]
+            for handler in listeners.all_handlers:
+                if handler.function == function:
+                    handler.spent = True
+            listeners.rebuild(h for h in listeners.all_handlers if h.function != function)
+
+    def clear(self, event: str | None) -> None:
+        """Remove all callbacks of *event*, or of all events."""
+        with self._lock:
+            for name, listeners in self._listeners.items():
+                if event is None or name == event:
+                    for handler in listeners.all_handlers:
+                        handler.spent = True
+                    listeners.rebuild(())
+
+    def add_queue(self, queue: EventQueue, instrument_ids: tuple[int, ...] | None) -> None:
+        """Feed *queue* from now on, with all events or those of some instruments."""
+        with self._lock:
+            self._queue_ids[queue] = instrument_ids
+            listeners = self._listeners[queue.event]
+            if instrument_ids is None:
+                listeners.queues += (queue,)
+                for key in listeners.queues_by_id:
+                    listeners.queues_by_id[key] += (queue,)
+            else:
+                for key in instrument_ids:
+                    known = listeners.queues_by_id.get(key, listeners.queues)
+                    listeners.queues_by_id[key] = (*known, queue)
+
+    def remove_queue(self, queue: EventQueue) -> None:
+        """Feed *queue* no longer; unknown ones are ignored."""
+        with self._lock:
+            if queue not in self._queue_ids:
+                return
+            ids = self._queue_ids.pop(queue)
+            listeners = self._listeners[queue.event]
+            listeners.queues = tuple(q for q in listeners.queues if q is not queue)
+            for key in ids if ids is not None else list(listeners.queues_by_id):
+                left = tuple(q for q in listeners.queues_by_id[key] if q is not queue)
+                if left == listeners.queues:
+                    del listeners.queues_by_id[key]
+                else:
+                    listeners.queues_by_id[key] = left
+
+    def queues(self) -> list[EventQueue]:
+        """Return all queues that are fed."""
+        with self._lock:
+            return list(self._queue_ids)

@@ -1,0 +1,136 @@
+"""Where a client stands, and a way for any thread to wait until that changes."""
+
+import os
+import threading
+import time
+from enum import Enum
+
+from ..errors import EToroClosedError, EToroError
+
+__all__ = ["ClientState", "Lifecycle", "ProcessGuard", "wait_slices"]
+
+#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows, so all waits are
+#: cut into slices of this many seconds.
+_SLICE = 1.0
+
+
+class ClientState(Enum):
+    """Where a client stands."""
+
+    DISCONNECTED = "disconnected"  #: never connected
+    CONNECTING = "connecting"  #: the first connection is being opened
+    AUTHENTICATING = "authenticating"  #: the first connection waits for eToro's answer
+    LIVE = "live"  #: data flows, or can flow
+    RECONNECTING = "reconnecting"  #: lost; until all subscriptions are acknowledged again
+    CLOSING = "closing"  #: ``disconnect()`` is at work
+    CLOSED = "closed"  #: ended by ``disconnect()``
+    FAILED = "failed"  #: ended by an error
+
+
+_ENDED = frozenset([ClientState.CLOSED, ClientState.FAILED])
+_IDLE = _ENDED | {ClientState.DISCONNECTED}
+
+
+def wait_slices(condition: threading.Condition, deadline: float | None) -> bool:
+    """Wait on *condition*, which is held, for one slice; False: the deadline has passed."""
+    if deadline is None:
+        condition.wait(_SLICE)
+        return True
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return False
+    condition.wait(min(left, _SLICE))
+    return True
+
+
+class ProcessGuard:
+    """Knows the process that an object belongs to: after ``fork()`` its threads are elsewhere."""
+
+    __slots__ = ("_pid",)
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this is a forked child of the owner."""
+        return os.getpid() != self._pid
+
+    def check(self) -> None:
+        """:raises EToroClosedError: in a forked child, before any lock is touched."""
+        if self.foreign:
+            raise EToroClosedError(
+                f"This client belongs to process {self._pid}, and its threads were not copied by "
+                "fork(). Make a new client in this process."
+            )
+
+
+class Lifecycle:
+    """The state of a client and the error that ended it.
+
+    The condition's lock guards both and the session's number. Reading :attr:`state` needs no lock.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._session = 0
+        self.state = ClientState.DISCONNECTED
+        self.error: EToroError | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no session is at work."""
+        return self.state in _IDLE
+
+    @property
+    def ended(self) -> bool:
+        """Whether a session was at work and is over."""
+        return self.state in _ENDED
+
+    def begin(self) -> int | None:
+        """Start a session and return its number; None when one is at work already."""
+        with self._condition:
+            if not self.idle:
+                return None
+            self._session += 1
+            self._to(ClientState.CONNECTING, None)
+            return self._session
+
+    def advance(self, session: int, state: ClientState) -> None:
+        """Move within *session*; without effect once it is closing, over, or replaced."""
+        with self._condition:
+            active = not self.idle and self.state is not ClientState.CLOSING
+            if active and session == self._session:
+                self._to(state, None)
+
+    def closing(self) -> None:
+        """Note that ``disconnect()`` is at work on a session."""
+        with self._condition:
+            if not self.idle:
+                self._to(ClientState.CLOSING, None)
+
+    def closed(self) -> None:
+        """End by the user's wish."""
+        with self._condition:
+            self._to(ClientState.CLOSED, None)
+
+    def failed(self, session: int, error: EToroError) -> bool:
+        """End *session* by an error; False when it was over already."""
+        with self._condition:
+            if self.idle or session != self._session or self.state is ClientState.CLOSING:
+                return False
+            self._to(ClientState.FAILED, error)
+            return True
+
+    def _to(self, state: ClientState, error: EToroError | None) -> None:
+        self.state = state
+        self.error = error
+        self._condition.notify_all()
+
+    def wait_while(self, *states: ClientState, deadline: float | None = None) -> bool:
+        """Block while the state is one of *states*; False when *deadline* has passed."""
+        with self._condition:
+            while self.state in states:
+                if not wait_slices(self._condition, deadline):
+                    return False
+            return True

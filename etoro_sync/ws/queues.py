@@ -1,0 +1,217 @@
+"""Queues of events for loops: ``for instrument_id, rate in client.queue("instrument:rate")``.
+
+The reader thread puts, any threads get. A queue never slows the reader: when it is full, its
+overflow policy decides what gives way, and everything is counted.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
+from .buffers import BoundedBuffer, Buffer, ConflatingBuffer
+from .events import MARKET_EVENTS
+from .lifecycle import ProcessGuard, wait_slices
+
+__all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
+
+OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
+
+
+def make_buffer(event: str, maxsize: int | None, overflow: str | None) -> Buffer:
+    """Return the buffer for a queue of *event*, with the defaults of the event.
+
+    :raises EToroValidationError: naming ``maxsize`` or ``overflow``.
+    """
+    if maxsize is None:
+        maxsize = 10_000 if event in MARKET_EVENTS else 100_000
+    if isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 0:
+        raise EToroValidationError(
+            f"maxsize must be a whole number, 0 (unbounded) or more, not {maxsize!r:.40}.",
+            "maxsize",
+        )
+    if overflow is None:
+        overflow = "conflate" if event == "instrument:rate" else "raise"
+    if overflow not in OVERFLOW_POLICIES:
+        raise EToroValidationError(
+            f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, not {overflow!r:.40}.",
+            "overflow",
+        )
+    if overflow != "conflate":
+        return BoundedBuffer(maxsize, overflow, f"the queue of {event!r}")
+    if event != "instrument:rate":
+        raise EToroValidationError(
+            "overflow='conflate' is for 'instrument:rate' only: of all other events each one "
+            "counts. Use 'drop_oldest', 'drop_newest' or 'raise'.",
+            "overflow",
+        )
+    return ConflatingBuffer(maxsize)
+
+
+class EventQueue:
+    """Events of one kind, from the moment the queue was made. Made by ``client.queue()``.
+
+    Items are what a callback would get: the single argument, or the tuple of the arguments.
+    Several threads may read; each item goes to one of them. Iteration ends when the client is
+    closed, and raises what ended it when it failed; items that wait are delivered first.
+
+    The condition's lock guards the buffer and the end. It is held for a few operations on
+    containers, never while user code runs.
+
+    :param event: what is queued.
+    :param buffer: where items wait; from :func:`make_buffer`.
+    :param on_close: takes the queue off its client.
+    """
+
+    def __init__(
+        self, event: str, buffer: Buffer, on_close: Callable[["EventQueue"], None]
+    ) -> None:
+        self.event = event
+        self._buffer = buffer
+        self._on_close = on_close
+        self._condition = threading.Condition()
+        self._readers = 0
+        self._ended = False
+        self._error: EToroError | None = None
+        self._end_reason = ""
+        self._guard = ProcessGuard()
+        #: What the reader thread has collected since its last :meth:`flush`; touched by it alone.
+        self.batch: list[Any] = []
+
+    # -- the reader thread's side --------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Hand over :attr:`batch`. Runs on the reader thread."""
+        batch, self.batch = self.batch, []
+        self.feed(batch)
+
+    def feed(self, items: Sequence[Any]) -> None:
+        """Add *items* in order. Runs on the reader thread; never blocks on a consumer."""
+        with self._condition:
+            if self._ended:
+                return
+            self._buffer.extend(items)
+            if self._readers:
+                self._condition.notify(len(items))
+
+    def barrier(self) -> None:
+        """Keep rates of a lost connection apart from those of the next. Reader thread."""
+        with self._condition:
+            self._buffer.barrier()
+
+    def end(self, reason: str, error: EToroError | None = None) -> None:
+        """Accept nothing more and wake all readers. Any thread; the first call counts.
+
+        :param reason: what readers are told once nothing waits any more.
+        :param error: what ended the client, if it failed.
+        """
+        with self._condition:
+            if not self._ended:
+                self._ended = True
+                self._end_reason = reason
+                self._error = error
+            self._condition.notify_all()
+
+    # -- the user's side -----------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item.
+
+        :param block: whether to wait for one.
+        :param timeout: seconds to wait at most; None is without limit.
+        :raises queue.Empty: when none came in time.
+        :raises EToroClosedError: when the queue or the client was closed and nothing waits.
+        :raises EToroError: what ended the client, when it failed and nothing waits.
+        :raises EToroQueueOverflowError: where items are missing, with ``overflow="raise"``.
+        :raises ValueError: for a negative timeout.
+        """
+        self._guard.check()
+        if timeout is not None and timeout < 0:
+            raise ValueError("timeout must be 0 or more seconds")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._condition:
+            while True:
+                try:
+                    return self._buffer.pop()
+                except IndexError:
+                    pass
+                if self._ended:
+                    raise self._ending()
+                if not block or not self._wait(deadline):
+                    raise queue.Empty
+
+    def _wait(self, deadline: float | None) -> bool:
+        self._readers += 1
+        try:
+            return wait_slices(self._condition, deadline)
+        finally:
+            self._readers -= 1
+
+    def _ending(self) -> EToroError:
+        if self._error is not None:
+            return fresh(self._error)
+        return EToroClosedError(self._end_reason)
+
+    def get_nowait(self) -> Any:
+        """Return the next item without waiting; raises as :meth:`get`."""
+        return self.get(block=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield items until the client or the queue is closed.
+
+        :raises EToroError: what ended the client, when it failed.
+        """
+        while True:
+            try:
+                item = self.get()
+            except EToroClosedError:
+                if self._guard.foreign or self._error is not None:
+                    raise
+                return
+            yield item
+
+    def qsize(self) -> int:
+        """How many items wait."""
+        return len(self._buffer)
+
+    def empty(self) -> bool:
+        """Whether no item waits."""
+        return not len(self._buffer)
+
+    def close(self) -> None:
+        """Stop collecting and wake all readers; what waits can still be read. Idempotent."""
+        if self._guard.foreign:
+            return
+        self._on_close(self)
+        self.end("This queue was closed. Make a new one with client.queue().")
+
+    def __enter__(self) -> "EventQueue":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def received(self) -> int:
+        """How many items were put in: delivered + dropped + conflated + waiting."""
+        return self._buffer.received
+
+    @property
+    def delivered(self) -> int:
+        """How many items were read."""
+        return self._buffer.delivered
+
+    @property
+    def dropped(self) -> int:
+        """How many items were lost because the queue was full."""
+        return self._buffer.dropped
+
+    @property
+    def conflated(self) -> int:
+        """How many rates were replaced by newer ones of their instrument."""
+        return self._buffer.conflated
+
+    def __repr__(self) -> str:
+        return f"<EventQueue {self.event!r}: {self.qsize()} waiting, {self.dropped} dropped>"

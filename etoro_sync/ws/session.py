@@ -1,0 +1,158 @@
+"""One session of a client, from ``connect()`` to its end: the two threads and what they share.
+
+It holds no reference to the client, so that a client that nobody uses any more (a notebook cell
+run twice) can be collected, and takes its session with it.
+"""
+
+import atexit
+import contextlib
+import itertools
+import threading
+import time
+import weakref
+from functools import partial
+
+from ..errors import EToroError
+from .dispatcher import Dispatcher
+from .feed import Feed
+from .handlers import Registry
+from .lifecycle import Lifecycle, wait_slices
+from .options import WsClientOptions
+from .protocol import Operation, Protocol
+from .rate_book import RateBook
+from .reader import Reader
+from .stats import Counters
+from .subscription import WsSubscriptionTracker
+
+__all__ = ["Session", "Ticket"]
+
+#: On top of close_timeout, for the threads to notice that it is over.
+_GRACE = 0.1
+_numbers = itertools.count(1)
+
+
+class Ticket:
+    """Lets a caller wait for an operation that the reader thread carries out.
+
+    The condition's lock guards the outcome.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._done = False
+        self.error: EToroError | None = None
+
+    def done(self, error: EToroError | None) -> None:
+        """Note the outcome. Any thread."""
+        with self._condition:
+            self._done = True
+            self.error = error
+            self._condition.notify_all()
+
+    def wait(self, deadline: float) -> bool:
+        """Block until the outcome is known; False when *deadline* has passed."""
+        with self._condition:
+            while not self._done:
+                if not wait_slices(self._condition, deadline):
+                    return False
+            return True
+
+
+class Session:
+    """The threads of one ``connect()``.
+
+    :param number: from the lifecycle.
+    :param options: the client's.
+    :param tracker: the wanted topics.
+    :param registry: who listens.
+    :param book: merged states.
+    :param lifecycle: where the client stands.
+    :param counters: what is counted.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        options: WsClientOptions,
+        tracker: WsSubscriptionTracker,
+        registry: Registry,
+        book: RateBook,
+        lifecycle: Lifecycle,
+        counters: Counters,
+    ) -> None:
+        self._number = number
+        self._options = options
+        self._registry = registry
+        self._lifecycle = lifecycle
+        name = f"etoro-sync-%s-{next(_numbers)}"
+        self.dispatcher = Dispatcher(
+            name % "dispatcher", registry, counters, options.callback_queue_size
+        )
+        feed = Feed(book, registry, self.dispatcher, counters, options.redact)
+        protocol = Protocol(tracker, options.auth_timeout, options.request_timeout, options.redact)
+        self.reader = Reader(
+            name % "reader",
+            options,
+            protocol,
+            book,
+            feed,
+            partial(lifecycle.advance, number),
+            counters,
+            self._on_end,
+        )
+        _sessions.add(self)
+
+    def start(self) -> None:
+        """Start both threads."""
+        self.dispatcher.start()
+        self.reader.start()
+
+    def post(self, operation: Operation) -> None:
+        """Hand an operation to the reader."""
+        self.reader.post(operation)
+
+    def _on_end(self, error: EToroError | None) -> None:
+        """Runs on the reader thread, last of all."""
+        if error is not None:
+            self.fail(error)
+        self.dispatcher.stop()
+
+    def fail(self, error: EToroError) -> None:
+        """End the client by *error*, unless it is over already. Any thread."""
+        if self._lifecycle.failed(self._number, error):
+            for queue in self._registry.queues():
+                self._registry.remove_queue(queue)
+                queue.end(str(error), error)
+
+    def close(self, timeout: float) -> None:
+        """End politely and wait for it, for about *timeout* seconds at most. Any thread.
+
+        A callback may call this; its own thread then ends after it has returned.
+        """
+        deadline = time.monotonic() + timeout
+        self.reader.stop()
+        if not self.reader.join(deadline - time.monotonic() + _GRACE / 2):
+            self.reader.abort()
+            self.reader.join(_GRACE / 2)
+        # Where the reader hangs in a name resolution, the callbacks still have to end.
+        self.dispatcher.stop()
+        self.dispatcher.join(max(deadline - time.monotonic(), _GRACE))
+        _sessions.discard(self)
+
+    def abandon(self) -> None:
+        """End without waiting and without a lock: the garbage collector may call from anywhere."""
+        self.reader.abort()
+
+
+_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the sessions of a program that ends without ``disconnect()``.
+
+    Daemon threads that still run while the interpreter is taken apart may crash it.
+    """
+    for session in list(_sessions):
+        with contextlib.suppress(Exception):
+            session.close(min(session._options.close_timeout, 1.0))
