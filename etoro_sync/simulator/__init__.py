@@ -1,0 +1,20 @@
+"""
+A server on this machine that speaks eToro's streaming protocol, for demos and for tests.
+
+    with EToroSimulator({18: 4800.0}, rate=100) as sim:
+        connect(sim.url)
+
+It shares no code with the client, so it can serve as its counterpart.
+"""
+
+try:
+    import websockets.sync.server as _websockets  # noqa: F401 - only to see whether it is there
+except ImportError:
+    raise ImportError(
+        'The simulator needs the websockets package: pip install "etoro-sync[simulator]"'
+    ) from None
+
+from .peer import SimulatorClient
+from .server import EToroSimulator
+
+__all__ = ["EToroSimulator", "SimulatorClient"]

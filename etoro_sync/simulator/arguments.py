@@ -1,0 +1,148 @@
+"""Checks of what users pass in, so that a mistake is named where it was made."""
+
+import ipaddress
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .wire import compact
+
+_WIRE_NAMES = {
+    "ask": "Ask",
+    "bid": "Bid",
+    "last_execution": "LastExecution",
+    "date": "Date",
+    "price_rate_id": "PriceRateID",
+}
+
+
+def number(name: str, value: object, *, above: float | None = None) -> float:
+    """
+    Check a number that may be 0.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    :param above: The number must be greater than this; None allows everything from 0 up.
+    """
+    limit = "0 or more" if above is None else f"more than {above:g}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, {limit}, not {value!r}")
+    if not math.isfinite(value) or (value < 0 if above is None else value <= above):
+        raise ValueError(f"{name} must be {limit}, not {value!r}")
+    return value
+
+
+def integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
+    """
+    Check an integer.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    :param least: The smallest that is allowed.
+    :param most: The greatest that is allowed.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if least is not None and value < least:
+        raise ValueError(f"{name} must be {least} or more, not {value!r}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be {most} or less, not {value!r}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """
+    Check a switch.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def text(name: str, value: object, *, empty: bool = True) -> str:
+    """
+    Check a string; the message doesn't repeat it, as it may be a key.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    :param empty: Whether it may be empty.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    if not (value or empty):
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """
+    Check one of several words.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    :param allowed: The words.
+    """
+    words = tuple(allowed)
+    if value not in words:
+        raise ValueError(f"{name} must be one of {', '.join(words)}, not {value!r}")
+    return str(value)
+
+
+def loopback(name: str, value: object) -> str:
+    """
+    Check an address: the simulator is a tool for one machine and listens to nobody else.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    """
+    host = text(name, value)
+    try:
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return host
+    except ValueError:
+        pass
+    raise ValueError(f"{name} must be a loopback address such as 127.0.0.1 or ::1, not {host!r}")
+
+
+def instruments(
+    value: "Mapping[int, float] | Iterable[int] | None",
+) -> dict[int, float | None] | None:
+    """
+    Check the instruments of a simulator.
+
+    :param value: None, a mapping id -> first mid price, or ids.
+    :return: None, or ids with a price or None.
+    """
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(
+            f"instruments must be a mapping id -> mid price, or ids, or None, not {value!r}"
+        )
+    prices: Mapping[int, Any] = value if isinstance(value, Mapping) else dict.fromkeys(value)
+    for instrument_id, price in prices.items():
+        integer("instruments: an id", instrument_id, least=0)
+        if isinstance(value, Mapping):
+            number(f"instruments: the mid price of {instrument_id}", price, above=1e-9)
+    return dict(prices)
+
+
+def wire_fields(fields: Mapping[str, object]) -> None:
+    """
+    Check fields that are to be sent as they are.
+
+    :param fields: Wire fields.
+    :raises ValueError: For a name that was meant to be a wire name.
+    :raises TypeError: For a value that JSON can't express.
+    """
+    for name, value in fields.items():
+        if name in _WIRE_NAMES:
+            raise ValueError(f"fields have their wire names: {_WIRE_NAMES[name]}, not {name}")
+        try:
+            compact(value)
+        except (TypeError, ValueError):
+            message = f"{name} must be something that JSON can express, not {value!r}"
+            raise TypeError(message) from None

@@ -1,0 +1,227 @@
+"""What can be seen of a running simulator, and done to it. Apart from how it is started."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from . import arguments
+from .feed import Feed
+from .hub import Hub
+from .orders import FILLED
+from .peer import SimulatorClient
+from .session import OPERATIONS, Override
+
+_Self = TypeVar("_Self", bound="Controls")
+
+# The codes that RFC 6455 lets an endpoint send.
+_CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
+
+
+class Controls:
+    """
+    The steering of a simulator. All of it may be used from any thread.
+
+    :param hub: The simulator's state.
+    :param feed: Its automatic feed.
+    """
+
+    def __init__(self, hub: Hub, feed: Feed) -> None:
+        self._hub = hub
+        self._feed = feed
+
+    # What has happened
+
+    @property
+    def clients(self) -> list[SimulatorClient]:
+        """The connected clients, in the order in which they connected."""
+        return self._hub.clients()
+
+    @property
+    def subscribed(self) -> frozenset[str]:
+        """The topics of all clients together."""
+        return self._hub.subscribed()
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """The last 10,000 requests received, in order, with the keys hidden."""
+        with self._hub.changed:
+            return list(self._hub.requests)
+
+    @property
+    def connections(self) -> int:
+        """How many WebSocket connections were ever accepted."""
+        return self._hub.connections
+
+    @property
+    def slow_clients(self) -> int:
+        """How many clients were reset because they read too slowly."""
+        return self._hub.slow_clients
+
+    def last(self, instrument_id: int) -> dict[str, str]:
+        """
+        Give the full state of an instrument, as a snapshot would.
+
+        :param instrument_id: Its id.
+        :raises ValueError: If the simulator has no such instrument.
+        """
+        return self._hub.state(arguments.integer("instrument_id", instrument_id, 0))
+
+    def wait_until(self: _Self, predicate: Callable[[_Self], object], timeout: float = 5.0) -> None:
+        """
+        Wait until something is true of the simulator.
+
+        :param predicate: Asked at once and after every change; runs under the simulator's lock, so
+            it should do nothing but look at the simulator.
+        :param timeout: Seconds.
+        :raises TimeoutError: If it is still not true then.
+        """
+        arguments.number("timeout", timeout)
+        if not self._hub.wait_until(lambda: predicate(self), timeout):
+            raise TimeoutError(f"not true within {timeout:g} s: {self!r}")
+
+    # Sending
+
+    def publish(self, instrument_id: int, *, stamp: bool = True, **fields: object) -> int:
+        """
+        Send one rate message with exactly the given fields, and merge it into the state.
+
+            sim.publish(18, Ask="4809.34", AskDiscounted="4808.73")
+
+        It is sent even while the instrument is not active.
+
+        :param instrument_id: The instrument.
+        :param stamp: Add ``Date`` and ``PriceRateID`` where they are not given.
+        :param fields: Wire fields by their wire names. The feed's values are strings, but anything
+            that JSON can express is sent as it is.
+        :return: How many clients it was sent to: those who have subscribed.
+        :raises ValueError: If the simulator has no such instrument.
+        """
+        arguments.integer("instrument_id", instrument_id, 0)
+        arguments.wire_fields(fields)
+        return self._hub.publish(instrument_id, fields, arguments.flag("stamp", stamp))
+
+    def heartbeat(self, instrument_id: int) -> int:
+        """
+        Send a rate message that has nothing but ``Date`` and ``PriceRateID``.
+
+        :param instrument_id: The instrument.
+        :return: How many clients it was sent to.
+        """
+        return self.publish(instrument_id)
+
+    def set_active(self, instrument_id: int, active: bool, reason: str | None = None) -> int:
+        """
+        Open or close the market of an instrument and tell its subscribers.
+
+        While it is closed, the feed sends no rates for it, and its snapshots say that it is closed.
+
+        :param instrument_id: The instrument.
+        :param active: Whether it is open.
+        :param reason: ``AvailabilityReason``; None is ``"2"`` for open and ``"4"`` for closed.
+        :return: How many clients it was sent to.
+        """
+        arguments.integer("instrument_id", instrument_id, 0)
+        arguments.flag("active", active)
+        usual = "2" if active else "4"
+        reason = usual if reason is None else arguments.text("reason", reason)
+        return self._hub.set_active(instrument_id, active, reason)
+
+    def fill_order(
+        self,
+        order_id: int | None = None,
+        instrument_id: int = 100000,
+        units: float = 1.0,
+        status_id: int = FILLED,
+        **fields: object,
+    ) -> dict[str, object]:
+        """
+        Send a ``Trading.OrderForCloseMultiple.Update`` to everybody who subscribed to ``private``.
+
+        :param order_id: None takes the next free one.
+        :param instrument_id: What the order is about.
+        :param units: How much of it.
+        :param status_id: 3 filled, 4 rejected, 7 canceled, 11 waiting for the market; ``StatusID``
+            and ``StatusId`` both get it.
+        :param fields: Wire fields to set to something else, or to add.
+        :return: The content of the message.
+        """
+        if order_id is not None:
+            arguments.integer("order_id", order_id)
+        arguments.integer("instrument_id", instrument_id, 0)
+        arguments.number("units", units)
+        arguments.integer("status_id", status_id)
+        arguments.wire_fields(fields)
+        return self._hub.tell_order(order_id, instrument_id, units, status_id, fields)
+
+    def send_text(self, text: str) -> int:
+        """
+        Send any text to all authenticated clients.
+
+        :param text: One text message.
+        :return: How many clients it was sent to.
+        """
+        return self._hub.broadcast(arguments.text("text", text))
+
+    def send_binary(self, data: bytes) -> int:
+        """
+        Send any bytes to all authenticated clients.
+
+        :param data: One binary message.
+        :return: How many clients it was sent to.
+        """
+        if not isinstance(data, bytes):
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        return self._hub.broadcast(data)
+
+    def pause(self) -> None:
+        """Hold back the automatic rates and order events. Keepalives go on."""
+        self._feed.pause(True)
+
+    def resume(self) -> None:
+        """Let them flow again."""
+        self._feed.pause(False)
+
+    # Trouble
+
+    def refuse(self, operation: str, error_code: str, message: str = "", times: int = 1) -> None:
+        """
+        Refuse the next requests of an operation. They have no effect.
+
+        :param operation: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
+        :param error_code: ``errorCode`` of the refusal.
+        :param message: ``errorMessage`` of the refusal.
+        :param times: How many requests.
+        """
+        arguments.text("error_code", error_code, empty=False)
+        self._override(operation, times, error_code, arguments.text("message", message))
+
+    def ignore(self, operation: str, times: int = 1) -> None:
+        """
+        Never answer the next requests of an operation. They have no effect.
+
+        :param operation: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
+        :param times: How many requests.
+        """
+        self._override(operation, times, None, "")
+
+    def _override(self, operation: str, times: int, code: str | None, message: str) -> None:
+        """Lay down answers, to be used in the order in which they were laid down."""
+        arguments.choice("operation", operation, OPERATIONS)
+        arguments.integer("times", times, 1)
+        with self._hub.changed:
+            self._hub.policy.overrides.extend([Override(operation, code, message)] * times)
+
+    def disconnect(self, code: int = 1000, reason: str = "") -> int:
+        """
+        Close all clients' connections with a close frame, after what is on its way to them.
+
+        They count as disconnected at once: nothing new is sent to them.
+
+        :param code: Close code.
+        :param reason: Close reason, at most 123 bytes.
+        :return: How many clients it were.
+        """
+        if arguments.integer("code", code) not in _CLOSE_CODES:
+            raise ValueError(f"code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code}")
+        if len(arguments.text("reason", reason).encode()) > 123:
+            raise ValueError("reason must not be longer than 123 bytes")
+        return self._hub.part(lambda peer: peer.close(code, reason))

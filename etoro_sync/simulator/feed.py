@@ -1,0 +1,129 @@
+"""The thread that makes the feed flow, at a chosen rate on average."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from . import wire
+from .hub import Hub
+
+_BATCH = 64  # messages per turn, after which others get at the hub's lock
+_BREATH = 0.0005  # seconds between two turns, at least
+_LONGEST_WAIT = 3600.0
+
+
+class Pace:
+    """
+    Says how many things are due, given a rate and a monotonic clock.
+
+    Arrears of more than a second (a suspended machine, a rate nobody can keep) are written off.
+
+    :param per_second: The rate; 0 means never.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._most_owed = max(1, int(per_second))
+        self._origin: float | None = None
+        self._done = 0
+
+    def rest(self) -> None:
+        """Stop counting; it starts afresh when asked again."""
+        self._origin = None
+
+    def due(self, now: float) -> int:
+        """Give the number of things due by now and not yet done."""
+        if self._origin is None:
+            self._origin, self._done = now, 0
+        owed = int((now - self._origin) * self._per_second) - self._done
+        if owed > self._most_owed:
+            self._done += owed - self._most_owed
+            owed = self._most_owed
+        return owed
+
+    def did(self, count: int) -> None:
+        """Note that some of them are done."""
+        self._done += count
+
+    def wait(self, now: float) -> float:
+        """Give the seconds until the next one is due."""
+        if self._origin is None or not self._per_second:
+            return _LONGEST_WAIT
+        return max(0.0, self._origin + (self._done + 1) / self._per_second - now)
+
+
+class Feed:
+    """
+    Sends rates, order events and NUL keepalives by itself.
+
+    :param hub: Where to. Its lock guards this object, too.
+    :param rate: Rate messages per second over all instruments.
+    :param order_interval: Seconds between order events; None sends none.
+    :param nul_interval: Seconds between keepalives; 0 sends none.
+    """
+
+    def __init__(
+        self, hub: Hub, rate: float, order_interval: float | None, nul_interval: float
+    ) -> None:
+        self._hub = hub
+        self._rates = Pace(rate)
+        self._orders = Pace(1 / order_interval if order_interval else 0)
+        self._nuls = Pace(1 / nul_interval if nul_interval else 0)
+        self._paused = False
+        self._running = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._running = True
+        self._thread = threading.Thread(
+            target=self._run, name="etoro-sync-simulator-feed", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._change(running=False)
+        if self._thread is not None:
+            self._thread.join()
+
+    def pause(self, paused: bool) -> None:
+        """Hold back rates and order events, or let them flow again. Keepalives go on."""
+        self._change(paused=paused)
+
+    def _change(self, *, running: bool = True, paused: bool | None = None) -> None:
+        """Change a flag and let the thread see it."""
+        with self._hub.changed:
+            self._running = self._running and running
+            self._paused = self._paused if paused is None else paused
+            self._hub.changed.notify_all()
+
+    def _run(self) -> None:
+        """Do what is due, wait for the next thing. Runs on the feed's thread."""
+        hub = self._hub
+        with hub.changed:
+            while self._running:
+                now = time.monotonic()
+                flowing = not self._paused
+                waits = (
+                    self._serve(self._rates, flowing and bool(hub.live), hub.tick, now),
+                    self._serve(self._orders, flowing, hub.fill_something, now),
+                    self._serve(self._nuls, True, self._send_nul, now),
+                )
+                hub.changed.wait(max(_BREATH, min(waits)))
+
+    def _send_nul(self) -> None:
+        """Send one keepalive to everybody."""
+        self._hub.broadcast(wire.NUL)
+
+    @staticmethod
+    def _serve(pace: Pace, wanted: bool, action: Callable[[], None], now: float) -> float:
+        """Do what is due of one kind, in moderation; give the seconds until the next."""
+        if not wanted:
+            pace.rest()
+            return _LONGEST_WAIT
+        count = min(pace.due(now), _BATCH)
+        for _ in range(count):
+            action()
+        pace.did(count)
+        return pace.wait(time.monotonic())

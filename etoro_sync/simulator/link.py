@@ -1,0 +1,148 @@
+"""One client's connection: what waits to be sent to it, and the thread that sends it."""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection
+
+from .transport import Transport
+
+
+@dataclass(frozen=True)
+class Goodbye:
+    """
+    The close frame, which takes its place behind everything sent before.
+
+    :param code: Close code.
+    :param reason: Close reason.
+    """
+
+    code: int
+    reason: str
+
+
+Item = str | bytes | Goodbye
+
+
+class Outbox:
+    """
+    A bounded queue of what a client is to be sent.
+
+    :param size: How many items may wait.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: deque[Item] = deque()
+        self._closed = False
+        #: Guards the items and the flag; notified when either changes.
+        self._changed = threading.Condition()
+
+    def put(self, item: Item) -> bool:
+        """Append an item and say whether there was room for it."""
+        with self._changed:
+            if len(self._items) >= self._size:
+                return False
+            if not self._closed:
+                self._items.append(item)
+                self._changed.notify()
+            return True
+
+    def get(self) -> Item | None:
+        """Wait for the next item; None when the outbox is closed, whatever is left in it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed)
+            return None if self._closed else self._items.popleft()
+
+    def close(self) -> None:
+        """Throw away what is left and wake the reader."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify()
+
+
+class Link:
+    """
+    The sending half of a client's connection.
+
+    Every client has a thread of its own for sending, so that one who doesn't read delays nobody
+    else. Such a client is cut off when its outbox is full, or when its socket takes nothing for
+    the transport's send timeout.
+
+    :param connection: The accepted WebSocket connection.
+    :param transport: The socket below it.
+    :param number: Number of the connection, from 1.
+    :param backlog: How many messages may wait for a client who reads too slowly.
+    :param on_sent: Called after each message, on the sending thread.
+    """
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        transport: Transport,
+        number: int,
+        backlog: int,
+        on_sent: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._on_sent = on_sent
+        self._outbox = Outbox(backlog)
+        self._thread = threading.Thread(
+            target=self._run, name=f"etoro-sync-simulator-send-{number}", daemon=True
+        )
+        self.id = number
+        self.messages_sent = 0
+        self._overflowed = False
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether the client was cut off because it read too slowly."""
+        return self._overflowed or self._transport.stalled
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def send(self, message: str | bytes) -> bool:
+        """
+        Line up a message; never blocks.
+
+        :return: False when the client has to be cut off instead, as too much waits already.
+        """
+        if self._outbox.put(message):
+            return True
+        self._overflowed = True
+        self.abort()
+        return False
+
+    def close(self, code: int, reason: str) -> None:
+        """Line up a close frame; a client whose outbox is full is cut off instead."""
+        if not self._outbox.put(Goodbye(code, reason)):
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection off with a TCP reset; never blocks."""
+        self._outbox.close()
+        self._transport.reset()
+
+    def finish(self) -> None:
+        """End the sending thread; the connection must be closed or closing."""
+        self._outbox.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        """Send until the outbox or the connection is closed. Runs on the sending thread."""
+        with contextlib.suppress(ConnectionClosed):
+            while (item := self._outbox.get()) is not None:
+                if isinstance(item, Goodbye):
+                    self._connection.close(item.code, item.reason)
+                    return
+                self._connection.send(item)
+                self.messages_sent += 1
+                self._on_sent()

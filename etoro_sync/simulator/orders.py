@@ -1,0 +1,72 @@
+"""The one order event that eToro documents, with every field of the official example."""
+
+from random import Random
+
+from .wire import date_text, new_uuid
+
+FILLED = 3
+_EXECUTED = {FILLED, 5, 9, 10}  # filled, and the three kinds of partially filled
+
+
+class OrderDesk:
+    """
+    Makes the contents of order events.
+
+    :param seed: Same seed, same ids.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(f"{seed}/orders")
+        self._next_order_id = 981_286_176
+
+    def event(
+        self,
+        *,
+        order_id: int | None,
+        instrument_id: int,
+        units: float,
+        status_id: int,
+        rate: float,
+        now_ns: int,
+    ) -> dict[str, object]:
+        """
+        Build one event. Unlike in rates, numbers and booleans are real JSON ones here.
+
+        :param order_id: None takes the next free one.
+        :param instrument_id: What the order is about.
+        :param units: How much of it.
+        :param status_id: 3 is filled, 4 rejected, 7 canceled, 11 waiting for the market.
+        :param rate: Where it was executed, if it was.
+        :param now_ns: Wall clock, nanoseconds since 1970.
+        """
+        if order_id is None:
+            order_id = self._next_order_id
+            self._next_order_id += self._random.randint(1, 9)
+        executed = status_id in _EXECUTED
+        ticks = now_ns // 100
+        return {
+            "OrderID": order_id,
+            "OrderType": 20,
+            "CID": 12345678,
+            "StatusID": status_id,
+            "StatusId": status_id,  # sent twice, in two spellings
+            "InstrumentID": instrument_id,
+            "UnitsToDeduct": float(units),
+            "LotsToDeduct": float(units),
+            "RequestGuid": new_uuid(self._random),
+            "RequestOccurred": date_text(ticks),
+            "RequestToken": f"{self._random.getrandbits(64):016x}",
+            "ErrorCode": 0,
+            "RequestedUnits": float(units),
+            "ExecutedUnits": float(units) if executed else 0.0,
+            "RequestedLots": float(units),
+            "ExecutedLots": float(units) if executed else 0.0,
+            "EndRate": rate if executed else 0.0,
+            "NetProfit": round(self._random.uniform(-50, 50), 2) if executed else 0.0,
+            "CloseReason": 0,
+            "PendingClosePositionIDs": [2_980_000_000 + self._random.randrange(1_000_000)],
+            "OpenDateTime": date_text(ticks - 36_000_000_000),
+            "IsInMirror": False,
+            "TotalExternalFees": 0.0,
+            "TotalExternalTaxes": 0.0,
+        }

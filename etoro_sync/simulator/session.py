@@ -1,0 +1,207 @@
+"""What the server answers to a client's requests. Pure: a request goes in, an answer comes out."""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .wire import compact
+
+AUTHENTICATE, SUBSCRIBE, UNSUBSCRIBE = OPERATIONS = ("Authenticate", "Subscribe", "Unsubscribe")
+
+BINARY_REFUSED = '{"success":false,"errorCode":"BinaryMessagesNotSupported"}'
+
+_SECRETS = ("userKey", "apiKey", "authorization")
+
+
+@dataclass(frozen=True)
+class Override:
+    """
+    An answer laid down in advance for the next request of an operation.
+
+    :param operation: One of :data:`OPERATIONS`.
+    :param error_code: What the request is refused with; None leaves it without any answer.
+    :param message: The ``errorMessage`` of the refusal.
+    """
+
+    operation: str
+    error_code: str | None = None
+    message: str = ""
+
+
+@dataclass
+class Policy:
+    """
+    The rules that all sessions share.
+
+    :param api_key: The right one; None accepts any that is not empty.
+    :param user_key: Likewise.
+    :param max_topics: Topics that one session may hold.
+    :param duplicate_error: Refuse to subscribe a subscribed topic again.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    user_key: str | None = field(default=None, repr=False)
+    max_topics: int = 4999
+    duplicate_error: bool = False
+    overrides: deque[Override] = field(default_factory=deque)
+
+    def take_override(self, operation: object) -> Override | None:
+        """Take out the oldest override of an operation, if there is one."""
+        for override in self.overrides:
+            if override.operation == operation:
+                self.overrides.remove(override)
+                return override
+        return None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    What a request leads to.
+
+    :param text: The acknowledgement or refusal to send; None sends nothing.
+    :param snapshots: Topics that the client wants a snapshot of, after the text.
+    """
+
+    text: str | None
+    snapshots: tuple[str, ...] = ()
+
+
+class _Refusal(Exception):
+    """A request that cannot be granted; ``args`` are the error code and the error message."""
+
+
+def parse_request(text: str) -> dict[str, Any] | None:
+    """
+    Read a request.
+
+    :param text: A text message of the client.
+    :return: The request, or None when it is not a JSON object.
+    """
+    try:
+        request = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return request if isinstance(request, dict) else None
+
+
+def masked(request: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Copy a request with its keys hidden, so that it may be shown and logged.
+
+    :param request: As received.
+    """
+    data = request.get("data")
+    if not isinstance(data, dict):
+        return dict(request)
+    return {**request, "data": {**data, **{name: "***" for name in _SECRETS if data.get(name)}}}
+
+
+def refusal(request: Mapping[str, Any], code: str, message: str) -> str:
+    """
+    Write a refusal, with the request's id and operation if it had any.
+
+    :param request: What is refused.
+    :param code: The ``errorCode``.
+    :param message: The ``errorMessage``.
+    """
+    reply: dict[str, Any] = {"id": request["id"]} if "id" in request else {}
+    reply["success"] = False
+    if "operation" in request:
+        reply["operation"] = request["operation"]
+    return compact({**reply, "errorCode": code, "errorMessage": message})
+
+
+class Session:
+    """
+    One client's standing: whether it is authenticated, and what it has subscribed to.
+
+    :param policy: The rules; shared with the other sessions.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.authenticated = False
+        self.topics: set[str] = set()
+
+    def answer(self, request: dict[str, Any] | None) -> Answer:
+        """
+        Carry out a request.
+
+        :param request: A parsed request, or None for text that was none.
+        """
+        if request is None:
+            return Answer(refusal({}, "UnhandledException", "The message is not a JSON object"))
+        override = self._policy.take_override(request.get("operation"))
+        if override is not None:
+            code = override.error_code
+            return Answer(None if code is None else refusal(request, code, override.message))
+        try:
+            snapshots = self._carry_out(request)
+        except _Refusal as error:
+            return Answer(refusal(request, *error.args))
+        reply = {"id": request["id"]} if "id" in request else {}
+        return Answer(
+            compact({**reply, "success": True, "operation": request["operation"]}), snapshots
+        )
+
+    def _carry_out(self, request: dict[str, Any]) -> tuple[str, ...]:
+        """Do what a request asks for, and give the topics that it wants a snapshot of."""
+        operation = request.get("operation")
+        if operation not in OPERATIONS:
+            raise _Refusal("UnhandledException", "Unknown operation")
+        if operation != AUTHENTICATE and not self.authenticated:
+            raise _Refusal("Unauthorized", "Authenticate first")
+        if operation == AUTHENTICATE and self.authenticated:
+            raise _Refusal("SessionAlreadyAuthenticated", "The session is already authenticated")
+        data = request.get("data")
+        if not isinstance(data, dict):
+            raise _Refusal("DataRequired", "The request has no data")
+        if operation == AUTHENTICATE:
+            self._authenticate(data)
+            return ()
+        topics = _topics(data)
+        if operation == UNSUBSCRIBE:
+            self.topics.difference_update(topics)
+            return ()
+        self._subscribe(topics)
+        return tuple(topics) if data.get("snapshot") is True else ()
+
+    def _authenticate(self, data: dict[str, Any]) -> None:
+        """Check both keys."""
+        api_key, user_key = data.get("apiKey"), data.get("userKey")
+        if not api_key:
+            raise _Refusal("ApiKeyRequired", "apiKey is required")
+        if not user_key:
+            raise _Refusal("UserKeyRequired", "userKey is required")
+        if not _accepted(api_key, self._policy.api_key):
+            raise _Refusal("InvalidKey", "The apiKey is not valid")
+        if not _accepted(user_key, self._policy.user_key):
+            raise _Refusal("Unauthorized", "The userKey is not authorized")
+        self.authenticated = True
+
+    def _subscribe(self, topics: dict[str, None]) -> None:
+        """Add all topics of a frame, or none of them."""
+        wanted = self.topics.union(topics)
+        if self._policy.duplicate_error and len(wanted) < len(self.topics) + len(topics):
+            raise _Refusal("TopicAlreadySubscribed", "A topic is already subscribed")
+        if len(wanted) > self._policy.max_topics:
+            raise _Refusal("SubscribeFailed", "Too many subscriptions for session")
+        self.topics = wanted
+
+
+def _accepted(key: object, right: str | None) -> bool:
+    """Compare a key with the right one, if there is only one."""
+    return isinstance(key, str) and right in (None, key)
+
+
+def _topics(data: dict[str, Any]) -> dict[str, None]:
+    """Read the topics of a request: each once, in order."""
+    topics = data.get("topics")
+    if topics is None:
+        raise _Refusal("DataRequired", "The request names no topics")
+    if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
+        raise _Refusal("UnhandledException", "topics must be a list of strings")
+    return dict.fromkeys(topics)

@@ -1,0 +1,53 @@
+import uuid
+from typing import Any
+
+from etoro_sync.simulator.orders import OrderDesk
+
+
+def event(desk: OrderDesk, **changes: Any) -> dict[str, object]:
+    """Make an event about 2.5 units of instrument 18."""
+    usual: dict[str, Any] = {"order_id": None, "instrument_id": 18, "units": 2.5, "status_id": 3}
+    return desk.event(**{**usual, "rate": 4800.5, "now_ns": 1_790_000_000_123_456_789, **changes})
+
+
+def test_an_event_has_every_documented_field_with_its_own_json_type() -> None:
+    """Unlike in rates, numbers are numbers here."""
+    types = {name: type(value) for name, value in event(OrderDesk(0)).items()}
+    integers = ("OrderID", "OrderType", "CID", "StatusID", "StatusId", "InstrumentID")
+    numbers = ("UnitsToDeduct", "LotsToDeduct", "RequestedUnits", "ExecutedUnits", "RequestedLots")
+    more = ("ExecutedLots", "EndRate", "NetProfit", "TotalExternalFees", "TotalExternalTaxes")
+    texts = ("RequestGuid", "RequestOccurred", "RequestToken", "OpenDateTime")
+    assert types == {
+        **dict.fromkeys((*integers, "ErrorCode", "CloseReason"), int),
+        **dict.fromkeys((*numbers, *more), float),
+        **dict.fromkeys(texts, str),
+        "PendingClosePositionIDs": list,
+        "IsInMirror": bool,
+    }
+
+
+def test_a_filled_order_has_executed_units_and_a_rate() -> None:
+    """What was asked for has been done."""
+    found = event(OrderDesk(0))
+    assert found["StatusID"] == found["StatusId"] == 3
+    assert found["RequestedUnits"] == found["ExecutedUnits"] == found["ExecutedLots"] == 2.5
+    assert found["EndRate"] == 4800.5
+    assert found["OrderType"] == 20
+    assert uuid.UUID(str(found["RequestGuid"])).version == 4
+    assert found["RequestOccurred"] == "2026-09-21T14:13:20.1234567Z"
+
+
+def test_a_waiting_order_has_executed_nothing() -> None:
+    """The official example waits for its market."""
+    found = event(OrderDesk(0), status_id=11)
+    assert found["ExecutedUnits"] == found["EndRate"] == found["NetProfit"] == 0
+    assert found["RequestedUnits"] == 2.5
+
+
+def test_orders_are_numbered_unless_a_number_is_given() -> None:
+    """Two orders are two orders, and a seed fixes what they look like."""
+    desk = OrderDesk(0)
+    first, second, chosen = event(desk), event(desk), event(desk, order_id=7)
+    assert first["OrderID"] != second["OrderID"]
+    assert chosen["OrderID"] == 7
+    assert first == event(OrderDesk(0)) != event(OrderDesk(1))
