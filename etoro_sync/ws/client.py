@@ -18,10 +18,10 @@ from ..errors import (
 from ..models import WsInstrumentRate
 from .events import (
     EVENTS,
-    INSTRUMENT_EVENTS,
     check_event,
-    check_instrument_id,
+    check_filter,
     check_instrument_ids,
+    check_timeout,
     check_topics,
 )
 from .handlers import Handler, Registry
@@ -30,7 +30,8 @@ from .options import WsClientOptions
 from .protocol import Operation
 from .queues import EventQueue, make_buffer
 from .rate_book import RateBook, RateView
-from .session import Session, Ticket
+from .requests import Requests
+from .session import Session
 from .stats import Counters, WsStats
 from .subscription import WsSubscriptionTracker
 
@@ -48,7 +49,7 @@ class WsClient:
     raises :class:`~etoro_sync.EToroClosedError` in the child. The names are those of etoropy's
     ``WsClient``.
 
-    The lock guards the present session and the topics that :meth:`stream` holds.
+    The lock guards the present session.
 
     :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
     :raises EToroValidationError: naming the field.
@@ -70,7 +71,10 @@ class WsClient:
         self._guard = ProcessGuard()
         self._lock = threading.Lock()
         self._session: Session | None = None
-        self._streamed: dict[str, int] = {}
+        self._requests = Requests(
+            self._tracker, self._lifecycle, self._post, self._options.request_timeout
+        )
+        self._finalizer: weakref.finalize[Any, Any] | None = None
         # Callbacks that earlier sessions have conflated, dropped and lost.
         self._past = (0, 0, 0)
 
@@ -90,7 +94,7 @@ class WsClient:
             connected already.
         """
         self._guard.check()
-        _check_timeout(timeout)
+        check_timeout(timeout)
         self._check_credentials()
         session = self._begin()
         options = self._options
@@ -133,19 +137,33 @@ class WsClient:
                     "make another client."
                 )
             self._past = self._callback_losses()
-            session = Session(
-                number,
-                self._options,
-                self._tracker,
-                self._registry,
-                self._book,
-                self._lifecycle,
-                self._counters,
-            )
+            try:
+                session = Session(
+                    number,
+                    self._options,
+                    self._tracker,
+                    self._registry,
+                    self._book,
+                    self._lifecycle,
+                    self._counters,
+                )
+            except OSError as exc:
+                error = EToroWebSocketError(f"Cannot start the client: {exc}.")
+                self._lifecycle.failed(number, error)
+                raise error from exc
             self._session = session
-        # Collected with the client; at the interpreter's exit the session module sees to it.
-        weakref.finalize(self, session.abandon).atexit = False
+            # A client that is collected takes its session with it; at the interpreter's exit
+            # the session module sees to it.
+            if self._finalizer is not None:
+                self._finalizer.detach()
+            self._finalizer = weakref.finalize(self, session.abandon)
+            self._finalizer.atexit = False
         return session
+
+    def _post(self, operation: Operation) -> None:
+        session = self._session
+        if session is not None:
+            session.reader.post(operation)
 
     def disconnect(self, timeout: float | None = None) -> None:
         """End the session: close the connection, forget the subscriptions, stop the threads.
@@ -158,19 +176,17 @@ class WsClient:
         """
         if self._guard.foreign:
             return
-        _check_timeout(timeout)
-        self._lifecycle.closing()
-        self._tracker.clear()
+        check_timeout(timeout)
+        number = self._lifecycle.closing()
+        self._requests.clear()
         for event_queue in self._registry.queues():
             self._registry.remove_queue(event_queue)
             event_queue.end("The client was disconnected. Make a new queue after connect().")
         with self._lock:
             session = self._session
-            self._streamed.clear()
         if session is not None:
             session.close(self._options.close_timeout if timeout is None else timeout)
-        self._book.clear()
-        self._lifecycle.closed()
+        self._lifecycle.closed(number, self._book.clear)
 
     def close(self, timeout: float | None = None) -> None:
         """The same as :meth:`disconnect`."""
@@ -271,8 +287,7 @@ class WsClient:
         self._guard.check()
         check_event(event)
         if instrument_id is not None:
-            _check_filterable(event, "instrument_id")
-            check_instrument_id(instrument_id)
+            check_filter(event, [instrument_id], "instrument_id")
 
         def register(function: Function) -> Function:
             if not callable(function):
@@ -330,10 +345,7 @@ class WsClient:
         """
         self._guard.check()
         check_event(event)
-        ids = None
-        if instrument_ids is not None:
-            _check_filterable(event, "instrument_ids")
-            ids = check_instrument_ids(instrument_ids)
+        ids = check_filter(event, instrument_ids, "instrument_ids")
         buffer = make_buffer(event, maxsize, overflow)
         new = EventQueue(event, buffer, self._registry.remove_queue)
         self._registry.add_queue(new, ids)
@@ -362,7 +374,7 @@ class WsClient:
         self._guard.check()
         ids = check_instrument_ids(instrument_ids)
         make_buffer("instrument:rate", maxsize, overflow)
-        _check_timeout(timeout)
+        check_timeout(timeout)
         return self._stream(ids, maxsize, overflow, timeout)
 
     def _stream(
@@ -376,34 +388,12 @@ class WsClient:
         with self.queue(
             "instrument:rate", instrument_ids=ids, maxsize=maxsize, overflow=overflow
         ) as rates:
-            held = self._hold(topics)
+            held = self._requests.hold(topics, timeout)
             try:
-                self._want(topics, True)
-                self._request("Subscribe", topics, True, True, timeout)
                 yield from rates
             finally:
-                self._release(held)
-
-    def _hold(self, topics: list[str]) -> list[str]:
-        """Count a stream's use of topics; those that the user wants by himself do not count."""
-        with self._lock:
-            held = [t for t in topics if t in self._streamed or not self._tracker.has(t)]
-            for topic in held:
-                self._streamed[topic] = self._streamed.get(topic, 0) + 1
-            return held
-
-    def _release(self, held: list[str]) -> None:
-        with self._lock:
-            unused = []
-            for topic in held:
-                uses = self._streamed.pop(topic, 0) - 1
-                if uses > 0:
-                    self._streamed[topic] = uses
-                elif uses == 0:
-                    unused.append(topic)
-        if unused and not self._guard.foreign:
-            self._tracker.remove(unused)
-            self._request("Unsubscribe", unused, False, False, None)
+                if not self._guard.foreign:
+                    self._requests.release(held)
 
     def wait_for(
         self,
@@ -420,7 +410,7 @@ class WsClient:
         :raises EToroClosedError: when the client was closed.
         :raises EToroError: what ended the client, when it failed.
         """
-        _check_timeout(timeout)
+        check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.queue(event) as events:
             while True:
@@ -462,13 +452,8 @@ class WsClient:
         """
         self._guard.check()
         names = check_topics(topics)
-        _check_timeout(timeout)
-        with self._lock:
-            # From now on the user's own: a stream that ends must not take them away.
-            for name in names:
-                self._streamed.pop(name, None)
-        self._want(names, snapshot)
-        self._request("Subscribe", names, snapshot, wait, timeout)
+        check_timeout(timeout)
+        self._requests.subscribe(names, bool(snapshot), wait, timeout)
 
     def unsubscribe(
         self,
@@ -488,40 +473,13 @@ class WsClient:
         """
         self._guard.check()
         names = check_topics(topics)
-        _check_timeout(timeout)
-        with self._lock:
-            for name in names:
-                self._streamed.pop(name, None)
-        self._tracker.remove(names)
-        self._request("Unsubscribe", names, False, wait, timeout)
-
-    def _want(self, names: list[str], snapshot: bool) -> None:
-        self._tracker.add(names, bool(snapshot))
-
-    def _request(
-        self, name: str, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
-    ) -> None:
-        """Have the reader bring the connection to what is wanted now; wait where that is sure."""
-        session, state = self._session, self.state
-        if session is None or self._lifecycle.idle:
-            return
-        ticket = Ticket()
-        session.post(Operation(name, topics, {t: True for t in topics if snapshot}, ticket.done))
-        if not wait or state is not ClientState.LIVE:
-            return
-        seconds = self._options.request_timeout if timeout is None else timeout
-        if not ticket.wait(time.monotonic() + seconds):
-            raise EToroTimeoutError(
-                f"{name} of {len(topics)} topics (first {topics[0]}) was not acknowledged within "
-                f"{seconds:g} s. The wish stays recorded, and is fulfilled on the next connection "
-                "at the latest."
-            )
-        if ticket.error is not None:
-            raise fresh(ticket.error)
+        check_timeout(timeout)
+        self._requests.unsubscribe(names, wait, timeout)
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """The wanted topics, oldest first."""
+        self._guard.check()
         return tuple(self._tracker.get_all())
 
     # -- state ---------------------------------------------------------------------------------
@@ -599,22 +557,4 @@ class WsClient:
         return (
             f"<WsClient {self.state.value}, generation {self.generation}, "
             f"{self._tracker.size} topics>"
-        )
-
-
-def _check_timeout(timeout: Any) -> None:
-    good = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if timeout is not None and (not good or not timeout >= 0):
-        raise EToroValidationError(
-            f"timeout must be a number of seconds, 0 or more, or None, not {timeout!r:.40}.",
-            "timeout",
-        )
-
-
-def _check_filterable(event: str, field: str) -> None:
-    if event not in INSTRUMENT_EVENTS:
-        raise EToroValidationError(
-            f"{event!r} does not belong to an instrument; {field} is for "
-            f"{', '.join(sorted(INSTRUMENT_EVENTS))}.",
-            field,
         )

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from enum import Enum
 
 from ..errors import EToroClosedError, EToroError
@@ -103,16 +104,22 @@ class Lifecycle:
             if active and session == self._session:
                 self._to(state, None)
 
-    def closing(self) -> None:
-        """Note that ``disconnect()`` is at work on a session."""
+    def closing(self) -> int:
+        """Note that ``disconnect()`` is at work; return the number of the session it ends."""
         with self._condition:
             if not self.idle:
                 self._to(ClientState.CLOSING, None)
+            return self._session
 
-    def closed(self) -> None:
-        """End by the user's wish."""
+    def closed(self, session: int, cleanup: Callable[[], None]) -> None:
+        """End *session* by the user's wish; without effect when a newer one is at work.
+
+        :param cleanup: called before a new session can begin.
+        """
         with self._condition:
-            self._to(ClientState.CLOSED, None)
+            if session == self._session:
+                cleanup()
+                self._to(ClientState.CLOSED, None)
 
     def failed(self, session: int, error: EToroError) -> bool:
         """End *session* by an error; False when it was over already."""

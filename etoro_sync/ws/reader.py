@@ -75,6 +75,7 @@ class Reader:
         self._stopping = False
         self._aborting = False
         self._close_deadline: float | None = None
+        self._next_stale_check = float("inf")
         self._over = False
         self._ever_live = False
         self._stable_at = float("inf")
@@ -182,7 +183,7 @@ class Reader:
 
     def _connection(self) -> ConnectionFailed | None:
         """Live through one connection; return why it ended, None when the user wished so."""
-        self._stable_at = float("inf")
+        self._stable_at = self._next_stale_check = float("inf")
         self._messages_before = self._counters.messages
         connection: Connection | None = None
         try:
@@ -286,7 +287,7 @@ class Reader:
         if self._close_deadline is None:
             connection.check(now)
             self._protocol.check_deadline(now)
-        times = [self._protocol.deadline, self._close_deadline, self._check_stale(now)]
+        times = [self._protocol.deadline, self._close_deadline, self._next_stale_check]
         known = [moment for moment in times if moment is not None]
         connection.wait(min(known) if known else None)
 
@@ -295,6 +296,8 @@ class Reader:
         if self._stopping:
             self._work_on_closing(connection, now)
             return
+        if now >= self._next_stale_check:
+            self._check_stale(now)
         if self._outbox:
             self._take_outbox()
         request = self._protocol.next_request(now)
@@ -335,7 +338,10 @@ class Reader:
             self._on_restored()
 
     def _on_authenticated(self) -> None:
-        self._stable_at = time.monotonic() + _STABLE_SECONDS
+        now = time.monotonic()
+        self._stable_at = now + _STABLE_SECONDS
+        if self._options.stale_after:
+            self._next_stale_check = now
         self._feed.barrier()
         self._restored = self._protocol.restore(with_snapshots=self._ever_live)
         generation = self._book.begin_generation(self._restored)
@@ -382,17 +388,17 @@ class Reader:
             self._gap_from = time.time() - (0.0 if last is None else time.monotonic() - last)
         self._feed.emit("close", code, reason)
 
-    def _check_stale(self, now: float) -> float | None:
-        """Emit ``"stale"`` for instruments that are too quiet; return when to look again."""
+    def _check_stale(self, now: float) -> None:
+        """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""
         limit = self._options.stale_after
-        if not limit or not self._protocol.authenticated:
-            return None
-        for instrument in self._book.instruments:
+        self._next_stale_check = now + limit / 4 if limit else float("inf")
+        for topic, instrument in self._book.instruments:
             age = now - instrument.heard_at
-            if age >= limit and not instrument.stale and not instrument.closed:
+            if age < limit or instrument.stale or instrument.closed:
+                continue
+            if self._protocol.is_confirmed(topic):
                 instrument.stale = True
                 self._feed.emit("stale", instrument.id, age)
-        return now + limit / 4
 
     def _finish(self, error: EToroError | None) -> None:
         """End everything that waits for this thread; the last thing it does."""

@@ -7,7 +7,6 @@ run twice) can be collected, and takes its session with it.
 import atexit
 import contextlib
 import itertools
-import threading
 import time
 import weakref
 from functools import partial
@@ -16,46 +15,19 @@ from ..errors import EToroError
 from .dispatcher import Dispatcher
 from .feed import Feed
 from .handlers import Registry
-from .lifecycle import Lifecycle, wait_slices
+from .lifecycle import Lifecycle, ProcessGuard
 from .options import WsClientOptions
-from .protocol import Operation, Protocol
+from .protocol import Protocol
 from .rate_book import RateBook
 from .reader import Reader
 from .stats import Counters
 from .subscription import WsSubscriptionTracker
 
-__all__ = ["Session", "Ticket"]
+__all__ = ["Session"]
 
 #: On top of close_timeout, for the threads to notice that it is over.
 _GRACE = 0.1
 _numbers = itertools.count(1)
-
-
-class Ticket:
-    """Lets a caller wait for an operation that the reader thread carries out.
-
-    The condition's lock guards the outcome.
-    """
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._done = False
-        self.error: EToroError | None = None
-
-    def done(self, error: EToroError | None) -> None:
-        """Note the outcome. Any thread."""
-        with self._condition:
-            self._done = True
-            self.error = error
-            self._condition.notify_all()
-
-    def wait(self, deadline: float) -> bool:
-        """Block until the outcome is known; False when *deadline* has passed."""
-        with self._condition:
-            while not self._done:
-                if not wait_slices(self._condition, deadline):
-                    return False
-            return True
 
 
 class Session:
@@ -84,6 +56,7 @@ class Session:
         self._options = options
         self._registry = registry
         self._lifecycle = lifecycle
+        self._guard = ProcessGuard()
         name = f"etoro-sync-%s-{next(_numbers)}"
         self.dispatcher = Dispatcher(
             name % "dispatcher", registry, counters, options.callback_queue_size
@@ -107,10 +80,6 @@ class Session:
         self.dispatcher.start()
         self.reader.start()
 
-    def post(self, operation: Operation) -> None:
-        """Hand an operation to the reader."""
-        self.reader.post(operation)
-
     def _on_end(self, error: EToroError | None) -> None:
         """Runs on the reader thread, last of all."""
         if error is not None:
@@ -129,6 +98,8 @@ class Session:
 
         A callback may call this; its own thread then ends after it has returned.
         """
+        if self._guard.foreign:
+            return
         deadline = time.monotonic() + timeout
         self.reader.stop()
         if not self.reader.join(deadline - time.monotonic() + _GRACE / 2):
@@ -141,7 +112,8 @@ class Session:
 
     def abandon(self) -> None:
         """End without waiting and without a lock: the garbage collector may call from anywhere."""
-        self.reader.abort()
+        if not self._guard.foreign:
+            self.reader.abort()
 
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
@@ -153,6 +125,9 @@ def _end_all() -> None:
 
     Daemon threads that still run while the interpreter is taken apart may crash it.
     """
-    for session in list(_sessions):
+    sessions = list(_sessions)
+    for session in sessions:  # all at once, not one after the other
+        session.reader.stop()
+    for session in sessions:
         with contextlib.suppress(Exception):
             session.close(min(session._options.close_timeout, 1.0))

@@ -1,0 +1,148 @@
+"""What a user wishes to be subscribed to, and how a caller waits until eToro has agreed."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from ..errors import EToroError, EToroTimeoutError, fresh
+from .lifecycle import ClientState, Lifecycle, wait_slices
+from .protocol import Operation
+from .subscription import WsSubscriptionTracker
+
+__all__ = ["Requests", "Ticket"]
+
+
+class Ticket:
+    """Lets a caller wait for an operation that the reader thread carries out.
+
+    The condition's lock guards the outcome.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._done = False
+        self.error: EToroError | None = None
+
+    def done(self, error: EToroError | None) -> None:
+        """Note the outcome. Any thread."""
+        with self._condition:
+            self._done = True
+            self.error = error
+            self._condition.notify_all()
+
+    def wait(self, deadline: float) -> bool:
+        """Block until the outcome is known; False when *deadline* has passed."""
+        with self._condition:
+            while not self._done:
+                if not wait_slices(self._condition, deadline):
+                    return False
+            return True
+
+
+class Requests:
+    """Records wishes and hands them to the session, from any thread.
+
+    The wish is recorded first and handed over second: whatever other threads do in between, the
+    operation that is handed over last finds the last wish.
+
+    The lock guards how many streams use a topic that nobody else has asked for.
+
+    :param tracker: the wanted topics.
+    :param lifecycle: where the client stands.
+    :param post: hands an operation to the present session.
+    :param request_timeout: seconds to wait when the caller names none.
+    """
+
+    def __init__(
+        self,
+        tracker: WsSubscriptionTracker,
+        lifecycle: Lifecycle,
+        post: Callable[[Operation], None],
+        request_timeout: float,
+    ) -> None:
+        self._tracker = tracker
+        self._lifecycle = lifecycle
+        self._post = post
+        self._request_timeout = request_timeout
+        self._lock = threading.Lock()
+        self._streamed: dict[str, int] = {}
+
+    def subscribe(
+        self, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
+    ) -> None:
+        """Want *topics* for the user himself: a stream that ends will not take them away."""
+        self._disown(topics)
+        self._tracker.add(topics, snapshot)
+        self._request("Subscribe", topics, snapshot, wait, timeout)
+
+    def unsubscribe(self, topics: list[str], wait: bool, timeout: float | None) -> None:
+        """Want *topics* no longer, whoever wanted them."""
+        self._disown(topics)
+        self._tracker.remove(topics)
+        self._request("Unsubscribe", topics, False, wait, timeout)
+
+    def clear(self) -> None:
+        """Want nothing."""
+        with self._lock:
+            self._streamed.clear()
+        self._tracker.clear()
+
+    def _disown(self, topics: list[str]) -> None:
+        with self._lock:
+            for topic in topics:
+                self._streamed.pop(topic, None)
+
+    # -- streams -------------------------------------------------------------------------------
+
+    def hold(self, topics: list[str], timeout: float | None) -> list[str]:
+        """Want *topics* for a stream; return those that it is to :meth:`release`."""
+        with self._lock:
+            held = [t for t in topics if t in self._streamed or not self._tracker.has(t)]
+            for topic in held:
+                self._streamed[topic] = self._streamed.get(topic, 0) + 1
+            self._tracker.add(topics, True)
+        try:
+            self._request("Subscribe", topics, True, True, timeout)
+        except BaseException:
+            self.release(held)
+            raise
+        return held
+
+    def release(self, held: list[str]) -> None:
+        """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
+        with self._lock:
+            unused = []
+            for topic in held:
+                uses = self._streamed.pop(topic, 0) - 1
+                if uses > 0:
+                    self._streamed[topic] = uses
+                elif uses == 0:
+                    unused.append(topic)
+            self._tracker.remove(unused)
+        if unused:
+            self._request("Unsubscribe", unused, False, False, None)
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _request(
+        self, name: str, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
+    ) -> None:
+        """Have the reader bring the connection to what is wanted; wait while it can."""
+        if self._lifecycle.idle:
+            return
+        # Read before handing over: an outage that begins later must not make the caller return
+        # as if nothing had been under way.
+        live = self._lifecycle.state is ClientState.LIVE
+        ticket = Ticket()
+        self._post(Operation(name, topics, {t: True for t in topics if snapshot}, ticket.done))
+        if not wait or not live:
+            return
+        seconds = self._request_timeout if timeout is None else timeout
+        if not ticket.wait(time.monotonic() + seconds):
+            raise EToroTimeoutError(
+                f"{name} of {len(topics)} topics (first {topics[0]}) was not acknowledged within "
+                f"{seconds:g} s. The wish stays recorded, and is fulfilled on the next connection "
+                "at the latest."
+            )
+        if ticket.error is not None:
+            raise fresh(ticket.error)

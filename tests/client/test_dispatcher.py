@@ -1,0 +1,187 @@
+"""The callbacks' thread, without a connection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from etoro_sync import EVENTS, EToroQueueOverflowError
+from etoro_sync.ws import dispatcher as module
+from etoro_sync.ws.dispatcher import Dispatcher
+from etoro_sync.ws.handlers import Handler, Registry
+from etoro_sync.ws.stats import Counters
+
+
+class Bench:
+    """A dispatcher with its registry."""
+
+    def __init__(self, bulk_size: int = 100) -> None:
+        self.registry = Registry(EVENTS)
+        self.counters = Counters()
+        self.dispatcher = Dispatcher("etoro-sync-test", self.registry, self.counters, bulk_size)
+
+    def on(self, event: str, function: Any, once: bool = False, id_: int | None = None) -> None:
+        self.registry.add(event, Handler(function, id_, once))
+
+    def end(self) -> None:
+        self.dispatcher.stop()
+        assert self.dispatcher.join(5)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.dispatcher.stop()
+
+
+def test_events_are_called_in_order_across_both_lanes(bench: Bench) -> None:
+    """An order event stands between the rates that came before and after it."""
+    heard: list[Any] = []
+    bench.on("instrument:rate", lambda key, rate: heard.append(rate))
+    bench.on("private:event", heard.append)
+    bench.dispatcher.extend([(1, "instrument:rate", (1, "r1")), (1, "instrument:rate", (1, "r2"))])
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.extend([(1, "instrument:rate", (1, "r3"))])
+    bench.dispatcher.post("private:event", "p2")
+    done = threading.Event()
+    bench.on("open", done.set)
+    bench.dispatcher.post("open")
+    bench.dispatcher.start()
+    assert done.wait(5)
+    assert heard == ["r1", "r2", "p1", "r3", "p2"]
+
+
+def test_once_is_called_once_even_if_two_events_wait(bench: Bench) -> None:
+    """The second one finds the handler spent."""
+    heard: list[str] = []
+    bench.on("error", heard.append, once=True)
+    bench.dispatcher.post("error", "a")
+    bench.dispatcher.post("error", "b")
+    bench.dispatcher.start()
+    bench.end()
+    assert heard == ["a"]
+    assert not bench.registry.listeners("error").anybody
+
+
+def test_a_handler_that_removes_another_one_during_an_event_is_obeyed(bench: Bench) -> None:
+    """off() in a callback takes effect at once, and skips nobody else."""
+    heard: list[str] = []
+
+    def first() -> None:
+        heard.append("first")
+        bench.registry.remove("open", second)
+        bench.registry.remove("open", first)
+
+    def second() -> None:
+        heard.append("second")
+
+    bench.on("open", first)
+    bench.on("open", second)
+    bench.on("open", lambda: heard.append("third"))
+    bench.dispatcher.post("open")
+    bench.dispatcher.post("open")
+    bench.dispatcher.start()
+    bench.end()
+    assert heard == ["first", "third", "third"]
+
+
+def test_stop_delivers_order_events_and_drops_rates(bench: Bench) -> None:
+    """What must not be lost is still delivered at the end."""
+    heard: list[Any] = []
+    bench.on("instrument:rate", lambda key, rate: heard.append(rate))
+    bench.on("private:event", heard.append)
+    bench.dispatcher.extend([(1, "instrument:rate", (1, "r1"))])
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.stop()
+    bench.dispatcher.extend([(1, "instrument:rate", (1, "r2"))])
+    bench.dispatcher.start()
+    assert bench.dispatcher.join(5)
+    assert heard == ["p1"]
+    assert bench.dispatcher.lanes.bulk.dropped == 1
+
+
+def test_stop_during_a_batch_skips_its_rates(bench: Bench) -> None:
+    """Rates that were taken already, but not delivered, are dropped too."""
+    heard: list[Any] = []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(key: int, rate: str) -> None:
+        heard.append(rate)
+        inside.set()
+        go_on.wait(5)
+
+    bench.on("instrument:rate", slow)
+    bench.on("private:event", heard.append)
+    bench.dispatcher.extend([(1, "instrument:rate", (1, f"r{n}")) for n in range(5)])
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.start()
+    assert inside.wait(5)
+    bench.dispatcher.stop()
+    go_on.set()
+    assert bench.dispatcher.join(5)
+    assert heard == ["r0", "p1"]
+
+
+def test_an_abandoned_thread_ends_after_its_callback(bench: Bench) -> None:
+    """join() that gave up leaves nothing that goes on calling user code."""
+    heard: list[str] = []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(event: str) -> None:
+        heard.append(event)
+        inside.set()
+        go_on.wait(5)
+
+    bench.on("private:event", slow)
+    bench.dispatcher.start()
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.post("private:event", "p2")
+    assert inside.wait(5)
+    bench.dispatcher.stop()
+    assert not bench.dispatcher.join(0.01)
+    go_on.set()
+    assert bench.dispatcher.join(5)
+    assert heard == ["p1"]
+
+
+def test_a_full_lossless_lane_is_logged_and_told_at_its_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Memory is bounded even here; the loss is an error event, at the place of the loss."""
+    monkeypatch.setattr(module, "_LOSSLESS_SIZE", 3)
+    bench = Bench()
+    heard: list[Any] = []
+    bench.on("private:event", heard.append)
+    bench.on("error", heard.append)
+    for n in range(5):
+        bench.dispatcher.post("private:event", n)
+    assert "is lost" in caplog.text
+    bench.dispatcher.start()
+    bench.end()
+    assert heard[:3] == [0, 1, 2]
+    (error,) = heard[3:]
+    assert isinstance(error, EToroQueueOverflowError)
+    assert error.lost == 2
+    assert bench.dispatcher.lanes.lossless.dropped == 2
+
+
+def test_nothing_is_kept_for_nobody(bench: Bench) -> None:
+    """An event without listeners takes no room."""
+    bench.dispatcher.post("private:event", 1)
+    assert len(bench.dispatcher.lanes) == 0
+
+
+def test_an_instrument_filter_applies_to_callbacks(bench: Bench) -> None:
+    """Only the handlers of that instrument, and those without a filter, are called."""
+    heard: list[str] = []
+    bench.on("stale", lambda key, age: heard.append("all"))
+    bench.on("stale", lambda key, age: heard.append("18"), id_=18)
+    bench.dispatcher.post("stale", 18, 1.0)
+    bench.dispatcher.post("stale", 19, 1.0)
+    bench.dispatcher.start()
+    bench.end()
+    assert heard == ["all", "18", "all"]

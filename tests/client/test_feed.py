@@ -1,0 +1,236 @@
+"""From text to events: what is emitted, what is counted, and what bad input cannot do."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from etoro_sync import EVENTS, EToroValidationError, WsEnvelope, WsMessage, WsPrivateEvent
+from etoro_sync.codec import loads, loads_standard
+from etoro_sync.ws.dispatcher import Dispatcher
+from etoro_sync.ws.feed import Feed
+from etoro_sync.ws.handlers import Registry
+from etoro_sync.ws.queues import EventQueue, make_buffer
+from etoro_sync.ws.rate_book import RateBook
+from etoro_sync.ws.stats import Counters
+from tests.support.clients import envelope
+from tests.support.clocks import FakeClock
+
+
+class Bench:
+    """A feed whose every event goes to a queue."""
+
+    def __init__(self, json_loads: Any = loads, redact: Any = str) -> None:
+        self.registry = Registry(EVENTS)
+        self.counters = Counters()
+        self.book = RateBook()
+        self.book.begin_generation([])
+        self.clock = FakeClock()
+        dispatcher = Dispatcher("etoro-sync-test", self.registry, self.counters, 100)
+        self.feed = Feed(
+            self.book,
+            self.registry,
+            dispatcher,
+            self.counters,
+            redact,
+            json_loads,
+            self.clock,
+            lambda: 1_700_000_000.0,
+        )
+        self.queues: dict[str, EventQueue] = {}
+
+    def listen(self, *events: str, ids: tuple[int, ...] | None = None) -> Bench:
+        for event in events:
+            buffer = make_buffer(event, None, None)
+            self.queues[event] = EventQueue(event, buffer, self.registry.remove_queue)
+            self.registry.add_queue(self.queues[event], ids)
+        return self
+
+    def take(self, text: str) -> dict[str, Any] | None:
+        self.feed.begin_read()
+        reply = self.feed.on_text(text)
+        self.feed.flush()
+        return reply
+
+    def got(self, event: str) -> list[Any]:
+        q = self.queues[event]
+        return [q.get_nowait() for _ in range(q.qsize())]
+
+
+@pytest.fixture(params=["fast", "standard"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """Both JSON backends behave alike."""
+    return Bench(loads if request.param == "fast" else loads_standard)
+
+
+FULL = {"Ask": "2.5", "Bid": "2.0", "Date": "2026-04-20T17:24:50.3Z", "PriceRateID": "7"}
+
+
+def test_every_listener_gets_what_its_event_promises(bench: Bench) -> None:
+    """Rate, delta and envelope of one message; the rate carries generation and reception."""
+    bench.listen("instrument:rate", "instrument:delta", "message")
+    assert bench.take(envelope("instrument:18", FULL)) is None
+    ((key, rate),) = bench.got("instrument:rate")
+    assert (key, rate.ask, rate.bid, rate.generation) == (18, 2.5, 2.0, 1)
+    assert rate.received_at == 1_700_000_000.0
+    ((key, delta),) = bench.got("instrument:delta")
+    assert (key, delta.ask, delta.last_execution, delta.generation) == (18, 2.5, None, 1)
+    assert delta.received_at == 1_700_000_000.0
+    (message,) = bench.got("message")
+    assert isinstance(message, WsEnvelope)
+    assert message.messages[0].topic == "instrument:18"
+
+
+def test_all_messages_of_an_envelope_count(bench: Bench) -> None:
+    """Batching is legal, though it was never seen."""
+    bench.listen("instrument:rate")
+    one, two = (json.loads(envelope(f"instrument:{n}", FULL))["messages"][0] for n in (1, 2))
+    bench.take(json.dumps({"messages": [one, two]}))
+    assert [key for key, _ in bench.got("instrument:rate")] == [1, 2]
+    assert bench.counters.messages == 2
+
+
+def test_objects_that_nobody_listens_to_are_not_built(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without listeners a rate is merged, and neither rate, delta nor envelope is made."""
+    built: list[str] = []
+    for name in ("make_rate", "decode_delta", "_make_envelope"):
+        monkeypatch.setattr(
+            f"etoro_sync.ws.feed.{name}", lambda *args, name=name: built.append(name)
+        )
+    bench.listen("instrument:rate", "instrument:delta", ids=(99,))
+    bench.take(envelope("instrument:18", FULL))
+    assert built == []
+    assert bench.book.latest[18]["ask"] == 2.5
+    assert bench.counters.rates == 1
+
+
+def test_heartbeats_are_counted_and_are_no_rates(bench: Bench) -> None:
+    """They are deltas for those who listen to deltas."""
+    bench.listen("instrument:rate", "instrument:delta")
+    bench.take(envelope("instrument:18", FULL))
+    bench.take(envelope("instrument:18", {"Date": "2026-04-20T17:24:51Z", "PriceRateID": "8"}))
+    assert len(bench.got("instrument:rate")) == 1
+    assert [d.is_heartbeat for _, d in bench.got("instrument:delta")] == [False, True]
+    assert bench.counters.heartbeats == 1
+
+
+def test_control_messages_are_returned_for_the_protocol(bench: Bench) -> None:
+    """Told apart by their keys, as on eToro's socket."""
+    reply = {"id": "1", "success": True, "operation": "Subscribe"}
+    assert bench.take(json.dumps(reply)) == reply
+    no_id = {"success": False, "errorCode": "BinaryMessagesNotSupported"}
+    assert bench.take(json.dumps(no_id)) == no_id
+    assert bench.counters.bad_messages == 0
+
+
+@pytest.mark.parametrize("padding", ["\x00", " ", "\x00\x00", "\n"])
+def test_padding_around_a_frame_is_tolerated(bench: Bench, padding: str) -> None:
+    """Two clients report a leading NUL or blank and a trailing record separator."""
+    bench.listen("instrument:rate")
+    bench.take(padding + envelope("instrument:18", FULL) + "\x1e")
+    assert len(bench.got("instrument:rate")) == 1
+    assert bench.take(padding) is None
+    assert bench.counters.bad_messages == 0
+
+
+BAD = {
+    "no JSON": "hello",
+    "half JSON": '{"messages": [',
+    "NaN": '{"messages": NaN}',
+    "deep": "[" * 100_000,
+    "number": "5",
+    "null": "null",
+    "string": '"messages"',
+    "list": "[]",
+    "empty object": "{}",
+    "messages null": '{"messages": null}',
+    "messages object": '{"messages": {"topic": "private"}}',
+    "message null": '{"messages": [null]}',
+    "message number": '{"messages": [5]}',
+    "message list": '{"messages": [[]]}',
+    "message empty": '{"messages": [{}]}',
+    "topic number": '{"messages": [{"topic": 5, "type": "Snapshot", "content": "{}"}]}',
+    "topic list": '{"messages": [{"topic": [], "type": "Snapshot", "content": "{}"}]}',
+    "type list": '{"messages": [{"topic": "instrument:1", "type": [], "content": "{}"}]}',
+    "type null": '{"messages": [{"topic": "x", "type": null, "content": "{}", "id": "1"}]}',
+    "content object": '{"messages": [{"topic": "private", "type": "Snapshot", "content": {}}]}',
+    "content null": '{"messages": [{"topic": "private", "type": "x", "content": null}]}',
+    "content no JSON": envelope("instrument:1", 0).replace('"0"', '"{"'),
+    "content number": envelope("instrument:1", 5),
+    "content list": envelope("private", []),
+    "content NaN": envelope("instrument:1", FULL).replace("2.5", "NaN"),
+    "bad price": envelope("instrument:1", {"Ask": "cheap", "Bid": "1"}),
+    "bad flag": envelope("instrument:1", {"IsMarketOpen": "maybe"}),
+    "infinite price": envelope("instrument:1", {"Ask": "1e999"}),
+    "price object": envelope("instrument:1", {"Ask": {}, "Bid": []}),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_counted_emitted_and_ends_nothing(
+    bench: Bench, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What came before and after is delivered; the error names what is wrong."""
+    bench.listen("instrument:rate", "error")
+    bench.take(envelope("instrument:18", FULL))
+    assert bench.take(BAD[name]) is None
+    bench.take(envelope("instrument:18", {"Ask": "3"}))
+    assert [rate.ask for _, rate in bench.got("instrument:rate")] == [2.5, 3.0]
+    errors = bench.got("error")
+    assert errors
+    assert all(isinstance(error, EToroValidationError) and error.field for error in errors)
+    assert bench.counters.bad_messages == len(errors)
+    assert all(len(str(error)) < 500 for error in errors)
+    assert all(len(record.getMessage()) < 500 for record in caplog.records)
+
+
+def test_trouble_is_logged_once_per_kind(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A flood of garbage is counted in full and logged once, until the next minute."""
+    for _ in range(100):
+        bench.take("garbage")
+    assert bench.counters.bad_messages == 100
+    assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 1
+    bench.clock.advance(61)
+    bench.take("garbage")
+    assert "99 more" in caplog.records[-1].getMessage()
+
+
+def test_unknown_topics_and_types_are_emitted_as_they_came(bench: Bench) -> None:
+    """Nothing that eToro may add is lost."""
+    bench.listen("unknown", "instrument:rate", "error")
+    bench.take(envelope("instrument:18", FULL, "Trading.Instrument.New"))
+    bench.take(envelope("candles:18", {"a": 1}))
+    bench.take(envelope("instrument:gold", FULL))
+    messages = bench.got("unknown")
+    assert all(isinstance(message, WsMessage) for message in messages)
+    assert [m.topic for m in messages] == ["instrument:18", "candles:18", "instrument:gold"]
+    assert bench.counters.unknown == 3
+    assert bench.got("instrument:rate") == bench.got("error") == []
+
+
+def test_an_order_event_is_delivered_whatever_its_fields(bench: Bench) -> None:
+    """A field of another type than documented does not lose the order."""
+    bench.listen("private:event")
+    bench.take(envelope("private", {"OrderID": 5, "StatusID": "strange"}, "Trading.New"))
+    (event,) = bench.got("private:event")
+    assert isinstance(event, WsPrivateEvent)
+    assert (event.order_id, event.status_id, event.type) == (5, None, "Trading.New")
+    assert event.extra == {"StatusID": "strange"}
+    assert event.generation == 1
+    assert event.received_at == 1_700_000_000.0
+
+
+def test_text_of_the_server_is_redacted_in_errors_and_logs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whatever a server repeats."""
+    bench = Bench(redact=lambda text: text.replace("secret", "***")).listen("error")
+    bench.take("garbage secret")
+    bench.take(envelope("instrument:1", {"Ask": "secret"}))
+    assert "secret" not in caplog.text
+    assert all("secret" not in str(error) for error in bench.got("error"))

@@ -1,0 +1,153 @@
+"""Queues, fed by hand: no client, no sockets."""
+
+from __future__ import annotations
+
+import queue
+from typing import Any
+
+import pytest
+
+from etoro_sync import EToroClosedError, EToroValidationError, EToroWebSocketError
+from etoro_sync.ws.queues import EventQueue, make_buffer
+from tests.support.threads import run_in_thread
+
+
+def new_queue(event: str = "private:event", **options: Any) -> EventQueue:
+    buffer = make_buffer(event, options.get("maxsize"), options.get("overflow"))
+    return EventQueue(event, buffer, lambda q: None)
+
+
+@pytest.mark.parametrize(
+    ("event", "maxsize", "overflow", "field"),
+    [
+        ("instrument:rate", -1, None, "maxsize"),
+        ("instrument:rate", 1.5, None, "maxsize"),
+        ("instrument:rate", True, None, "maxsize"),
+        ("instrument:rate", "many", None, "maxsize"),
+        ("instrument:rate", 5, "block", "overflow"),
+        ("instrument:rate", 5, 7, "overflow"),
+        ("private:event", 5, "conflate", "overflow"),
+        ("instrument:delta", 5, "conflate", "overflow"),
+    ],
+)
+def test_bad_settings_name_the_field_and_what_is_allowed(
+    event: str, maxsize: Any, overflow: Any, field: str
+) -> None:
+    """maxsize is a whole number from 0 up; conflation is for rates only."""
+    with pytest.raises(EToroValidationError) as caught:
+        make_buffer(event, maxsize, overflow)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("event", "size", "last"),
+    [
+        ("instrument:rate", 10_000, "newest"),
+        ("message", 10_000, "error"),
+        ("open", 100_000, "error"),
+    ],
+)
+def test_defaults_depend_on_the_event(event: str, size: int, last: str) -> None:
+    """10,000 and conflation for rates, 100,000 and an error for what must not be lost."""
+    q = new_queue(event)
+    q.feed([(1, n) for n in range(size + 5)])
+    assert q.qsize() == size
+    if last == "newest":
+        assert q.conflated == 5
+    else:
+        assert q.dropped == 5
+        for _ in range(size):
+            q.get_nowait()
+        with pytest.raises(EToroWebSocketError, match="5 items"):
+            q.get_nowait()
+
+
+def test_a_maxsize_of_zero_is_unbounded() -> None:
+    """For those who ask for it."""
+    q = new_queue(maxsize=0)
+    q.feed(range(250_000))
+    assert q.qsize() == 250_000
+    assert q.dropped == 0
+
+
+def test_items_come_in_order_and_counts_agree() -> None:
+    """First in, first out; qsize(), empty() and len of what waits."""
+    q = new_queue()
+    assert q.empty()
+    q.feed(["a", "b"])
+    q.feed(["c"])
+    assert q.qsize() == 3
+    assert not q.empty()
+    assert [q.get(), q.get(timeout=1), q.get_nowait()] == ["a", "b", "c"]
+    assert (q.received, q.delivered, q.dropped, q.conflated) == (3, 3, 0, 0)
+    with pytest.raises(queue.Empty):
+        q.get(block=False)
+
+
+def test_several_readers_share_the_items() -> None:
+    """Each item goes to exactly one of the threads that wait."""
+    q = new_queue()
+    readers = [run_in_thread(lambda: list(q)) for _ in range(4)]
+    for n in range(100):
+        q.feed([n])
+    q.end("over")
+    got = [item for reader in readers for item in reader.result()]
+    assert sorted(got) == list(range(100))
+
+
+def test_a_closed_queue_delivers_what_waits_and_then_says_that_it_is_closed() -> None:
+    """close() is idempotent, takes nothing more, and wakes readers."""
+    taken_off: list[EventQueue] = []
+    q = EventQueue("open", make_buffer("open", None, None), taken_off.append)
+    q.feed([()])
+    blocked = run_in_thread(lambda: [q.get(), q.get()])
+    q.close()
+    q.close()
+    q.feed([()])
+    assert isinstance(blocked.exception(), EToroClosedError)
+    assert q.received == 1
+    assert q in taken_off
+    with pytest.raises(EToroClosedError, match="queue was closed"):
+        q.get()
+
+
+def test_iteration_ends_with_the_queue_and_raises_what_failed() -> None:
+    """A for loop ends quietly after close(), and with the error of a failed client."""
+    closed = new_queue()
+    closed.feed([1, 2])
+    closed.end("closed by the user")
+    assert list(closed) == [1, 2]
+    failed = new_queue()
+    failed.feed([1])
+    failed.end("failed", EToroWebSocketError("gave up"))
+    items = iter(failed)
+    assert next(items) == 1
+    with pytest.raises(EToroWebSocketError, match="gave up"):
+        next(items)
+
+
+def test_the_first_end_counts() -> None:
+    """A queue that failed does not turn into one that was closed."""
+    q = new_queue()
+    q.end("failed", EToroWebSocketError("gave up"))
+    q.close()
+    with pytest.raises(EToroWebSocketError, match="gave up"):
+        q.get()
+
+
+def test_a_failed_client_that_was_closed_by_the_user_elsewhere_raises_in_iteration() -> None:
+    """An EToroClosedError that is the client's failure is not a quiet end."""
+    q = new_queue()
+    q.end("failed", EToroClosedError("connect() was interrupted."))
+    with pytest.raises(EToroClosedError, match="interrupted"):
+        next(iter(q))
+
+
+def test_a_queue_is_a_context_manager_and_shows_its_state() -> None:
+    """Leaving the block closes it; repr tells what waits."""
+    with new_queue() as q:
+        q.feed([1])
+        assert repr(q) == "<EventQueue 'private:event': 1 waiting, 0 dropped>"
+    assert q.get() == 1
+    with pytest.raises(EToroClosedError):
+        q.get_nowait()

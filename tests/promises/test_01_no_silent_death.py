@@ -1,0 +1,140 @@
+"""Promise 1: any loss of data becomes a state change, an event or an exception, within a bound."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from etoro_sync import ClientState
+from tests.conftest import StartServer
+from tests.support.clients import Ear, envelope
+from tests.support.peer import Peer
+
+from .conftest import MakeClient, MakeSimulator
+
+FULL = {"Ask": "1.5", "Bid": "1.4", "Date": "2026-04-20T17:24:50.3Z", "PriceRateID": "1"}
+
+
+def mute(peer: Peer) -> None:
+    """Authenticate, then neither send nor answer anything, with the connection open."""
+    peer.handshake()
+    peer.authenticate()
+    peer.hold()
+
+
+def test_promise_1_a_mute_server_is_replaced_within_interval_plus_timeout(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A half-open connection, which no system call reports, ends after the ping's deadline."""
+    server = raw_server(mute)
+    c = client(server.url, heartbeat_interval=0.2, heartbeat_timeout=0.2)
+    ear = Ear(c)
+    c.connect()
+    started = time.monotonic()
+    (code, reason), *_ = ear.wait_for("close")
+    assert code == 1006
+    assert "dead" in reason
+    assert 0.3 < time.monotonic() - started < 3
+    ear.wait_for("reconnecting")
+    server.wait_connections(2)
+
+
+def test_promise_1_a_server_that_answers_pings_only_is_stale(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """A healthy connection without prices is told per instrument, once per silence."""
+    sim = simulator()
+    c = client(sim.url, stale_after=0.2, heartbeat_interval=0.05, heartbeat_timeout=5)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18, 19])
+    sim.publish(18, **FULL)
+    ear.wait(lambda e: {i for i, _ in e.of("stale")} == {18, 19})
+    assert all(age >= 0.2 for _, age in ear.of("stale"))
+    assert c.state is ClientState.LIVE
+    sim.publish(18, **FULL)
+    ear.wait(lambda e: [i for i, _ in e.of("stale")].count(18) == 2)
+    assert [i for i, _ in ear.of("stale")].count(19) == 1
+
+
+def test_promise_1_a_closed_market_is_not_stale(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Silence is what a closed market sounds like."""
+    sim = simulator()
+    c = client(sim.url, stale_after=0.1)
+    ear = Ear(c)
+    c.connect()
+    sim.set_active(18, False)
+    c.subscribe([18], snapshot=True)
+    c.subscribe([19])
+    ear.wait_for("stale")
+    ear.wait(lambda e: len(e.of("stale")) >= 1)
+    assert {i for i, _ in ear.of("stale")} == {19}
+
+
+@pytest.mark.parametrize("ending", ["reset", "fin", "close 1000", "close 1011", "close 4001"])
+def test_promise_1_every_way_to_lose_a_connection_is_told_and_repaired(
+    raw_server: StartServer, client: MakeClient, ending: str
+) -> None:
+    """Only disconnect() is final: a polite close by the server is a loss like any other."""
+
+    def lose(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.send_text(envelope("instrument:18", FULL))
+        if ending == "reset":
+            peer.reset()
+        elif ending == "fin":
+            peer.shutdown_write()
+        else:
+            peer.send_close(int(ending.split()[1]), "bye")
+
+    def live(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.serve()
+
+    server = raw_server([lose, live])
+    c = client(server.url)
+    ear = Ear(c)
+    c.connect()
+    ear.wait_for("reconnected")
+    expected = int(ending.split()[1]) if ending.startswith("close") else 1006
+    assert [code for code, _ in ear.of("close")] == [expected]
+    assert ear.names("instrument:rate", "close", "reconnecting", "reconnected") == [
+        "instrument:rate",
+        "close",
+        "reconnecting",
+        "reconnected",
+    ]
+
+
+def test_promise_1_a_server_that_accepts_but_acknowledges_nothing_is_replaced(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A session whose subscriptions are not confirmed never counts as live again."""
+
+    def drop(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.send_text(envelope("instrument:18", FULL))
+        peer.reset()
+
+    def unconfirmed(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.read_json()
+        peer.hold()
+
+    server = raw_server([drop, unconfirmed])
+    c = client(server.url, request_timeout=0.2, reconnect_attempts=2)
+    ear = Ear(c)
+    c.subscribe([18])
+    c.connect()
+    ear.wait(lambda e: len(e.of("close")) == 3)
+    assert "reconnected" not in ear.names()
+    assert "No acknowledgement" in ear.of("close")[1][1]
+    ear.wait(lambda e: c.state is ClientState.FAILED)

@@ -1,0 +1,283 @@
+"""Promises 5 and 6: recovery is patient and never multiplies; bad credentials end it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from etoro_sync import ClientState, EToroAuthError, EToroWebSocketError
+from tests.conftest import StartServer
+from tests.support.clients import API_KEY, USER_KEY, Ear, envelope
+from tests.support.peer import Peer
+from tests.support.raw_server import Refuser
+
+from .conftest import MakeClient, MakeSimulator
+
+FATAL = [
+    "InvalidKey",
+    "Unauthorized",
+    "Forbidden",
+    "ApiKeyRequired",
+    "UserKeyRequired",
+    "DataRequired",
+]
+
+
+def live(peer: Peer) -> None:
+    peer.handshake()
+    peer.authenticate()
+    peer.serve()
+
+
+def live_then_reset(peer: Peer) -> None:
+    peer.handshake()
+    peer.authenticate()
+    peer.reset()
+
+
+def test_promise_5_the_counter_survives_a_mere_accept_and_the_client_gives_up(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A server that accepts and drops makes attempts 1, 2, 3 ... up to the limit, then an error."""
+
+    def accept_then_drop(peer: Peer) -> None:
+        peer.handshake()
+        peer.read_json()
+        peer.reset()
+
+    server = raw_server([live_then_reset, accept_then_drop])
+    c = client(server.url, reconnect_attempts=4)
+    ear = Ear(c)
+    c.connect()
+    with pytest.raises(EToroWebSocketError, match="Gave up after 4 attempts"):
+        c.run_forever()
+    assert [attempt for attempt, _ in ear.of("reconnecting")] == [1, 2, 3, 4]
+    assert server.connections == 5
+    assert c.state is ClientState.FAILED
+
+
+def test_promise_5_data_earns_a_new_start_of_the_counter(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Sessions that brought data are stable: each loss begins with attempt 1 again."""
+
+    def one_rate_then_reset(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
+        peer.reset()
+
+    server = raw_server([one_rate_then_reset] * 5 + [live])
+    c = client(server.url, reconnect_attempts=2)
+    ear = Ear(c)
+    c.connect()
+    ear.wait_for("reconnected", 5)
+    assert [attempt for attempt, _ in ear.of("reconnecting")] == [1] * 5
+
+
+def test_promise_5_there_is_one_attempt_in_flight_and_jitter_within_its_bounds(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Under a storm of losses the server never sees two connections of one client at once."""
+    open_now, most, lock = [0], [0], threading.Lock()
+
+    def count(peer: Peer) -> None:
+        with lock:
+            open_now[0] += 1
+            most[0] = max(most[0], open_now[0])
+        peer.handshake()
+        peer.authenticate()
+        peer.reset()
+        with lock:
+            open_now[0] -= 1
+
+    server = raw_server(count)
+    c = client(server.url, reconnect_attempts=15, reconnect_delay=0.002, reconnect_max_delay=0.01)
+    ear = Ear(c)
+    c.connect()
+    with pytest.raises(EToroWebSocketError):
+        c.run_forever()
+    assert server.connections == 16
+    assert most == [1]
+    delays = [delay for _, delay in ear.of("reconnecting")]
+    assert all(0 <= delay <= min(0.002 * 2**n, 0.01) for n, delay in enumerate(delays))
+    assert len(set(delays)) > 5
+
+
+def test_promise_5_backoff_is_interrupted_at_once(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """disconnect() does not wait for the end of a long pause."""
+    sim = simulator()
+    c = client(sim.url, reconnect_delay=1e6, reconnect_max_delay=1e6)
+    ear = Ear(c)
+    c.connect()
+    sim.drop()
+    ear.wait_for("reconnecting")
+    assert c.state is ClientState.RECONNECTING
+    started = time.monotonic()
+    c.disconnect()
+    assert time.monotonic() - started < 1
+
+
+def test_promise_5_a_refused_connection_is_retried_until_the_server_is_back(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """An outage of many attempts ends in recovery, with an error event for each failed attempt."""
+    server = raw_server([live_then_reset, live])
+    c = client(server.url, reconnect_attempts=None)
+    ear = Ear(c)
+    back = threading.Event()
+
+    @c.on("reconnecting")
+    def server_returns(attempt: int, delay: float) -> None:
+        if attempt == 1:
+            server.stop_listening()
+        if attempt == 6:
+            server.start_listening()
+            back.set()
+
+    c.connect()
+    assert back.wait(10)
+    ear.wait_for("reconnected")
+    assert len(ear.of("error")) >= 3
+    assert all("Cannot connect" in str(error) for error in ear.of("error"))
+
+
+def test_promise_5_the_first_connection_is_not_retried(client: MakeClient) -> None:
+    """connect() says at once that nobody listens."""
+    with Refuser() as refuser:
+        c = client(f"ws://127.0.0.1:{refuser.port}/ws")
+        with pytest.raises(EToroWebSocketError, match=r"Cannot connect to 127\.0\.0\.1"):
+            c.connect()
+        assert c.stats().connect_attempts == 1
+        assert c.state is ClientState.FAILED
+
+
+@pytest.mark.parametrize("code", FATAL)
+def test_promise_6_rejected_credentials_raise_from_connect(
+    raw_server: StartServer, client: MakeClient, code: str
+) -> None:
+    """One attempt, EToroAuthError with eToro's code, and no key in its text."""
+
+    def reject(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate(code, f"no such key {API_KEY}/{USER_KEY}")
+        peer.serve()
+
+    server = raw_server(reject)
+    c = client(server.url)
+    with pytest.raises(EToroAuthError) as caught:
+        c.connect()
+    assert caught.value.error_code == code
+    assert API_KEY not in str(caught.value)
+    assert USER_KEY not in str(caught.value)
+    assert server.connections == 1
+    assert c.state is ClientState.FAILED
+
+
+def test_promise_6_credentials_that_are_rejected_later_end_the_client_at_once(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A revoked key ends the client on the reconnect, whatever attempts were left."""
+
+    def revoked(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("InvalidKey", "revoked")
+        peer.serve()
+
+    server = raw_server([live_then_reset, revoked])
+    c = client(server.url, reconnect_attempts=None)
+    c.connect()
+    with pytest.raises(EToroAuthError, match="revoked"):
+        c.run_forever()
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("code", ["TooManyRequests", "UnhandledException", "SomethingNew"])
+def test_promise_6_a_servers_trouble_is_retried_on_a_reconnect(
+    raw_server: StartServer, client: MakeClient, code: str
+) -> None:
+    """A refusal that is not about the credentials is one failed attempt."""
+
+    def refuse(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate(code, "later")
+        peer.serve()
+
+    server = raw_server([live_then_reset, refuse, live])
+    c = client(server.url, reconnect_delay=0.001, reconnect_max_delay=0.1)
+    ear = Ear(c)
+    c.connect()
+    ear.wait_for("reconnected")
+    delays = [delay for _, delay in ear.of("reconnecting")]
+    assert len(delays) == 2
+    if code == "TooManyRequests":
+        # The slow lane: half the cap at least.
+        assert delays[1] >= 0.05
+    else:
+        assert delays[1] <= 0.002
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("TooManyRequests", EToroWebSocketError), ("SomethingNew", EToroAuthError)],
+)
+def test_promise_6_connect_keeps_the_code_of_any_refusal(
+    raw_server: StartServer, client: MakeClient, code: str, kind: type[Exception]
+) -> None:
+    """An unknown code is an error whose name is kept."""
+
+    def refuse(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate(code)
+        peer.serve()
+
+    with pytest.raises(kind) as caught:
+        client(raw_server(refuse).url).connect()
+    assert caught.value.error_code == code  # type: ignore[attr-defined]
+
+
+def test_promise_6_missing_credentials_are_told_before_anything_is_sent(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """The error names the variable to set."""
+    server = raw_server(live)
+    c = client(server.url, user_key="")
+    with pytest.raises(EToroAuthError, match="ETORO_USER_KEY"):
+        c.connect()
+    assert server.connections == 0
+
+
+def test_promise_6_an_unanswered_authentication_times_out_as_an_authentication_error(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Noise before the answer is not the answer, and silence is not success."""
+
+    def noisy(peer: Peer) -> None:
+        peer.handshake()
+        peer.read_json()
+        peer.send_frame(0x2, b"\x00")
+        peer.send_text('{"id":"other","success":true,"operation":"Authenticate"}')
+        peer.hold()
+
+    c = client(raw_server(noisy).url, auth_timeout=0.2)
+    with pytest.raises(EToroAuthError, match="timed out"):
+        c.connect()
+
+
+def test_promise_6_a_session_that_is_authenticated_already_is_authenticated(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """SessionAlreadyAuthenticated is no failure."""
+
+    def already(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("SessionAlreadyAuthenticated")
+        peer.serve()
+
+    c = client(raw_server(already).url)
+    c.connect()
+    assert c.is_authenticated

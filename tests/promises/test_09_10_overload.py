@@ -1,0 +1,214 @@
+"""Promises 9 and 10: under overload the last value stays exact and memory stays bounded."""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+
+import pytest
+
+from etoro_sync import EToroQueueOverflowError
+from tests.conftest import StartServer
+from tests.support.clients import envelope
+from tests.support.peer import Peer
+
+from .conftest import MakeClient, MakeSimulator
+
+
+def flood(count: int, instruments: int = 3) -> str:
+    """Return frames of one side at a time, so that only merging makes complete rates."""
+    texts = []
+    for n in range(count):
+        side = {"Bid": str(n)} if n // instruments % 2 else {"Ask": str(n + 1)}
+        texts.append(envelope(f"instrument:{n % instruments + 1}", side))
+    return "\n".join(texts)
+
+
+def flooding(texts: str, done: str) -> object:
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        for text in texts.split("\n"):
+            peer.send_text(text)
+        peer.send_text(envelope("instrument:999", {"Ask": "2", "Bid": "1"}))
+        peer.serve()
+
+    return script
+
+
+def test_promise_9_deltas_are_merged_before_anything_is_dropped(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A queue of three, unread while 3,000 one-sided messages come, ends at the exact state."""
+    server = raw_server(flooding(flood(3000), "999"))
+    c = client(server.url)
+    q = c.queue("instrument:rate", instrument_ids=[1, 2, 3], maxsize=3)
+    last = c.queue("instrument:rate", instrument_ids=[999])
+    c.connect()
+    last.get(timeout=10)
+    waiting = dict(q.get_nowait() for _ in range(q.qsize()))
+    # The last messages of instrument i: Ask i + 2995 in the last but one round, then Bid.
+    for instrument_id in (1, 2, 3):
+        rate = waiting[instrument_id]
+        assert rate.bid == 2996 + instrument_id
+        assert rate.ask == 2994 + instrument_id
+        assert c.rates[instrument_id] == rate
+    assert q.delivered + q.dropped + q.conflated + q.qsize() == q.received
+    assert q.conflated == q.received - 3
+
+
+def test_promise_9_order_events_travel_in_a_lossless_lane(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """While rates are shed for a hanging callback, every order event waits for it, in order."""
+    sim = simulator()
+    c = client(sim.url, callback_queue_size=10)
+    release, hanging = threading.Event(), threading.Event()
+    orders: list[int | None] = []
+    rates: list[float] = []
+    done = threading.Event()
+
+    @c.on("open")
+    def hang() -> None:
+        hanging.set()
+        release.wait(20)
+
+    @c.on("private:event")
+    def order(event: object) -> None:
+        orders.append(event.order_id)  # type: ignore[attr-defined]
+        if len(orders) == 200:
+            done.set()
+
+    c.on("instrument:rate", lambda instrument_id, rate: rates.append(rate.ask))
+    received = c.queue("private:event")
+    c.connect()
+    c.subscribe([18, "private"])
+    assert hanging.wait(5)
+    try:
+        for n in range(200):
+            sim.publish(18, Ask=str(n + 2), Bid="1")
+            sim.fill_order(order_id=n, instrument_id=18, units=1.0)
+        assert [received.get(timeout=5).order_id for _ in range(200)] == list(range(200))
+        stats = c.stats()
+        assert stats.callbacks_conflated == 190
+        assert stats.callbacks_dropped == stats.callbacks_lost == 0
+    finally:
+        release.set()
+    assert done.wait(5)
+    assert orders == list(range(200))
+    c.disconnect()
+    assert len(rates) <= 10
+    assert rates[-1] == 201
+
+
+@pytest.mark.parametrize("overflow", ["conflate", "drop_oldest", "drop_newest", "raise"])
+def test_promise_10_every_queue_accounts_for_every_item(
+    simulator: MakeSimulator, client: MakeClient, overflow: str
+) -> None:
+    """delivered + dropped + conflated + waiting = received, whatever gives way."""
+    sim = simulator()
+    c = client(sim.url)
+    q = c.queue("instrument:rate", maxsize=5, overflow=overflow)
+    end = c.queue("instrument:delta", instrument_ids=[99])
+    c.connect()
+    c.subscribe([1, 2, 99])
+
+    def publish(first: int) -> None:
+        for n in range(first, first + 20):
+            sim.publish(1 + n % 2, Ask=str(n + 2), Bid="1")
+        sim.heartbeat(99)
+        end.get(timeout=5)
+
+    publish(0)
+    assert q.received == 20
+    assert q.qsize() == 5
+    got = [q.get(timeout=1)[1].ask for _ in range(3)]
+    publish(20)
+    lost = 0
+    while True:
+        try:
+            got.append(q.get_nowait()[1].ask)
+        except EToroQueueOverflowError as exc:
+            lost += exc.lost
+        except Exception:
+            break
+    assert q.received == 40
+    assert q.delivered == len(got)
+    assert q.delivered + q.dropped + q.conflated + q.qsize() == q.received
+    if overflow == "raise":
+        assert lost == q.dropped == 40 - len(got)
+    if overflow == "conflate":
+        assert q.dropped == 0
+    if overflow in ("conflate", "drop_oldest"):
+        # The last values of both instruments are exact.
+        assert {40, 41} <= set(got[-2:])
+    for parity in (0, 1):
+        # Order is kept within an instrument.
+        own = [ask for ask in got if ask % 2 == parity]
+        assert own == sorted(own)
+
+
+def test_promise_10_a_queue_that_overflows_says_where_and_goes_on(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """The error stands at the place of the loss; what came before and after is delivered."""
+    sim = simulator()
+    c = client(sim.url)
+    q = c.queue("private:event", maxsize=2)
+    everything = c.queue("private:event")
+    c.connect()
+    c.subscribe("private")
+    for n in range(5):
+        sim.fill_order(order_id=n, instrument_id=18, units=1.0)
+    for _ in range(5):
+        everything.get(timeout=5)
+    assert [q.get().order_id, q.get().order_id] == [0, 1]
+    with pytest.raises(EToroQueueOverflowError, match="3 items of the queue of 'private:event'"):
+        q.get()
+    sim.fill_order(order_id=9, instrument_id=18, units=1.0)
+    assert q.get(timeout=5).order_id == 9
+
+
+def test_promise_10_memory_is_bounded_while_callbacks_hang(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Thousands of messages against a hanging callback do not grow with their number."""
+    round_ = [envelope(f"instrument:{i}", {"Ask": "2", "Bid": "1"}) for i in range(1, 51)] * 10
+    sent: list[threading.Event] = [threading.Event(), threading.Event()]
+    go = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        for _ in range(3):
+            for text in round_:
+                peer.send_text(text)
+        sent[0].set()
+        peer.wait(go)
+        for _ in range(10):
+            for text in round_:
+                peer.send_text(text)
+        peer.send_text(envelope("instrument:999", {"Ask": "2", "Bid": "1"}))
+        peer.serve()
+
+    c = client(raw_server(script).url, callback_queue_size=500)
+    release = threading.Event()
+    c.on("open", lambda: release.wait(30))
+    for event in ("instrument:rate", "instrument:delta", "message"):
+        c.on(event, lambda *args: None)
+    end = c.queue("instrument:rate", instrument_ids=[999])
+    c.connect()
+    try:
+        assert sent[0].wait(10)
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        go.set()
+        end.get(timeout=30)
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert grown < 2_000_000
+        stats = c.stats()
+        assert stats.callbacks_waiting <= 502
+        assert stats.callbacks_dropped + stats.callbacks_conflated > 15_000
+    finally:
+        release.set()

@@ -1,0 +1,307 @@
+"""Promise 13: disconnect(), Ctrl-C, exit, fork and garbage collection leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from typing import IO
+
+import pytest
+
+from etoro_sync import ClientState, EToroClosedError, WsClient
+from tests.conftest import StartServer
+from tests.support.clients import Ear, quick_options
+from tests.support.peer import Peer
+from tests.support.threads import (
+    assert_no_new_descriptors,
+    assert_no_new_threads,
+    join_stragglers,
+    run_in_thread,
+)
+
+from .conftest import MakeClient, MakeSimulator
+
+
+def deaf(peer: Peer) -> None:
+    peer.handshake()
+    peer.authenticate()
+    peer.hold()
+
+
+def test_promise_13_disconnect_against_a_silent_server_is_bounded(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A server that never answers the close costs close_timeout, not more."""
+    c = client(raw_server(deaf).url, close_timeout=0.3)
+    ear = Ear(c)
+    c.connect()
+    started = time.monotonic()
+    c.disconnect()
+    elapsed = time.monotonic() - started
+    assert 0.25 < elapsed < 1.5
+    assert c.state is ClientState.CLOSED
+    assert ear.of("close") == [(1006, "the server did not answer the close in time")]
+
+
+def test_promise_13_disconnect_against_a_streaming_server_is_bounded(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A server that never stops sending cannot hold the client."""
+
+    def endless(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        while True:
+            peer.send_text('{"messages":[]}')
+
+    c = client(raw_server(endless).url, close_timeout=0.3)
+    c.connect()
+    started = time.monotonic()
+    c.disconnect()
+    assert time.monotonic() - started < 2
+
+
+def test_promise_13_disconnect_is_idempotent_and_legal_in_any_state(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Before connect(), twice, from several threads: nothing is raised, subscriptions are gone."""
+    sim = simulator()
+    c = client(sim.url)
+    c.subscribe([18])
+    c.disconnect()
+    assert c.subscriptions == ()
+    assert c.state is ClientState.CLOSED
+    c.connect()
+    threads = [run_in_thread(c.disconnect) for _ in range(5)]
+    for thread in threads:
+        thread.result()
+    c.close()
+    assert c.state is ClientState.CLOSED
+    with pytest.raises(EToroClosedError):
+        _get_closed(c)
+
+
+def _get_closed(c: WsClient) -> None:
+    q = c.queue("open")
+    c.disconnect()
+    q.get(timeout=1)
+
+
+def test_promise_13_disconnect_while_connecting_ends_connect(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """At every step of the way connect() ends with EToroClosedError and the thread is gone."""
+    reached = threading.Event()
+
+    def stuck(peer: Peer) -> None:
+        peer.read_request()
+        reached.set()
+        peer.hold()
+
+    c = client(raw_server(stuck).url)
+    connecting = run_in_thread(c.connect)
+    assert reached.wait(5)
+    c.disconnect()
+    assert isinstance(connecting.exception(), EToroClosedError)
+
+
+def test_promise_13_a_hundred_cycles_leave_no_thread_and_no_descriptor(
+    simulator: MakeSimulator,
+) -> None:
+    """Back to the baseline after each of many sessions, of one client and of many."""
+    sim = simulator()
+    with assert_no_new_threads(), assert_no_new_descriptors():
+        one = WsClient(quick_options(sim.url))
+        for n in range(50):
+            one.connect()
+            if n % 10 == 0:
+                one.subscribe([18])
+            one.disconnect()
+        for _ in range(50):
+            with WsClient(quick_options(sim.url)):
+                pass
+        sim.wait_until(lambda s: not s.clients)
+
+
+def test_promise_13_a_hanging_callback_does_not_hold_disconnect(
+    simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """disconnect() returns in its time, names the callback, and the thread ends when it returns."""
+    sim = simulator()
+    c = client(sim.url, close_timeout=0.2)
+    release, hanging = threading.Event(), threading.Event()
+
+    @c.on("authenticated")
+    def hang_here() -> None:
+        hanging.set()
+        release.wait(10)
+
+    c.connect()
+    assert hanging.wait(5)
+    started = time.monotonic()
+    c.disconnect()
+    assert time.monotonic() - started < 2
+    assert "hang_here" in caplog.text
+    release.set()
+    assert not join_stragglers(prefix="etoro-sync-dispatcher")
+
+
+def test_promise_13_a_client_that_nobody_uses_any_more_ends_itself(
+    simulator: MakeSimulator,
+) -> None:
+    """A notebook cell that is run twice replaces its client; the old connection goes."""
+    sim = simulator()
+
+    def cell() -> WsClient:
+        fresh_client = WsClient(quick_options(sim.url))
+        fresh_client.connect()
+        fresh_client.subscribe([18])
+        return fresh_client
+
+    notebook = {"client": cell()}
+    notebook["client"] = cell()
+    gc.collect()
+    sim.wait_until(lambda s: len(s.clients) == 1)
+    assert notebook["client"].state is ClientState.LIVE
+    notebook["client"].disconnect()
+
+
+SCRIPT = """
+import os, signal, sys, threading, time
+from etoro_sync import WsClient, WsClientOptions
+
+client = WsClient(WsClientOptions("k1234567", "u1234567", ws_url=sys.argv[1], proxy=""))
+client.on("instrument:rate", lambda instrument_id, rate: None)
+{connect}
+print("ready", flush=True)
+{body}
+"""
+
+
+def start(
+    url: str, body: str, connect: str = "client.connect(); client.subscribe([18])"
+) -> subprocess.Popen[str]:
+    script = SCRIPT.format(body=textwrap.dedent(body), connect=connect)
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", script, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline().strip()
+
+
+BLOCKED = {
+    "run_forever": "client.run_forever()",
+    "get": "client.queue('private:event').get()",
+    "iteration": "for event in client.queue('private:event'): pass",
+    "wait_for": "client.wait_for('private:event')",
+    "stream": "for pair in client.stream([19]): pass",
+}
+
+
+@pytest.mark.parametrize("call", BLOCKED)
+def test_promise_13_ctrl_c_ends_every_blocking_call_within_two_seconds(
+    simulator: MakeSimulator, call: str
+) -> None:
+    """KeyboardInterrupt, exit status as the shell expects, and no thread that holds the exit."""
+    sim = simulator()
+    process = start(sim.url, BLOCKED[call])
+    assert read_line(process.stdout) == "ready"
+    if call == "stream":
+        sim.wait_until(lambda s: "instrument:19" in s.subscribed)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, stderr = process.communicate(timeout=10)
+    assert time.monotonic() - started < 4
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert stderr.strip().splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_promise_13_ctrl_c_ends_connect(raw_server: StartServer) -> None:
+    """Also while the server does not answer."""
+    reached = threading.Event()
+
+    def stuck(peer: Peer) -> None:
+        peer.read_request()
+        reached.set()
+        peer.hold()
+
+    url = raw_server(stuck).url
+    process = start(url, "", connect="client.connect()")
+    assert reached.wait(10)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert stderr.strip().splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_promise_13_a_script_that_ends_in_mid_stream_exits_clean(
+    simulator: MakeSimulator,
+) -> None:
+    """No disconnect(), thousands of messages under way: status 0 and an empty stderr."""
+    sim = simulator(rate=2000)
+    process = start(sim.url, "client.wait_for('instrument:rate', timeout=10)")
+    stdout, stderr = process.communicate(timeout=15)
+    assert process.returncode == 0
+    assert stderr == ""
+    assert stdout.strip() == "ready"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_promise_13_a_forked_child_gets_a_clear_error_and_the_parent_is_untouched(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Under load, many times: no call hangs in the child, and the parent's stream goes on."""
+    sim = simulator(rate=1000)
+    c = client(sim.url)
+    q = c.queue("instrument:rate")
+    c.connect()
+    c.subscribe([18], snapshot=True)
+    for _ in range(20):
+        q.get(timeout=5)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(_in_the_child(c, q))
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+    assert q.get(timeout=5)[1].generation == 1
+    assert c.state is ClientState.LIVE
+
+
+def _in_the_child(c: WsClient, q: object) -> int:
+    signal.alarm(5)
+    calls = [
+        lambda: q.get(),  # type: ignore[attr-defined]
+        lambda: c.subscribe([19]),
+        lambda: c.on("open", print),
+        lambda: c.wait_for("open"),
+        lambda: c.run_forever(),
+        lambda: c.queue("open"),
+        lambda: c.connect(),
+        lambda: c.subscriptions,
+    ]
+    for number, call in enumerate(calls):
+        try:
+            call()
+        except EToroClosedError as exc:
+            if "fork()" not in str(exc):
+                return 100 + number
+        except BaseException:
+            return 50 + number
+        else:
+            return 1 + number
+    c.disconnect()
+    c.stats()
+    return 0

@@ -1,0 +1,147 @@
+"""Promises 14 and 15: the keys stay secret, and only the monotonic clock drives timers."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+
+import pytest
+
+from etoro_sync import EToroAuthError, EToroError, EToroValidationError, WsClientOptions
+from tests.conftest import StartServer
+from tests.support.certificates import Certificates
+from tests.support.clients import API_KEY, USER_KEY, Ear, make_client, quick_options
+from tests.support.peer import Peer
+
+from .conftest import MakeClient, MakeSimulator
+
+
+def assert_no_key_in(*texts: object) -> None:
+    for text in texts:
+        assert API_KEY not in str(text)
+        assert USER_KEY not in str(text)
+
+
+def test_promise_14_no_key_reaches_logs_reprs_errors_or_stats(
+    raw_server: StartServer, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even from a server that repeats the keys wherever it can."""
+    echo = f"{API_KEY} {USER_KEY}"
+
+    def echoing(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.send_text(f"not json {echo}")
+        peer.send_json({"messages": echo})
+        peer.send_json({"success": False, "errorCode": echo, "errorMessage": echo})
+        peer.acknowledge("SubscribeFailed", echo)
+        peer.send_close(4001, echo)
+
+    def refusing(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("InvalidKey", echo)
+        peer.serve()
+
+    caplog.set_level(logging.DEBUG)
+    c = client(raw_server([echoing, refusing]).url)
+    ear = Ear(c)
+    c.connect()
+    with pytest.raises(EToroError) as refused:
+        c.subscribe([18])
+    with pytest.raises(EToroAuthError) as ended:
+        c.run_forever()
+    ear.wait(lambda e: len(e.of("error")) >= 5)
+    texts = ["".join(traceback.format_exception(e)) for e in (refused.value, ended.value)]
+    texts += ["".join(traceback.format_exception(error)) for error in ear.of("error")]
+    texts += [repr(error.__dict__) for error in ear.of("error")]
+    assert_no_key_in(*texts, ear.of("close"), caplog.text, repr(c), c.stats(), c._options)
+    assert "***" in str(ear.of("close"))
+
+
+def test_promise_14_options_mask_both_keys(client: MakeClient) -> None:
+    """repr, and the error about a key in the wrong wrapping, show no key."""
+    options = quick_options("wss://example.com/ws")
+    assert_no_key_in(repr(options), str(options))
+    assert "api_key='***'" in repr(options)
+    with pytest.raises(EToroValidationError) as caught:
+        WsClientOptions(api_key=f"{API_KEY}\n")
+    assert caught.value.field == "api_key"
+    assert_no_key_in(caught.value)
+
+
+def test_promise_14_plain_ws_to_another_machine_is_refused_before_a_byte_is_sent() -> None:
+    """Only loopback addresses may be reached without TLS."""
+    with pytest.raises(EToroValidationError, match="wss://") as caught:
+        make_client("ws://192.0.2.1/ws")
+    assert caught.value.field == "ws_url"
+
+
+def test_promise_14_tls_is_verified(raw_server: StartServer, certificates: Certificates) -> None:
+    """A certificate that is not trusted, or another host's, is refused before the keys go out."""
+
+    def never(peer: Peer) -> None:
+        peer.handshake()
+
+    for context, trust in (
+        (certificates.server, None),
+        (certificates.wrong_host, certificates.client),
+        (certificates.expired, certificates.client),
+    ):
+        server = raw_server(never, tls=context)
+        c = make_client(server.url, ssl_context=trust)
+        with pytest.raises(EToroError, match="certificate"):
+            c.connect()
+        assert all(not peer.requests for peer in server.peers)
+
+
+def test_promise_14_tls_with_a_private_authority_works(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """An ssl_context of the user's decides whom to trust."""
+    sim = simulator(tls=True)
+    c = client(sim.url, ssl_context=sim.client_ssl_context())
+    q = c.queue("instrument:rate")
+    c.connect()
+    c.subscribe([18], snapshot=True)
+    assert q.get(timeout=5)[0] == 18
+
+
+def test_promise_14_redirects_are_refused(raw_server: StartServer, client: MakeClient) -> None:
+    """The keys never travel to where a server points."""
+    elsewhere = raw_server(lambda peer: peer.handshake())
+
+    def redirect(peer: Peer) -> None:
+        peer.respond(
+            f"HTTP/1.1 302 Found\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+
+    c = client(raw_server(redirect).url)
+    with pytest.raises(EToroError, match="Redirects are not followed"):
+        c.connect()
+    assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0, 1e9])
+def test_promise_15_a_step_of_the_wall_clock_changes_nothing(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    step: float,
+) -> None:
+    """Keepalive, staleness, timeouts and reconnects go by the monotonic clock."""
+    sim = simulator()
+    c = client(sim.url, heartbeat_interval=5, heartbeat_timeout=5, stale_after=30)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18], snapshot=True)
+    ear.wait_for("instrument:rate")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + step)
+    c.subscribe([19], snapshot=True)
+    ear.wait_for("instrument:rate", 2)
+    assert ear.names("close", "stale", "reconnecting", "error") == []
+    sim.drop()
+    ear.wait_for("reconnected")
+    c.disconnect()
+    assert ear.names("close") == ["close", "close"]
