@@ -189,7 +189,10 @@ class WsClient:
         self._lifecycle.closed(number, self._book.clear)
 
     def close(self, timeout: float | None = None) -> None:
-        """The same as :meth:`disconnect`."""
+        """Do what :meth:`disconnect` does.
+
+        :param timeout: as there.
+        """
         self.disconnect(timeout)
 
     def __enter__(self) -> "WsClient":
@@ -274,7 +277,14 @@ class WsClient:
         *,
         instrument_id: int | None = None,
     ) -> Any:
-        """As :meth:`on`, for the next *event* only."""
+        """Call *handler* for the next *event* only.
+
+        :param event: as for :meth:`on`.
+        :param handler: as for :meth:`on`.
+        :param instrument_id: as for :meth:`on`.
+        :returns: the client, or the decorator.
+        :raises EToroValidationError: as :meth:`on`.
+        """
         return self._add(event, handler, instrument_id, once=True)
 
     def _add(
@@ -305,6 +315,8 @@ class WsClient:
     def off(self, event: str, handler: Callable[..., Any]) -> "WsClient":
         """Call *handler* no longer for *event*, however often and however it was registered.
 
+        :param event: as for :meth:`on`.
+        :param handler: as it was given to :meth:`on` or :meth:`once`.
         :returns: the client.
         :raises EToroValidationError: for an unknown event.
         """
@@ -315,6 +327,7 @@ class WsClient:
     def remove_all_listeners(self, event: str | None = None) -> "WsClient":
         """Remove the callbacks of *event*, or of all events. Queues stay.
 
+        :param event: None is all events.
         :returns: the client.
         :raises EToroValidationError: for an unknown event.
         """
@@ -388,7 +401,13 @@ class WsClient:
         with self.queue(
             "instrument:rate", instrument_ids=ids, maxsize=maxsize, overflow=overflow
         ) as rates:
-            held = self._requests.hold(topics, timeout)
+            try:
+                held = self._requests.hold(topics, timeout)
+            except EToroClosedError:
+                # Closed by the user while subscribing: the loop ends, as it does later on.
+                if self._guard.foreign or self.state is ClientState.FAILED:
+                    raise
+                return
             try:
                 yield from rates
             finally:

@@ -94,6 +94,10 @@ class Reader:
         """Start the thread."""
         self._thread.start()
 
+    def never_started(self) -> None:
+        """Free what the thread would have freed, had it run."""
+        self._waker.close()
+
     def post(self, operation: Operation) -> None:
         """Hand over an operation; one that comes too late is ended with EToroClosedError."""
         self._outbox.append(operation)

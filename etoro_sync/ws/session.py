@@ -76,9 +76,16 @@ class Session:
         _sessions.add(self)
 
     def start(self) -> None:
-        """Start both threads."""
-        self.dispatcher.start()
-        self.reader.start()
+        """Start both threads.
+
+        :raises RuntimeError: when the system has no thread left.
+        """
+        try:
+            self.dispatcher.start()
+            self.reader.start()
+        except BaseException:
+            self.reader.never_started()
+            raise
 
     def _on_end(self, error: EToroError | None) -> None:
         """Runs on the reader thread, last of all."""
