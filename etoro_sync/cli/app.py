@@ -1,0 +1,210 @@
+"""The commands and their options."""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._version import __version__
+from ..ws import WsClientOptions
+from .ending import CommandError, carry_out, complain
+from .simulating import DEMO_PRICES, Cuts, make_simulator, simulate
+from .streaming import StreamSettings, choose_screen, stream
+
+__all__ = ["app", "run"]
+
+_NAME = "etoro-sync"
+_DEMO_KEYS = ("demo-api-key", "demo-user-key")
+
+app = typer.Typer(
+    help="eToro's prices and order events in the terminal. Unofficial.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{_NAME} {__version__}")
+        raise typer.Exit
+
+
+def _positive(value: float | None) -> float | None:
+    # Not a range: those let "nan" pass.
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter("it must be a number greater than 0.")
+    return value
+
+
+Seconds = Annotated[
+    float | None,
+    typer.Option(callback=_positive, metavar="N", help="End after N seconds; else by Ctrl-C."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
+Rate = Annotated[float, typer.Option(help="Rate messages per second, all instruments together.")]
+Mix = Annotated[str, typer.Option(help="Kinds of messages: liquid, universe or full.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same prices.")]
+Orders = Annotated[
+    float | None,
+    typer.Option(
+        "--orders", callback=_positive, metavar="N", help="An order event every N seconds."
+    ),
+]
+CutEvery = Annotated[
+    float | None,
+    typer.Option(
+        callback=_positive,
+        metavar="N",
+        help="Cut the connections every N seconds, as a network may.",
+    ),
+]
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """The options that come before a command."""
+
+
+@app.command("stream")
+def stream_command(
+    ids: Annotated[
+        list[int] | None, typer.Argument(metavar="ID", help="Instruments, such as 100000.")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Order events of the account.")
+    ] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
+    ] = False,
+    as_json: Json = False,
+    seconds: Seconds = None,
+    verbose: Verbose = False,
+) -> int:
+    """Stream from eToro: a live table on a terminal, lines in a pipe.
+
+    The keys are read from ETORO_API_KEY and ETORO_USER_KEY, the address from ETORO_WS_URL.
+    """
+
+    def work() -> None:
+        instrument_ids = dict.fromkeys(ids or ())
+        if not instrument_ids and not private:
+            raise CommandError("Name at least one instrument, such as 100000, or use --private.")
+        if any(instrument_id <= 0 for instrument_id in instrument_ids):
+            raise CommandError("An instrument is a whole number greater than 0, such as 100000.")
+        topics: tuple[int | str, ...] = (*instrument_ids, *["private"] * private)
+        settings = StreamSettings(topics, as_json, seconds, verbose)
+        if demo:
+            _stream_simulated(settings, order_interval=1.0)
+        else:
+            options = WsClientOptions.from_env()
+            stream(options, settings, choose_screen(settings, options.ws_url))
+
+    return carry_out(work)
+
+
+@app.command("demo")
+def demo_command(
+    seconds: Seconds = None,
+    rate: Rate = 50.0,
+    mix: Mix = "liquid",
+    seed: Seed = 0,
+    orders: Orders = 1.0,
+    cut_every: CutEvery = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Watch a client and a simulated feed: prices, and an order event now and then."""
+
+    def work() -> None:
+        settings = StreamSettings((*DEMO_PRICES, "private"), as_json, seconds, verbose)
+        _stream_simulated(settings, cut_every, rate=rate, mix=mix, seed=seed, order_interval=orders)
+
+    return carry_out(work)
+
+
+def _stream_simulated(
+    settings: StreamSettings, cut_every: float | None = None, **options: object
+) -> None:
+    """Stream from a simulator in this process."""
+    with make_simulator(settings.instrument_ids, **options) as simulator:
+        # A proxy that the environment names has no way to this process.
+        client_options = WsClientOptions(*_DEMO_KEYS, simulator.url, proxy="")
+        screen = choose_screen(settings, "simulated data")
+        stream(client_options, settings, screen, Cuts(simulator, cut_every).tick)
+
+
+@app.command("simulate")
+def simulate_command(
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8765,
+    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    rate: Rate = 50.0,
+    mix: Mix = "liquid",
+    seed: Seed = 0,
+    orders: Orders = 5.0,
+    tls: Annotated[bool, typer.Option("--tls", help="wss:// with a certificate made now.")] = False,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="Where to put the certificate to trust; else it is printed.")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(help="Accept only this one.")] = None,
+    user_key: Annotated[str | None, typer.Option(help="Accept only this one.")] = None,
+    cut_every: CutEvery = None,
+    seconds: Seconds = None,
+) -> int:
+    """Run a server that speaks eToro's protocol, for clients in any language."""
+
+    def work() -> None:
+        simulator = make_simulator(
+            port=port,
+            host=host,
+            rate=rate,
+            mix=mix,
+            seed=seed,
+            order_interval=orders,
+            tls=tls,
+            api_key=api_key,
+            user_key=user_key,
+        )
+        simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key))
+
+    return carry_out(work)
+
+
+def _keys(api_key: str | None, user_key: str | None) -> str:
+    """Say what is accepted; a key that was given is not repeated."""
+    if api_key is None and user_key is None:
+        return "any that are not empty"
+    words = ["any API key" if api_key is None else "the given API key"]
+    words.append("any user key" if user_key is None else "the given user key")
+    return ", ".join(words)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    :param arguments: None takes them from ``sys.argv``.
+    :returns: the exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(given or ["--help"], prog_name=_NAME, standalone_mode=False)
+    except typer.Abort:  # Ctrl-C before the command has begun
+        return 130
+    except Exception as exc:
+        # Wrong usage. Which class that is depends on typer's version: since 0.26 it brings its own
+        # click along.
+        message = getattr(exc, "format_message", None)
+        if message is None:
+            raise
+        complain(f"{message().rstrip('.')}. See {_NAME} --help.")
+        return 2
+    return code if isinstance(code, int) else 0

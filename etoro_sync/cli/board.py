@@ -1,0 +1,126 @@
+"""What the table shows, kept up to date by events. No terminal, no clock, no client."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
+from .lines import decimals
+
+__all__ = ["Board", "Row"]
+
+_ORDERS = 100
+_NOTES = 3
+#: Seconds over which messages per second are averaged.
+_WINDOW = 2.0
+
+
+@dataclass
+class Row:
+    """One instrument.
+
+    :param rate: its latest rate.
+    :param first_mid: where it stood when the table began.
+    :param digits: decimals to show: as many as its prices ever had, so that columns stand still.
+    :param updated_at: when the rate came, by the monotonic clock.
+    :param move: +1 after a rise, -1 after a fall, 0 before either.
+    """
+
+    rate: WsInstrumentRate
+    first_mid: float
+    digits: int
+    updated_at: float
+    move: int = 0
+
+    @property
+    def change(self) -> float:
+        """Per cent since the table began."""
+        return (self.rate.mid / self.first_mid - 1) * 100 if self.first_mid else 0.0
+
+    def update(self, rate: WsInstrumentRate, now: float) -> None:
+        """Take over a newer rate."""
+        difference = rate.mid - self.rate.mid
+        self.move = (difference > 0) - (difference < 0) or self.move
+        self.digits = max(self.digits, decimals(rate.bid), decimals(rate.ask))
+        self.rate = rate
+        self.updated_at = now
+
+
+class Board:
+    """Everything that the table shows.
+
+    :param instrument_ids: rows, in this order.
+    :param source: where the data comes from.
+    :param private: whether order events are expected.
+    :param now: the monotonic clock.
+    """
+
+    def __init__(
+        self, instrument_ids: tuple[int, ...], source: str, private: bool, now: float
+    ) -> None:
+        self.rows: dict[int, Row | None] = dict.fromkeys(instrument_ids)
+        self.source = source
+        self.private = private
+        self.started_at = now
+        self.state = "connecting"
+        self.trouble = ""
+        self.generation = 0
+        self.messages = 0
+        self.gaps = 0
+        self.orders: deque[WsPrivateEvent] = deque(maxlen=_ORDERS)
+        self.order_count = 0
+        self.notes: deque[str] = deque(maxlen=_NOTES)
+        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
+
+    def take(self, event: str, item: Any, now: float) -> None:
+        """Take in one event.
+
+        :param event: its name.
+        :param item: what a queue of it gives.
+        :param now: the monotonic clock.
+        """
+        if event == "instrument:rate":
+            self._rate(item[0], item[1], now)
+        elif event == "private:event":
+            self.orders.append(item)
+            self.order_count += 1
+        elif event == "close":
+            code, reason = item
+            self.trouble = f"connection lost (code {code}{', ' if reason else ''}{reason})"
+        elif event == "reconnecting":
+            self.trouble = f"attempt {item[0]} in {item[1]:.1f} s"
+        elif event == "reconnected":
+            self._gap(item)
+        else:
+            self.notes.append(f"{event}: {item}")
+
+    def _rate(self, instrument_id: int, rate: WsInstrumentRate, now: float) -> None:
+        row = self.rows.get(instrument_id)
+        if row is None:
+            digits = max(decimals(rate.bid), decimals(rate.ask))
+            self.rows[instrument_id] = Row(rate, rate.mid, digits, now)
+        else:
+            row.update(rate, now)
+
+    def _gap(self, gap: WsGap) -> None:
+        self.gaps += 1
+        self.trouble = f"last gap {gap.seconds:.1f} s"
+
+    def measure(self, state: str, generation: int, messages: int, now: float) -> None:
+        """Note where the client stands.
+
+        :param state: the client's state.
+        :param generation: the number of its connection.
+        :param messages: how many it has received.
+        :param now: the monotonic clock.
+        """
+        self.state, self.generation, self.messages = state, generation, messages
+        self._samples.append((now, messages))
+        while len(self._samples) > 2 and now - self._samples[1][0] >= _WINDOW:
+            self._samples.popleft()
+
+    @property
+    def messages_per_second(self) -> float:
+        """The average of the last seconds."""
+        (begin, before), (end, after) = self._samples[0], self._samples[-1]
+        return (after - before) / (end - begin) if end > begin else 0.0

@@ -1,0 +1,105 @@
+"""How a command ends: with an exit code, and at most one line on stderr."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from ..errors import EToroAuthError, EToroError, EToroValidationError
+
+__all__ = ["CommandError", "carry_out", "complain"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class CommandError(Exception):
+    """What the user asked for cannot be done.
+
+    :param message: one line that says why, and what to do.
+    """
+
+
+class _Interrupted(KeyboardInterrupt):
+    """Raised in the main thread by a signal.
+
+    :param number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def complain(message: object) -> None:
+    """Write one line to stderr.
+
+    :param message: what happened; line breaks in it are replaced.
+    """
+    # Nobody may be there to read it.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"etoro-sync: {' '.join(str(message).split())}\n")
+        sys.stderr.flush()
+
+
+def carry_out(work: Callable[[], None]) -> int:
+    """Run a command's work and translate how it ended.
+
+    :param work: to be run in the main thread; Ctrl-C and SIGTERM leave it as an exception.
+    :returns: the exit code: 0 done, also when the reader of a pipe has gone; 1 the network or the
+        system failed; 2 wrong usage or credentials; 128 + the number of a signal.
+    """
+    try:
+        with _signals():
+            work()
+    except _Interrupted as exc:
+        # What a full pipe has not taken would be waited for at the interpreter's exit.
+        _abandon_stdout()
+        return 128 + exc.number
+    except BrokenPipeError:
+        _abandon_stdout()
+        return 0
+    except (CommandError, EToroAuthError, EToroValidationError) as exc:
+        complain(exc)
+        return 2
+    except (EToroError, OSError) as exc:
+        complain(exc)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Have signals raise in the block. After one, further ones are ignored: the process ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may have handlers
+        return
+    # What a shell has its background jobs ignore stays ignored.
+    before = {n: h for n in _SIGNALS if (h := signal.getsignal(n)) is not signal.SIG_IGN}
+    interrupted = False
+    try:
+        for number in before:
+            signal.signal(number, _raise)
+        yield
+    except _Interrupted:
+        interrupted = True
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if interrupted else handler)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise _Interrupted(number)
+
+
+def _abandon_stdout() -> None:
+    """Let what is still buffered for stdout go nowhere, quietly."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, sys.stdout.fileno())
+        finally:
+            os.close(nowhere)

@@ -1,0 +1,138 @@
+"""Events as lines: for people, and as JSON for programs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
+
+__all__ = [
+    "clock",
+    "decimals",
+    "event_line",
+    "json_line",
+    "price",
+    "status",
+    "units",
+]
+
+
+def decimals(value: float) -> int:
+    """Say how many decimals a price has: at least 2, at most 8."""
+    digits = f"{value:.8f}".rstrip("0").partition(".")[2]
+    return max(len(digits), 2)
+
+
+def price(value: float, digits: int) -> str:
+    """Write a price with a fixed number of decimals."""
+    return f"{value:.{digits}f}"
+
+
+def units(value: float) -> str:
+    """Write a number of units without needless decimals."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def clock(seconds: float) -> str:
+    """Write a time of day, local, with milliseconds.
+
+    :param seconds: since the epoch.
+    """
+    return datetime.fromtimestamp(seconds).isoformat(timespec="milliseconds").partition("T")[2]
+
+
+def status(order: WsPrivateEvent) -> str:
+    """Name an order's status, or give its number where it has no name."""
+    if order.status is not None:
+        return order.status.name.lower().replace("_", " ")
+    return "?" if order.status_id is None else f"status {order.status_id}"
+
+
+# For people ------------------------------------------------------------------------------------
+
+
+def event_line(event: str, item: Any) -> str:
+    """Write an event for people.
+
+    :param event: its name.
+    :param item: what a queue of it gives.
+    """
+    writer = _WRITERS.get(event)
+    return f"{event} {item}" if writer is None else writer(item)
+
+
+def _rate_line(item: tuple[int, WsInstrumentRate]) -> str:
+    instrument_id, rate = item
+    digits = max(decimals(rate.bid), decimals(rate.ask))
+    return (
+        f"{clock(rate.received_at)}  instrument {instrument_id}  bid {price(rate.bid, digits)}  "
+        f"ask {price(rate.ask, digits)}  spread {price(rate.spread, digits)}"
+    )
+
+
+def _order_line(order: WsPrivateEvent) -> str:
+    line = (
+        f"{clock(order.received_at)}  order {order.order_id}  instrument {order.instrument_id}  "
+        f"{status(order)}  units {units(order.executed_units)} of {units(order.requested_units)}  "
+        f"profit {order.net_profit:+.2f}"
+    )
+    return f"{line}  error {order.error_code}" if order.error_code else line
+
+
+def _close_line(item: tuple[int, str]) -> str:
+    return f"connection closed (code {item[0]}): {item[1]}"
+
+
+def _reconnecting_line(item: tuple[int, float]) -> str:
+    return f"reconnecting in {item[1]:.1f} s (attempt {item[0]})"
+
+
+def _gap_line(gap: WsGap) -> str:
+    return (
+        f"reconnected after a gap of {gap.seconds:.1f} s: connection {gap.generation}, "
+        f"{len(gap.topics)} topics restored"
+    )
+
+
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "instrument:rate": _rate_line,
+    "private:event": _order_line,
+    "close": _close_line,
+    "reconnecting": _reconnecting_line,
+    "reconnected": _gap_line,
+}
+
+# For programs ----------------------------------------------------------------------------------
+
+_RATE_FIELDS = tuple(f.name for f in fields(WsInstrumentRate))
+_ORDER_FIELDS = tuple(f.name for f in fields(WsPrivateEvent))
+
+
+def json_line(event: str, item: Any) -> str:
+    """Write an event as one JSON object: ``event``, and the fields by their Python names.
+
+    :param event: its name.
+    :param item: what a queue of it gives. Fields without a value are left out.
+    """
+    return json.dumps({"event": event, **_content(event, item)}, separators=(",", ":"))
+
+
+def _content(event: str, item: Any) -> dict[str, Any]:
+    if event == "instrument:rate":
+        return {"instrument_id": item[0], **_present(item[1], _RATE_FIELDS)}
+    if event == "private:event":
+        return _present(item, _ORDER_FIELDS)
+    if event == "close":
+        return {"code": item[0], "reason": item[1]}
+    if event == "reconnecting":
+        return {"attempt": item[0], "delay_seconds": item[1]}
+    if event == "reconnected":
+        gap: dict[str, Any] = item.to_dict()
+        return gap
+    return {"message": str(item)}
+
+
+def _present(item: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(item, name)) is not None}

@@ -1,0 +1,75 @@
+"""The picture of the README: ``python -m etoro_sync.cli.picture docs/demo.svg``.
+
+It is what ``etoro-sync demo`` shows after three seconds.
+"""
+
+import io
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..ws import WsClient, WsClientOptions
+from .board import Board
+from .simulating import DEMO_PRICES, make_simulator
+from .streaming import StreamSettings, stream
+from .table import dashboard
+
+__all__ = ["draw", "main"]
+
+_COLUMNS = 80
+
+
+class _Still:
+    """A screen that shows nothing, and remembers everything."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    def start(self) -> None:
+        """Nothing to do."""
+
+    def show(self, event: str, item: Any) -> None:
+        """Take it over into the board."""
+        self.board.take(event, item, time.monotonic())
+
+    def note(self, line: str) -> None:
+        """The log is not in the picture."""
+
+    def refresh(self, client: WsClient) -> None:
+        """Note where the client stands."""
+        state, messages = client.state.value, client.stats().messages
+        self.board.measure(state, client.generation, messages, time.monotonic())
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+
+def draw(seconds: float) -> str:
+    """Run a demonstration and return its last table as SVG.
+
+    :param seconds: how long to run it.
+    """
+    settings = StreamSettings((*DEMO_PRICES, "private"), seconds=seconds)
+    still = _Still(Board(settings.instrument_ids, "simulated data", True, time.monotonic()))
+    with make_simulator(settings.instrument_ids, order_interval=1.0) as simulator:
+        stream(WsClientOptions("demo", "demo", simulator.url, proxy=""), settings, still)
+    console = Console(
+        record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="256"
+    )
+    console.print(dashboard(still.board, time.monotonic(), 10**6))
+    svg = console.export_svg(title="etoro-sync demo")
+    # Pages that show a picture do not load the fonts that it names.
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL) + "\n"
+
+
+def main() -> None:
+    """Write the picture to the file that the command line names."""
+    Path(sys.argv[1]).write_text(draw(3.2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

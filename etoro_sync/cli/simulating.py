@@ -1,0 +1,128 @@
+"""The command ``simulate``, and the simulators behind demonstrations."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .ending import CommandError
+
+if TYPE_CHECKING:
+    from ..simulator import EToroSimulator
+
+__all__ = ["DEMO_PRICES", "Cuts", "make_simulator", "simulate"]
+
+#: Instruments of demonstrations: bitcoin, an American share, gold, euros in dollars.
+DEMO_PRICES = {100000: 66500.0, 1001: 227.5, 18: 4807.0, 1: 1.0835}
+_PRICE_OF_OTHERS = 100.0
+#: Seconds between looks at the clock.
+_PERIOD = 0.25
+
+
+def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any) -> Any:
+    """Make a simulator; what it cannot do is the user's mistake.
+
+    :param instrument_ids: what it has prices for; None is everything.
+    :param options: of the simulator.
+    :raises CommandError: in one line.
+    """
+    prices = None
+    if instrument_ids is not None:
+        prices = {id_: DEMO_PRICES.get(id_, _PRICE_OF_OTHERS) for id_ in instrument_ids}
+    try:
+        from ..simulator import EToroSimulator
+
+        return EToroSimulator(prices, **options)
+    except (ImportError, ValueError) as exc:
+        raise CommandError(str(exc)) from exc
+
+
+class Cuts:
+    """Cuts all connections of a simulator off at regular intervals.
+
+    :param simulator: whose connections.
+    :param interval: seconds between cuts; None never cuts.
+    """
+
+    def __init__(self, simulator: "EToroSimulator", interval: float | None) -> None:
+        self._simulator = simulator
+        self._interval = interval
+        self._last = time.monotonic()
+
+    def tick(self) -> bool:
+        """Cut, if it is time to.
+
+        :returns: whether somebody was cut off.
+        """
+        now = time.monotonic()
+        if self._interval is None or now - self._last < self._interval:
+            return False
+        self._last = now
+        return self._simulator.drop() > 0
+
+
+def simulate(
+    simulator: "EToroSimulator",
+    ca_file: Path | None,
+    seconds: float | None,
+    cut_every: float | None,
+    keys: str,
+) -> None:
+    """Run a simulator, and tell who is connected, until its time is over or a signal ends it.
+
+    :param simulator: not yet started.
+    :param ca_file: where to put the certificate to trust; None prints it.
+    :param seconds: how long; None is without end.
+    :param cut_every: seconds between cut connections; None never cuts.
+    :param keys: what keys it accepts, in words.
+    """
+    try:
+        simulator.start()
+    except OSError as exc:
+        # The address is free to choose, and the system's words do not name it.
+        raise OSError(f"Cannot listen on port {simulator.port}: {exc.strerror}.") from exc
+    try:
+        _say(f"Simulator of eToro's stream at {simulator.url}")
+        _say(f"Keys: {keys}. Ctrl-C ends.")
+        if simulator.ca_pem is not None:
+            _hand_over(simulator.ca_pem, ca_file)
+        cuts = Cuts(simulator, cut_every)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        seen = _census(simulator)
+        while deadline is None or time.monotonic() < deadline:
+            seen = _await_change(simulator, seen, deadline)
+            if cuts.tick():
+                _say("All connections were cut off.")
+    finally:
+        simulator.stop()
+
+
+def _census(simulator: "EToroSimulator") -> tuple[int, int]:
+    return len(simulator.clients), len(simulator.subscribed)
+
+
+def _await_change(
+    simulator: "EToroSimulator", seen: tuple[int, int], deadline: float | None
+) -> tuple[int, int]:
+    """Wait a little for clients to come or go, and tell of them."""
+    left = _PERIOD if deadline is None else max(deadline - time.monotonic(), 0.0)
+    try:
+        simulator.wait_until(lambda sim: _census(sim) != seen, min(left, _PERIOD))
+    except TimeoutError:
+        return seen
+    clients, topics = now = _census(simulator)
+    _say(f"{clients} client{'' if clients == 1 else 's'}, {topics} topics")
+    return now
+
+
+def _hand_over(pem: str, ca_file: Path | None) -> None:
+    if ca_file is None:
+        _say(f"Its certificate authority, for clients to trust:\n{pem.strip()}")
+        return
+    ca_file.write_text(pem)
+    _say(f"Its certificate authority, for clients to trust: {ca_file}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

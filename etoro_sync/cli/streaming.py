@@ -1,0 +1,109 @@
+"""The commands ``stream`` and ``demo``: a client, its queues, and a screen."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import EToroError
+from ..ws import WsClient, WsClientOptions
+from .board import Board
+from .inbox import Inbox
+from .notes import Notes
+from .screens import LineScreen, Screen, TableScreen
+
+__all__ = ["StreamSettings", "choose_screen", "stream"]
+
+#: Seconds after which the screen is refreshed though nothing comes.
+_PERIOD = 0.1
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """What to stream, and how to show it.
+
+    :param topics: what to subscribe to: instrument ids, ``"private"``.
+    :param as_json: one JSON object per line.
+    :param seconds: how long, from the moment when data can flow; None is without end.
+    :param verbose: show the log.
+    """
+
+    topics: tuple[int | str, ...]
+    as_json: bool = False
+    seconds: float | None = None
+    verbose: bool = False
+
+    @property
+    def private(self) -> bool:
+        """Whether order events are wanted."""
+        return "private" in self.topics
+
+    @property
+    def instrument_ids(self) -> tuple[int, ...]:
+        """The instruments among the topics."""
+        return tuple(topic for topic in self.topics if isinstance(topic, int))
+
+
+def choose_screen(settings: StreamSettings, source: str) -> Screen:
+    """Choose a table for terminals that can draw one, and lines for pipes and files.
+
+    :param settings: what is shown.
+    :param source: where it comes from, in words.
+    """
+    from rich.console import Console
+
+    if settings.as_json or not sys.stdout.isatty() or Console().is_dumb_terminal:
+        return LineScreen(settings.as_json)
+    ids = settings.instrument_ids
+    board = Board(ids, source, settings.private, time.monotonic())
+    return TableScreen(board, settings.verbose)
+
+
+def stream(
+    options: WsClientOptions,
+    settings: StreamSettings,
+    screen: Screen,
+    tick: Callable[[], Any] = lambda: None,
+) -> None:
+    """Show a stream until its time is over, it fails, or a signal ends it.
+
+    :param options: of the client.
+    :param settings: what to stream.
+    :param screen: where to show it.
+    :param tick: called several times a second.
+    :raises EToroError: what ended the client.
+    """
+    with Notes(settings.verbose) as notes:
+        screen.start()
+        try:
+            with WsClient(options) as client:
+                _show(client, settings, screen, notes, tick)
+        except EToroError as exc:
+            # The caller writes the error itself: the log need not say it again.
+            for line in notes.take(without=str(exc)):
+                screen.note(line)
+            raise
+        finally:
+            screen.stop()
+
+
+def _show(
+    client: WsClient,
+    settings: StreamSettings,
+    screen: Screen,
+    notes: Notes,
+    tick: Callable[[], Any],
+) -> None:
+    inbox = Inbox(client, settings.private)
+    client.subscribe(settings.topics, snapshot=True)
+    seconds = math.inf if settings.seconds is None else settings.seconds
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        for event, item in inbox.take(min(left, _PERIOD)):
+            screen.show(event, item)
+        for line in notes.take():
+            screen.note(line)
+        screen.refresh(client)
+        tick()

@@ -1,0 +1,28 @@
+"""Callbacks in a script: the shortest program that shows prices and order events."""
+
+from _demo import run
+
+from etoro_sync import WsClient
+
+
+def main() -> None:
+    with WsClient() as client:  # keys from ETORO_API_KEY and ETORO_USER_KEY
+
+        @client.on("instrument:rate")
+        def show(instrument_id, rate):
+            print(f"instrument {instrument_id}: bid {rate.bid}, ask {rate.ask}", flush=True)
+
+        @client.on("private:event")
+        def show_order(event):
+            print(f"order {event.order_id}: {event.status}", flush=True)
+
+        @client.on("reconnected")
+        def tell(gap):
+            print(f"nothing was received for {gap.seconds:.1f} s", flush=True)
+
+        client.subscribe([100000, 1001, "private"], snapshot=True)
+        client.run_forever()  # until Ctrl-C, or until an error that cannot be recovered from
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,68 @@
+"""Embedding in a program that has threads and a shutdown of its own.
+
+The service below starts and stops as a whole. Nothing else is needed of the client: it connects
+again by itself, and ``disconnect()`` is bounded in time, wakes the service's thread and leaves no
+thread of its own behind.
+"""
+
+import threading
+import time
+
+from _demo import run
+
+from etoro_sync import EToroError, WsClient
+
+
+class PriceService:
+    """Keeps prices for the rest of the program, and says how old they are."""
+
+    def __init__(self, instrument_ids: list[int]) -> None:
+        self.failure: EToroError | None = None
+        self.ended = threading.Event()
+        self._ids = instrument_ids
+        self._client = WsClient()
+        self._watcher = threading.Thread(target=self._watch, name="price-watcher")
+
+    def start(self) -> None:
+        """Connect; raises what is wrong with the credentials or the network."""
+        self._client.connect()
+        self._client.subscribe(self._ids, snapshot=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End the client, and with it the watcher."""
+        self._client.disconnect()
+        if self._watcher.ident is not None:
+            self._watcher.join()
+
+    def _watch(self) -> None:
+        try:
+            self._client.run_forever()  # returns after disconnect()
+        except EToroError as error:  # such as credentials that are no longer valid
+            self.failure = error
+        self.ended.set()
+
+    def report(self) -> str:
+        """Say what is known; any thread may ask."""
+        parts = [self._client.state.value]
+        for instrument_id, rate in dict(self._client.rates).items():
+            age = max(time.time() - rate.received_at, 0)
+            parts.append(f"{instrument_id}: {rate.bid} / {rate.ask} ({age:.1f} s old)")
+        return "; ".join(parts)
+
+
+def main() -> None:
+    service = PriceService([100000, 1001])
+    try:
+        service.start()
+        while not service.ended.wait(0.25):
+            print(service.report(), flush=True)
+    finally:
+        service.stop()
+        print("stopped", flush=True)
+    if service.failure is not None:
+        raise service.failure
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,152 @@
+"""Each example runs as it is, ends cleanly, and is short enough to be read."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.timing import MS
+
+FOLDER = Path(__file__).parents[1] / "examples"
+#: What each prints sooner or later.
+OUTPUT = {
+    "callbacks.py": ["instrument 100000: bid ", "order "],
+    "queue_loop.py": ["instrument 1001: mid ", "0 replaced by newer ones"],
+    "consumers.py": ["worker ", "books: order ", "all threads have ended"],
+    "embedding.py": ["live; ", "1001: ", "stopped"],
+    "porting_from_etoropy.py": ["100000 66"],
+}
+#: How long one may take to end, once it was told to.
+PROMPT = 2000 * MS
+POSIX = pytest.mark.skipif(os.name != "posix", reason="sends signals")
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start examples without the user's keys; one that a failed test leaves behind is killed."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ETORO_")}
+    with contextlib.ExitStack() as stack:
+
+        def run(name: str, *arguments: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "error", str(FOLDER / name), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            for stream in (process.stdout, process.stderr):
+                assert stream is not None
+                stack.callback(stream.close)
+            return process
+
+        yield run
+
+
+def test_every_example_is_tested() -> None:
+    """A new example has to name what it prints."""
+    programs = {path.name for path in FOLDER.glob("*.py") if not path.name.startswith("_")}
+    assert programs == set(OUTPUT)
+
+
+def test_the_examples_run_without_credentials(start: Any) -> None:
+    """With --demo --seconds 1 each shows something and ends with 0."""
+    processes = {name: start(name, "--demo", "--seconds", "1") for name in OUTPUT}
+    for name, process in processes.items():
+        out, err = process.communicate(timeout=15)
+        assert (name, process.returncode, err) == (name, 0, "")
+        for words in OUTPUT[name]:
+            assert words in out, name
+
+
+@POSIX
+@pytest.mark.parametrize("name", OUTPUT)
+def test_ctrl_c_ends_an_example(name: str, start: Any) -> None:
+    """Ctrl-C ends with 130, in time, without a traceback."""
+    process = start(name, "--demo")
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PROMPT) == 130
+    assert process.stderr.read() == ""
+
+
+@POSIX
+def test_a_closed_pipe_ends_an_example(start: Any) -> None:
+    """A reader such as head goes when it has enough."""
+    process = start("callbacks.py", "--demo")
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(5) == 0
+    assert process.stderr.read() == ""
+
+
+def test_missing_keys_are_one_line(start: Any) -> None:
+    """Without --demo and without keys an example says which variable to set."""
+    for process in [start(name) for name in OUTPUT]:
+        _, err = process.communicate(timeout=15)
+        assert process.returncode == 1
+        assert "ETORO_API_KEY" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short(path: Path) -> None:
+    """What is to be copied is to be read first."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 80
+
+
+def test_the_notebook_runs_and_may_run_its_connect_cell_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second client works, and the first one has left no thread behind."""
+    import nbclient
+    import nbformat
+
+    for name in [name for name in os.environ if name.startswith("ETORO_")]:
+        monkeypatch.delenv(name)
+    notebook = nbformat.read(FOLDER / "notebook.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    connect = next(number for number, cell in enumerate(cells) if "client.connect()" in cell.source)
+    again = copy.deepcopy(cells[connect])
+    again["id"] = "again"
+    count = nbformat.v4.new_code_cell(
+        "import threading, time\n"
+        "def readers():\n"
+        "    return [t for t in threading.enumerate() if t.name.startswith('etoro-sync-reader')]\n"
+        "deadline = time.monotonic() + 5\n"
+        "while len(readers()) > 1 and time.monotonic() < deadline:\n"
+        "    readers()[0].join(0.1)\n"
+        "print(len(readers()), 'reader')",
+        id="count",
+    )
+    notebook.cells = [*cells[: connect + 1], again, count, *cells[connect + 1 :]]
+    nbclient.NotebookClient(notebook, timeout=20, kernel_name="python3").execute()
+    outputs = {cell["id"]: str(cell.outputs) for cell in notebook.cells}
+    assert "1 reader" in outputs["count"]
+    assert "<WsClient live" in outputs["again"]
+    text = " ".join(outputs.values())
+    assert "100000: (" in text
+    assert "of instrument" in text
+    assert "live: " in text
+    assert "<WsClient closed" in text
+
+
+def test_the_notebook_is_stored_without_output() -> None:
+    """Nobody's prices, and nobody's keys, are in the repository."""
+    import nbformat
+
+    notebook = nbformat.read(FOLDER / "notebook.ipynb", as_version=4)
+    for cell in notebook.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None

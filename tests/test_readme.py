@@ -1,0 +1,142 @@
+"""The README's programs run, and its tables name everything that there is."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from etoro_sync import EVENTS, WsClient, WsClientOptions, errors
+from etoro_sync.simulator import EToroSimulator
+
+README = Path(__file__).parents[1] / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
+#: Lines of output after which a program that has no end of its own is interrupted.
+ENOUGH = 3
+
+
+class Reader:
+    """A user who reads a few lines of output and then presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.running = False
+        self._lock = threading.Lock()
+
+    def print(self, *values: object) -> None:
+        with self._lock:
+            self.lines.append(" ".join(map(str, values)))
+            enough = len(self.lines) == ENOUGH
+        if enough:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.running:  # a program that ended by itself is not to interrupt the tests
+            self.running = False
+            raise KeyboardInterrupt
+
+    def run(self, code: str, names: dict[str, Any]) -> None:
+        program = compile(code, str(README), "exec")
+        self.running = True
+        try:
+            exec(program, {"print": self.print, **names})
+        except KeyboardInterrupt:
+            assert len(self.lines) >= ENOUGH
+        finally:
+            self.running = False
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    new = Reader()
+    before = signal.signal(signal.SIGINT, new.on_signal)
+    yield new
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[EToroSimulator]:
+    prices = {100000: 66500.0, 1001: 227.5}
+    with EToroSimulator(prices, rate=100, mix="full", order_interval=0.1) as simulator:
+        monkeypatch.setenv("ETORO_API_KEY", "demo")
+        monkeypatch.setenv("ETORO_USER_KEY", "demo")
+        monkeypatch.setenv("ETORO_WS_URL", simulator.url)
+        yield simulator
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of POSIX")
+@pytest.mark.parametrize("code", BLOCKS, ids=[str(number) for number in range(len(BLOCKS))])
+def test_every_program_of_the_readme_runs(code: str, reader: Reader, feed: EToroSimulator) -> None:
+    """A block that makes no client of its own is given a connected one."""
+    if "WsClient(" in code:
+        reader.run(code, {})
+        assert not reader.lines or len(reader.lines) >= ENOUGH
+        return
+    with WsClient() as client:
+        client.subscribe([100000, 1001, "private"], snapshot=True)
+        client.wait_for("instrument:rate", timeout=5)
+        reader.run(code, {"client": client})
+
+
+def test_the_blocks_were_found() -> None:
+    """A change of the README's layout does not turn these tests off."""
+    assert len(BLOCKS) >= 8
+    assert any("client.stream(" in block for block in BLOCKS)
+    assert any("run_forever()" in block for block in BLOCKS)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(WsClientOptions)])
+def test_every_option_is_in_the_table(name: str) -> None:
+    """The table of options is complete."""
+    assert re.search(rf"^\|[^|]*`{name}`", TEXT, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_event_is_in_the_table(name: str) -> None:
+    """The table of events is complete."""
+    assert re.search(rf"^\| `{name}` \|", TEXT, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_every_error_is_named(name: str) -> None:
+    """The tree of errors is complete."""
+    assert name in TEXT
+
+
+def test_every_default_is_the_real_one() -> None:
+    """The table of options does not promise another default."""
+    table = dict(re.findall(r"^\| `(\w+)` \| ([\d.,]+) \|", TEXT, flags=re.MULTILINE))
+    real = {f.name: f.default for f in fields(WsClientOptions)}
+    assert len(table) >= 10
+    assert {name: float(value.replace(",", "")) for name, value in table.items()} == {
+        name: real[name] for name in table
+    }
+
+
+def test_there_are_fifteen_promises() -> None:
+    """Each promise stands in the table, in order."""
+    numbers = re.findall(r"^\| (\d+) \| \*?\*?\w", TEXT, flags=re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 16)]
+
+
+def test_every_linked_file_exists() -> None:
+    """No link within the repository is dead."""
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    assert links
+    for link in links:
+        assert "://" in link or (README.parent / link).exists(), link
+
+
+def test_the_commands_for_development_are_shown() -> None:
+    """Whoever reads how to test finds the commands that a change has to pass."""
+    assert re.search(r"^make test\b", TEXT, flags=re.MULTILINE)
+    assert re.search(r"^make check\b", TEXT, flags=re.MULTILINE)
+    assert re.search(r"^make demo\b", TEXT, flags=re.MULTILINE)
