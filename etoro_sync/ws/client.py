@@ -27,7 +27,6 @@ from .events import (
 from .handlers import Handler, Registry
 from .lifecycle import ClientState, Lifecycle, ProcessGuard
 from .options import WsClientOptions
-from .protocol import Operation
 from .queues import EventQueue, make_buffer
 from .rate_book import RateBook, RateView
 from .requests import Requests
@@ -71,9 +70,7 @@ class WsClient:
         self._guard = ProcessGuard()
         self._lock = threading.Lock()
         self._session: Session | None = None
-        self._requests = Requests(
-            self._tracker, self._lifecycle, self._post, self._options.request_timeout
-        )
+        self._requests = Requests(self._tracker, self._lifecycle, self._options.request_timeout)
         self._finalizer: weakref.finalize[Any, Any] | None = None
         # Callbacks that earlier sessions have conflated, dropped and lost.
         self._past = (0, 0, 0)
@@ -152,6 +149,7 @@ class WsClient:
                 self._lifecycle.failed(number, error)
                 raise error from exc
             self._session = session
+            self._requests.post = session.reader.post
             # A client that is collected takes its session with it; at the interpreter's exit
             # the session module sees to it.
             if self._finalizer is not None:
@@ -159,11 +157,6 @@ class WsClient:
             self._finalizer = weakref.finalize(self, session.abandon)
             self._finalizer.atexit = False
         return session
-
-    def _post(self, operation: Operation) -> None:
-        session = self._session
-        if session is not None:
-            session.reader.post(operation)
 
     def disconnect(self, timeout: float | None = None) -> None:
         """End the session: close the connection, forget the subscriptions, stop the threads.

@@ -49,7 +49,6 @@ class Requests:
 
     :param tracker: the wanted topics.
     :param lifecycle: where the client stands.
-    :param post: hands an operation to the present session.
     :param request_timeout: seconds to wait when the caller names none.
     """
 
@@ -57,12 +56,13 @@ class Requests:
         self,
         tracker: WsSubscriptionTracker,
         lifecycle: Lifecycle,
-        post: Callable[[Operation], None],
         request_timeout: float,
     ) -> None:
         self._tracker = tracker
         self._lifecycle = lifecycle
-        self._post = post
+        #: Hands an operation to the present session; set by the client, which must not be
+        #: referred to from here: a circle would keep a client that nobody uses any more alive.
+        self.post: Callable[[Operation], None] = lambda operation: None
         self._request_timeout = request_timeout
         self._lock = threading.Lock()
         self._streamed: dict[str, int] = {}
@@ -134,7 +134,7 @@ class Requests:
         # as if nothing had been under way.
         live = self._lifecycle.state is ClientState.LIVE
         ticket = Ticket()
-        self._post(Operation(name, topics, {t: True for t in topics if snapshot}, ticket.done))
+        self.post(Operation(name, topics, {t: True for t in topics if snapshot}, ticket.done))
         if not wait or not live:
             return
         seconds = self._request_timeout if timeout is None else timeout
