@@ -16,10 +16,13 @@ from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type
 
 from dataclasses_json import DataClassJsonMixin
 
+from .text import show
+
 __all__ = [
     "JSON_BACKEND",
     "compile_decoder",
     "compile_fields",
+    "decode_as_text",
     "decode_bool",
     "decode_code",
     "decode_int",
@@ -28,10 +31,13 @@ __all__ = [
     "decode_text",
     "loads",
     "loads_standard",
+    "wire_names",
 ]
 
 Model = TypeVar("Model", bound=DataClassJsonMixin)
 _ABSENT: Any = object()
+#: From here on a float no longer tells every integer from its neighbours.
+_EXACT = 2.0**53
 
 
 # JSON ------------------------------------------------------------------------------------------
@@ -66,30 +72,31 @@ else:
     loads, JSON_BACKEND = orjson.loads, "orjson"
 
 
-# Strict decoders for the wire ----------------------------------------------------------------------
+# Strict decoders for the wire ------------------------------------------------------------------
 
 
 def decode_number(value: Any) -> float:
     """Return a finite float from a JSON number or a decimal string; refuse anything else."""
     kind = type(value)
     if kind is not str and kind is not float and kind is not int:
-        raise TypeError(f"{value!r:.40} is not a number")
+        raise TypeError(f"{show(value)} is not a number")
     number = float(value)
     if not math.isfinite(number) or (kind is str and "_" in value):
-        raise ValueError(f"{value!r:.40} is not a finite number")
+        raise ValueError(f"{show(value)} is not a finite number")
     return number
 
 
 def decode_int(value: Any) -> int:
-    """Return an int from a JSON integer or a string of digits; never truncate."""
+    """Return an int from a JSON integer or a string of digits; never truncate, never round."""
     kind = type(value)
     if kind is int:
         return value  # type: ignore[no-any-return]  # type() does not narrow Any
     if kind is str and "_" not in value:
         return int(value)
-    if kind is float and value.is_integer():
+    # orjson makes floats of integers beyond 64 bits: such an id would be another order's.
+    if kind is float and value.is_integer() and -_EXACT < value < _EXACT:
         return int(value)
-    raise ValueError(f"{value!r:.40} is not an integer")
+    raise ValueError(f"{show(value)} is not an integer")
 
 
 def decode_bool(value: Any) -> bool:
@@ -102,31 +109,44 @@ def decode_bool(value: Any) -> bool:
             return True
         if word == "false":
             return False
-    raise ValueError(f"{value!r:.40} is neither true nor false")
+    raise ValueError(f"{show(value)} is neither true nor false")
 
 
 def decode_text(value: Any) -> str:
     """Return a string; refuse anything else instead of writing it as one."""
     if type(value) is not str:
-        raise TypeError(f"{value!r:.40} is not a string")
+        raise TypeError(f"{show(value)} is not a string")
     return value
+
+
+def decode_as_text(value: Any) -> str:
+    """Return a string as it is, and anything else as the JSON that it was."""
+    if type(value) is str:
+        return value
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def decode_code(value: Any) -> int | str:
     """Return an integer code, or a word where the feed sends a word."""
-    if type(value) is str and not value.lstrip("-").isdigit():
+    if type(value) is not str:
+        return decode_int(value)
+    try:
+        return decode_int(value)
+    except ValueError:
         return value
-    return decode_int(value)
 
 
 def decode_int_list(value: Any) -> list[int]:
     """Return a list of ints, each as :func:`decode_int` takes it."""
     if type(value) is not list:
-        raise TypeError(f"{value!r:.40} is not a list")
+        raise TypeError(f"{show(value)} is not a list")
     return [decode_int(item) for item in value]
 
 
-# Compiled decoders ---------------------------------------------------------------------------------
+# Compiled decoders -----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +163,8 @@ class _Plan:
 
 def _plans(cls: type[DataClassJsonMixin]) -> list[_Plan]:
     """Read the field metadata of *cls*; refuse what the compiled decoders could not reproduce."""
+    if getattr(cls, "dataclass_json_config", None) is not None:
+        raise TypeError(f"{cls.__name__}: settings of the whole class are not supported")
     hints = get_type_hints(cls)
     plans = [_plan(cls, field, hints[field.name]) for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # the mixin is no dataclass
     if len({plan.wire for plan in plans}) != len(plans):
@@ -271,3 +293,8 @@ def compile_fields(cls: type[DataClassJsonMixin]) -> Callable[[dict[str, Any]], 
         return values
 
     return decode
+
+
+def wire_names(cls: type[DataClassJsonMixin]) -> dict[str, str]:
+    """Return wire name -> Python name of the fields that have a wire name of their own."""
+    return {plan.wire: plan.name for plan in _plans(cls) if plan.renamed}

@@ -6,6 +6,7 @@ identity ``delivered + dropped + conflated + waiting == received``.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from ..errors import EToroQueueOverflowError
@@ -32,6 +33,10 @@ class Buffer(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def ready(self) -> bool:
+        """Whether :meth:`pop` has something to return or to raise."""
+
 
 class ConflatingBuffer:
     """Keeps everything while there is room; when full, the newest value of a key wins.
@@ -39,9 +44,10 @@ class ConflatingBuffer:
     Entries are tuples whose first item is the key. When the buffer is full, a new entry takes the
     place of the waiting one of its key; if none waits, or the key is None, the oldest is dropped.
 
-    While there is room, no bookkeeping is done at all. The first overflow counts what waits per
-    key (:attr:`_waiting`); replacements are kept beside the queue (:attr:`_replaced`), so that
-    entries can stay immutable tuples that consumers share.
+    While there is room, no bookkeeping is done at all. The first overflow notes where the last
+    entry of each key waits (:attr:`_last`); replacements are kept beside the queue, by place
+    (:attr:`_replaced`), so that entries can stay immutable tuples that consumers share. A place
+    is the number of an entry, counted from the first that was ever kept.
 
     :param maxsize: most entries that wait; 0 is unbounded.
     """
@@ -49,73 +55,75 @@ class ConflatingBuffer:
     def __init__(self, maxsize: int) -> None:
         self._maxsize = maxsize
         self._entries: deque[tuple[Any, ...]] = deque()
-        self._waiting: dict[Any, int] | None = None
-        self._replaced: dict[Any, tuple[Any, ...]] = {}
-        self._settled = 0  # entries from before the last barrier, at the head
+        self._last: dict[Any, int] | None = None
+        self._replaced: dict[int, tuple[Any, ...]] = {}
+        self._barrier = 0  # the first place that may be replaced
         self.received = self.delivered = self.dropped = self.conflated = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
+    def ready(self) -> bool:
+        """Whether :meth:`pop` has something to return."""
+        return bool(self._entries)
+
+    @property
     def removed(self) -> int:
-        """How many entries have left the queue, delivered or dropped."""
+        """How many entries have left the queue, delivered or dropped: the place of the oldest."""
         return self.delivered + self.dropped
 
     def extend(self, entries: Sequence[tuple[Any, ...]]) -> None:
         """Take *entries*, in order."""
         self.received += len(entries)
         fits = not self._maxsize or len(self._entries) + len(entries) <= self._maxsize
-        if fits and self._waiting is None:
+        if fits and self._last is None:
             self._entries.extend(entries)
             return
-        if self._waiting is None:
-            self._waiting = {}
-            for index in range(self._settled, len(self._entries)):
-                self._count(self._entries[index][0])
+        if self._last is None:
+            self._last = self._find_last()
         for entry in entries:
-            self._add(entry)
+            self._add(entry, self._last)
 
-    def _count(self, key: Any) -> None:
-        assert self._waiting is not None
-        if key is not None:
-            self._waiting[key] = self._waiting.get(key, 0) + 1
+    def _find_last(self) -> dict[Any, int]:
+        start = max(self._barrier - self.removed, 0)
+        # Not by index: in the middle of a deque that takes as long as the deque is.
+        waiting = enumerate(islice(self._entries, start, None), self.removed + start)
+        return {entry[0]: place for place, entry in waiting if entry[0] is not None}
 
-    def _add(self, entry: tuple[Any, ...]) -> None:
-        """Take one entry while the keys are being counted."""
+    def _add(self, entry: tuple[Any, ...], last: dict[Any, int]) -> None:
+        """Take one entry while it is known where the others wait."""
+        key = entry[0]
         if len(self._entries) >= self._maxsize > 0:
-            key = entry[0]
-            if self._waiting and key in self._waiting:
-                self._replaced[key] = entry
+            place = last.get(key)
+            if place is not None:
+                self._replaced[place] = entry
                 self.conflated += 1
                 return
             self._take()
             self.dropped += 1
+        if key is not None:
+            last[key] = self.removed + len(self._entries)
         self._entries.append(entry)
-        self._count(entry[0])
 
     def pop(self) -> tuple[Any, ...]:
         """Return the oldest entry; IndexError when empty."""
         entry = self._take()
         self.delivered += 1
-        if self._waiting is not None and not self._replaced:
-            # Half empty: stop counting; the next overflow has earned its recount.
-            if len(self._entries) * 2 <= self._maxsize:
-                self._waiting = None
+        if self._last is not None and len(self._entries) * 2 <= self._maxsize:
+            # Half empty: note nothing more; the next overflow has earned its search.
+            self._last = None
         return entry
 
     def _take(self) -> tuple[Any, ...]:
-        """Remove the oldest entry; the last one of a key is given in its newest form."""
+        """Remove the oldest entry, in its newest form; the caller counts it."""
         entry = self._entries.popleft()
-        if self._settled:
-            self._settled -= 1
-        elif self._waiting is not None and (key := entry[0]) is not None:
-            left = self._waiting.pop(key) - 1
-            if left:
-                self._waiting[key] = left
-            else:
-                entry = self._replaced.pop(key, entry)
-        return entry
+        if self._last is None and not self._replaced:
+            return entry
+        place = self.removed
+        if self._last is not None and self._last.get(entry[0]) == place:
+            del self._last[entry[0]]
+        return self._replaced.pop(place, entry)
 
     def barrier(self) -> None:
         """Let nothing from before this call be replaced by something after it.
@@ -123,14 +131,8 @@ class ConflatingBuffer:
         Called when a new connection begins: a rate of the new generation must not move in front
         of the gap that the consumer is to see.
         """
-        for index in range(len(self._entries) - 1, -1, -1):
-            if not self._replaced:
-                break
-            key = self._entries[index][0]
-            if key in self._replaced:
-                self._entries[index] = self._replaced.pop(key)
-        self._settled = len(self._entries)
-        self._waiting = None
+        self._barrier = self.removed + len(self._entries)
+        self._last = None
 
 
 class _Lost:

@@ -5,14 +5,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import EToroValidationError
+from ..text import show
 
 __all__ = [
     "EVENTS",
     "INSTRUMENT_EVENTS",
     "MARKET_EVENTS",
     "check_event",
+    "check_filter",
     "check_instrument_id",
     "check_instrument_ids",
+    "check_timeout",
     "check_topics",
 ]
 
@@ -41,10 +44,10 @@ def check_event(event: Any) -> str:
     """Return *event*; :raises EToroValidationError: naming the nearest known event."""
     if isinstance(event, str) and event in EVENTS:
         return event
-    near = difflib.get_close_matches(str(event), EVENTS, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(show(event, 60).strip("'"), EVENTS, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise EToroValidationError(
-        f"Unknown event {event!r:.60}.{hint} Known events: {', '.join(EVENTS)}.", "event"
+        f"Unknown event {show(event, 60)}.{hint} Known events: {', '.join(EVENTS)}.", "event"
     )
 
 
@@ -52,7 +55,7 @@ def check_instrument_id(value: Any, field: str = "instrument_id") -> int:
     """Return *value*; :raises EToroValidationError: unless it is a positive int."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 10**18:
         raise EToroValidationError(
-            f"{field} must be a positive whole number, not {value!r:.60}.", field
+            f"{field} must be a positive whole number, not {show(value, 60)}.", field
         )
     return value
 
@@ -63,7 +66,7 @@ def check_instrument_ids(values: Any, field: str = "instrument_ids") -> tuple[in
         values = [values]
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise EToroValidationError(
-            f"{field} must be a list of instrument ids, not {values!r:.60}.", field
+            f"{field} must be a list of instrument ids, not {show(values, 60)}.", field
         )
     ids = tuple(dict.fromkeys(check_instrument_id(value, field) for value in values))
     if not ids:
@@ -81,7 +84,7 @@ def check_topics(topics: Any) -> list[str]:
         topics = [topics]
     if isinstance(topics, bytes) or not isinstance(topics, Iterable):
         raise EToroValidationError(
-            f"topics must be a list of strings or instrument ids, not {topics!r:.60}.", "topics"
+            f"topics must be a list of strings or instrument ids, not {show(topics, 60)}.", "topics"
         )
     checked = list(dict.fromkeys(_check_topic(topic) for topic in topics))
     if not checked:
@@ -100,7 +103,33 @@ def _check_topic(topic: Any) -> str:
     elif isinstance(topic, int) and not isinstance(topic, bool) and 0 < topic < 10**18:
         return f"instrument:{topic}"
     raise EToroValidationError(
-        f"Unknown topic {topic!r:.60}. Allowed are 'private', 'instrument:<id>', and a positive "
-        "whole number for an instrument.",
+        f"Unknown topic {show(topic, 60)}. Allowed are 'private', 'instrument:<id>', and a "
+        "positive whole number for an instrument.",
         "topics",
     )
+
+
+def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...] | None:
+    """Return the ids that filter a known *event*, or None.
+
+    :raises EToroValidationError: for bad ids, and for an event that has no instrument.
+    """
+    if instrument_ids is None:
+        return None
+    if event not in INSTRUMENT_EVENTS:
+        raise EToroValidationError(
+            f"{event!r} does not belong to an instrument; {field} is for "
+            f"{', '.join(sorted(INSTRUMENT_EVENTS))}.",
+            field,
+        )
+    return check_instrument_ids(instrument_ids, field)
+
+
+def check_timeout(timeout: Any) -> None:
+    """:raises EToroValidationError: unless *timeout* is None or seconds, 0 or more."""
+    good = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if timeout is not None and (not good or not timeout >= 0):
+        raise EToroValidationError(
+            f"timeout must be a number of seconds, 0 or more, or None, not {show(timeout)}.",
+            "timeout",
+        )

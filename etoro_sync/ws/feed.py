@@ -151,12 +151,7 @@ class Feed:
         if deltas.handlers_by_id.get(key, deltas.handlers) or deltas.queues_by_id.get(
             key, deltas.queues
         ):
-            delta = replace(
-                decode_delta(content, type_),
-                generation=self._book.generation,
-                received_at=self._received_at,
-            )
-            self._put("instrument:delta", key, (key, delta))
+            self._put_delta(key, content, type_)
         if state is None:
             self._counters.heartbeats += 1
             return
@@ -172,6 +167,16 @@ class Feed:
                 if not queue.batch:
                     self._touched.append(queue)
                 queue.batch.append(pair)
+
+    def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
+        try:
+            delta = decode_delta(content, type_)
+        except EToroValidationError as exc:
+            # A bad field that only the delta has must not cost the rate.
+            self._bad(exc.field or "message", str(exc), None)
+            return
+        stamped = replace(delta, generation=self._book.generation, received_at=self._received_at)
+        self._put("instrument:delta", key, (key, stamped))
 
     def _on_private(self, content: dict[str, Any], type_: str) -> None:
         self._counters.private_events += 1

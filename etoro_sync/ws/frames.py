@@ -38,7 +38,7 @@ class FrameParser:
     :param max_message_bytes: a longer message is refused at its frame header.
 
     After a violation :attr:`violation` is set, and what follows is ignored; the messages before
-    it are returned all the same.
+    it are returned all the same. After a close frame, too, what follows is ignored.
     """
 
     def __init__(self, max_message_bytes: int) -> None:
@@ -50,6 +50,7 @@ class FrameParser:
         self._message_opcode = TEXT
         self.controls: list[tuple[int, bytes]] = []
         self.binaries = 0
+        self._closed = False
         self.violation: Violation | None = None
 
     def feed(self, data: bytes) -> list[str]:
@@ -58,7 +59,7 @@ class FrameParser:
         Control frames are appended to :attr:`controls`; binary messages are only counted,
         because eToro's are keepalives without meaning.
         """
-        if self.violation is not None:
+        if self.violation is not None or self._closed:
             return []
         if self._pending:
             if len(self._pending) + len(data) < self._need:
@@ -101,6 +102,8 @@ class FrameParser:
                 texts.append(data[start:stop].decode())
             else:
                 self._irregular(first, data[start:stop], texts)
+                if self._closed:
+                    return end, 2
             position = stop
         return position, 2
 
@@ -129,6 +132,7 @@ class FrameParser:
         opcode = first & 0x0F
         if opcode >= CLOSE:
             self.controls.append((opcode, payload))
+            self._closed = opcode == CLOSE
             return
         if self._message is None:
             self._message, self._message_opcode = bytearray(), opcode
@@ -145,14 +149,12 @@ class FrameParser:
 def read_close(payload: bytes) -> tuple[int, str]:
     """Return code and reason of a close frame's payload; 1005 when it carries none.
 
-    A payload that RFC 6455 forbids is told as 1002, with what was wrong as the reason.
+    A payload that RFC 6455 forbids is told as 1002, with what was wrong as the reason; but where
+    only the reason is not UTF-8, the code is worth more, and stays.
     """
     if not payload:
         return 1005, ""
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or not (code in _KNOWN_CODES or 3000 <= code < 5000):
         return 1002, f"the server sent an invalid close frame ({payload[:2].hex()})"
-    try:
-        return code, payload[2:].decode()
-    except UnicodeDecodeError:
-        return code, payload[2:].decode(errors="replace")
+    return code, payload[2:].decode(errors="replace")

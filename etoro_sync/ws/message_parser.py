@@ -6,7 +6,7 @@ becomes ``"instrument:delta"``.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .. import codec
@@ -18,9 +18,11 @@ from ..models import (
     WsMessage,
     WsPrivateEvent,
 )
+from ..text import shorten
 
 __all__ = [
     "ACTIVE_TYPE",
+    "BAD_VALUE",
     "MARKET_TYPES",
     "SNAPSHOT_TYPE",
     "ParsedInstrumentDelta",
@@ -47,15 +49,15 @@ MARKET_TYPES = frozenset(
 )
 _TOPIC_PREFIX = "instrument:"
 
-_envelope: Callable[[Any], WsEnvelope] = codec.compile_decoder(WsEnvelope)
-_rate: Callable[[Any], WsInstrumentRate] = codec.compile_decoder(WsInstrumentRate)
-_delta: Callable[[Any], WsInstrumentDelta] = codec.compile_decoder(WsInstrumentDelta)
+#: What decoding a value of a wrong type, size or depth may raise.
+BAD_VALUE = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
+
+_envelope = codec.compile_decoder(WsEnvelope)
+# Of a content only names of the wire count; from_dict would also take Python's, and our own fields.
+_rate_fields = codec.compile_fields(WsInstrumentRate)
+_delta_fields = codec.compile_fields(WsInstrumentDelta)
 _private_fields = codec.compile_fields(WsPrivateEvent)
-_PRIVATE_WIRE_NAMES = frozenset(
-    field.metadata["dataclasses_json"]["letter_case"](field.name)
-    for field in fields(WsPrivateEvent)
-    if "letter_case" in field.metadata.get("dataclasses_json", {})
-)
+_PRIVATE_WIRE_NAMES = frozenset(codec.wire_names(WsPrivateEvent))
 
 
 @dataclass
@@ -106,18 +108,15 @@ class ParsedMessage:
     data: ParsedInstrumentRate | ParsedInstrumentDelta | ParsedPrivateEvent | WsMessage
 
 
-def shorten(value: Any, limit: int = 120) -> str:
-    """Return *value* as text of at most *limit* characters, for messages to people."""
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
-
-
 def instrument_id_of(topic: str) -> int | None:
-    """Return the id in ``"instrument:<id>"``; None for any other topic."""
+    """Return the id in ``"instrument:<id>"``; None for any other topic.
+
+    Ids have one spelling: two topics must never stand for one instrument.
+    """
     digits = topic[len(_TOPIC_PREFIX) :]
     # 18 digits are more than any id has, and few enough to parse without a thought.
     if topic.startswith(_TOPIC_PREFIX) and digits.isascii() and digits.isdigit():
-        return int(digits) if len(digits) <= 18 else None
+        return int(digits) if len(digits) <= 18 and digits[0] != "0" else None
     return None
 
 
@@ -125,8 +124,10 @@ def _checked(what: str, data: Any, function: Callable[[Any], Result]) -> Result:
     """Translate what decoding may raise into one error that names the payload."""
     try:
         return function(data)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as exc:
-        raise EToroValidationError(f"Bad {what} ({exc}): {shorten(data)}", field=what) from exc
+    except BAD_VALUE as exc:
+        raise EToroValidationError(
+            f"Bad {what} ({shorten(str(exc))}): {shorten(data)}", field=what
+        ) from exc
 
 
 def parse_envelope(data: str) -> WsEnvelope:
@@ -143,10 +144,18 @@ def parse_content(content: str) -> dict[str, Any]:
 
     :raises EToroValidationError: when it is not a JSON object.
     """
-    fields_ = _checked("content", content, codec.loads)
-    if type(fields_) is not dict:
+    fields = _checked("content", content, _loads_patiently)
+    if type(fields) is not dict:
         raise EToroValidationError(f"Bad content: not an object: {shorten(content)}", "content")
-    return fields_
+    return fields
+
+
+def _loads_patiently(text: str) -> Any:
+    """Parse JSON; half of a surrogate pair, which orjson refuses, must not lose an order event."""
+    try:
+        return codec.loads(text)
+    except ValueError:
+        return codec.loads_standard(text)
 
 
 def decode_delta(content: dict[str, Any], type_: str) -> WsInstrumentDelta:
@@ -156,8 +165,7 @@ def decode_delta(content: dict[str, Any], type_: str) -> WsInstrumentDelta:
     :param type_: its type on the wire.
     :raises EToroValidationError: when a known field has a value of the wrong type.
     """
-    delta = _checked("instrument message", content, _delta)
-    return replace(delta, type=type_)
+    return WsInstrumentDelta(**_checked("instrument message", content, _delta_fields), type=type_)
 
 
 def decode_private_event(content: dict[str, Any], type_: str) -> WsPrivateEvent:
@@ -168,15 +176,13 @@ def decode_private_event(content: dict[str, Any], type_: str) -> WsPrivateEvent:
     """
     extra = {wire: value for wire, value in content.items() if wire not in _PRIVATE_WIRE_NAMES}
     try:
-        values = _private_fields({wire: v for wire, v in content.items() if wire not in extra})
-    except (TypeError, ValueError, OverflowError):
+        values = _private_fields(content)
+    except BAD_VALUE:
         values = {}
         for wire, value in content.items():
-            if wire in extra:
-                continue
             try:
                 values.update(_private_fields({wire: value}))
-            except (TypeError, ValueError, OverflowError):
+            except BAD_VALUE:
                 extra[wire] = value
     return WsPrivateEvent(**values, type=type_, extra=extra)
 
@@ -200,7 +206,7 @@ def _parse_message(message: WsMessage) -> ParsedMessage:
     # null means the same as absent: unchanged.
     content = {k: v for k, v in parse_content(message.content).items() if v is not None}
     if "Ask" in content and "Bid" in content:
-        rate = _checked("rate", content, _rate)
+        rate = WsInstrumentRate(**_checked("rate", content, _rate_fields))
         return ParsedMessage("instrument:rate", ParsedInstrumentRate(instrument_id, rate))
     delta = decode_delta(content, message.type)
     return ParsedMessage("instrument:delta", ParsedInstrumentDelta(instrument_id, delta))

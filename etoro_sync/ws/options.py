@@ -1,20 +1,22 @@
 """The settings of a client, checked where they are written and not where they bite."""
 
 import ipaddress
-import math
 import os
 import ssl
 from dataclasses import KW_ONLY, dataclass, field, fields
+from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..errors import EToroValidationError
+from ..text import MASK, Redactor, shorten, show
 
 __all__ = ["DEFAULT_WS_URL", "WsClientOptions"]
 
 #: One address for demo and real accounts: the key decides.
 DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
-_MASK = "***"
+#: The longest of all times, eleven days: selectors overflow at twenty-five.
+_MOST_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class WsClientOptions:
             )
 
     def __repr__(self) -> str:
-        shown = [f"{name}={_MASK if getattr(self, name) else ''!r}" for name in _SECRETS]
+        shown = [f"{name}={MASK if getattr(self, name) else ''!r}" for name in _SECRETS]
         shown += [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -119,11 +121,19 @@ class WsClientOptions:
         return cls(**{**values, **overrides})
 
     def redact(self, text: str) -> str:
-        """Return *text* without the keys: a server may repeat them in what it sends."""
-        for secret in (self.api_key, self.user_key):
-            if len(secret) >= 4:
-                text = text.replace(secret, _MASK)
-        return text
+        """Return *text* without the keys: a server may repeat them in what it sends.
+
+        :param text: such as an error message of the server.
+        """
+        return self._redactor(text)
+
+    @cached_property
+    def _redactor(self) -> Redactor:
+        secrets = {self.api_key, self.user_key}
+        if self.proxy:
+            password = urlsplit(self.proxy).password or ""
+            secrets |= {password, unquote(password)}
+        return Redactor(secrets)
 
 
 _SECRETS = ("api_key", "user_key")
@@ -142,20 +152,29 @@ def _check_key(name: str, value: Any) -> None:
 def _check_int(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise EToroValidationError(
-            f"{name} must be a whole number of at least {least}, not {value!r:.40}.", name
+            f"{name} must be a whole number of at least {least}, not {_kind(value)}.", name
         )
 
 
 def _check_seconds(name: str, value: Any, *, positive: bool) -> None:
     good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value < 0 or (positive and value == 0):
+    # NaN fails every comparison.
+    if not good or not 0 <= value <= _MOST_SECONDS or (positive and value == 0):
         bound = "more than 0" if positive else "0 or more"
         raise EToroValidationError(
-            f"{name} must be a number of seconds, {bound}, not {value!r:.40}.", name
+            f"{name} must be a number of seconds, {bound} and at most {_MOST_SECONDS}, "
+            f"not {_kind(value)}.",
+            name,
         )
 
 
+def _kind(value: Any) -> str:
+    """Return a number as it is; of anything else the type alone: it may be a misplaced key."""
+    return show(value) if isinstance(value, (int, float)) else f"a {type(value).__name__}"
+
+
 def _check_url(value: Any) -> None:
+    # The value itself is never shown: it may hold a password, or be a misplaced key.
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
@@ -163,16 +182,20 @@ def _check_url(value: Any) -> None:
         host = None
     if not isinstance(value, str) or not host or parts.scheme not in ("ws", "wss"):
         raise EToroValidationError(
-            f"ws_url must look like wss://host/path, not {value!r:.80}.", "ws_url"
+            "ws_url must be a string like wss://host/path, with a scheme of wss and a host.",
+            "ws_url",
         )
-    if parts.username is not None or parts.fragment or not value.isascii() or " " in value:
+    # urlsplit drops line breaks, with which a request could be forged.
+    if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
         raise EToroValidationError(
-            "ws_url must not hold a user, a fragment, blanks or non-ASCII characters.", "ws_url"
+            "ws_url must not hold blanks, backslashes, control or non-ASCII characters.", "ws_url"
         )
+    if parts.username is not None or parts.fragment:
+        raise EToroValidationError("ws_url must not hold a user or a fragment.", "ws_url")
     if parts.scheme == "ws" and not _is_loopback(host):
         raise EToroValidationError(
-            f"ws_url must use wss:// to reach {host}: over plain ws:// the keys could be read on "
-            "the way. Only loopback addresses are exempt.",
+            f"ws_url must use wss:// to reach {shorten(host)}: over plain ws:// the keys could be "
+            "read on the way. Only loopback addresses are exempt.",
             "ws_url",
         )
 
@@ -192,6 +215,7 @@ def _check_proxy(value: Any) -> None:
     try:
         parts = urlsplit(value)
         good = isinstance(value, str) and bool(parts.hostname) and parts.port is not None
+        good = good and value.isascii() and value.isprintable() and " " not in value
         good = good and parts.scheme in ("http", "socks4", "socks4a", "socks5", "socks5h")
     except (ValueError, AttributeError, TypeError):
         good = False

@@ -10,8 +10,8 @@ connection, and requests that cross are applied in unknown order, hence one at a
 import json
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import (
@@ -21,47 +21,12 @@ from ..errors import (
     EToroTimeoutError,
     EToroWebSocketError,
 )
-from ..models import WsAuthenticateOperation, WsSubscribeOperation, WsUnsubscribeOperation
-from .replies import ConnectionFailed, ErrorKind, classify, refusal_text
+from ..models import WsAuthenticateOperation
+from .operations import MAX_FRAME_BYTES, Operation, Request, chunk_topics, plan
+from .replies import ConnectionFailed, ErrorKind, classify, error_code, refusal_text
 from .subscription import WsSubscriptionTracker
 
 __all__ = ["MAX_FRAME_BYTES", "Operation", "Outcome", "Protocol", "chunk_topics"]
-
-#: 25,529 bytes were accepted and 25,719 killed the socket; this leaves a margin.
-MAX_FRAME_BYTES = 20 * 1024
-
-
-@dataclass(eq=False)
-class Operation:
-    """One call of subscribe or unsubscribe, or one restoration, from its start to its end.
-
-    :param name: ``"Subscribe"`` or ``"Unsubscribe"``.
-    :param topics: what it is about.
-    :param snapshot: whether snapshots are asked for, topic by topic.
-    :param on_done: called once with None or the error, on the reader thread.
-    :param proven: all topics were accepted before, so that a refusal is the connection's failure.
-    """
-
-    name: str
-    topics: list[str]
-    snapshot: dict[str, bool] = field(default_factory=dict)
-    on_done: Callable[[EToroError | None], None] = lambda error: None
-    proven: bool = False
-    restoring: bool = False
-    started: bool = False
-    pending: deque["_Request"] = field(default_factory=deque)
-
-
-@dataclass
-class _Request:
-    """One frame: a part of an operation that fits into it."""
-
-    name: str
-    topics: list[str]
-    snapshot: bool
-    operation: Operation | None
-    id: str = ""
-    deadline: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,20 +42,6 @@ class Outcome:
     name: str
     topics: tuple[str, ...] = ()
     error: EToroError | None = None
-
-
-def chunk_topics(topics: Iterable[str], budget: int) -> list[list[str]]:
-    """Split *topics* into lists whose JSON takes at most *budget* bytes each, in order."""
-    chunks: list[list[str]] = []
-    used = budget
-    for topic in topics:
-        size = len(json.dumps(topic)) + 2  # the comma and the space that json.dumps writes
-        if used + size > budget:
-            chunks.append([])
-            used = 0
-        chunks[-1].append(topic)
-        used += size
-    return chunks
 
 
 class Protocol:
@@ -117,10 +68,10 @@ class Protocol:
         self._redact = redact
         self._new_id = new_id
         self._operations: deque[Operation] = deque()
-        self._in_flight: _Request | None = None
+        self._in_flight: Request | None = None
         self._confirmed: set[str] = set()
         self._proven: set[str] = set()
-        self._restored: set[str] = set()
+        self._restored: dict[str, bool] = {}
         self.authenticated = False
 
     # -- the connection ------------------------------------------------------------------------
@@ -128,7 +79,7 @@ class Protocol:
     def authenticate(self, api_key: str, user_key: str, now: float) -> str:
         """Begin a new connection: forget the old one and return the Authenticate request."""
         self.connection_lost()
-        request = _Request("Authenticate", [], False, None, self._new_id())
+        request = Request("Authenticate", [], False, None, self._new_id())
         request.deadline = now + self._auth_timeout
         self._in_flight = request
         data = {"userKey": user_key, "apiKey": api_key}
@@ -151,36 +102,54 @@ class Protocol:
             asked for at first. What a snapshot of ``private`` would be nobody knows, so there the
             user's own choice holds.
         """
+        wish = self._tracker.wishes
         wanted = self._tracker.snapshots()
         # `private` first: order events are worth the most.
         topics = sorted(wanted, key=lambda topic: topic != "private")
         snapshot = {t: wanted[t] or (with_snapshots and t != "private") for t in topics}
         self._proven &= set(wanted)
-        # Calls that wait are served by the restoration: their snapshots are among its own.
+        self._restored = snapshot
         for operation in self._operations:
-            operation.snapshot.clear()
-        self._restored = set(topics)
+            self._leave_to_restoration(operation)
         proven = [topic for topic in topics if topic in self._proven]
         others = [topic for topic in topics if topic not in self._proven]
         for group, is_proven in ((others, False), (proven, True)):
             if group:
-                self._operations.appendleft(
-                    Operation("Subscribe", group, snapshot, proven=is_proven, restoring=True)
+                operation = Operation(
+                    "Subscribe", group, snapshot, wish=wish, proven=is_proven, restoring=True
                 )
+                # Planned at once, so that it can only end by a reply, in which the reader sees it.
+                # What is unsubscribed in the meantime is seen to by a later operation.
+                operation.pending = plan(operation, lambda topic: True, self._confirmed)
+                operation.started = True
+                self._operations.appendleft(operation)
         return topics
+
+    def _leave_to_restoration(self, operation: Operation) -> None:
+        """Ask for no snapshot that a restoration is still to bring."""
+        for topic, coming in self._restored.items():
+            if coming and topic not in self._confirmed:
+                operation.snapshot.pop(topic, None)
 
     @property
     def restoring(self) -> bool:
         """Whether topics of :meth:`restore` still wait for their acknowledgement."""
         return any(operation.restoring for operation in self._operations)
 
+    def is_of_use(self, topic: str) -> bool:
+        """Whether *topic* is wanted, or acknowledged on the present connection."""
+        return topic in self._confirmed or self._tracker.has(topic)
+
+    def is_confirmed(self, topic: str) -> bool:
+        """Whether the present connection has acknowledged *topic*."""
+        return topic in self._confirmed
+
     # -- requests ------------------------------------------------------------------------------
 
     def submit(self, operation: Operation) -> None:
         """Queue a call of the user's; it is sent when its turn has come."""
         if self.restoring:
-            for topic in self._restored:
-                operation.snapshot.pop(topic, None)
+            self._leave_to_restoration(operation)
         self._operations.append(operation)
 
     def next_request(self, now: float) -> tuple[str, tuple[str, ...]] | None:
@@ -190,47 +159,19 @@ class Protocol:
         while self._operations:
             operation = self._operations[0]
             if not operation.started:
-                self._plan(operation)
+                operation.pending = plan(operation, self._tracker.has, self._confirmed)
+                operation.started = True
             if operation.pending:
                 return self._send(operation.pending.popleft(), now)
             self._operations.popleft()
             operation.on_done(None)
         return None
 
-    def _plan(self, operation: Operation) -> None:
-        """Cut an operation into requests, by what is wanted and confirmed at this moment.
-
-        Later calls may have changed what is wanted; topics that they have taken over are left to
-        them, so that the connection always ends at what is wanted, whoever called first.
-        """
-        operation.started = True
-        subscribing = operation.name == "Subscribe"
-        groups: dict[tuple[bool, bool], list[str]] = {}
-        for topic in operation.topics:
-            confirmed = topic in self._confirmed
-            snapshot = operation.snapshot.get(topic, False)
-            if self._tracker.has(topic) is not subscribing:
-                continue
-            if confirmed is subscribing and not (subscribing and snapshot):
-                continue
-            # Topics that eToro may call duplicates stay apart from new ones, because a refusal
-            # rejects the whole frame.
-            groups.setdefault((confirmed, snapshot), []).append(topic)
-        for (_, snapshot), topics in groups.items():
-            for chunk in chunk_topics(topics, MAX_FRAME_BYTES - 200):
-                operation.pending.append(_Request(operation.name, chunk, snapshot, operation))
-
-    def _send(self, request: _Request, now: float) -> tuple[str, tuple[str, ...]]:
+    def _send(self, request: Request, now: float) -> tuple[str, tuple[str, ...]]:
         request.id = self._new_id()
         request.deadline = now + self._request_timeout
         self._in_flight = request
-        if request.name == "Subscribe":
-            data = {"topics": request.topics, "snapshot": request.snapshot}
-            text = json.dumps(WsSubscribeOperation(request.id, data=data).to_dict())
-        else:
-            data = {"topics": request.topics}
-            text = json.dumps(WsUnsubscribeOperation(request.id, data=data).to_dict())
-        return text, tuple(request.topics if request.snapshot else ())
+        return request.to_json(), tuple(request.topics if request.snapshot else ())
 
     @property
     def deadline(self) -> float | None:
@@ -268,27 +209,29 @@ class Protocol:
         if request is None or not self._answers(reply, request):
             return Outcome("", error=self._stray(reply))
         self._in_flight = None
-        code = reply.get("errorCode")
-        if reply.get("success") is True and not code:
+        if reply.get("success") is True and not reply.get("errorCode"):
             return self._accepted(request)
-        return self._refused(request, str(code or "no errorCode"), reply)
+        return self._refused(request, reply)
 
     @staticmethod
-    def _answers(reply: dict[str, Any], request: _Request) -> bool:
+    def _answers(reply: dict[str, Any], request: Request) -> bool:
         # The id decides. Without one, the operation does: only one request is in flight.
         if reply.get("id"):
             return bool(reply["id"] == request.id)
-        return reply.get("operation") == request.name
+        if reply.get("operation"):
+            return bool(reply["operation"] == request.name)
+        # Without either, such a code can only mean the credentials that were just sent.
+        return request.name == "Authenticate" and classify(reply) is ErrorKind.FATAL
 
     def _stray(self, reply: dict[str, Any]) -> EToroError | None:
         """A late or repeated acknowledgement is nothing; a refusal of nothing is an error."""
         if reply.get("success") is not False and not reply.get("errorCode"):
             return None
-        code = str(reply.get("errorCode"))
-        text = refusal_text("eToro reported an error that belongs to no request", code, reply)
-        return EToroWebSocketError(self._redact(text), code)
+        what = "eToro reported an error that belongs to no request"
+        text = refusal_text(what, reply, self._redact)
+        return EToroWebSocketError(text, error_code(reply, self._redact))
 
-    def _accepted(self, request: _Request) -> Outcome:
+    def _accepted(self, request: Request) -> Outcome:
         if request.name == "Authenticate":
             self.authenticated = True
         elif request.name == "Subscribe":
@@ -305,67 +248,68 @@ class Protocol:
             self._operations.remove(operation)
             operation.on_done(None)
 
-    def _refused(self, request: _Request, code: str, reply: dict[str, Any]) -> Outcome:
-        kind = classify(code)
+    def _refused(self, request: Request, reply: dict[str, Any]) -> Outcome:
+        kind = classify(reply, request.name)
         if kind is ErrorKind.BENIGN:
             return self._already(request)
-        if request.name == "Authenticate":
-            text = self._redact(refusal_text("eToro refused the authentication", code, reply))
-            if kind in (ErrorKind.RETRY, ErrorKind.SLOW):
-                error: EToroError = EToroWebSocketError(f"{text} Try again later.", code)
-            else:
-                error = EToroAuthError(f"{text} Check ETORO_API_KEY and ETORO_USER_KEY.", code)
+        slow = kind is ErrorKind.SLOW
+        operation = request.operation
+        if operation is None:
             raise ConnectionFailed(
-                error, fatal=kind is ErrorKind.FATAL, slow=kind is ErrorKind.SLOW
+                self._auth_error(kind, reply), fatal=kind is ErrorKind.FATAL, slow=slow
             )
         what = f"eToro refused {request.name} of {len(request.topics)} topics"
-        text = self._redact(refusal_text(f"{what} (first {request.topics[0]})", code, reply))
+        text = refusal_text(f"{what} (first {request.topics[0]})", reply, self._redact)
+        code = error_code(reply, self._redact)
         refusal = EToroSubscriptionError(text, code, request.topics)
-        assert request.operation is not None
-        if request.operation.proven:
-            raise ConnectionFailed(refusal, slow=kind is ErrorKind.SLOW)
-        self._give_up(request, refusal)
+        # What was wanted before the connection began has no caller who could ask again.
+        retry = operation.restoring and kind in (ErrorKind.RETRY, ErrorKind.SLOW)
+        if operation.proven or retry:
+            raise ConnectionFailed(refusal, slow=slow)
+        self._give_up(request, operation, refusal)
         return Outcome(request.name, tuple(request.topics), refusal)
 
-    def _already(self, request: _Request) -> Outcome:
-        """eToro says that it is so already; find out for which topics of the frame."""
-        unsure = [topic for topic in request.topics if topic not in self._confirmed]
-        operation = request.operation
-        if request.name != "Subscribe" or operation is None or len(request.topics) == 1:
-            return self._accepted(request)
-        if len(unsure) == len(request.topics):
-            middle = len(unsure) // 2
-            halves = [unsure[:middle], unsure[middle:]]
-        else:
-            halves = [unsure] if unsure else []
-        for half in reversed(halves):
-            operation.pending.appendleft(_Request("Subscribe", half, request.snapshot, operation))
-        self._finish_if_done(operation)
-        return Outcome("Subscribe", tuple(t for t in request.topics if t not in unsure))
+    def _auth_error(self, kind: ErrorKind, reply: dict[str, Any]) -> EToroError:
+        text = refusal_text("eToro refused the authentication", reply, self._redact)
+        code = error_code(reply, self._redact)
+        if kind in (ErrorKind.RETRY, ErrorKind.SLOW):
+            return EToroWebSocketError(f"{text} Try again later.", code)
+        return EToroAuthError(f"{text} Check ETORO_API_KEY and ETORO_USER_KEY.", code)
 
-    def _give_up(self, request: _Request, refusal: EToroSubscriptionError) -> None:
-        """Want the refused topics no longer, unless another call that waits wants them."""
-        operation = request.operation
-        assert operation is not None
-        if request.name == "Subscribe":
-            asked = {
-                topic
-                for other in self._operations
-                if other is not operation and other.name == "Subscribe"
-                for topic in other.topics
-            }
-            self._tracker.remove(topic for topic in request.topics if topic not in asked)
-        # The rest of a refused call is not sent: the caller is told which topics failed, and
-        # those that were not tried are not wanted either, so that nothing is half done.
+    def _already(self, request: Request) -> Outcome:
+        """eToro says that it is so already; find out for which topics of the frame.
+
+        A frame holds either confirmed topics or new ones; of the latter only some may be
+        duplicates, and the refusal has rejected all.
+        """
+        operation, topics = request.operation, request.topics
+        if operation is None or len(topics) == 1 or topics[0] in self._confirmed:
+            return self._accepted(request)
+        middle = len(topics) // 2
+        for half in (topics[middle:], topics[:middle]):
+            operation.pending.appendleft(Request("Subscribe", half, request.snapshot, operation))
+        return Outcome("Subscribe")
+
+    def _give_up(
+        self, request: Request, operation: Operation, refusal: EToroSubscriptionError
+    ) -> None:
+        """End a refused call, and want its topics no longer.
+
+        The rest of the call is not sent: the caller is told which topics failed, and those that
+        were not tried are not wanted either, so that nothing is half done. What the connection
+        carries all the same, and what another call has asked for since, stays wanted.
+        """
         untried = [topic for part in operation.pending for topic in part.topics]
-        if request.name == "Subscribe":
-            self._tracker.remove(untried)
         refusal.topics += tuple(untried)
+        if request.name == "Subscribe":
+            failed = [topic for topic in refusal.topics if topic not in self._confirmed]
+            self._tracker.withdraw(failed, operation.wish)
         self._operations.remove(operation)
         operation.on_done(refusal)
 
     def fail_all(self, error: EToroError) -> None:
         """End every operation that waits: the client is over."""
         operations, self._operations = self._operations, deque()
+        self._in_flight = None
         for operation in operations:
             operation.on_done(error)

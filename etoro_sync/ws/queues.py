@@ -177,8 +177,8 @@ class EventQueue:
         return len(self._buffer)
 
     def empty(self) -> bool:
-        """Whether no item waits."""
-        return not len(self._buffer)
+        """Whether :meth:`get_nowait` has neither an item nor an overflow to tell of."""
+        return not self._buffer.ready
 
     def close(self) -> None:
         """Stop collecting and wake all readers; what waits can still be read. Idempotent."""

@@ -8,13 +8,13 @@ A published state is a dictionary that is never changed again; each price makes 
 reader thread can merge while other threads read :class:`RateView`, without a lock.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import MISSING, fields
 from typing import Any
 
-from ..codec import compile_fields
+from ..codec import compile_fields, wire_names
 from ..models import WsInstrumentRate
-from .message_parser import SNAPSHOT_TYPE, instrument_id_of
+from .message_parser import BAD_VALUE, SNAPSHOT_TYPE, instrument_id_of
 
 __all__ = ["Instrument", "RateBook", "RateView", "make_rate"]
 
@@ -23,7 +23,8 @@ _UNKNOWN: dict[str, Any] = {
     field.name: None if field.default is MISSING else field.default
     for field in fields(WsInstrumentRate)
 }
-_PRICE_KEYS = ("Ask", "Bid", "LastExecution")
+_PYTHON_NAMES = wire_names(WsInstrumentRate)
+_HEARTBEAT = frozenset(["Date", "PriceRateID"])
 #: More instruments than eToro has; a server that invents topics must not fill the memory.
 _MOST_INSTRUMENTS = 50_000
 
@@ -38,7 +39,7 @@ def make_rate(state: dict[str, Any]) -> WsInstrumentRate:
 class Instrument:
     """What is known of one instrument on the present connection."""
 
-    __slots__ = ("awaited_since", "awaits_snapshot", "heard_at", "id", "stale", "state")
+    __slots__ = ("awaited_since", "awaits_snapshot", "heard_at", "id", "shown", "stale", "state")
 
     def __init__(self, instrument_id: int, now: float, awaits_snapshot: bool) -> None:
         self.id = instrument_id
@@ -46,7 +47,8 @@ class Instrument:
         self.heard_at = now
         self.stale = False
         self.awaits_snapshot = awaits_snapshot
-        self.awaited_since: float | None = None
+        self.awaited_since = now
+        self.shown = True  # False: unsubscribed; what still comes was on its way
 
     @property
     def closed(self) -> bool:
@@ -66,13 +68,14 @@ class RateBook:
         self._snapshot_timeout = snapshot_timeout
         self._by_topic: dict[str, Instrument] = {}
         self._awaited: set[int] = set()
+        self._unsubscribed: set[str] = set()
         self.latest: dict[int, dict[str, Any]] = {}
         self.generation = 0
 
     @property
-    def instruments(self) -> Iterable[Instrument]:
-        """The instruments that were heard of, or subscribed to, on this connection."""
-        return self._by_topic.values()
+    def instruments(self) -> Iterable[tuple[str, Instrument]]:
+        """Topic and instrument of all that were heard of, or subscribed to, on this connection."""
+        return [pair for pair in self._by_topic.items() if pair[1].shown]
 
     def begin_generation(self, topics: Iterable[str]) -> int:
         """Start anew for a new connection and return its number.
@@ -82,13 +85,18 @@ class RateBook:
         self.generation += 1
         wanted = {instrument_id_of(topic) for topic in topics}
         self.latest = {key: state for key, state in self.latest.items() if key in wanted}
+        self._forget_connection()
+        return self.generation
+
+    def _forget_connection(self) -> None:
         self._by_topic = {}
         self._awaited = set()
-        return self.generation
+        self._unsubscribed = set()
 
     def expect_snapshots(self, topics: Iterable[str]) -> None:
         """Hold back the rates of *topics* until their snapshots, which were asked for, are in."""
         for topic in topics:
+            self._start_again(topic)
             instrument_id = instrument_id_of(topic)
             known = self._by_topic.get(topic)
             if instrument_id is not None and (known is None or known.state is _UNKNOWN):
@@ -97,9 +105,18 @@ class RateBook:
                     known.awaits_snapshot = True
 
     def subscribed(self, topics: Iterable[str], now: float) -> None:
-        """Note the acknowledgement of *topics*: silence counts from now on."""
+        """Note the acknowledgement of *topics*: from now on silence and missing snapshots count."""
         for topic in topics:
-            self.instrument(topic, now)
+            self._start_again(topic)
+            instrument = self.instrument(topic, now)
+            if instrument is not None:
+                instrument.awaited_since = now
+
+    def _start_again(self, topic: str) -> None:
+        """Subscribe anew: between then and now changes were missed, so nothing is known."""
+        if topic in self._unsubscribed:
+            self._unsubscribed.remove(topic)
+            self._by_topic.pop(topic, None)
 
     def forget(self, topics: Iterable[str]) -> None:
         """Forget unsubscribed *topics*: what is not kept up to date must not be shown."""
@@ -109,11 +126,11 @@ class RateBook:
             if instrument_id is not None:
                 self._awaited.discard(instrument_id)
                 self.latest.pop(instrument_id, None)
+                self._unsubscribed.add(topic)
 
     def clear(self) -> None:
         """Forget everything but the generation."""
-        self._by_topic = {}
-        self._awaited = set()
+        self._forget_connection()
         self.latest = {}
 
     def instrument(self, topic: str, now: float) -> Instrument | None:
@@ -125,6 +142,7 @@ class RateBook:
         if instrument_id is None or len(self._by_topic) >= _MOST_INSTRUMENTS:
             return None
         new = Instrument(instrument_id, now, instrument_id in self._awaited)
+        new.shown = topic not in self._unsubscribed
         self._by_topic[topic] = new
         return new
 
@@ -147,83 +165,84 @@ class RateBook:
         """
         instrument.heard_at = now
         instrument.stale = False
-        priced = "Ask" in content or "Bid" in content or "LastExecution" in content
-        if not priced and len(content) <= 2 and content.keys() <= {"Date", "PriceRateID"}:
-            return None  # a heartbeat is a sign of life, not news
+        if instrument.awaits_snapshot:
+            self._release(instrument, type_, now)
+        if len(content) <= 2 and content.keys() <= _HEARTBEAT:
+            return None  # a sign of life, not news
+        bad: Sequence[str] = ()
         try:
             news = _decode(content)
-        except (TypeError, ValueError, OverflowError):
-            news = _decode_good_fields(content, report)
-        state = instrument.state
+        except BAD_VALUE:
+            news, bad = _decode_good_fields(content, report)
+        priced = "ask" in news or "bid" in news or "last_execution" in news
         if not priced:
             # Not the time of a price.
             news.pop("date", None)
             news.pop("price_rate_id", None)
-        # eToro sends 0 when it has no fresh value; the previous one stays.
+            if not news:
+                return None
+        changed = tuple(news)
         last = news.get("last_execution")
-        carried = tuple(news)
-        if last is not None and last <= 0:
+        if last is not None and last <= 0 and "last_execution" not in bad:
+            # eToro sends 0 when it has no fresh value; the previous one stays.
             del news["last_execution"]
         instrument.state = state = {
-            **state,
+            **instrument.state,
             **news,
-            "changed": carried,
+            "changed": changed,
             "generation": self.generation,
             "received_at": received_at,
         }
-        if instrument.awaits_snapshot and not self._released(instrument, type_, now):
-            return None
-        if state["ask"] is None or state["bid"] is None:
-            self._hide(instrument.id)
-            return None
-        self.latest[instrument.id] = state
-        return state if priced else None
+        return state if self._show(instrument) and priced else None
 
-    def _hide(self, instrument_id: int) -> None:
-        """Show no price of this generation whose other side has become unknown."""
-        shown = self.latest.get(instrument_id)
+    def _show(self, instrument: Instrument) -> bool:
+        """Let users see the present state; return whether it is complete and to be published."""
+        state = instrument.state
+        if instrument.awaits_snapshot:
+            return False
+        if state["ask"] is not None and state["bid"] is not None:
+            if instrument.shown:
+                self.latest[instrument.id] = state
+            return True
+        # Show no price of this generation whose other side has become unknown.
+        shown = self.latest.get(instrument.id)
         if shown is not None and shown["generation"] == self.generation:
-            del self.latest[instrument_id]
+            del self.latest[instrument.id]
+        return False
 
-    def _released(self, instrument: Instrument, type_: str, now: float) -> bool:
-        """Whether an instrument that waits for its snapshot may be published now."""
-        if instrument.awaited_since is None:
-            instrument.awaited_since = now
+    def _release(self, instrument: Instrument, type_: str, now: float) -> None:
+        """Hold an instrument back no longer, if its snapshot is in, or is overdue."""
         overdue = now - instrument.awaited_since >= self._snapshot_timeout
         if type_ == SNAPSHOT_TYPE or overdue:
             instrument.awaits_snapshot = False
             self._awaited.discard(instrument.id)
-            return True
-        return False
+            self._show(instrument)
 
 
 def _decode_good_fields(
     content: dict[str, Any], report: Callable[[str, Exception], None]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[str]]:
     """Decode field by field; a bad one becomes unknown instead of silently staying old."""
     news: dict[str, Any] = {}
+    bad = []
     for wire, value in content.items():
         try:
             news.update(_decode({wire: value}))
-        except (TypeError, ValueError, OverflowError) as exc:
+        except BAD_VALUE as exc:
             report(wire, exc)
             name = _PYTHON_NAMES[wire]
+            bad.append(name)
             news[name] = _UNKNOWN[name]
-    return news
-
-
-_PYTHON_NAMES: dict[str, str] = {
-    field.metadata["dataclasses_json"]["letter_case"](field.name): field.name
-    for field in fields(WsInstrumentRate)
-    if "letter_case" in field.metadata.get("dataclasses_json", {})
-}
+    return news, bad
 
 
 class RateView(Mapping[int, WsInstrumentRate]):
     """The latest merged rate of each instrument: read-only, safe in any thread, never blocks.
 
-    During an outage it shows the rates of the lost connection; their ``generation`` and
-    ``received_at`` tell.
+    Loops go over the rates of the moment at which they began. (``dict(view)`` looks each id up
+    by itself, and meets a KeyError for one that is unsubscribed meanwhile: ``dict(view.items())``
+    does not.) During an outage it shows the rates of the lost connection; their ``generation``
+    and ``received_at`` tell.
     """
 
     def __init__(self, book: RateBook) -> None:
@@ -232,11 +251,44 @@ class RateView(Mapping[int, WsInstrumentRate]):
     def __getitem__(self, instrument_id: int) -> WsInstrumentRate:
         return make_rate(self._book.latest[instrument_id])
 
+    def __contains__(self, instrument_id: object) -> bool:
+        return instrument_id in self._book.latest
+
     def __iter__(self) -> Iterator[int]:
         return iter(list(self._book.latest))
 
     def __len__(self) -> int:
         return len(self._book.latest)
 
+    def items(self) -> ItemsView[int, WsInstrumentRate]:
+        """Return pairs of id and rate."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[WsInstrumentRate]:
+        """Return the rates."""
+        return _Values(self)
+
     def __repr__(self) -> str:
         return f"<RateView of {len(self)} instruments>"
+
+    def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
+        # list() of a dictionary's items is one step; a loop over the dictionary is not.
+        return ((key, make_rate(state)) for key, state in list(self._book.latest.items()))
+
+
+class _Items(ItemsView[int, WsInstrumentRate]):
+    """The pairs of a view; the inherited loop fails when a key goes away under it."""
+
+    _mapping: RateView
+
+    def __iter__(self) -> Iterator[tuple[int, WsInstrumentRate]]:
+        return self._mapping._pairs()
+
+
+class _Values(ValuesView[WsInstrumentRate]):
+    """The rates of a view, for the same reason."""
+
+    _mapping: RateView
+
+    def __iter__(self) -> Iterator[WsInstrumentRate]:
+        return (rate for _, rate in self._mapping._pairs())

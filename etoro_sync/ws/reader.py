@@ -12,12 +12,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ..errors import EToroClosedError, EToroError, EToroWebSocketError
+from ..errors import (
+    EToroClosedError,
+    EToroError,
+    EToroSubscriptionError,
+    EToroWebSocketError,
+)
 from ..models import WsGap
 from .backoff import Backoff
 from .connection import Connection
 from .dialing import Dialer, Target
 from .feed import Feed
+from .gate import LogGate
 from .handshake import open_websocket
 from .lifecycle import ClientState
 from .options import WsClientOptions
@@ -74,6 +80,7 @@ class Reader:
         self._context = options.ssl_context
         self._stopping = False
         self._aborting = False
+        self._gate = LogGate()
         self._close_deadline: float | None = None
         self._next_stale_check = float("inf")
         self._over = False
@@ -329,8 +336,7 @@ class Reader:
         restoring = self._protocol.restoring
         outcome = self._protocol.on_reply(reply)
         if outcome.error is not None:
-            logger.error("%s", outcome.error)
-            self._feed.error(outcome.error)
+            self._on_refusal(outcome.error)
         elif outcome.name == "Authenticate":
             self._on_authenticated()
             restoring = True
@@ -340,6 +346,14 @@ class Reader:
             self._book.forget(outcome.topics)
         if restoring and not self._protocol.restoring:
             self._on_restored()
+
+    def _on_refusal(self, error: EToroError) -> None:
+        if isinstance(error, EToroSubscriptionError):
+            topics = [topic for topic in error.topics if not self._protocol.is_of_use(topic)]
+            self._book.forget(topics)
+        if self._gate.passes(getattr(error, "error_code", None)) is not None:
+            logger.error("%s", error)
+        self._feed.error(error)
 
     def _on_authenticated(self) -> None:
         now = time.monotonic()

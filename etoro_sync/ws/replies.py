@@ -4,13 +4,14 @@ The codes are the union of every public source (protocol fact sheet, section 1);
 so an unknown code is an error of its own kind and keeps its name.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
 from ..errors import EToroError
-from .message_parser import shorten
+from ..text import shorten, show
 
-__all__ = ["ConnectionFailed", "ErrorKind", "classify", "refusal_text"]
+__all__ = ["ConnectionFailed", "ErrorKind", "classify", "error_code", "refusal_text"]
 
 
 class ErrorKind(Enum):
@@ -37,17 +38,41 @@ _KINDS = {
     "BinaryMessagesNotSupported": ErrorKind.REFUSED,
     "SubscribeFailed": ErrorKind.REFUSED,
 }
+#: Benign code -> the request that it answers.
+_BENIGN = {
+    "SessionAlreadyAuthenticated": "Authenticate",
+    "TopicAlreadySubscribed": "Subscribe",
+}
 
 
-def classify(error_code: str) -> ErrorKind:
-    """Return what *error_code* asks for; unknown codes are REFUSED."""
-    return _KINDS.get(error_code, ErrorKind.REFUSED)
+def classify(reply: dict[str, Any], request: str = "") -> ErrorKind:
+    """Return what the error code of *reply* asks for; unknown codes are REFUSED.
+
+    :param request: what was asked for: a code is benign only as the answer to its own request.
+    """
+    code = reply.get("errorCode")
+    kind = _KINDS.get(code, ErrorKind.REFUSED) if isinstance(code, str) else ErrorKind.REFUSED
+    if kind is ErrorKind.BENIGN and _BENIGN[str(code)] != request:
+        return ErrorKind.REFUSED
+    return kind
 
 
-def refusal_text(what: str, error_code: str, reply: dict[str, Any]) -> str:
-    """Return one sentence with the server's own words, shortened."""
+def error_code(reply: dict[str, Any], redact: Callable[[str], str] = str) -> str:
+    """Return the error code, fit to be shown; a server may put anything there, a key included."""
+    code = reply.get("errorCode")
+    if not code:
+        return "no errorCode"
+    return shorten(redact(code if isinstance(code, str) else show(code)), 60)
+
+
+def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str] = str) -> str:
+    """Return one sentence with the server's own words, shortened and without secrets."""
     words = reply.get("errorMessage")
-    return f"{what}: {shorten(error_code)}{f' ({shorten(words)})' if words else ''}."
+    if not words:
+        return f"{what}: {error_code(reply, redact)}."
+    # Shortened last: a key that was cut off in the middle could not be found any more.
+    words = shorten(redact(words if isinstance(words, str) else show(words, 1000)))
+    return f"{what}: {error_code(reply, redact)} ({words})."
 
 
 class ConnectionFailed(Exception):

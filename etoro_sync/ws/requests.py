@@ -72,8 +72,8 @@ class Requests:
     ) -> None:
         """Want *topics* for the user himself: a stream that ends will not take them away."""
         self._disown(topics)
-        self._tracker.add(topics, snapshot)
-        self._request("Subscribe", topics, snapshot, wait, timeout)
+        wish = self._tracker.add(topics, snapshot)
+        self._request("Subscribe", topics, snapshot, wait, timeout, wish)
 
     def unsubscribe(self, topics: list[str], wait: bool, timeout: float | None) -> None:
         """Want *topics* no longer, whoever wanted them."""
@@ -100,9 +100,9 @@ class Requests:
             held = [t for t in topics if t in self._streamed or not self._tracker.has(t)]
             for topic in held:
                 self._streamed[topic] = self._streamed.get(topic, 0) + 1
-            self._tracker.add(topics, True)
+            wish = self._tracker.add(topics, True)
         try:
-            self._request("Subscribe", topics, True, True, timeout)
+            self._request("Subscribe", topics, True, True, timeout, wish)
         except BaseException:
             self.release(held)
             raise
@@ -125,7 +125,13 @@ class Requests:
     # -- waiting -------------------------------------------------------------------------------
 
     def _request(
-        self, name: str, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
+        self,
+        name: str,
+        topics: list[str],
+        snapshot: bool,
+        wait: bool,
+        timeout: float | None,
+        wish: int = 0,
     ) -> None:
         """Have the reader bring the connection to what is wanted; wait while it can."""
         if self._lifecycle.idle:
@@ -134,7 +140,8 @@ class Requests:
         # as if nothing had been under way.
         live = self._lifecycle.state is ClientState.LIVE
         ticket = Ticket()
-        self.post(Operation(name, topics, {t: True for t in topics if snapshot}, ticket.done))
+        snapshots = {topic: True for topic in topics if snapshot}
+        self.post(Operation(name, topics, snapshots, ticket.done, wish))
         if not wait or not live:
             return
         seconds = self._request_timeout if timeout is None else timeout

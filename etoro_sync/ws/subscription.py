@@ -10,25 +10,47 @@ class WsSubscriptionTracker:
     """The wanted topics, in the order in which they were first wanted. Thread-safe.
 
     The methods are those of etoropy's tracker. The lock guards the one dictionary: topic ->
-    whether a snapshot was asked for.
+    whether a snapshot was asked for, and the number of the last wish; and the count of wishes.
     """
 
     def __init__(self) -> None:
-        self._topics: dict[str, bool] = {}
+        self._topics: dict[str, tuple[bool, int]] = {}
+        self._wishes = 0
         self._lock = threading.Lock()
 
-    def add(self, topics: Iterable[str], snapshot: bool = False) -> None:
+    def add(self, topics: Iterable[str], snapshot: bool = False) -> int:
         """Want *topics*.
 
         :param topics: such as ``["instrument:1001", "private"]``.
         :param snapshot: whether the first subscription asks for a snapshot.
+        :returns: the number of this wish, for :meth:`withdraw`.
         """
+        topics = _listed(topics)
+        with self._lock:
+            self._wishes += 1
+            for topic in topics:
+                before, _ = self._topics.get(topic, (False, 0))
+                self._topics[topic] = (snapshot or before, self._wishes)
+            return self._wishes
+
+    def withdraw(self, topics: Iterable[str], wish: int) -> None:
+        """Want *topics* no longer, but for those that were wished for again since *wish*.
+
+        :param topics: what was refused.
+        :param wish: from :meth:`add`.
+        """
+        topics = _listed(topics)
         with self._lock:
             for topic in topics:
-                self._topics[topic] = snapshot or self._topics.get(topic, False)
+                if topic in self._topics and self._topics[topic][1] <= wish:
+                    del self._topics[topic]
 
     def remove(self, topics: Iterable[str]) -> None:
-        """Want *topics* no longer; those that were not wanted are ignored."""
+        """Want *topics* no longer.
+
+        :param topics: those that were not wanted are ignored.
+        """
+        topics = _listed(topics)
         with self._lock:
             for topic in topics:
                 self._topics.pop(topic, None)
@@ -41,10 +63,13 @@ class WsSubscriptionTracker:
     def snapshots(self) -> dict[str, bool]:
         """Return a copy: topic -> whether a snapshot was asked for."""
         with self._lock:
-            return dict(self._topics)
+            return {topic: snapshot for topic, (snapshot, _) in self._topics.items()}
 
     def has(self, topic: str) -> bool:
-        """Return whether *topic* is wanted."""
+        """Return whether a topic is wanted.
+
+        :param topic: in the spelling in which it was added.
+        """
         return topic in self._topics
 
     def clear(self) -> None:
@@ -53,6 +78,19 @@ class WsSubscriptionTracker:
             self._topics.clear()
 
     @property
+    def wishes(self) -> int:
+        """The number of the last wish."""
+        return self._wishes
+
+    @property
     def size(self) -> int:
         """How many topics are wanted."""
         return len(self._topics)
+
+
+def _listed(topics: Iterable[str]) -> list[str]:
+    """Return a list, made before the lock is taken: a generator may be user code.
+
+    A string is one topic, not its letters.
+    """
+    return [topics] if isinstance(topics, str) else list(topics)

@@ -19,8 +19,11 @@ from etoro_sync import (
     WsClientOptions,
 )
 from etoro_sync.ws import reader, session
+from etoro_sync.ws.operations import Operation
+from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
-from tests.support.clients import Ear, make_client, quick_options
+from tests.support.clients import Ear, envelope, make_client, quick_options
+from tests.support.peer import Peer
 from tests.support.threads import run_in_thread
 
 
@@ -322,6 +325,20 @@ def test_connect_that_is_interrupted_by_disconnect_leaves_the_client_closed(
     assert c.state is ClientState.CLOSED
 
 
+def test_an_operation_that_comes_after_the_end_is_ended_too(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Between two looks at the state the session may have ended; the caller must not wait."""
+    c = client(simulator().url)
+    c.connect()
+    session_ = c._session
+    c.disconnect()
+    assert session_ is not None
+    told: list[Any] = []
+    session_.reader.post(Operation("Subscribe", ["instrument:18"], on_done=told.append))
+    assert isinstance(told[0], EToroClosedError)
+
+
 # -- subscriptions and streams -----------------------------------------------------------------
 
 
@@ -454,6 +471,53 @@ def test_a_second_subscription_with_snapshot_brings_the_state_again(
     d.subscribe([18])
     d.subscribe([18, 19], snapshot=True)
     assert strict.subscribed == {"instrument:18", "instrument:19"}
+
+
+def test_a_refused_topic_does_not_keep_the_price_of_an_older_connection(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """What is no longer wanted is no longer shown."""
+
+    def first(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
+        peer.wait(lost)
+        peer.reset()
+
+    def second(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge("SubscribeFailed", "no")
+        peer.serve()
+
+    lost = threading.Event()
+    c = client(raw_server([first, second]).url)
+    ear = Ear(c)
+    c.connect()
+    ear.wait_for("instrument:rate")
+    assert c.rates[18].ask == 2
+    # Recorded in the outage, and refused on the connection that follows it.
+    c.on("reconnecting", lambda attempt, delay: c.subscribe([18]))
+    lost.set()
+    ear.wait_for("error")
+    assert c.subscriptions == ()
+    assert 18 not in c.rates
+
+
+def test_a_flood_of_refusals_does_not_flood_the_log(
+    simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is an event, the log has the first."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    c.connect()
+    for _ in range(20):
+        sim.send_text('{"success":false,"errorCode":"BinaryMessagesNotSupported"}')
+    errors = ear.wait_for("error", 20)
+    assert {error.error_code for error in errors} == {"BinaryMessagesNotSupported"}
+    assert len([r for r in caplog.records if "Binary" in r.getMessage()]) == 1
 
 
 def test_wait_for_returns_the_first_match_on_the_callers_thread(

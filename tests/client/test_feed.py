@@ -189,6 +189,15 @@ def test_bad_input_is_counted_emitted_and_ends_nothing(
     assert all(len(record.getMessage()) < 500 for record in caplog.records)
 
 
+def test_a_bad_field_that_only_the_delta_has_does_not_cost_the_rate(bench: Bench) -> None:
+    """The price is delivered, the error told."""
+    bench.listen("instrument:rate", "instrument:delta", "error")
+    bench.take(envelope("instrument:18", {**FULL, "MaxPositionUnits": "many"}))
+    assert [rate.ask for _, rate in bench.got("instrument:rate")] == [2.5]
+    assert bench.got("instrument:delta") == []
+    assert len(bench.got("error")) == 1
+
+
 def test_trouble_is_logged_once_per_kind(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """A flood of garbage is counted in full and logged once, until the next minute."""
     for _ in range(100):

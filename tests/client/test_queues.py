@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import EToroClosedError, EToroValidationError, EToroWebSocketError
+from etoro_sync import (
+    EToroClosedError,
+    EToroQueueOverflowError,
+    EToroValidationError,
+    EToroWebSocketError,
+)
+from etoro_sync.ws import lifecycle
 from etoro_sync.ws.queues import EventQueue, make_buffer
 from tests.support.threads import run_in_thread
 
@@ -124,6 +130,44 @@ def test_iteration_ends_with_the_queue_and_raises_what_failed() -> None:
     assert next(items) == 1
     with pytest.raises(EToroWebSocketError, match="gave up"):
         next(items)
+
+
+def test_each_reader_of_a_failed_queue_gets_an_exception_of_its_own() -> None:
+    """Raised in several threads, one object would mix their tracebacks."""
+    q, cause = new_queue(), EToroWebSocketError("gave up", "TooManyRequests")
+    q.end("failed", cause)
+    raised = [run_in_thread(q.get).exception() for _ in range(2)]
+    assert raised[0] is not raised[1]
+    assert all(type(error) is EToroWebSocketError for error in raised)
+    assert all(error.error_code == "TooManyRequests" for error in raised)  # type: ignore[union-attr]
+    assert all(error.__cause__ is cause for error in raised if error)
+
+
+def test_a_reader_is_woken_by_an_item_and_by_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and not because a wait is cut into slices for Windows."""
+    monkeypatch.setattr(lifecycle, "_SLICE", 60.0)
+    q = new_queue()
+    reader = run_in_thread(q.get)
+    while not q._readers:
+        pass
+    q.feed(["item"])
+    assert reader.result() == "item"
+    reader = run_in_thread(q.get)
+    while not q._readers:
+        pass
+    q.end("over")
+    assert isinstance(reader.exception(), EToroClosedError)
+
+
+def test_an_overflow_that_is_still_to_be_told_makes_the_queue_not_empty() -> None:
+    """A loop that reads until the queue is empty hears of it."""
+    q = new_queue(maxsize=1)
+    q.feed(["a", "b"])
+    assert q.get_nowait() == "a"
+    assert (q.qsize(), q.empty()) == (0, False)
+    with pytest.raises(EToroQueueOverflowError):
+        q.get_nowait()
+    assert q.empty()
 
 
 def test_the_first_end_counts() -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from etoro_sync import ClientState, EToroSubscriptionError, WsInstrumentRate
+from etoro_sync import EToroSubscriptionError, WsInstrumentRate
 from tests.conftest import StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.peer import Peer
@@ -228,32 +228,62 @@ def test_promise_8_the_first_rate_of_a_new_generation_comes_from_a_snapshot(
     ]
 
 
+def one_gap(peer: Peer) -> None:
+    """Prices of two instruments, then a gap, then prices of the first one only."""
+    peer.handshake()
+    peer.authenticate()
+    peer.acknowledge()
+    for instrument_id in (1, 2, 1) if peer.index == 0 else (1, 1):
+        price = {"Ask": "2", "Bid": "1"}
+        peer.send_text(envelope(f"instrument:{instrument_id}", price, "Snapshot"))
+    if peer.index == 0:
+        peer.reset()
+    else:
+        peer.serve()
+
+
 def test_promise_8_queues_keep_generations_apart(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """In a full queue a new generation's rate does not take the place of an old one's."""
-
-    def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
-        peer.acknowledge()
-        for instrument_id in (1, 2, 1, 1):
-            peer.send_text(
-                envelope(f"instrument:{instrument_id}", {"Ask": "2", "Bid": "1"}, "Snapshot")
-            )
-        if peer.index == 0:
-            peer.reset()
-        else:
-            peer.serve()
-
-    c = client(raw_server(script).url)
-    q = c.queue("instrument:rate", maxsize=3)
+    """In a full queue a new generation's rate does not move to the place of an old one's."""
+    c = client(raw_server(one_gap).url)
+    q = c.queue("instrument:rate", maxsize=2)
     ear = Ear(c)
     c.subscribe([1, 2], snapshot=True)
     c.connect()
-    ear.wait_for("reconnected")
-    ear.wait(lambda e: len([r for _, r in e.of("instrument:rate") if r.generation == 2]) == 4)
-    assert c.state is ClientState.LIVE
-    generations = [q.get_nowait()[1].generation for _ in range(q.qsize())]
-    assert generations == sorted(generations)
-    assert generations[-1] == 2
+    ear.wait(lambda e: len([r for _, r in e.of("instrument:rate") if r.generation == 2]) == 2)
+    waiting = [q.get_nowait() for _ in range(q.qsize())]
+    assert [(key, rate.generation) for key, rate in waiting] == [(2, 1), (1, 2)]
+
+
+def test_promise_8_a_slow_callback_sees_the_gap_before_the_rates_behind_it(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Also where rates were conflated while it slept."""
+    c = client(raw_server(one_gap).url, callback_queue_size=2)
+    release, heard = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    @c.once("open")
+    def sleep() -> None:
+        release.wait(10)
+
+    @c.on("reconnected")
+    def gap(gap: object) -> None:
+        seen.append("gap")
+
+    @c.on("instrument:rate")
+    def rate(instrument_id: int, rate: WsInstrumentRate) -> None:
+        seen.append(f"{instrument_id} of {rate.generation}")
+        if seen[-1] == "1 of 2":
+            heard.set()
+
+    after = c.queue("instrument:rate")
+    c.subscribe([1, 2], snapshot=True)
+    c.connect()
+    while after.get(timeout=5)[1].generation != 2:
+        pass
+    after.get(timeout=5)
+    release.set()
+    assert heard.wait(5)
+    assert seen == ["2 of 1", "gap", "1 of 2"]

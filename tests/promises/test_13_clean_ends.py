@@ -68,6 +68,27 @@ def test_promise_13_disconnect_against_a_streaming_server_is_bounded(
     assert time.monotonic() - started < 2
 
 
+def test_promise_13_close_timeout_bounds_the_handshake_also_for_a_patient_caller(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """disconnect(timeout=60) does not wait for a server that will not answer."""
+    c = client(raw_server(deaf).url, close_timeout=0.2)
+    c.connect()
+    started = time.monotonic()
+    c.disconnect(timeout=60)
+    assert time.monotonic() - started < 5
+
+
+def test_promise_13_disconnect_without_patience_ends_at_once(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """disconnect(timeout=0) cuts the closing handshake short, and the thread is gone too."""
+    c = client(raw_server(deaf).url, close_timeout=60)
+    c.connect()
+    c.disconnect(timeout=0)
+    assert not join_stragglers(prefix="etoro-sync-reader")
+
+
 def test_promise_13_disconnect_is_idempotent_and_legal_in_any_state(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:

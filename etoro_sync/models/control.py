@@ -1,0 +1,116 @@
+"""Envelopes, requests, and the gap between two connections."""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple  # noqa: UP035  # dataclasses-json wants them
+
+from dataclasses_json import config
+
+from ..codec import compile_decoder
+from ..text import show
+from .fields import WireModel, text
+
+__all__ = [
+    "WsAuthenticateOperation",
+    "WsEnvelope",
+    "WsGap",
+    "WsMessage",
+    "WsSubscribeOperation",
+    "WsUnsubscribeOperation",
+]
+
+
+@dataclass
+class WsMessage(WireModel):
+    """One message of an envelope, as received.
+
+    :param topic: ``"instrument:<id>"`` or ``"private"``.
+    :param content: JSON inside a string: it must be parsed a second time.
+    :param id: a uuid, unique per message.
+    :param type: such as ``"Trading.Instrument.Rate"`` or ``"Snapshot"``.
+    """
+
+    topic: str = text("topic")
+    content: str = text("content")
+    id: str = text("id")
+    type: str = text("type")
+
+
+_message = compile_decoder(WsMessage)
+
+
+def _messages(value: Any) -> List[WsMessage]:
+    if type(value) is not list:
+        raise TypeError(f"{show(value)} is not a list")
+    return [_message(item) for item in value]
+
+
+@dataclass
+class WsEnvelope(WireModel):
+    """One data frame of the feed.
+
+    :param messages: every recorded frame held exactly one, but more are legal.
+    """
+
+    messages: List[WsMessage] = field(
+        default_factory=list, metadata=config(field_name="messages", decoder=_messages)
+    )
+
+
+@dataclass(frozen=True)
+class WsGap(WireModel):
+    """A hole in the stream that has ended: what was sent in between is gone.
+
+    :param from_: when the last data before it was received, in seconds since the epoch, UTC.
+    :param until: when the subscriptions were acknowledged again, likewise.
+    :param generation: the number of the connection that follows the gap.
+    :param topics: the topics that were restored, each with a snapshot to come.
+    """
+
+    from_: float = field(metadata=config(field_name="from"))
+    until: float
+    generation: int
+    topics: Tuple[str, ...] = field(default=(), metadata=config(decoder=tuple))
+
+    @property
+    def seconds(self) -> float:
+        """How long the gap lasted."""
+        return self.until - self.from_
+
+
+@dataclass
+class WsAuthenticateOperation(WireModel):
+    """The first request on a connection; its ``repr`` does not show the keys.
+
+    :param id: a uuid that the answer repeats.
+    :param data: ``apiKey`` and ``userKey``.
+    """
+
+    id: str
+    operation: str = "Authenticate"
+    data: Dict[str, str] = field(default_factory=dict, repr=False, metadata=config(decoder=dict))
+
+
+@dataclass
+class WsSubscribeOperation(WireModel):
+    """A request for topics.
+
+    :param id: a uuid that the acknowledgement repeats.
+    :param data: ``topics`` and ``snapshot``.
+    """
+
+    id: str
+    operation: str = "Subscribe"
+    data: Dict[str, Any] = field(default_factory=dict, metadata=config(decoder=dict))
+
+
+@dataclass
+class WsUnsubscribeOperation(WireModel):
+    """A request to end topics.
+
+    :param id: a uuid that the acknowledgement repeats.
+    :param data: ``topics``.
+    """
+
+    id: str
+    operation: str = "Unsubscribe"
+    data: Dict[str, Any] = field(default_factory=dict, metadata=config(decoder=dict))

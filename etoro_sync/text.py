@@ -1,0 +1,97 @@
+"""Foreign text and values, made fit for messages to people: short, on one line, without secrets.
+
+What a server sends ends up in errors and logs. It may be megabytes long, nested too deeply for
+``repr``, full of line breaks that forge log records, or repeat the credentials.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+__all__ = ["MASK", "Redactor", "shorten", "show"]
+
+MASK = "***"
+#: A shorter secret is no secret, and masking it would make text unreadable.
+_SHORTEST = 4
+#: So many characters of a longer secret are masked too: text may have been cut inside it.
+_HEAD = 8
+
+
+def show(value: Any, limit: int = 40) -> str:
+    """Return ``repr(value)``, cut to *limit* characters; for values of any kind and size."""
+    if isinstance(value, (str, bytes)):
+        value = value[: limit + 1]  # so that a long text is not copied to be cut
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or an int of too many digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def shorten(value: Any, limit: int = 120) -> str:
+    """Return *value* as one line of about *limit* characters, for messages to people."""
+    if not isinstance(value, str):
+        return show(value, limit)
+    cut = value if len(value) <= limit else value[:limit]
+    if not cut.isprintable():
+        cut = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+    return cut if len(value) <= limit else f"{cut}... ({len(value)} characters)"
+
+
+class Redactor:
+    """Masks secrets in text, also where JSON or URLs escape them, and where they were cut off.
+
+    :param secrets: such as keys and passwords; empty and very short ones are ignored.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = []
+        for secret in {s for s in secrets if len(s) >= _SHORTEST}:
+            spellings = [_spellings(char) for char in secret]
+            head = re.compile("".join(p.pattern for p in spellings[:_HEAD]))
+            self._secrets.append((head, spellings[_HEAD:]))
+
+    def __call__(self, text: str) -> str:
+        """Return *text* with each secret, or the beginning of one, masked."""
+        # All places are found before any is masked: one secret may begin like another.
+        spans = sorted(span for head, tail in self._secrets for span in _find(head, tail, text))
+        parts, position = [], 0
+        for start, end in spans:
+            if start >= position:
+                parts += [text[position:start], MASK]
+            position = max(position, end)
+        return "".join(parts) + text[position:]
+
+
+def _find(
+    head: re.Pattern[str], tail: list[re.Pattern[str]], text: str
+) -> Iterator[tuple[int, int]]:
+    """Yield where a secret, or at least its head, stands in *text*."""
+    for found in head.finditer(text):
+        end = found.end()
+        for spelling in tail:
+            more = spelling.match(text, end)
+            if more is None:
+                break
+            end = more.end()
+        yield found.start(), end
+
+
+def _spellings(char: str) -> re.Pattern[str]:
+    r"""Return what one character may look like: itself, ``\/``, ``\u002B``, ``%2B``."""
+    forms = {
+        char,
+        "\\" + char,
+        quote(char, safe="", errors="surrogatepass"),
+        json.dumps(char)[1:-1],
+    }
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    forms.add("".join(rf"\u{units[i : i + 4]}" for i in range(0, len(units), 4)))
+    # The longest first, since an escape begins with a character that may stand for itself.
+    ordered = sorted(forms, key=len, reverse=True)
+    # Only the hexadecimal digits of an escape may be written in either case.
+    plain = [re.escape(f) for f in ordered if len(f) <= 2]
+    escapes = [f"(?i:{re.escape(f)})" for f in ordered if len(f) > 2]
+    return re.compile(f"(?:{'|'.join(escapes + plain)})")

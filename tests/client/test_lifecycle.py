@@ -1,0 +1,93 @@
+"""Where a client stands: transitions, and sessions that are over."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from etoro_sync import ClientState, EToroClosedError, EToroWebSocketError
+from etoro_sync.ws import lifecycle as module
+from etoro_sync.ws.lifecycle import Lifecycle, ProcessGuard
+from tests.support.threads import run_in_thread
+
+
+def begun() -> tuple[Lifecycle, int]:
+    lifecycle = Lifecycle()
+    number = lifecycle.begin()
+    assert number is not None
+    return lifecycle, number
+
+
+def test_a_session_begins_once_and_again_when_it_is_over() -> None:
+    """While one is at work, a second one is refused."""
+    lifecycle, first = begun()
+    assert lifecycle.begin() is None
+    lifecycle.closed(first, lambda: None)
+    second = lifecycle.begin()
+    assert second is not None
+    assert second != first
+    assert lifecycle.state is ClientState.CONNECTING
+
+
+def test_a_session_that_was_replaced_changes_nothing() -> None:
+    """A thread that hung in a name resolution comes back late."""
+    lifecycle, old = begun()
+    lifecycle.failed(old, EToroWebSocketError("late"))
+    new = lifecycle.begin()
+    assert new is not None
+    lifecycle.advance(old, ClientState.LIVE)
+    assert lifecycle.state is ClientState.CONNECTING
+    assert not lifecycle.failed(old, EToroWebSocketError("later"))
+    lifecycle.closed(old, lambda: pytest.fail("cleaned up the newer session"))
+    assert lifecycle.state is ClientState.CONNECTING
+    lifecycle.advance(new, ClientState.LIVE)
+    assert lifecycle.state is ClientState.LIVE
+
+
+def test_the_wish_of_the_user_wins_over_a_failure() -> None:
+    """Once disconnect() is at work, a failing connection is no news, and nothing goes live."""
+    lifecycle, number = begun()
+    assert lifecycle.closing() == number
+    assert not lifecycle.failed(number, EToroWebSocketError("reset"))
+    lifecycle.advance(number, ClientState.LIVE)
+    assert lifecycle.state is ClientState.CLOSING
+    lifecycle.closed(number, lambda: None)
+    assert lifecycle.state is ClientState.CLOSED
+    assert lifecycle.error is None
+
+
+def test_a_failure_is_kept_until_the_next_session() -> None:
+    """disconnect() after it, and connect(), forget it."""
+    lifecycle, number = begun()
+    error = EToroWebSocketError("gave up")
+    assert lifecycle.failed(number, error)
+    assert not lifecycle.failed(number, EToroWebSocketError("second"))
+    assert lifecycle.error is error
+    assert lifecycle.closing() == number
+    assert lifecycle.state is ClientState.FAILED
+    lifecycle.closed(number, lambda: None)
+    assert lifecycle.error is None
+
+
+def test_waiting_ends_with_the_state_or_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Woken by the change itself."""
+    monkeypatch.setattr(module, "_SLICE", 60.0)
+    lifecycle, number = begun()
+    late = time.monotonic() + 0.01
+    assert not lifecycle.wait_while(ClientState.CONNECTING, deadline=late)
+    waiting = run_in_thread(lambda: lifecycle.wait_while(ClientState.CONNECTING))
+    lifecycle.advance(number, ClientState.LIVE)
+    assert waiting.result() is True
+
+
+def test_a_process_guard_knows_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a child the error says what to do."""
+    guard = ProcessGuard()
+    guard.check()
+    own = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: own + 1)
+    assert guard.foreign
+    with pytest.raises(EToroClosedError, match="new client"):
+        guard.check()

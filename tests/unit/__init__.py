@@ -1,0 +1,1 @@
+"""The pure modules: no sockets, no threads of the library, no sleeps."""

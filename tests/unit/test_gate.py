@@ -1,0 +1,29 @@
+"""Equal troubles in the log: once, then once a minute."""
+
+from __future__ import annotations
+
+from etoro_sync.ws.gate import LogGate
+from tests.support.clocks import FakeClock
+
+
+def test_a_kind_passes_once_per_period_with_what_was_kept_quiet() -> None:
+    """The second record tells how many there were in between."""
+    clock = FakeClock()
+    gate = LogGate(60.0, clock=clock)
+    assert [gate.passes("a") for _ in range(3)] == [0, None, None]
+    assert gate.passes("b") == 0
+    clock.advance(59.9)
+    assert gate.passes("a") is None
+    clock.advance(0.1)
+    assert gate.passes("a") == 3
+    assert gate.passes("a") is None
+    clock.advance(60.0)
+    assert gate.passes("a") == 1
+
+
+def test_the_table_of_kinds_is_bounded() -> None:
+    """Kinds beyond it count as one, and those before it go on."""
+    gate = LogGate(60.0, most=2, clock=FakeClock())
+    assert [gate.passes(kind) for kind in "abcde"] == [0, 0, 0, None, None]
+    assert gate.passes("a") is None
+    assert len(gate._kinds) == 3

@@ -1,0 +1,150 @@
+"""The models: dates, null, properties, encoding."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from etoro_sync.models import (
+    OrderStatus,
+    OrderType,
+    WsAuthenticateOperation,
+    WsEnvelope,
+    WsGap,
+    WsInstrumentDelta,
+    WsInstrumentRate,
+    WsMessage,
+    WsPrivateEvent,
+    WsSubscribeOperation,
+    WsUnsubscribeOperation,
+    parse_date,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "microsecond"),
+    [
+        ("2025-04-01T08:36:02.8305456Z", 830545),
+        ("2025-04-01T08:36:02.830545Z", 830545),
+        ("2025-04-01T08:36:02.83Z", 830000),
+        ("2025-04-01T08:36:02Z", 0),
+        ("2025-04-01T08:36:02", 0),
+        ("2025-04-01T08:36:02.123456789Z", 123456),
+    ],
+)
+def test_a_date_has_a_fraction_of_any_length(text: str, microsecond: int) -> None:
+    """.NET trims zeros, so 0 to 7 digits come; Python keeps six."""
+    moment = datetime(2025, 4, 1, 8, 36, 2, microsecond, timezone.utc)
+    assert parse_date(text) == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "2025-04-01",
+        "2025-04-01T08:36:02.",
+        "2025-04-01T08:36:02.٣Z",
+        "2025-13-01T00:00:00Z",
+        "2025-04-01T08:36:02." + "1" * 10,
+        "2025-04-01T08:36:61Z",
+        "0000-01-01T00:00:00Z",
+    ],
+)
+def test_what_is_no_date_is_none(text: str) -> None:
+    """A strange date never raises, since the price beside it counts."""
+    assert parse_date(text) is None
+
+
+def test_null_is_the_same_as_absent() -> None:
+    """Null where a value is required is refused, without a warning, and elsewhere the default."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(KeyError, match="topic"):
+            WsMessage.from_dict({"topic": None, "content": "", "id": "", "type": ""})
+        rate = WsInstrumentRate.from_dict({"Ask": 1, "Bid": 2, "LastExecution": None, "Date": None})
+        assert (rate.last_execution, rate.date) == (0.0, "")
+        assert WsEnvelope.from_dict({"messages": None}).messages == []
+
+
+@pytest.mark.parametrize(
+    "message", [None, 5, [], "x", {}, {"topic": None}, {"topic": "private", "content": {}}]
+)
+def test_an_envelope_refuses_odd_messages(message: Any) -> None:
+    """Topic, content, id and type are strings, all four."""
+    with pytest.raises((AttributeError, KeyError, TypeError)):
+        WsEnvelope.from_dict({"messages": [message]})
+
+
+def test_a_rate_knows_mid_spread_and_time() -> None:
+    """What every user computes first."""
+    rate = WsInstrumentRate(ask=1.5, bid=1.25, date="2025-04-01T08:36:02Z")
+    assert (rate.mid, rate.spread) == (1.375, 0.25)
+    assert rate.timestamp == datetime(2025, 4, 1, 8, 36, 2, tzinfo=timezone.utc)
+    assert WsInstrumentRate(ask=1.5, bid=1.25).timestamp is None
+
+
+def test_a_rate_cannot_be_changed() -> None:
+    """One object goes to many consumers."""
+    rate = WsInstrumentRate(ask=1.5, bid=1.25)
+    with pytest.raises(AttributeError):
+        rate.ask = 2.0  # type: ignore[misc]
+
+
+def test_a_delta_knows_what_it_is() -> None:
+    """A heartbeat carries no state, whatever else it carries."""
+    beat = WsInstrumentDelta(date="2025-04-01T08:36:02Z", price_rate_id=1, type="x", generation=3)
+    assert beat.is_heartbeat
+    assert beat.timestamp is not None
+    assert not WsInstrumentDelta(ask=0.0).is_heartbeat
+    assert not WsInstrumentDelta(is_market_open=False).is_heartbeat
+    assert WsInstrumentDelta().timestamp is None
+    assert WsInstrumentDelta(type="Snapshot").is_snapshot
+    assert not beat.is_snapshot
+
+
+def test_a_status_has_a_name_where_one_is_known() -> None:
+    """New codes of eToro's never make an event fail."""
+    assert WsPrivateEvent(status_id=11).status is OrderStatus.WAITING_FOR_MARKET
+    assert WsPrivateEvent(status_id_variant=3).status is OrderStatus.FILLED
+    assert WsPrivateEvent(status_id=99).status is None
+    assert WsPrivateEvent(status_id=0, status_id_variant=3).status is None
+    assert WsPrivateEvent().status is None
+    assert WsPrivateEvent(order_type=20).order_type_name is OrderType.CLOSE_MULTIPLE
+    assert WsPrivateEvent(order_type=1).order_type_name is None
+
+
+def test_a_gap_knows_its_length() -> None:
+    """And is written with the name that Python reserves."""
+    gap = WsGap(10.0, 12.5, 2, ("private",))
+    assert gap.seconds == 2.5
+    assert gap.to_dict() == {"from": 10.0, "until": 12.5, "generation": 2, "topics": ["private"]}
+    assert WsGap.from_dict(gap.to_dict()) == gap
+
+
+def test_operations_are_written_as_etoro_documents_them() -> None:
+    """The three requests of the protocol."""
+    keys = {"userKey": "u", "apiKey": "a"}
+    topics = ["instrument:18"]
+    assert WsAuthenticateOperation("1", data=keys).to_dict() == {
+        "id": "1",
+        "operation": "Authenticate",
+        "data": keys,
+    }
+    data = {"topics": topics, "snapshot": True}
+    assert WsSubscribeOperation("1", data=data).to_dict()["operation"] == "Subscribe"
+    assert WsUnsubscribeOperation("1", data={"topics": topics}).to_dict() == {
+        "id": "1",
+        "operation": "Unsubscribe",
+        "data": {"topics": topics},
+    }
+
+
+def test_the_keys_are_not_in_the_repr_of_authenticate() -> None:
+    """A request that is logged by mistake tells nothing."""
+    operation = WsAuthenticateOperation("1", data={"apiKey": "secret-1", "userKey": "secret-2"})
+    assert "secret" not in repr(operation)

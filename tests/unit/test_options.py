@@ -1,0 +1,228 @@
+"""Settings, checked where they are written; secrets, shown nowhere."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import ssl
+from typing import Any
+
+import pytest
+
+from etoro_sync.errors import EToroValidationError
+from etoro_sync.ws.options import DEFAULT_WS_URL, WsClientOptions
+
+SECRET = "secret-0123456789"
+SECONDS = [
+    *("auth_timeout", "connect_timeout", "request_timeout", "close_timeout", "reconnect_delay"),
+    *("reconnect_max_delay", "heartbeat_interval", "heartbeat_timeout", "stale_after"),
+]
+POSITIVE = SECONDS[:4]
+
+
+def test_the_first_eight_fields_are_etoropys() -> None:
+    """Order and defaults included, so that positional calls can be ported."""
+    options = WsClientOptions()
+    names = [field.name for field in dataclasses.fields(options)]
+    assert [(name, getattr(options, name)) for name in names[:8]] == [
+        ("api_key", ""),
+        ("user_key", ""),
+        ("ws_url", "wss://ws.etoro.com/ws"),
+        ("reconnect_attempts", 10),
+        ("reconnect_delay", 1.0),
+        ("auth_timeout", 10.0),
+        ("heartbeat_interval", 30.0),
+        ("heartbeat_timeout", 10.0),
+    ]
+    assert all(field.kw_only for field in dataclasses.fields(options)[8:])
+    with pytest.raises(TypeError):
+        WsClientOptions("", "", DEFAULT_WS_URL, 1, 1.0, 1.0, 1.0, 1.0, 1.0)  # type: ignore[misc]
+
+
+BAD = [
+    *(
+        (name, v)
+        for name in ("api_key", "user_key")
+        for v in (None, 5, b"k", " k", "k\n", "k\x00y")
+    ),
+    *((name, value) for name in SECONDS for value in (-1, float("nan"), float("inf"), "1", None)),
+    *(
+        (name, value)
+        for name in SECONDS
+        for value in (True, 10**400, 1e300, -(10**5000), 1_000_001)
+    ),
+    *((name, 0) for name in POSITIVE),
+    *(("reconnect_attempts", value) for value in (-1, 1.5, "1", True, -(10**5000))),
+    *(("callback_queue_size", value) for value in (0, -1, 1.5, None, True)),
+    *(("max_message_bytes", value) for value in (0, 1023, 2048.0, None, True)),
+    *(("ssl_context", value) for value in (5, "x", ssl)),
+    *(
+        ("proxy", value)
+        for value in (5, b"http://h:1", "h:1", "http://h", "http://:1", "ftp://h:1")
+    ),
+    *(("proxy", value) for value in ("http://h:99999", "http://h:x", "http://h\r\nX: y:1", " ")),
+    *(("ws_url", v) for v in (None, 5, b"wss://h", "", "h", "https://h/", "wss://", "wss:///ws")),
+    *(
+        ("ws_url", v)
+        for v in ("wss://h:x/", "wss://h:99999/", "wss://[::1/", "wss://h/ x", "wss://é/")
+    ),
+    *(
+        ("ws_url", v)
+        for v in ("wss://u@h/", "wss://u:p@h/", "wss://@h/", "wss://h/#f", "wss://h\\x/")
+    ),
+    *(("ws_url", v) for v in ("wss://h/\r\nX: y", "wss://ho\nst/", "wss://h/\t", " wss://h/")),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD, ids=[f"{f}-{n}" for n, (f, _) in enumerate(BAD)])
+def test_a_bad_value_is_refused_with_the_fields_name(field: str, value: Any) -> None:
+    """At the place where it is written."""
+    with pytest.raises(EToroValidationError, match=field) as caught:
+        WsClientOptions(**{field: value})
+    assert caught.value.field == field
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"reconnect_attempts": None},
+        {"reconnect_attempts": 0, "reconnect_delay": 0, "reconnect_max_delay": 0},
+        {"heartbeat_interval": 0, "heartbeat_timeout": 0, "stale_after": 0},
+        {"auth_timeout": 0.001, "close_timeout": 1_000_000, "max_message_bytes": 1024},
+        {"callback_queue_size": 1, "ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},
+        {"proxy": "http://user:pass@proxy:3128"},
+        {"proxy": "socks5h://proxy:1080"},
+        {"proxy": ""},
+        {"ws_url": "wss://example.com:8443/ws?x=1"},
+        {"ws_url": "wss://[2001:db8::1]/ws"},
+    ],
+)
+def test_good_values_are_taken(values: dict[str, Any]) -> None:
+    """At their limits."""
+    options = WsClientOptions(**values)
+    assert {name: getattr(options, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST", "127.0.0.1", "127.0.0.2", "127.255.255.254", "[::1]"]
+)
+def test_plain_ws_is_allowed_to_this_machine(host: str) -> None:
+    """With a port and without."""
+    for suffix in ("", ":8080", ":8080/ws", "/ws"):
+        assert WsClientOptions(ws_url=f"ws://{host}{suffix}").ws_url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("example.com", "localhost.evil.com", "127.0.0.1.evil.com", "evil.com/localhost"),
+        *(
+            "localhost@evil.com",
+            "127.0.0.1@evil.com",
+            "localhost:80@evil.com",
+            "evil.com#localhost",
+        ),
+        *("localhost\\@evil.com", "localhost\\.evil.com", "0.0.0.0", "[::]", "[::2]", "10.0.0.1"),
+        *("127.1", "2130706433", "0x7f000001", "localhost.", "notlocalhost", "[::ffff:10.0.0.1]"),
+        *("128.0.0.1", "evil.com?localhost", "127.0.0.1%00.evil.com", "local\nhost"),
+    ],
+)
+def test_plain_ws_is_refused_to_any_other_machine(host: str) -> None:
+    """However much it looks like this one: the keys travel in the first message."""
+    with pytest.raises(EToroValidationError) as caught:
+        WsClientOptions(ws_url=f"ws://{host}/ws")
+    assert caught.value.field == "ws_url"
+
+
+# Secrets -----------------------------------------------------------------------------------------
+
+
+def test_the_repr_masks_the_keys_and_leaves_the_proxy_out() -> None:
+    """It tells whether there is a key."""
+    options = WsClientOptions(SECRET, proxy=f"http://u:{SECRET}@h:1")
+    assert repr(options).startswith("WsClientOptions(api_key='***', user_key='', ws_url='wss://")
+    assert SECRET not in f"{options} {options!r}"
+
+
+MISPLACED = [
+    *((name, SECRET) for name in ("ws_url", "proxy", "reconnect_attempts", "auth_timeout")),
+    *((name, SECRET) for name in ("max_message_bytes", "ssl_context", "stale_after")),
+    *(("ws_url", f"{scheme}://user:{SECRET}@h/") for scheme in ("https", "wss", "ws")),
+    ("ws_url", f"wss://h/#{SECRET}"),
+    ("proxy", f"ftp://user:{SECRET}@h:1"),
+    ("api_key", f" {SECRET}"),
+    ("api_key", [SECRET]),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), MISPLACED)
+def test_no_error_shows_a_misplaced_key(field: str, value: Any) -> None:
+    """Arguments in the wrong order, or a password in a URL, are told without their values."""
+    with pytest.raises(EToroValidationError) as caught:
+        WsClientOptions(**{field: value})
+    assert "0123" not in str(caught.value)
+
+
+def test_redact_masks_keys_and_the_proxys_password() -> None:
+    """In plain and in escaped spelling; one key may begin like the other."""
+    options = WsClientOptions("prefix-1234", "prefix-1234/more", proxy="http://u:p%40ss@h:1")
+    text = r"prefix-1234/more prefix-1234 prefix-1234\/more p%40ss p@ss u"
+    assert options.redact(text) == "*** *** *** *** *** u"
+    assert WsClientOptions().redact("text") == "text"
+    assert WsClientOptions(proxy="http://h:1").redact("text") == "text"
+
+
+def test_options_can_be_copied_replaced_and_pickled() -> None:
+    """Also after their first use."""
+    options = WsClientOptions(SECRET)
+    options.redact("x")
+    for other in (copy.copy(options), pickle.loads(pickle.dumps(options))):
+        assert other == options
+        assert other.redact(SECRET) == "***"
+    other = dataclasses.replace(options, api_key="other-0123456789")
+    assert other.redact(f"{SECRET} other-0123456789") == f"{SECRET} ***"
+
+
+def test_options_cannot_be_changed() -> None:
+    """Several threads read them."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        WsClientOptions().api_key = "x"  # type: ignore[misc]
+
+
+# The environment ---------------------------------------------------------------------------------
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blanks around values are a matter of shells and files; overrides win."""
+    monkeypatch.setenv("ETORO_API_KEY", f" {SECRET}\n")
+    monkeypatch.setenv("ETORO_USER_KEY", "user")
+    monkeypatch.setenv("ETORO_WS_URL", "wss://example.com/ws")
+    options = WsClientOptions.from_env(user_key="mine", stale_after=5)
+    assert (options.api_key, options.user_key) == (SECRET, "mine")
+    assert (options.ws_url, options.stale_after) == ("wss://example.com/ws", 5)
+
+
+def test_an_empty_environment_leaves_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable is none."""
+    monkeypatch.delenv("ETORO_API_KEY", raising=False)
+    monkeypatch.setenv("ETORO_USER_KEY", "")
+    monkeypatch.setenv("ETORO_WS_URL", "  ")
+    assert WsClientOptions.from_env() == WsClientOptions()
+
+
+def test_bad_values_from_the_environment_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same rules."""
+    monkeypatch.setenv("ETORO_WS_URL", "ws://example.com/ws")
+    with pytest.raises(EToroValidationError, match="must use wss://"):
+        WsClientOptions.from_env()
+
+
+def test_an_unknown_override_is_refused() -> None:
+    """With all known names."""
+    with pytest.raises(
+        EToroValidationError, match=r"Unknown option 'api_kee'.*heartbeat"
+    ) as caught:
+        WsClientOptions.from_env(api_kee="x")
+    assert caught.value.field == "api_kee"

@@ -1,0 +1,103 @@
+"""Foreign text in messages to people: short, on one line, without secrets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etoro_sync.text import MASK, Redactor, shorten, show
+
+KEY = 'eyJhbGci/AAA+xyz=="\\é'
+
+
+def test_show_is_the_repr_of_small_values() -> None:
+    """A bad argument is shown as it was written."""
+    assert show("a") == "'a'"
+    assert show([1]) == "[1]"
+
+
+def test_show_cuts_long_values() -> None:
+    """A megabyte in a wrong place does not become a megabyte of message."""
+    assert show("x" * 10**6) == "'" + "x" * 39 + "..."
+    assert show(list(range(100)), 10) == "[0, 1, 2, ..."
+
+
+def _nested() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(10**5000, "<int>"), (_nested(), "<list>")], ids=["int", "list"]
+)
+def test_show_survives_values_that_have_no_repr(value: Any, text: str) -> None:
+    """A huge integer and a deep list raise from repr, and must not raise from an error message."""
+    assert show(value) == text
+
+
+def test_shorten_tells_how_much_was_cut() -> None:
+    """The reader of a log sees that it is not all."""
+    assert shorten("x" * 121) == "x" * 120 + "... (121 characters)"
+    assert shorten("x" * 120) == "x" * 120
+    assert shorten({"a": 1}) == "{'a': 1}"
+
+
+def test_shorten_keeps_to_one_line() -> None:
+    """A line break would let a server forge log records; half a surrogate pair stops a handler."""
+    assert shorten("a\nb\x1b[31m\ud83dé") == "a\\nb\\x1b[31m\\ud83dé"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        KEY,
+        json.dumps(KEY)[1:-1],
+        json.dumps(KEY, ensure_ascii=False)[1:-1],
+        KEY.replace("/", "\\/"),
+        "".join(f"\\u{ord(char):04X}" for char in KEY),
+        "".join(f"\\u{ord(char):04x}" for char in KEY),
+        quote(KEY, safe=""),
+        quote(KEY, safe="").lower().replace("eyjhbgci", "eyJhbGci").replace("aaa", "AAA"),
+    ],
+)
+def test_a_secret_is_masked_in_every_spelling(spelling: str) -> None:
+    """JSON and URLs escape characters, .NET more of them than Python."""
+    assert Redactor([KEY])(f"<{spelling}> and {spelling}") == f"<{MASK}> and {MASK}"
+
+
+def test_a_secret_that_was_cut_off_is_masked() -> None:
+    """Eight characters of a key are a part of a key."""
+    assert (
+        Redactor(["abcdefghijkl"])("key abcdefghij... abcdefgh abcdefg")
+        == f"key {MASK}... {MASK} abcdefg"
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_secrets_with_a_common_beginning_are_masked_whole(order: int) -> None:
+    """Masking one of them must not leave the other's end behind."""
+    secrets = ["prefix-1234", "prefix-1234-more", "prefix-1299zzzz"][::order]
+    text = "prefix-1234-more prefix-1234 prefix-1299zzzz"
+    assert Redactor(secrets)(text) == f"{MASK} {MASK} {MASK}"
+
+
+def test_very_short_secrets_are_left_alone() -> None:
+    """An empty key would turn every message into asterisks."""
+    assert Redactor(["", "abc"])("abc") == "abc"
+
+
+@given(st.text(min_size=4), st.text(), st.text())
+def test_a_secret_is_never_left_in_text(secret: str, before: str, after: str) -> None:
+    """Wherever it stands, it is gone afterwards, and text without it stays as it is."""
+    redact = Redactor([secret])
+    once = redact(before + secret + after)
+    assert MASK in once
+    if secret not in (before + MASK + after) and secret[:8] not in MASK:
+        assert secret not in once.replace(MASK, "\0") or secret in (before + "\0" + after)
