@@ -3,6 +3,7 @@
 Every method here runs on the reader thread; nothing blocks but :meth:`Connection.wait`.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ __all__ = ["Connection"]
 
 #: More than a session of 4,999 topics ever has to send at once.
 _MAX_UNSENT = 4 * 1024 * 1024
+#: What RFC 6455 leaves for a close frame's reason, in bytes.
+_MAX_REASON = 123
 
 
 class Connection:
@@ -52,8 +55,10 @@ class Connection:
         self._keepalive = Keepalive(heartbeat_interval, heartbeat_timeout, clock())
         # A peer that reads nothing is as dead as one that sends nothing.
         self._send_timeout = heartbeat_timeout or 10.0
-        self._send_failed = False
+        self._send_error: OSError | None = None
         self._closing = False
+        # The newest ping that is not answered yet.
+        self._ping: bytes | None = None
         self.peer_close: tuple[int, str] | None = None
         self.last_pong_at = 0.0
         self.bytes_received = 0
@@ -71,18 +76,12 @@ class Connection:
         """
         if self._parser.violation is not None:
             self._fail_violation()
-        data: bytes | None
-        if self._early:
-            data, self._early = self._early, b""
-        else:
-            try:
-                data = self._wire.read()
-            except OSError as exc:
-                raise self._lost(exc) from exc
+        if self._wire.unsent:
+            # A busy stream never gets as far as wait().
+            self.flush()
+        data = self._read()
         if data is None:
             return None
-        if not data:
-            raise self._lost(None)
         self.bytes_received += len(data)
         self._keepalive.heard(self._clock())
         texts = self._parser.feed(data)
@@ -90,22 +89,44 @@ class Connection:
             self._on_controls()
         return texts
 
+    def _read(self) -> bytes | None:
+        if self._early:
+            data, self._early = self._early, b""
+            return data
+        send_error = self._send_error
+        try:
+            found = self._wire.read()
+        except OSError as exc:
+            raise _lost(exc) from exc
+        if found == b"":
+            raise _lost(None)
+        if found is None and send_error is not None:
+            # It was seen before this read, so all that the peer had sent until then is read.
+            raise _lost(send_error) from send_error
+        return found
+
     def _on_controls(self) -> None:
         controls, self._parser.controls = self._parser.controls, []
-        ping: bytes | None = None
         for opcode, payload in controls:
-            if self.peer_close is not None:
-                return
             if opcode == CLOSE:
+                # Always the last one: the parser ignores what comes after it.
                 self.peer_close = read_close(payload)
                 self._echo_close(self.peer_close[0])
             elif opcode == PING:
-                ping = payload
+                self._ping = payload
             else:
                 self.last_pong_at = time.time()
-        if ping is not None and self.peer_close is None:
-            # RFC 6455, 5.5.3: answering the latest of several pings is enough.
-            self._send(websocket.ABNF.OPCODE_PONG, ping)
+        self._answer_ping()
+
+    def _answer_ping(self) -> None:
+        """Answer the newest ping, unless something waits to be sent.
+
+        RFC 6455, 5.5.3: answering the latest of several is enough. So a peer that sends pings and
+        reads nothing cannot make the answers pile up.
+        """
+        if self._ping is not None and not self._wire.unsent:
+            payload, self._ping = self._ping, None
+            self._send(websocket.ABNF.OPCODE_PONG, payload)
 
     def _echo_close(self, code: int) -> None:
         if not self._closing:
@@ -119,10 +140,6 @@ class Connection:
             EToroWebSocketError(f"The server broke the WebSocket protocol: {violation.reason}."),
             code=violation.code,
         )
-
-    def _lost(self, cause: OSError | None) -> ConnectionFailed:
-        words = "without a close frame" if cause is None else f"({cause.strerror or cause})"
-        return ConnectionFailed(EToroWebSocketError(f"The connection ended {words}."))
 
     # -- deadlines -----------------------------------------------------------------------------
 
@@ -143,19 +160,26 @@ class Connection:
                     f"The connection is dead: no byte for {silence:.1f} s, and no answer to a ping."
                 )
             )
-        if self._wire.stalled(now) > self._send_timeout:
-            raise ConnectionFailed(
-                EToroWebSocketError("The connection is dead: the server reads nothing any more.")
-            )
+        if self._wire.stalled(now) >= self._send_timeout:
+            raise _reads_nothing()
 
     def wait(self, deadline: float | None) -> None:
         """Sleep until something can be done, a wake-up, or the earliest deadline.
 
+        It does not sleep when sending has failed: :meth:`receive` then knows what is left.
+
         :param deadline: the caller's own, as absolute monotonic time; None is none.
         """
-        times = [deadline, self._keepalive.deadline]
-        if self._wire.unsent:
-            times.append(self._clock() + self._send_timeout)
+        if self._send_error is not None:
+            return
+        times = [deadline]
+        if not self._closing:
+            # Once it closes, only the caller's deadline counts; check() is not asked any more,
+            # and a deadline that nobody judges would turn this wait into a busy loop.
+            times.append(self._keepalive.deadline)
+            if self._wire.unsent:
+                now = self._clock()
+                times.append(now + self._send_timeout - self._wire.stalled(now))
         known = [moment for moment in times if moment is not None]
         self._wire.wait(min(known) if known else None)
         self.flush()
@@ -167,17 +191,15 @@ class Connection:
         self._send(websocket.ABNF.OPCODE_TEXT, text)
 
     def _send(self, opcode: int, payload: str | bytes) -> None:
-        if self._send_failed or self._closing:
+        if self._send_error is not None or self._closing:
             return
         frame = websocket.ABNF.create_frame(payload, opcode).format()
         if self._wire.unsent + len(frame) > _MAX_UNSENT:
-            raise ConnectionFailed(
-                EToroWebSocketError("The connection is dead: the server reads nothing any more.")
-            )
+            raise _reads_nothing()
         try:
             self._wire.write(frame)
-        except OSError:
-            self._send_failed = True
+        except OSError as exc:
+            self._send_error = exc
 
     def flush(self) -> None:
         """Send what waits.
@@ -185,21 +207,22 @@ class Connection:
         A failure to send is not an end yet: what the peer sent before it went away, its close
         frame above all, is still to be read.
         """
-        if not self._send_failed:
+        if self._send_error is None:
             try:
                 self._wire.flush()
-            except OSError:
-                self._send_failed = True
+            except OSError as exc:
+                self._send_error = exc
+            else:
+                self._answer_ping()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Send a close frame, once; failures are nothing, since the end is near anyway."""
         if self._closing:
             return
-        payload = code.to_bytes(2, "big") + reason.encode()[:120]
-        try:
-            self._send(websocket.ABNF.OPCODE_CLOSE, payload)
-        except ConnectionFailed:
-            self._send_failed = True
+        # Cut between two characters, or the reason is no UTF-8 any more.
+        words = reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
+        with contextlib.suppress(ConnectionFailed):
+            self._send(websocket.ABNF.OPCODE_CLOSE, code.to_bytes(2, "big") + words)
         self._closing = True
 
     def close_words(self) -> tuple[int, str]:
@@ -210,3 +233,14 @@ class Connection:
     def dispose(self) -> None:
         """Free the descriptor."""
         self._wire.close()
+
+
+def _lost(cause: OSError | None) -> ConnectionFailed:
+    words = "without a close frame" if cause is None else f"({cause.strerror or cause})"
+    return ConnectionFailed(EToroWebSocketError(f"The connection ended {words}."))
+
+
+def _reads_nothing() -> ConnectionFailed:
+    return ConnectionFailed(
+        EToroWebSocketError("The connection is dead: the server reads nothing any more.")
+    )

@@ -1,4 +1,4 @@
-"""From a URL to a connected :class:`~etoro_sync.ws.wire.Wire`: resolve, connect, TLS.
+"""From a URL to a connected :class:`~etoro_sync.ws.wire.Wire`: resolve, connect, tunnel, TLS.
 
 websocket-client can do this too, but with one timeout per step and address, no fallback from a
 dead IPv6 address, and no way to interrupt it; here one absolute deadline holds for all of it and
@@ -6,6 +6,7 @@ dead IPv6 address, and no way to interrupt it; here one absolute deadline holds 
 not let anybody interrupt, can take longer. Everything here runs on the reader thread.
 """
 
+import contextlib
 import os
 import selectors
 import socket
@@ -13,12 +14,27 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
-from .wire import Interrupted, Waker, Wire
+from .wire import Interrupted, Waker, Wire, cap
 
-__all__ = ["Dialer", "Target"]
+__all__ = ["Dialer", "Target", "Tunnel"]
+
+_ADVICE = "Check ws_url, the proxy if there is one, and the network."
+#: An HTTP head longer than this is nobody's honest answer.
+_MAX_HEAD = 64 * 1024
+#: Seconds, but for the last one, which is in milliseconds; a system has some of them. Together
+#: they let the kernel give a silent peer up after a minute, for those who switch keepalive off.
+_TCP_OPTIONS = {
+    "TCP_NODELAY": 1,
+    "TCP_KEEPIDLE": 30,
+    "TCP_KEEPALIVE": 30,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 60_000,
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,23 @@ class Target:
         return cls(parts.hostname or "", parts.port or (443 if secure else 80), secure)
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Tunnel(Protocol):
+    """A way to the target through another host."""
+
+    @property
+    def entry(self) -> Target:
+        """The host to connect to."""
+
+    @property
+    def advice(self) -> str:
+        """What to check when that host cannot be reached."""
+
+    def pierce(self, wire: Wire, dialer: "Dialer") -> None:
+        """Make *wire*, which leads to the entry, lead to the target."""
 
 
 class Dialer:
@@ -62,20 +94,29 @@ class Dialer:
         self,
         target: Target,
         context: Callable[[], ssl.SSLContext],
-        tunnel: socket.socket | None = None,
+        tunnel: Tunnel | None = None,
     ) -> Wire:
         """Return a connected wire, with TLS done.
 
         :param target: where to.
         :param context: makes the TLS context when it is needed.
-        :param tunnel: a socket that leads there already, through a proxy.
+        :param tunnel: the way there; None is the direct one.
         :raises EToroWebSocketError: when no address answers, or TLS fails.
         :raises Interrupted: when the client is to stop.
         """
-        wire = Wire(tunnel or self._connect(target), self._waker)
+        if tunnel is None:
+            sock = self._connect(target, _ADVICE)
+        else:
+            sock = self._connect(tunnel.entry, tunnel.advice)
         try:
+            wire = Wire(sock, self._waker)
+        except OSError as exc:
+            raise EToroWebSocketError(f"Cannot connect to {target}: {_words(exc)}.") from exc
+        try:
+            if tunnel is not None:
+                tunnel.pierce(wire, self)
             if target.secure:
-                self._secure(wire, target, context())
+                self._secure(wire, target, context)
         except BaseException:
             wire.close()
             raise
@@ -87,6 +128,40 @@ class Dialer:
         wire.wait(self._deadline)
         self._check(what)
 
+    def send(self, wire: Wire, data: bytes, what: str) -> None:
+        """Send all of *data*.
+
+        :raises OSError: when the connection is lost.
+        :raises EToroTimeoutError: at the deadline, naming *what*.
+        """
+        wire.write(data)
+        while wire.unsent:
+            self.wait(wire, what)
+            wire.flush()
+
+    def read_head(self, wire: Wire, what: str) -> tuple[bytes, bytes]:
+        """Return the head of an HTTP answer with its empty line, and the bytes read behind it.
+
+        :raises OSError: when the connection is lost.
+        :raises EToroTimeoutError: at the deadline, naming *what*.
+        :raises EToroWebSocketError: when there is no such head.
+        """
+        buffer = bytearray()
+        size = -1
+        while size < 0 and len(buffer) <= _MAX_HEAD:
+            while (data := wire.read()) is None:
+                self.wait(wire, what)
+            if not data:
+                raise EToroWebSocketError(
+                    f"The other end closed the connection during {what}. {_ADVICE}"
+                )
+            searched = max(len(buffer) - 3, 0)
+            buffer += data
+            size = buffer.find(b"\r\n\r\n", searched)
+        if not 0 <= size <= _MAX_HEAD:
+            raise EToroWebSocketError(f"The answer to {what} is over {_MAX_HEAD} B.")
+        return bytes(buffer[: size + 4]), bytes(buffer[size + 4 :])
+
     def _check(self, what: str) -> None:
         if self._stopping():
             raise Interrupted
@@ -96,14 +171,14 @@ class Dialer:
                 "Check the network, or raise connect_timeout."
             )
 
-    def _connect(self, target: Target) -> socket.socket:
+    def _connect(self, target: Target, advice: str) -> socket.socket:
         """Try the addresses in turn, each with its share of the time that is left."""
-        addresses = self._resolve(target)
+        addresses = self._resolve(target, advice)
         failure: OSError | None = None
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             self._check(f"the TCP connection to {target}")
-            left = self._deadline - time.monotonic()
-            share = time.monotonic() + left / (len(addresses) - index)
+            now = time.monotonic()
+            share = now + (self._deadline - now) / (len(addresses) - index)
             sock = None
             try:
                 sock = socket.socket(family, kind, protocol)
@@ -120,18 +195,20 @@ class Dialer:
                 raise
         self._check(f"the TCP connection to {target}")
         raise EToroWebSocketError(
-            f"Cannot connect to {target}: {_words(failure)}. Check ws_url and the network."
+            f"Cannot connect to {target}: {_words(failure)}. {advice}"
         ) from failure
 
-    def _resolve(self, target: Target) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+    def _resolve(
+        self, target: Target, advice: str
+    ) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
         self._check(f"resolving {target.host}")
         try:
             return socket.getaddrinfo(  # type: ignore[return-value]  # typeshed's AddressFamily
                 target.host, target.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
             )
-        except (OSError, UnicodeError) as exc:
+        except (OSError, ValueError) as exc:  # ValueError: no host can have this name
             raise EToroWebSocketError(
-                f"Cannot resolve {target.host}: {_words(exc)}. Check ws_url and the network."
+                f"Cannot resolve {target.host}: {_words(exc)}. {advice}"
             ) from exc
 
     def _connect_one(
@@ -140,68 +217,63 @@ class Dialer:
         sock.setblocking(False)
         try:
             sock.connect(address)
-        except BlockingIOError:
+        except (BlockingIOError, InterruptedError):
             pass
         else:
             return
-        probe = _Probe(sock, self._waker)
-        try:
-            while not probe.writable(deadline):
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_WRITE)
+            selector.register(self._waker, selectors.EVENT_READ)
+            while not self._writable(selector, sock, deadline):
                 if self._stopping():
                     raise Interrupted
                 if time.monotonic() >= deadline:
                     raise TimeoutError(f"no answer from {address[0]}")
-        finally:
-            probe.close()
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             raise OSError(error, f"{os.strerror(error)} ({address[0]})")
 
-    def _secure(self, wire: Wire, target: Target, context: ssl.SSLContext) -> None:
-        try:
-            wire.secure(context, target.host)
-            while not wire.handshake_step():
-                self.wait(wire, f"the TLS handshake with {target}")
-        except ssl.SSLCertVerificationError as exc:
-            raise EToroWebSocketError(
-                f"The certificate of {target} is not trusted: {exc.verify_message}. "
-                "If a proxy of your own inspects TLS, pass an ssl_context that trusts it."
-            ) from exc
-        except (OSError, ValueError) as exc:
-            if isinstance(exc, EToroTimeoutError):
-                raise
-            raise EToroWebSocketError(
-                f"The TLS handshake with {target} failed: {_words(exc)}."
-            ) from exc
-
-
-class _Probe:
-    """Waits until a connecting socket is connected or has failed."""
-
-    def __init__(self, sock: socket.socket, waker: Waker) -> None:
-        self._waker = waker
-        self._sock = sock
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(sock, selectors.EVENT_WRITE)
-        self._selector.register(waker, selectors.EVENT_READ)
-
-    def writable(self, deadline: float) -> bool:
+    def _writable(
+        self, selector: selectors.BaseSelector, sock: socket.socket, deadline: float
+    ) -> bool:
+        """Wait once; return whether *sock* is connected, or has failed to be."""
         ready = False
-        for key, _ in self._selector.select(max(deadline - time.monotonic(), 0.0)):
-            if key.fileobj is self._sock:
+        for key, _ in selector.select(cap(deadline - time.monotonic())):
+            if key.fileobj is sock:
                 ready = True
             else:
                 self._waker.drain()
         return ready
 
-    def close(self) -> None:
-        self._selector.close()
+    def _secure(self, wire: Wire, target: Target, context: Callable[[], ssl.SSLContext]) -> None:
+        try:
+            wire.secure(context(), target.host)
+            while not wire.handshake_step():
+                self.wait(wire, f"the TLS handshake with {target}")
+        except EToroTimeoutError:
+            raise
+        except ssl.SSLCertVerificationError as exc:
+            words = getattr(exc, "verify_message", None) or _words(exc)
+            raise EToroWebSocketError(
+                f"The certificate of {target} is not trusted: {words.rstrip('.')}. "
+                "If a proxy of your own inspects TLS, pass an ssl_context that trusts it."
+            ) from exc
+        except (OSError, ValueError) as exc:
+            raise EToroWebSocketError(
+                f"The TLS handshake with {target} failed: {_words(exc)}."
+            ) from exc
 
 
 def _tune(sock: socket.socket) -> None:
     """Send small frames at once, and let the kernel help to notice a dead peer."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Each is an improvement that some system lacks or refuses, and none is a need.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _TCP_OPTIONS.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _words(error: BaseException | None) -> str:

@@ -6,8 +6,10 @@ the answer is bounded. Everything here runs on the reader thread.
 """
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import websocket
 
@@ -20,66 +22,52 @@ from .wire import Wire
 
 __all__ = ["open_websocket"]
 
-_MAX_HEAD = 64 * 1024
 _USER_AGENT = f"etoro-sync/{__version__}"
+#: Headers of the answer that are kept from websocket-client. It has one jar of cookies for the
+#: whole process and would send them for other accounts too; and it reads the page that comes with
+#: an error to its end, however long or slow, while all that counts is the status.
+_HIDDEN = frozenset(["set-cookie", "content-length"])
 
 
 class _HandshakeSocket:
     """What websocket-client takes for a socket while it does the opening handshake.
 
     It reads the whole head of the answer first: within the deadline, interruptible, of bounded
-    size. ``Set-Cookie`` lines are left out, because the library keeps cookies in one jar per
-    process and would send them for other accounts too.
+    size. The library gets the head and nothing else.
     """
 
     def __init__(self, wire: Wire, dialer: Dialer, what: str) -> None:
         self._wire = wire
         self._dialer = dialer
         self._what = what
-        self._head_read = False
-        self._total = 0
-        self.buffer = b""
+        self._head: io.BytesIO | None = None
+        #: What came right behind the head.
+        self.early = b""
 
     def gettimeout(self) -> float:
         # 0 makes the library call recv() and send() directly; the waiting is done in here.
         return 0.0
 
     def send(self, data: bytes) -> int:
-        self._wire.write(data)
-        while self._wire.unsent:
-            self._dialer.wait(self._wire, self._what)
-            self._wire.flush()
+        # The jar may hold cookies that other users of the library in this process have collected.
+        lines = [line for line in data.split(b"\r\n") if not line.startswith(b"Cookie:")]
+        self._dialer.send(self._wire, b"\r\n".join(lines), self._what)
         return len(data)
 
     def recv(self, size: int) -> bytes:
-        if not self._head_read:
-            self._read_head()
-        elif not self.buffer:
-            self._more()
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
-        return data
-
-    def _read_head(self) -> None:
-        while b"\r\n\r\n" not in self.buffer:
-            if not self._more():
-                return
-        self._head_read = True
-        head, _, rest = self.buffer.partition(b"\r\n\r\n")
-        lines = [x for x in head.split(b"\r\n") if not x.lower().startswith(b"set-cookie")]
-        self.buffer = b"\r\n".join([*lines, b"", b""]) + rest
-
-    def _more(self) -> bool:
-        """Read some bytes; return whether there were any before the end of the stream."""
-        while (data := self._wire.read()) is None:
-            self._dialer.wait(self._wire, self._what)
-        self._total += len(data)
-        if self._total > _MAX_HEAD:
-            raise EToroWebSocketError(f"The answer to the opening handshake is over {_MAX_HEAD} B.")
-        self.buffer += data
-        return bool(data)
+        if self._head is None:
+            head, self.early = self._dialer.read_head(self._wire, self._what)
+            # Cut into lines and names exactly as the library does it, or a header gets past.
+            lines = [line for line in head.split(b"\n") if _name_of(line) not in _HIDDEN]
+            self._head = io.BytesIO(b"\n".join(lines))
+        return self._head.read(size)
 
     def close(self) -> None:
         self._wire.close()
+
+
+def _name_of(line: bytes) -> str:
+    return line.decode(errors="replace").strip().partition(":")[0].strip().lower()
 
 
 def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str], str]) -> bytes:
@@ -95,10 +83,12 @@ def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str],
     """
     target = Target.of(url)
     shim = _HandshakeSocket(wire, dialer, f"the opening handshake with {target}")
+    # A new one for each connection: it would keep half a frame of the last.
     ws = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
     with _translated(target, redact):
         ws.connect(  # type: ignore[no-untyped-call]  # as websocket-client ships it
-            url,
+            # The library knows schemes in lower case only.
+            urlsplit(url).geturl(),
             socket=shim,
             # The library would send the same headers to wherever it is redirected.
             redirect_limit=0,
@@ -107,7 +97,7 @@ def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str],
         )
     if ws.status != HTTPStatus.SWITCHING_PROTOCOLS:
         raise EToroWebSocketError(f"{target} answered the opening handshake with {ws.status}.")
-    return shim.buffer
+    return shim.early
 
 
 @contextlib.contextmanager
@@ -121,10 +111,11 @@ def _translated(target: Target, redact: Callable[[str], str]) -> Iterator[None]:
         # The library wraps every timeout; ours says more.
         if isinstance(exc.__context__, EToroError):
             raise exc.__context__ from None
+        # Not chained: the library quotes the server in full, without redaction.
         raise EToroWebSocketError(
             f"The opening handshake with {target} failed: {shorten(redact(str(exc)))}. "
             "Redirects are not followed. Check ws_url."
-        ) from exc
+        ) from None
     except EToroTimeoutError:
         raise
     except (OSError, ValueError) as exc:
@@ -134,7 +125,11 @@ def _translated(target: Target, redact: Callable[[str], str]) -> Iterator[None]:
         ) from exc
 
 
-def _http_error(target: Target, status: int) -> ConnectionFailed:
+def _http_error(target: Target, status: int | None) -> ConnectionFailed:
+    if status is None:
+        return ConnectionFailed(
+            EToroWebSocketError(f"{target} gave an answer that is not HTTP. Check ws_url.")
+        )
     try:
         words = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

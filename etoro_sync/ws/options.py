@@ -216,13 +216,13 @@ def _check_proxy(value: Any) -> None:
         parts = urlsplit(value)
         good = isinstance(value, str) and bool(parts.hostname) and parts.port is not None
         good = good and value.isascii() and value.isprintable() and " " not in value
-        good = good and parts.scheme in ("http", "socks4", "socks4a", "socks5", "socks5h")
+        good = good and parts.scheme == "http"
     except (ValueError, AttributeError, TypeError):
         good = False
     if not good:
         # Without the value: it may hold a password.
         raise EToroValidationError(
-            "proxy must look like http://host:port (or socks5://host:port), optionally with "
+            "proxy must look like http://host:port, optionally with "
             "user:password@ before the host.",
             "proxy",
         )

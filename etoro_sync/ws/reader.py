@@ -6,7 +6,7 @@ deadlines; one loop around it reconnects. Other threads only post operations and
 
 import contextlib
 import logging
-import ssl
+import signal
 import threading
 import time
 from collections import deque
@@ -21,17 +21,16 @@ from ..errors import (
 from ..models import WsGap
 from .backoff import Backoff
 from .connection import Connection
-from .dialing import Dialer, Target
 from .feed import Feed
 from .gate import LogGate
-from .handshake import open_websocket
 from .lifecycle import ClientState
+from .opener import Opener
 from .options import WsClientOptions
 from .protocol import Operation, Protocol
 from .rate_book import RateBook
 from .replies import ConnectionFailed
 from .stats import Counters
-from .wire import Interrupted, Waker, Wire
+from .wire import Interrupted, Waker
 
 __all__ = ["Reader"]
 
@@ -77,7 +76,7 @@ class Reader:
         self._backoff = Backoff(
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
-        self._context = options.ssl_context
+        self._opener = Opener(options, self._waker, lambda: self._stopping)
         self._stopping = False
         self._aborting = False
         self._gate = LogGate()
@@ -137,6 +136,7 @@ class Reader:
 
     def _run(self) -> None:
         error: EToroError | None = None
+        _block_sigpipe()
         try:
             error = self._session()
         except Exception as exc:  # a defect of this library must not become a silent end
@@ -220,44 +220,12 @@ class Reader:
         return failure
 
     def _open(self) -> Connection:
-        options = self._options
         self._counters.connect_attempts += 1
-        deadline = time.monotonic() + options.connect_timeout
-        dialer = Dialer(self._waker, lambda: self._stopping, deadline)
-        wire = self._dial(dialer)
-        try:
-            early = open_websocket(options.ws_url, wire, dialer, options.redact)
-        except BaseException:
-            wire.close()
-            raise
+        connection = self._opener.open()
         self._counters.connections += 1
         self._counters.connected_at = time.monotonic()
         self.is_connected = True
-        return Connection(
-            wire,
-            early,
-            max_message_bytes=options.max_message_bytes,
-            heartbeat_interval=options.heartbeat_interval,
-            heartbeat_timeout=options.heartbeat_timeout,
-            redact=options.redact,
-        )
-
-    def _dial(self, dialer: Dialer) -> Wire:
-        target = Target.of(self._options.ws_url)
-        tunnel = None
-        # Loaded late: most programs have no proxy, and the standard library's HTTP is large.
-        from .proxy import find_proxy, open_tunnel
-
-        proxy = find_proxy(self._options.proxy, target)
-        if proxy is not None:
-            tunnel = open_tunnel(proxy, target, self._options.connect_timeout)
-        return dialer.open(target, self._tls, tunnel)
-
-    def _tls(self) -> ssl.SSLContext:
-        # Making one takes 20 ms, so one serves all connections.
-        if self._context is None:
-            self._context = ssl.create_default_context()
-        return self._context
+        return connection
 
     def _serve(self, connection: Connection) -> None:
         """Authenticate, then read until the connection or the session ends."""
@@ -439,3 +407,13 @@ class Reader:
 
 def _closed() -> EToroClosedError:
     return EToroClosedError("The client was disconnected. Call connect() to use it again.")
+
+
+def _block_sigpipe() -> None:
+    """Make a reset an error of the write, also in programs that have put SIGPIPE to its default.
+
+    Python ignores SIGPIPE; filters that restore it would be killed by a server that goes away.
+    Only the calling thread is concerned.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})

@@ -12,14 +12,25 @@ import ssl
 import time
 from collections.abc import Callable
 
-__all__ = ["Interrupted", "Waker", "Wire"]
+__all__ = ["Interrupted", "Waker", "Wire", "cap"]
 
-READ_SIZE = 65536
+_READ_SIZE = 65536
+#: What one TLS record holds. OpenSSL counts a write only when all of it is sent, so a larger one
+#: would look like a stall; and it wants a write that has to be repeated to be at least as long,
+#: which the next piece is, because the queue only grows until a piece is sent.
+_WRITE_SIZE = 16384
 _WANTS_RETRY = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+#: A year of heartbeat is a legal option, but more than a selector takes (epoll: 24 days).
+_LONGEST_WAIT = 3600.0
 
 
 class Interrupted(Exception):
     """The wait was ended by :meth:`Waker.wake` and the client is to stop."""
+
+
+def cap(seconds: float) -> float:
+    """Return a timeout that every selector takes; who waits for longer has to wait again."""
+    return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
 class Waker:
@@ -29,47 +40,49 @@ class Waker:
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
-        self._pending = False
+        # Made once: a wait between two attempts to connect must not fail for want of descriptors.
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._receiver, selectors.EVENT_READ)
 
     def wake(self) -> None:
-        """End the present wait, or the next one. Any thread; never blocks."""
-        if not self._pending:
-            self._pending = True
-            # A full pair wakes just as well, and a closed one has nobody to wake.
-            with contextlib.suppress(OSError):
-                self._sender.send(b"\0")
+        """End the present wait, or the next one. Any thread; never blocks.
+
+        Every call writes a byte. A flag that saves the second one would have to be lowered at
+        the very moment at which the byte is read, or a wake-up in between is lost for good.
+        """
+        # A full pair wakes just as well, and a closed one has nobody to wake.
+        with contextlib.suppress(OSError):
+            self._sender.send(b"\0")
 
     def drain(self) -> None:
-        """Make ready for the next wake-up. Runs on the reader thread, before it looks for work.
-
-        The flag is lowered first: a wake-up in between is then seen as work, or wakes again.
-        """
-        self._pending = False
+        """Make ready for the next wake-up. Runs on the reader thread, before it looks for work."""
+        # Once: bytes that come all the time must not hold the reader here, and one that is left
+        # only ends the next wait.
         with contextlib.suppress(OSError):
-            while len(self._receiver.recv(4096)) == 4096:
-                pass
+            self._receiver.recv(_READ_SIZE)
 
     def fileno(self) -> int:
         """The descriptor that becomes readable."""
         return self._receiver.fileno()
 
     def wait(self, seconds: float) -> None:
-        """Sleep for *seconds* or until woken. Runs on the reader thread."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self, selectors.EVENT_READ)
-            selector.select(max(seconds, 0.0))
+        """Sleep for *seconds*, but at most an hour, or until woken. Runs on the reader thread."""
+        self._selector.select(cap(seconds))
         self.drain()
 
     def close(self) -> None:
-        """Free the descriptors."""
-        self._receiver.close()
+        """Free the descriptors; idempotent."""
+        self._selector.close()
+        # The sender first: to write to it while only the other end is closed means SIGPIPE.
         self._sender.close()
+        self._receiver.close()
 
 
 class Wire:
     """A connected stream socket, plain or TLS. Every method runs on the reader thread.
 
-    :param sock: the socket; from now on non-blocking, and owned by the wire.
+    :param sock: the socket; from now on non-blocking, and owned by the wire, which closes it
+        also when it cannot be made.
     :param waker: ends waits.
     :param clock: monotonic seconds.
     """
@@ -80,20 +93,33 @@ class Wire:
         waker: Waker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        sock.setblocking(False)
         self._sock = sock
         self._waker = waker
         self._clock = clock
         self._unsent = bytearray()
         self._stalled_since: float | None = None
+        # TLS may have to write in order to read, and the other way round, as when keys change in
+        # mid-stream. To wait for the wrong one is to wait for ever, or not at all.
         self._read_wants_write = False
+        self._write_wants_read = False
         self._events = selectors.EVENT_READ
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(sock, selectors.EVENT_READ)
-        self._selector.register(waker, selectors.EVENT_READ)
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(sock.close)
+            sock.setblocking(False)
+            self._selector = selectors.DefaultSelector()
+            cleanup.callback(self._selector.close)
+            self._selector.register(sock, self._events)
+            self._selector.register(waker, selectors.EVENT_READ)
+            cleanup.pop_all()
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Put TLS on the socket; :meth:`handshake_step` does the rest."""
+        """Put TLS on the socket; :meth:`handshake_step` does the rest.
+
+        :raises OSError: when the peer has left.
+        :raises ValueError: when *host* cannot be the name in a certificate.
+        """
+        # Asked first: CPython (up to 3.13) loses the descriptor when it finds this out itself.
+        self._sock.getpeername()
         self._selector.unregister(self._sock)
         self._sock = context.wrap_socket(
             self._sock, server_hostname=host, do_handshake_on_connect=False
@@ -119,10 +145,13 @@ class Wire:
     def read(self) -> bytes | None:
         """Return bytes that are there, b"" at the end of the stream, None when nothing is there.
 
+        To be repeated until it returns None before :meth:`wait`: a selector does not know of
+        bytes that TLS has already taken from the socket.
+
         :raises OSError: when the connection is lost.
         """
         try:
-            data = self._sock.recv(READ_SIZE)
+            data = self._sock.recv(_READ_SIZE)
         except _WANTS_RETRY as exc:
             self._read_wants_write = isinstance(exc, ssl.SSLWantWriteError)
             return None
@@ -140,16 +169,24 @@ class Wire:
     def flush(self) -> None:
         """Send what can be sent of the queued bytes now.
 
-        :raises OSError: when the connection is lost.
+        :raises OSError: when the connection is lost; what was queued is dropped then.
         """
         while self._unsent:
             try:
-                sent = self._sock.send(self._unsent)
-            except _WANTS_RETRY:
+                sent = self._sock.send(self._unsent[:_WRITE_SIZE])
+            except _WANTS_RETRY as exc:
+                self._write_wants_read = isinstance(exc, ssl.SSLWantReadError)
                 if self._stalled_since is None:
                     self._stalled_since = self._clock()
                 return
+            except OSError:
+                # Nothing that can never be sent may make a wait look for room to send it.
+                self._unsent.clear()
+                self._stalled_since = None
+                raise
+            self._write_wants_read = False
             self._stalled_since = None
+            # Linear in all: a bytearray forgets its beginning without moving the rest.
             del self._unsent[:sent]
 
     @property
@@ -164,20 +201,28 @@ class Wire:
     def wait(self, deadline: float | None) -> None:
         """Sleep until there is something to read or to send, a wake-up, or *deadline*.
 
+        It may also end for no reason. The caller then looks for work, whatever has ended it.
+
         :param deadline: absolute monotonic time; None is never.
         """
-        events = selectors.EVENT_READ
-        if self._unsent or self._read_wants_write:
-            events |= selectors.EVENT_WRITE
+        events = self._awaited_events()
         if events != self._events:
             self._selector.modify(self._sock, events)
             self._events = events
-        timeout = None if deadline is None else max(deadline - self._clock(), 0.0)
+        timeout = None if deadline is None else cap(deadline - self._clock())
         for key, _ in self._selector.select(timeout):
             if key.fileobj is self._waker:
                 self._waker.drain()
 
+    def _awaited_events(self) -> int:
+        if self._read_wants_write:
+            # Not EVENT_READ: unread bytes would end the wait, and could not be read.
+            return selectors.EVENT_WRITE
+        if self._unsent and not self._write_wants_read:
+            return selectors.EVENT_READ | selectors.EVENT_WRITE
+        return selectors.EVENT_READ
+
     def close(self) -> None:
-        """Free the descriptor; idempotent."""
+        """Free the descriptors; idempotent."""
         self._selector.close()
         self._sock.close()

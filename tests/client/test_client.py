@@ -13,6 +13,7 @@ from etoro_sync import (
     ClientState,
     EToroClosedError,
     EToroSubscriptionError,
+    EToroTimeoutError,
     EToroValidationError,
     EToroWebSocketError,
     WsClient,
@@ -390,6 +391,19 @@ def test_a_stream_that_is_refused_leaves_nothing_behind(
         next(iter(c.stream([1, 2])))
     assert c.subscriptions == ()
     assert c._registry.queues() == []
+
+
+def test_a_stream_that_is_not_acknowledged_leaves_nothing_behind(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """The loop never began, so nobody would end its topics later."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    sim.ignore("Subscribe")
+    with pytest.raises(EToroTimeoutError):
+        next(iter(c.stream([1], timeout=0.05)))
+    assert c.subscriptions == ()
 
 
 def test_unsubscribe_forgets_the_rate(simulator: MakeSimulator, client: MakeClient) -> None:

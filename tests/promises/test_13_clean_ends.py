@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 from typing import IO
 
 import pytest
@@ -279,6 +281,53 @@ def test_promise_13_a_script_that_ends_in_mid_stream_exits_clean(
     assert process.returncode == 0
     assert stderr == ""
     assert stdout.strip() == "ready"
+
+
+def test_promise_13_a_lost_connection_does_not_kill_a_program_that_lets_sigpipe_kill_it() -> None:
+    """Filters restore the signal's default; on the reader's thread a lost peer is an error only."""
+    script = """
+        import signal, socket, threading
+        from etoro_sync.ws.reader import _block_sigpipe
+
+        def write_to_nobody():
+            _block_sigpipe()
+            near, far = socket.socketpair()
+            with near:
+                far.close()
+                try:
+                    near.send(b"x")
+                except BrokenPipeError:
+                    print("lost, not killed")
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        thread = threading.Thread(target=write_to_nobody)
+        thread.start()
+        thread.join()
+        """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "lost, not killed"), done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
+def test_promise_13_the_reader_blocks_sigpipe_for_itself_alone(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Other threads of the program keep the disposition that it has chosen."""
+    c = client(simulator().url)
+    c.connect()
+    blocked = {
+        thread.name.rsplit("-", 1)[0]: int(status.group(1), 16) >> (signal.SIGPIPE - 1) & 1
+        for thread in threading.enumerate()
+        if (status := _signal_mask(thread)) and not thread.name.startswith("etoro-sync-sim")
+    }
+    assert blocked["etoro-sync-reader"] == 1
+    assert blocked["MainThread"] == 0
+
+
+def _signal_mask(thread: threading.Thread) -> re.Match[str] | None:
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    return re.search(r"SigBlk:\s*(\w+)", status)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")

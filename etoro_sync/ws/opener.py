@@ -1,0 +1,67 @@
+"""From the options to an open connection: which way to take, and all steps in their order."""
+
+import ssl
+import time
+from collections.abc import Callable
+
+from .connection import Connection
+from .dialing import Dialer, Target
+from .handshake import open_websocket
+from .options import WsClientOptions
+from .wire import Waker
+
+__all__ = ["Opener"]
+
+
+class Opener:
+    """Opens the connections of one session. Runs on the reader thread.
+
+    :param options: the client's.
+    :param waker: ends waits.
+    :param stopping: says whether the client is to stop.
+    """
+
+    def __init__(
+        self, options: WsClientOptions, waker: Waker, stopping: Callable[[], bool]
+    ) -> None:
+        self._options = options
+        self._waker = waker
+        self._stopping = stopping
+        self._context = options.ssl_context
+
+    def open(self) -> Connection:
+        """Return an open connection, nothing sent on it yet.
+
+        :raises EToroWebSocketError: when the server is not reached within ``connect_timeout``.
+        :raises ConnectionFailed: when it answers with an HTTP error.
+        :raises Interrupted: when the client is to stop.
+        """
+        # Loaded late: the standard library's search for proxies is larger than this package.
+        from .proxy import HttpTunnel, find_proxy
+
+        options = self._options
+        deadline = time.monotonic() + options.connect_timeout
+        dialer = Dialer(self._waker, self._stopping, deadline)
+        target = Target.of(options.ws_url)
+        proxy = find_proxy(options.proxy, target)
+        tunnel = HttpTunnel(proxy, target) if proxy is not None else None
+        wire = dialer.open(target, self._tls, tunnel)
+        try:
+            early = open_websocket(options.ws_url, wire, dialer, options.redact)
+        except BaseException:
+            wire.close()
+            raise
+        return Connection(
+            wire,
+            early,
+            max_message_bytes=options.max_message_bytes,
+            heartbeat_interval=options.heartbeat_interval,
+            heartbeat_timeout=options.heartbeat_timeout,
+            redact=options.redact,
+        )
+
+    def _tls(self) -> ssl.SSLContext:
+        # Making one takes 20 ms, so one serves all connections.
+        if self._context is None:
+            self._context = ssl.create_default_context()
+        return self._context

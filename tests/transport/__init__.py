@@ -1,0 +1,1 @@
+"""The modules between a URL and its messages: sockets, TLS, proxies, handshake, connection."""

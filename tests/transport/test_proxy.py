@@ -1,0 +1,362 @@
+"""Connections through an HTTP proxy: which one, how it is asked, and what its refusals become."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import traceback
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+
+from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
+from etoro_sync.ws.dialing import Target
+from etoro_sync.ws.handshake import open_websocket
+from etoro_sync.ws.proxy import HttpTunnel, find_proxy
+from etoro_sync.ws.wire import Interrupted, Waker, Wire
+from tests.conftest import StartServer
+from tests.support.certificates import Certificates
+from tests.support.raw_server import TEXT, Peer, RawServer, Refuser
+from tests.support.threads import Watchdog
+from tests.transport.tools import (
+    A_WHILE,
+    AT_ONCE,
+    SOON,
+    Stop,
+    dial,
+    dialled,
+    make_connection,
+    make_dialer,
+    read_all,
+    read_on,
+)
+from tests.transport.tools import count as messages
+
+ETORO = Target("ws.etoro.com", 443, True)
+SECRET = "planted-secret"
+LOCAL = "ws://localhost:1/ws"
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set the variables of proxies, and no others."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def set_all(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+def tunnel_to(url: str, server: RawServer, user: str = "") -> HttpTunnel:
+    """The tunnel that the scripted proxy makes to a URL."""
+    return HttpTunnel(urlsplit(f"http://{user}127.0.0.1:{server.port}"), Target.of(url))
+
+
+def through(
+    url: str, server: RawServer, waker: Waker, user: str = "", seconds: float = SOON
+) -> Wire:
+    return dial(url, waker, seconds=seconds, tunnel=tunnel_to(url, server, user))
+
+
+def answer(raw: bytes) -> Callable[[Peer], object]:
+    return lambda peer: (peer.respond(raw), peer.wait_closed())
+
+
+# Which proxy
+
+
+@pytest.mark.parametrize(
+    ("variables", "target", "proxy"),
+    [
+        ({}, ETORO, None),
+        ({"https_proxy": "http://p:3128"}, ETORO, "p:3128"),
+        ({"HTTPS_PROXY": "http://p:3128"}, ETORO, "p:3128"),
+        ({"https_proxy": "p:3128"}, ETORO, "p:3128"),
+        ({"https_proxy": "http://user:pass@p:3128"}, ETORO, "user:pass@p:3128"),
+        ({"https_proxy": ""}, ETORO, None),
+        ({"http_proxy": "http://p:1"}, ETORO, None),
+        ({"http_proxy": "http://p:1"}, Target("h", 80, False), "p:1"),
+        ({"https_proxy": "http://p:1", "no_proxy": "ws.etoro.com"}, ETORO, None),
+        ({"https_proxy": "http://p:1", "no_proxy": "other, .etoro.com"}, ETORO, None),
+        ({"https_proxy": "http://p:1", "NO_PROXY": "*"}, ETORO, None),
+        ({"https_proxy": "http://p:1", "no_proxy": "ws.etoro.com:443"}, ETORO, None),
+        ({"https_proxy": "http://p:1", "no_proxy": "ws.etoro.com:8443"}, ETORO, "p:1"),
+        ({"https_proxy": "http://p:1", "no_proxy": "notetoro.com"}, ETORO, "p:1"),
+        (
+            {"https_proxy": "http://p:1", "no_proxy": "2001:db8::1"},
+            Target("2001:db8::1", 443, True),
+            None,
+        ),
+        ({"https_proxy": "http://p:1"}, Target("localhost", 443, True), None),
+        ({"https_proxy": "http://p:1"}, Target("127.0.0.1", 443, True), None),
+        ({"https_proxy": "http://p:1"}, Target("::1", 443, True), None),
+        ({"http_proxy": "http://p:1"}, Target("127.8.9.1", 80, False), None),
+    ],
+)
+def test_the_environment_names_the_proxy(
+    environment: Callable[..., None],
+    variables: dict[str, str],
+    target: Target,
+    proxy: str | None,
+) -> None:
+    """The standard variables say which proxy is used, and a loopback target never needs one."""
+    environment(**variables)
+    found = find_proxy(None, target)
+    assert (found and found.netloc) == proxy
+
+
+def test_the_option_outranks_the_environment(environment: Callable[..., None]) -> None:
+    """An explicit proxy is used whatever the variables say, and "" is none."""
+    environment(https_proxy="http://p:1", no_proxy="*")
+    chosen = find_proxy("http://mine:2", ETORO)
+    assert chosen is not None
+    assert chosen.netloc == "mine:2"
+    assert find_proxy("", ETORO) is None
+
+
+@pytest.mark.parametrize("url", ["http://[::1:8080", "http://", "http://p:port", "http://p:99999"])
+def test_a_proxy_that_is_no_url_is_said_so(environment: Callable[..., None], url: str) -> None:
+    """A variable with a slip in it is an error that names the variables, not an internal one."""
+    environment(https_proxy=url)
+    with pytest.raises(EToroWebSocketError, match="https_proxy"):
+        HttpTunnel(find_proxy(None, ETORO) or urlsplit(""), ETORO)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks4a", "https", "ftp"])
+def test_a_proxy_of_another_kind_is_refused(scheme: str) -> None:
+    """CONNECT is not sent to what speaks another protocol, nor a password in the clear."""
+    proxy = urlsplit(f"{scheme}://user:{SECRET}@p:1080")
+    with pytest.raises(EToroWebSocketError, match=f"{scheme}:// is not supported") as caught:
+        HttpTunnel(proxy, ETORO)
+    assert SECRET not in str(caught.value)
+
+
+def test_keys_do_not_travel_to_a_proxy_in_the_clear() -> None:
+    """Plain ws:// is for this machine, so a proxy on another one is no way to it."""
+    with pytest.raises(EToroWebSocketError, match="plain ws://"):
+        HttpTunnel(urlsplit("http://proxy.example:3128"), Target.of(LOCAL))
+    HttpTunnel(urlsplit("http://proxy.example:3128"), ETORO)
+    HttpTunnel(urlsplit("http://localhost:3128"), Target.of(LOCAL))
+
+
+# The tunnel
+
+
+def test_the_tunnel_is_asked_for_by_name(raw_server: StartServer, waker: Waker) -> None:
+    """The proxy resolves the name; the client does not have to be able to."""
+    proxy = raw_server(lambda peer: (peer.respond(ESTABLISHED), peer.handshake()))
+    url = "ws://nowhere.invalid:81/ws?a=b"
+    with dialled(url, waker, tunnel=tunnel_to(url, proxy)) as wire:
+        assert open_websocket(url, wire, make_dialer(waker), str) == b""
+    (peer,) = proxy.peers
+    assert peer.request.startswith("GET /ws?a=b HTTP/1.1\r\nUpgrade: websocket\r\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "request_line"),
+    [
+        ("ws://localhost:81/ws", "CONNECT localhost:81 HTTP/1.1"),
+        ("ws://[::1]:81/ws", "CONNECT [::1]:81 HTTP/1.1"),
+        ("ws://localhost/ws", "CONNECT localhost:80 HTTP/1.1"),
+    ],
+)
+def test_a_proxy_without_a_password_gets_none(
+    raw_server: StartServer, waker: Waker, url: str, request_line: str
+) -> None:
+    """The request names host and port, twice, and nothing else is in it."""
+    proxy = raw_server(answer(ESTABLISHED))
+    through(url, proxy, waker).close()
+    request = proxy.peers[0].request
+    assert request.split("\r\n") == [request_line, f"Host: {request_line.split()[1]}"]
+
+
+@pytest.mark.parametrize(
+    ("user", "pair"),
+    [
+        ("user:password@", "user:password"),
+        ("user@", "user:"),
+        ("a%40b:p%3Aw%20d@", "a@b:p:w d"),
+        ("j%C3%BCrgen:%E2%82%AC@", "jürgen:€"),
+        (":token@", ":token"),
+    ],
+)
+def test_a_password_is_sent_as_it_is_meant(
+    raw_server: StartServer, waker: Waker, user: str, pair: str
+) -> None:
+    """User and password of the URL, without its escapes, become Basic authentication."""
+    proxy = raw_server(answer(ESTABLISHED))
+    through(LOCAL, proxy, waker, user).close()
+    scheme, _, encoded = (proxy.peers[0].header("Proxy-Authorization") or "").partition(" ")
+    assert scheme == "Basic"
+    assert base64.b64decode(encoded).decode() == pair
+
+
+def test_tls_goes_through_the_tunnel_and_is_verified(
+    raw_server: StartServer, waker: Waker, certificates: Certificates
+) -> None:
+    """The certificate is the target's, not the proxy's, and messages flow both ways."""
+
+    def script(peer: Peer) -> None:
+        peer.respond(ESTABLISHED)
+        assert peer.start_tls(certificates.server)
+        peer.handshake()
+        assert peer.read_frame() == (TEXT, b"hello")
+        peer.send_text("welcome")
+        peer.wait_closed()
+
+    proxy = raw_server(script)
+    url = "wss://localhost:444/ws"
+    with dialled(url, waker, certificates.client, tunnel=tunnel_to(url, proxy)) as wire:
+        connection = make_connection(wire, open_websocket(url, wire, make_dialer(waker), str))
+        connection.send_text("hello")
+        assert read_on(connection, messages(1)) == ["welcome"]
+
+
+def test_a_wrong_certificate_behind_the_proxy_is_refused(
+    raw_server: StartServer, waker: Waker, certificates: Certificates
+) -> None:
+    """A proxy that answers in the target's place is found out."""
+
+    def script(peer: Peer) -> None:
+        peer.respond(ESTABLISHED)
+        assert not peer.start_tls(certificates.wrong_host)
+
+    proxy = raw_server(script)
+    url = "wss://localhost:444/ws"
+    with pytest.raises(EToroWebSocketError, match="certificate of localhost:444"):
+        dial(url, waker, certificates.client, tunnel=tunnel_to(url, proxy))
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"HTTP/1.1 403 Nope", "refused with HTTP 403 Forbidden"),
+        (b"HTTP/1.0 407 Who are you", "refused with HTTP 407 Proxy Authentication Required"),
+        (b"HTTP/1.1 502", "refused with HTTP 502 Bad Gateway"),
+        (b"HTTP/1.1 302 Found", "refused with HTTP 302 Found"),
+        (b"HTTP/1.1 599 Strange", "refused with HTTP 599"),
+    ],
+)
+def test_a_refusal_says_who_refused_what(
+    raw_server: StartServer, waker: Waker, line: bytes, words: str
+) -> None:
+    """Proxy, target, status and what to check are in the error, and no page is waited for."""
+    proxy = raw_server(answer(line + b"\r\nContent-Length: 100000\r\n\r\n<html>"))
+    with Watchdog(AT_ONCE), pytest.raises(EToroWebSocketError) as caught:
+        through(LOCAL, proxy, waker, f"user:{SECRET}@")
+    text = str(caught.value)
+    assert f"The proxy 127.0.0.1:{proxy.port} did not lead to localhost:1" in text
+    assert words in text
+    assert "Check the proxy option" in text
+    assert caught.value.error_code == "HTTP " + line.split()[1].decode()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert base64.b64encode(f"user:{SECRET}".encode()).decode() not in shown
+
+
+@pytest.mark.parametrize("raw", [b"\r\n\r\n", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n"])
+def test_what_is_no_proxy_is_said_so(raw_server: StartServer, waker: Waker, raw: bytes) -> None:
+    """Whatever else listens at that port, the error names the proxy."""
+    proxy = raw_server(answer(raw))
+    with pytest.raises(EToroWebSocketError, match="something that is not HTTP"):
+        through(LOCAL, proxy, waker)
+
+
+def test_bytes_of_the_proxy_in_the_tunnel_are_refused(
+    raw_server: StartServer, waker: Waker
+) -> None:
+    """Nobody speaks in the server's place."""
+    proxy = raw_server(answer(ESTABLISHED + b"\x81\x05hello"))
+    with pytest.raises(EToroWebSocketError, match="bytes of its own"):
+        through(LOCAL, proxy, waker)
+
+
+def test_a_proxy_that_closes_is_said_so(raw_server: StartServer, waker: Waker) -> None:
+    """An end instead of an answer names the request to the proxy."""
+    proxy = raw_server(lambda peer: peer.read_request())
+    with pytest.raises(EToroWebSocketError, match="closed the connection during the request to"):
+        through(LOCAL, proxy, waker)
+
+
+def test_a_proxy_that_resets_is_said_so(raw_server: StartServer, waker: Waker) -> None:
+    """A reset instead of an answer names the proxy and keeps its cause."""
+    proxy = raw_server(lambda peer: (peer.read_request(), peer.reset()))
+    with pytest.raises(EToroWebSocketError, match="ended the connection") as caught:
+        through(LOCAL, proxy, waker)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_proxy_that_is_not_there_is_said_so(waker: Waker) -> None:
+    """When nobody listens at the proxy's address, the error says to check the proxy."""
+    with Refuser() as refuser:
+        tunnel = HttpTunnel(urlsplit(f"http://127.0.0.1:{refuser.port}"), ETORO)
+        with pytest.raises(EToroWebSocketError, match="Check the proxy option") as caught:
+            dial("wss://ws.etoro.com/ws", waker, tunnel=tunnel)
+    assert f"127.0.0.1:{refuser.port}" in str(caught.value)
+
+
+def test_an_endless_answer_is_refused(raw_server: StartServer, waker: Waker) -> None:
+    """The head of a proxy's answer has a limit."""
+    proxy = raw_server(answer(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n"))
+    with pytest.raises(EToroWebSocketError, match="is over 65536 B"):
+        through(LOCAL, proxy, waker)
+
+
+def test_a_port_of_80_is_assumed(waker: Waker) -> None:
+    """A proxy without a port is one at port 80."""
+    assert HttpTunnel(urlsplit("http://p"), ETORO).entry == Target("p", 80, False)
+
+
+# Time
+
+
+def test_a_dripping_proxy_ends_at_the_deadline(raw_server: StartServer, waker: Waker) -> None:
+    """The proxy's time is part of the one deadline."""
+    proxy = raw_server(
+        lambda peer: (peer.read_request(), peer.drip(b"HTTP/1.1 200 " + b"x" * 2000, pause=0.01))
+    )
+    with Watchdog(AT_ONCE), pytest.raises(EToroTimeoutError, match="the request to the proxy"):
+        through(LOCAL, proxy, waker, seconds=3 * A_WHILE)
+
+
+def test_disconnect_ends_the_wait_for_a_proxy_at_once(
+    raw_server: StartServer, waker: Waker
+) -> None:
+    """While the proxy thinks, ``disconnect()`` is obeyed at once."""
+    stop = Stop(waker)
+    asked = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        asked.set()
+        stop.say()
+        peer.wait_closed()
+
+    proxy = raw_server(script)
+    with Watchdog(AT_ONCE), pytest.raises(Interrupted):
+        dial(LOCAL, waker, stopping=stop, tunnel=tunnel_to(LOCAL, proxy))
+    assert asked.is_set()
+
+
+def test_a_tunnel_is_a_wire_like_any_other(raw_server: StartServer, waker: Waker) -> None:
+    """Behind the proxy's answer, bytes come as from the target itself."""
+
+    def script(peer: Peer) -> None:
+        peer.respond(ESTABLISHED)
+        peer.read_request()
+        peer.send(b"answer")
+        peer.wait_closed()
+
+    proxy = raw_server(script)
+    with dialled(LOCAL, waker, tunnel=tunnel_to(LOCAL, proxy)) as wire:
+        wire.write(b"question\r\n\r\n")
+        assert read_all(wire, 6) == b"answer"
