@@ -15,9 +15,9 @@ With etoropy::
         client.on("private:event", lambda event: print(event.order_id, event.status_id))
         client.on("error", lambda error: print(error))
 
-        await client.connect()
-        client.subscribe(["instrument:100000", "private"], snapshot=True)
         try:
+            await client.connect()
+            client.subscribe(["instrument:100000", "private"], snapshot=True)
             await asyncio.Event().wait()
         finally:
             await client.disconnect()
@@ -43,9 +43,9 @@ def main() -> None:
     client.on("private:event", lambda event: print(event.order_id, event.status_id, flush=True))
     client.on("error", lambda error: print(error, flush=True))
 
-    client.connect()
-    client.subscribe(["instrument:100000", "private"], snapshot=True)
     try:
+        client.connect()
+        client.subscribe(["instrument:100000", "private"], snapshot=True)
         client.run_forever()
     finally:
         client.disconnect()
