@@ -218,45 +218,83 @@ class BoundedBuffer:
 
 
 class Lanes:
-    """Two buffers for callbacks, read as one sequence.
+    """Three buffers for callbacks, read as one sequence.
 
-    The bulk lane is bounded and conflates; the lossless lane carries what must not be lost, and
-    each of its entries remembers how many bulk entries came before it.
+    Rates are bounded and conflated; other events that come as fast as the feed are bounded and
+    drop the oldest, so that they can never cost a rate; the lossless lane carries what must not
+    be lost. An entry that is no rate remembers how many rates came before it, and its number
+    among all that are no rates.
 
-    :param bulk_size: most rates and messages that wait.
+    :param bulk_size: most rates, and most other fast events, that wait.
     :param lossless_size: most order and connection events that wait.
     """
 
     def __init__(self, bulk_size: int, lossless_size: int) -> None:
-        self.bulk = ConflatingBuffer(bulk_size)
+        self.rates = ConflatingBuffer(bulk_size)
+        self.others = BoundedBuffer(bulk_size, "drop_oldest")
         self.lossless = BoundedBuffer(lossless_size, "raise", "the callbacks' lossless lane")
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self.bulk) + len(self.lossless)
+        return len(self.rates) + len(self.others) + len(self.lossless)
 
-    def extend(self, entries: Sequence[tuple[Any, ...]]) -> None:
-        """Add entries ``(key, event, arguments)`` that may be conflated or dropped."""
-        self.bulk.extend(entries)
+    @property
+    def ready(self) -> bool:
+        """Whether :meth:`pop` has something to return or to raise."""
+        return self.rates.ready or self.others.ready or self.lossless.ready
+
+    @property
+    def dropped(self) -> int:
+        """How many entries that may be dropped were dropped."""
+        return self.rates.dropped + self.others.dropped
+
+    def extend(self, entries: Sequence[tuple[Any, ...]], mixed: bool = True) -> None:
+        """Add entries ``(key, event, arguments)``; those with a key are rates.
+
+        :param mixed: False when all of them are rates.
+        """
+        if not mixed:
+            self.rates.extend(entries)
+            return
+        for entry in entries:
+            if entry[0] is not None:
+                self.rates.extend((entry,))
+            else:
+                self.others.extend((self._placed(entry[1], entry[2]),))
 
     def append(self, event: str, arguments: Iterable[Any]) -> None:
         """Add an event that must not be lost."""
-        position = self.bulk.removed + len(self.bulk)
-        self.lossless.extend([(position, event, tuple(arguments))])
+        self.lossless.extend((self._placed(event, tuple(arguments)),))
+
+    def _placed(self, event: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        self._count += 1
+        return self.rates.removed + len(self.rates), event, arguments, self._count
 
     def pop(self) -> tuple[Any, ...]:
-        """Return the next entry, as ``(any, event, arguments)``; IndexError when empty.
+        """Return the next entry, as ``(any, event, arguments, ...)``; IndexError when empty.
 
         :raises EToroQueueOverflowError: once, where entries of the lossless lane are missing.
         """
-        if self.lossless.ready:
-            head = self.lossless.head
-            if head is None or head[0] <= self.bulk.removed:
-                return self.lossless.pop()  # type: ignore[no-any-return]  # entries are tuples
-        return self.bulk.pop()
+        if self.lossless.ready or self.others.ready:
+            lane = self._older()
+            head = lane.head
+            if head is None or head[0] <= self.rates.removed:
+                return lane.pop()  # type: ignore[no-any-return]  # entries are tuples
+        return self.rates.pop()
+
+    def _older(self) -> BoundedBuffer:
+        """Return the lane, of the two that hold no rates, whose head came first."""
+        if not self.others.ready:
+            return self.lossless
+        if not self.lossless.ready:
+            return self.others
+        lossless, other = self.lossless.head, self.others.head
+        return self.lossless if lossless is None or lossless[3] < other[3] else self.others
 
     def shed(self) -> None:
-        """Drop all bulk entries; those of the lossless lane stay."""
-        while self.bulk:
-            self.bulk.pop()
-            self.bulk.delivered -= 1
-            self.bulk.dropped += 1
+        """Drop all but the entries of the lossless lane."""
+        for lane in (self.rates, self.others):
+            while lane:
+                lane.pop()
+                lane.delivered -= 1
+                lane.dropped += 1

@@ -10,10 +10,10 @@ from typing import Any, TypeVar, overload
 from ..errors import (
     EToroAuthError,
     EToroClosedError,
+    EToroError,
     EToroTimeoutError,
     EToroValidationError,
     EToroWebSocketError,
-    fresh,
 )
 from ..models import WsInstrumentRate
 from .events import (
@@ -38,15 +38,24 @@ __all__ = ["WsClient"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
+_OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
+_AT_WORK = (
+    ClientState.CONNECTING,
+    ClientState.AUTHENTICATING,
+    ClientState.LIVE,
+    ClientState.RECONNECTING,
+    ClientState.CLOSING,
+)
+_DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
 
 
 class WsClient:
     """A streaming client for eToro, for programs without asyncio.
 
     A background thread reads, keeps alive and reconnects; a second one runs the callbacks.
-    Every method may be called from any thread and from any callback, and after a ``fork()`` it
-    raises :class:`~etoro_sync.EToroClosedError` in the child. The names are those of etoropy's
-    ``WsClient``.
+    Every method may be called from any thread and from any callback. After a ``fork()`` the child's
+    copy is closed: whatever waits or changes raises :class:`~etoro_sync.EToroClosedError`. The
+    names are those of etoropy's ``WsClient``.
 
     The lock guards the present session.
 
@@ -93,13 +102,22 @@ class WsClient:
         self._guard.check()
         check_timeout(timeout)
         self._check_credentials()
-        session = self._begin()
+        number, session = self._begin()
         options = self._options
         patience = options.connect_timeout + options.auth_timeout + 1.0
         seconds = patience if timeout is None else min(timeout, patience)
         try:
             session.start()
-            done = self._lifecycle.wait_while(*_CONNECTING, deadline=time.monotonic() + seconds)
+            done = self._lifecycle.outcome(
+                number, *_CONNECTING, deadline=time.monotonic() + seconds
+            )
+        except EToroError:
+            raise
+        except RuntimeError as exc:
+            error = EToroWebSocketError(f"Cannot start the client's threads: {exc}.")
+            session.fail(error)
+            session.close(0.0)
+            raise error from exc
         except BaseException:
             # Ctrl-C while waiting.
             session.fail(EToroClosedError("connect() was interrupted."))
@@ -111,10 +129,8 @@ class WsClient:
             )
             session.fail(late)
             session.close(0.0)
-        error = self._lifecycle.error
-        if error is not None:
-            raise fresh(error)
-        if self._lifecycle.state in (ClientState.CLOSING, ClientState.CLOSED):
+            raise late
+        if self._lifecycle.session != number or self.state in _OVER:
             raise EToroClosedError("disconnect() was called while connect() was waiting.")
 
     def _check_credentials(self) -> None:
@@ -125,8 +141,9 @@ class WsClient:
                     f"pass WsClientOptions({name}=...)."
                 )
 
-    def _begin(self) -> Session:
+    def _begin(self) -> tuple[int, Session]:
         with self._lock:
+            resumed = self.state is ClientState.FAILED and self.generation > 0
             number = self._lifecycle.begin()
             if number is None:
                 raise EToroWebSocketError(
@@ -143,6 +160,8 @@ class WsClient:
                     self._book,
                     self._lifecycle,
                     self._counters,
+                    self._session,
+                    resumed,
                 )
             except OSError as exc:
                 error = EToroWebSocketError(f"Cannot start the client: {exc}.")
@@ -156,7 +175,7 @@ class WsClient:
                 self._finalizer.detach()
             self._finalizer = weakref.finalize(self, session.abandon)
             self._finalizer.atexit = False
-        return session
+        return number, session
 
     def disconnect(self, timeout: float | None = None) -> None:
         """End the session: close the connection, forget the subscriptions, stop the threads.
@@ -172,14 +191,15 @@ class WsClient:
         check_timeout(timeout)
         number = self._lifecycle.closing()
         self._requests.clear()
-        for event_queue in self._registry.queues():
-            self._registry.remove_queue(event_queue)
-            event_queue.end("The client was disconnected. Make a new queue after connect().")
-        with self._lock:
+        for event_queue in self._registry.take_queues():
+            event_queue.end(_DISCONNECTED)
+        try:
             session = self._session
-        if session is not None:
-            session.close(self._options.close_timeout if timeout is None else timeout)
-        self._lifecycle.closed(number, self._book.clear)
+            if session is not None:
+                session.close(self._options.close_timeout if timeout is None else timeout)
+        finally:
+            # Also after Ctrl-C in here.
+            self._lifecycle.closed(number, self._book.clear)
 
     def close(self, timeout: float | None = None) -> None:
         """Do what :meth:`disconnect` does.
@@ -204,22 +224,16 @@ class WsClient:
         :raises EToroError: what ended the client.
         """
         self._guard.check()
-        if self.state is ClientState.DISCONNECTED:
+        number, state = self._lifecycle.session, self.state
+        if state is ClientState.DISCONNECTED:
             raise EToroClosedError("The client is not connected. Call connect() first.")
+        if state is ClientState.CLOSED:
+            return
         try:
-            self._lifecycle.wait_while(
-                ClientState.CONNECTING,
-                ClientState.AUTHENTICATING,
-                ClientState.LIVE,
-                ClientState.RECONNECTING,
-                ClientState.CLOSING,
-            )
+            self._lifecycle.outcome(number, *_AT_WORK)
         except KeyboardInterrupt:
             self.disconnect()
             raise
-        error = self._lifecycle.error
-        if error is not None:
-            raise fresh(error)
 
     # -- callbacks -----------------------------------------------------------------------------
 
@@ -340,6 +354,9 @@ class WsClient:
     ) -> EventQueue:
         """Return a queue that collects *event* from now on, until the client ends.
 
+        It can be made before :meth:`connect`; one that is made after a failure has the failure to
+        tell. Close it when it is not read any more, or use it in a ``with`` block.
+
         :param event: such as ``"private:event"``.
         :param instrument_ids: only of these instruments.
         :param maxsize: most items that wait; 0 is unbounded; None is 10,000 for market events and
@@ -355,7 +372,21 @@ class WsClient:
         buffer = make_buffer(event, maxsize, overflow)
         new = EventQueue(event, buffer, self._registry.remove_queue)
         self._registry.add_queue(new, ids)
+        # Asked after it was added: whoever ends the queues of a client changes the state first.
+        state, error = self.state, self._lifecycle.error
+        if state is ClientState.FAILED and error is not None:
+            self._registry.remove_queue(new)
+            new.end(str(error), error)
+        elif state is ClientState.CLOSING:
+            self._registry.remove_queue(new)
+            new.end(_DISCONNECTED)
         return new
+
+    def _check_not_closed(self) -> None:
+        """:raises EToroClosedError: when nothing can come, for the user has closed the client."""
+        self._guard.check()
+        if self.state is ClientState.CLOSED:
+            raise EToroClosedError("The client is closed. Call connect() first.")
 
     def stream(
         self,
@@ -391,6 +422,7 @@ class WsClient:
         timeout: float | None,
     ) -> Iterator[tuple[int, WsInstrumentRate]]:
         topics = [f"instrument:{instrument_id}" for instrument_id in ids]
+        self._check_not_closed()
         with self.queue(
             "instrument:rate", instrument_ids=ids, maxsize=maxsize, overflow=overflow
         ) as rates:
@@ -424,6 +456,7 @@ class WsClient:
         """
         check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
+        self._check_not_closed()
         with self.queue(event) as events:
             while True:
                 left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
@@ -499,22 +532,25 @@ class WsClient:
     @property
     def rates(self) -> Mapping[int, WsInstrumentRate]:
         """Instrument id -> latest merged rate: a read-only live view that never blocks."""
+        self._guard.check()
         return self._rates
 
     @property
     def state(self) -> ClientState:
-        """Where the client stands."""
-        return self._lifecycle.state
+        """Where the client stands; CLOSED in a forked child."""
+        return ClientState.CLOSED if self._guard.foreign else self._lifecycle.state
 
     @property
     def is_connected(self) -> bool:
         """Whether a WebSocket is open now."""
-        return self._session is not None and self._session.reader.is_connected
+        session = None if self._guard.foreign else self._session
+        return session is not None and session.reader.is_connected
 
     @property
     def is_authenticated(self) -> bool:
         """Whether eToro has accepted the credentials on the present connection."""
-        return self._session is not None and self._session.reader.is_authenticated
+        session = None if self._guard.foreign else self._session
+        return session is not None and session.reader.is_authenticated
 
     @property
     def generation(self) -> int:
@@ -533,13 +569,14 @@ class WsClient:
         conflated, dropped, lost = self._past
         if self._session is not None:
             lanes = self._session.dispatcher.lanes
-            conflated += lanes.bulk.conflated
-            dropped += lanes.bulk.dropped
+            conflated += lanes.rates.conflated
+            dropped += lanes.dropped
             lost += lanes.lossless.dropped
         return conflated, dropped, lost
 
     def stats(self) -> WsStats:
         """Return a reading of all counters; cheap, never blocks on user code."""
+        self._guard.check()
         counters, now = self._counters, time.monotonic()
         conflated, dropped, lost = self._callback_losses()
         session = self._session

@@ -4,6 +4,7 @@ It stands between the reader and user code, so that a slow, raising or hanging c
 nothing but its own events: the reader never waits for it.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -15,11 +16,10 @@ from .events import MARKET_EVENTS
 from .gate import LogGate
 from .handlers import Handler, Registry
 from .lifecycle import ProcessGuard
+from .log import log, name_of
 from .stats import Counters
 
 __all__ = ["Dispatcher"]
-
-logger = logging.getLogger("etoro_sync")
 
 #: As many order and connection events as a queue of them holds by default.
 _LOSSLESS_SIZE = 100_000
@@ -37,9 +37,19 @@ class Dispatcher:
     :param registry: who listens.
     :param counters: what is counted.
     :param bulk_size: how many rates and messages may wait.
+    :param after: the dispatcher of the session before, which may still be at work: callbacks run
+        one at a time, whichever session they belong to.
     """
 
-    def __init__(self, name: str, registry: Registry, counters: Counters, bulk_size: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        registry: Registry,
+        counters: Counters,
+        bulk_size: int,
+        after: "Dispatcher | None" = None,
+    ) -> None:
+        self._after = after
         self._registry = registry
         self._counters = counters
         self._condition = threading.Condition()
@@ -59,12 +69,15 @@ class Dispatcher:
 
     # -- the reader thread's side --------------------------------------------------------------
 
-    def extend(self, entries: Sequence[tuple[Any, ...]]) -> None:
-        """Add entries ``(key, event, arguments)`` that may be conflated or dropped."""
+    def extend(self, entries: Sequence[tuple[Any, ...]], mixed: bool = True) -> None:
+        """Add entries ``(key, event, arguments)`` that may be conflated or dropped.
+
+        :param mixed: False when all of them are rates.
+        """
         with self._condition:
             if self._stopping:
                 return
-            self._lanes.extend(entries)
+            self._lanes.extend(entries, mixed)
             if self._idle:
                 self._condition.notify()
 
@@ -79,7 +92,8 @@ class Dispatcher:
             if self._idle:
                 self._condition.notify()
         if lost and self._gate.passes("lossless lane") is not None:
-            logger.error(
+            log(
+                logging.ERROR,
                 "The callbacks are %d order and connection events behind: %r is lost for them. "
                 "Make the callback return sooner, or read a queue instead.",
                 _LOSSLESS_SIZE,
@@ -89,7 +103,7 @@ class Dispatcher:
     def barrier(self) -> None:
         """Keep rates of a lost connection apart from those of the next. Reader thread."""
         with self._condition:
-            self._lanes.bulk.barrier()
+            self._lanes.rates.barrier()
 
     # -- stopping ------------------------------------------------------------------------------
 
@@ -106,25 +120,32 @@ class Dispatcher:
         """
         if self.is_current or not self._thread.is_alive():
             return True
-        self._thread.join(max(timeout, 0.0))
+        self._thread.join(min(max(timeout, 0.0), threading.TIMEOUT_MAX))
         if not self._thread.is_alive():
             return True
         self._abandoned = True
-        logger.warning(
+        log(
+            logging.WARNING,
             "disconnect() did not wait for the callback %s, which is still running; "
             "its thread ends when it returns.",
-            _name(self._running),
+            name_of(self._running),
         )
         return False
 
     @property
     def is_current(self) -> bool:
-        """Whether the caller is a callback."""
-        return threading.current_thread() is self._thread
+        """Whether the caller is a callback, of this session or of one that this one waits for."""
+        after = self._after
+        current = threading.current_thread() is self._thread
+        return current or (after is not None and after.is_current)
 
     # -- the dispatcher thread -----------------------------------------------------------------
 
     def _run(self) -> None:
+        after = self._after
+        if after is not None and after._thread.is_alive():
+            after._thread.join()
+        self._after = None
         while not self._guard.foreign:
             batch = self._take()
             if not batch:
@@ -134,13 +155,14 @@ class Dispatcher:
                     return
                 if self._stopping and entry[1] in MARKET_EVENTS:
                     continue
-                self._emit(entry[1], entry[2])
+                with contextlib.suppress(Exception):  # whatever user code has prepared for us
+                    self._emit(entry[1], entry[2])
 
     def _take(self) -> list[tuple[Any, ...]]:
         """Wait for events; an empty list: the thread is to end."""
         batch: list[tuple[Any, ...]] = []
         with self._condition:
-            while not len(self._lanes) and not self._lanes.lossless.ready:
+            while not self._lanes.ready:
                 if self._stopping:
                     return []
                 self._idle = True
@@ -152,6 +174,7 @@ class Dispatcher:
                 except IndexError:
                     break
                 except EToroQueueOverflowError as exc:
+                    self._feed_error_queues(exc)
                     batch.append((None, "error", (exc,)))
         return batch
 
@@ -181,23 +204,31 @@ class Dispatcher:
     def _failed(self, event: str, handler: Handler, exc: BaseException) -> None:
         """Count, log and report what a callback raised; a callback can end nothing."""
         self._counters.callback_errors += 1
-        quiet = self._gate.passes((handler.function, type(exc)))
+        # By identity: hashing a callable is user code.
+        quiet = self._gate.passes((id(handler.function), type(exc)))
         if quiet is not None:
-            logger.error(
+            log(
+                logging.ERROR,
                 "The callback %s for %r raised %s%s",
-                _name(handler.function),
+                name_of(handler.function),
                 event,
                 type(exc).__name__,
                 f" ({quiet} more since the last report)" if quiet else "",
                 exc_info=exc,
             )
         if event != "error":
+            error = exc
             if not isinstance(exc, Exception):
-                error = EToroError(f"The callback {_name(handler.function)} raised {exc!r}.")
+                name = name_of(handler.function)
+                error = EToroError(f"The callback {name} raised {type(exc).__name__}.")
                 error.__cause__ = exc
-                self._emit("error", (error,))
-            else:
-                self._emit("error", (exc,))
+            self._feed_error_queues(error)
+            self._emit("error", (error,))
+
+    def _feed_error_queues(self, error: BaseException) -> None:
+        """Queues of errors are fed by the reader, but for what only this thread knows."""
+        for queue in self._registry.listeners("error").queues:
+            queue.feed([error])
 
     # -- figures -------------------------------------------------------------------------------
 
@@ -205,7 +236,3 @@ class Dispatcher:
     def lanes(self) -> Lanes:
         """For reading counts only."""
         return self._lanes
-
-
-def _name(function: Callable[..., Any] | None) -> str:
-    return getattr(function, "__qualname__", None) or repr(function)

@@ -18,14 +18,13 @@ from .dispatcher import Dispatcher
 from .events import EVENTS
 from .gate import LogGate
 from .handlers import Registry
+from .log import log
 from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content, shorten
 from .queues import EventQueue
 from .rate_book import Instrument, RateBook, make_rate
 from .stats import Counters
 
 __all__ = ["Feed"]
-
-logger = logging.getLogger("etoro_sync")
 
 _make_envelope = codec.compile_decoder(WsEnvelope)
 _make_message = codec.compile_decoder(WsMessage)
@@ -70,6 +69,7 @@ class Feed:
         self._now = clock()
         self._received_at = wall_clock()
         self._batch: list[tuple[Any, ...]] = []
+        self._mixed = False  # whether the batch holds anything but rates
         self._touched: list[EventQueue] = []
         self._rates = registry.listeners("instrument:rate")
         self._deltas = registry.listeners("instrument:delta")
@@ -207,7 +207,7 @@ class Feed:
         )
         quiet = self._gate.passes(kind)
         if quiet is not None:
-            logger.warning("%s (%d more of this kind before)", error, quiet)
+            log(logging.WARNING, "%s (%d more of this kind before)", error, quiet)
         self._put("error", None, (error,))
 
     def _report_field(self, wire: str, cause: Exception) -> None:
@@ -229,6 +229,7 @@ class Feed:
         if handlers:
             # Only rates may be conflated, so nothing here has a key.
             self._batch.append((None, event, arguments))
+            self._mixed = True
         item = arguments if len(arguments) != 1 else arguments[0]
         for queue in queues:
             if not queue.batch:
@@ -239,7 +240,8 @@ class Feed:
         """Hand over what was collected."""
         if self._batch:
             batch, self._batch = self._batch, []
-            self._dispatcher.extend(batch)
+            mixed, self._mixed = self._mixed, False
+            self._dispatcher.extend(batch, mixed)
         if self._touched:
             touched, self._touched = self._touched, []
             for queue in touched:

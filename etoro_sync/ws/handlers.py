@@ -5,6 +5,7 @@ makes new tuples under a lock, and asking is one dictionary access without any.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -78,15 +79,37 @@ class Listeners:
 class Registry:
     """All listeners of a client. Thread-safe.
 
-    The lock guards changes; :meth:`listeners` is read without it.
+    The lock guards changes; :meth:`listeners` is read without it. Changes are a few operations on
+    containers, but any of them may set off the garbage collector, and with it finalizers that want
+    to change something too, on the same thread: those are put off until the lock is free.
 
     :param events: the names of the events.
     """
 
     def __init__(self, events: Iterable[str]) -> None:
         self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._put_off: deque[Callable[[], object]] = deque()
         self._listeners = {event: Listeners() for event in events}
         self._queue_ids: dict[EventQueue, tuple[int, ...] | None] = {}
+
+    def _change(self, change: Callable[[], object]) -> None:
+        """Run *change* under the lock; what it returns is released outside of it."""
+        me = threading.get_ident()
+        if self._owner == me:
+            self._put_off.append(change)
+            return
+        garbage: list[object] = []
+        with self._lock:
+            self._owner = me
+            try:
+                garbage.append(change())
+                while self._put_off:
+                    garbage.append(self._put_off.popleft()())
+            finally:
+                self._owner = None
+        if self._put_off:  # by a finalizer that ran just before the owner was cleared
+            self._change(lambda: None)
 
     def listeners(self, event: str) -> Listeners:
         """Return the listeners of a known event; the same object for the client's whole life."""
@@ -94,37 +117,42 @@ class Registry:
 
     def add(self, event: str, handler: Handler) -> None:
         """Register a callback."""
-        with self._lock:
-            self._listeners[event].add(handler)
+        self._change(lambda: self._listeners[event].add(handler))
 
     def discard(self, event: str, handler: Handler) -> None:
         """Remove one registration, if it is still there."""
-        with self._lock:
-            listeners = self._listeners[event]
-            if handler in listeners.all_handlers:
-                listeners.rebuild(h for h in listeners.all_handlers if h is not handler)
+        self._remove(event, [handler])
 
     def remove(self, event: str, function: Callable[..., Any]) -> None:
         """Remove every registration of *function* for *event*."""
-        with self._lock:
-            listeners = self._listeners[event]
-            for handler in listeners.all_handlers:
-                if handler.function == function:
-                    handler.spent = True
-            listeners.rebuild(h for h in listeners.all_handlers if h.function != function)
+        # Compared outside of the lock: equality may be user code.
+        handlers = list(self._listeners[event].all_handlers)
+        self._remove(event, [h for h in handlers if h.function == function])
 
     def clear(self, event: str | None) -> None:
         """Remove all callbacks of *event*, or of all events."""
-        with self._lock:
-            for name, listeners in self._listeners.items():
-                if event is None or name == event:
-                    for handler in listeners.all_handlers:
-                        handler.spent = True
-                    listeners.rebuild(())
+        for name, listeners in self._listeners.items():
+            if event is None or name == event:
+                self._remove(name, list(listeners.all_handlers))
+
+    def _remove(self, event: str, handlers: list[Handler]) -> None:
+        for handler in handlers:
+            handler.spent = True
+        gone = set(map(id, handlers))
+
+        def change() -> object:
+            listeners = self._listeners[event]
+            old = (listeners.all_handlers, listeners.handlers, listeners.handlers_by_id)
+            if any(id(h) in gone for h in old[0]):
+                listeners.rebuild(h for h in old[0] if id(h) not in gone)
+            return old
+
+        self._change(change)
 
     def add_queue(self, queue: EventQueue, instrument_ids: tuple[int, ...] | None) -> None:
         """Feed *queue* from now on, with all events or those of some instruments."""
-        with self._lock:
+
+        def change() -> None:
             self._queue_ids[queue] = instrument_ids
             listeners = self._listeners[queue.event]
             if instrument_ids is None:
@@ -136,9 +164,12 @@ class Registry:
                     known = listeners.queues_by_id.get(key, listeners.queues)
                     listeners.queues_by_id[key] = (*known, queue)
 
+        self._change(change)
+
     def remove_queue(self, queue: EventQueue) -> None:
         """Feed *queue* no longer; unknown ones are ignored."""
-        with self._lock:
+
+        def change() -> None:
             if queue not in self._queue_ids:
                 return
             ids = self._queue_ids.pop(queue)
@@ -151,7 +182,15 @@ class Registry:
                 else:
                     listeners.queues_by_id[key] = left
 
+        self._change(change)
+
+    def take_queues(self) -> list[EventQueue]:
+        """Feed no queue any longer, and return those that were fed."""
+        queues = self.queues()
+        for queue in queues:
+            self.remove_queue(queue)
+        return queues
+
     def queues(self) -> list[EventQueue]:
         """Return all queues that are fed."""
-        with self._lock:
-            return list(self._queue_ids)
+        return list(self._queue_ids)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
-from ..errors import EToroClosedError, EToroError
+from ..errors import EToroClosedError, EToroError, fresh
 
 __all__ = ["ClientState", "Lifecycle", "ProcessGuard", "wait_slices"]
 
@@ -28,8 +28,7 @@ class ClientState(Enum):
     FAILED = "failed"  #: ended by an error
 
 
-_ENDED = frozenset([ClientState.CLOSED, ClientState.FAILED])
-_IDLE = _ENDED | {ClientState.DISCONNECTED}
+_IDLE = frozenset([ClientState.DISCONNECTED, ClientState.CLOSED, ClientState.FAILED])
 
 
 def wait_slices(condition: threading.Condition, deadline: float | None) -> bool:
@@ -75,6 +74,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._session = 0
+        self._failure: tuple[int, EToroError] | None = None
         self.state = ClientState.DISCONNECTED
         self.error: EToroError | None = None
 
@@ -82,11 +82,6 @@ class Lifecycle:
     def idle(self) -> bool:
         """Whether no session is at work."""
         return self.state in _IDLE
-
-    @property
-    def ended(self) -> bool:
-        """Whether a session was at work and is over."""
-        return self.state in _ENDED
 
     def begin(self) -> int | None:
         """Start a session and return its number; None when one is at work already."""
@@ -126,6 +121,8 @@ class Lifecycle:
         with self._condition:
             if self.idle or session != self._session or self.state is ClientState.CLOSING:
                 return False
+            # Kept for those who waited for this session: disconnect() may follow at once.
+            self._failure = (session, error)
             self._to(ClientState.FAILED, error)
             return True
 
@@ -134,10 +131,21 @@ class Lifecycle:
         self.error = error
         self._condition.notify_all()
 
-    def wait_while(self, *states: ClientState, deadline: float | None = None) -> bool:
-        """Block while the state is one of *states*; False when *deadline* has passed."""
+    @property
+    def session(self) -> int:
+        """The number of the present session, or of the last one."""
+        return self._session
+
+    def outcome(self, session: int, *waiting: ClientState, deadline: float | None = None) -> bool:
+        """Block while *session* is in one of the states *waiting*; False: the deadline has passed.
+
+        :raises EToroError: what ended the session, if it failed, even when it was closed since.
+        """
         with self._condition:
-            while self.state in states:
+            while session == self._session and self.state in waiting:
                 if not wait_slices(self._condition, deadline):
                     return False
-            return True
+            failure = self._failure
+        if failure is not None and failure[0] == session:
+            raise fresh(failure[1])
+        return True

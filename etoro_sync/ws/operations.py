@@ -25,6 +25,7 @@ class Operation:
     :param snapshot: whether snapshots are asked for, topic by topic.
     :param on_done: called once with None or the error, on the reader thread.
     :param wish: the number of the last wish that it carries out, from the tracker.
+    :param awaited: a caller waits for its end.
     :param proven: all topics were accepted before, so that a refusal is the connection's failure.
     :param restoring: it brings a new connection to what was wanted before.
     :param started: it was cut into requests.
@@ -36,6 +37,7 @@ class Operation:
     snapshot: dict[str, bool] = field(default_factory=dict)
     on_done: Callable[[EToroError | None], None] = lambda error: None
     wish: int = 0
+    awaited: bool = True
     proven: bool = False
     restoring: bool = False
     started: bool = False

@@ -84,6 +84,13 @@ class WsClientOptions:
             "stale_after",
         ):
             _check_seconds(name, getattr(self, name), positive=False)
+        for name in ("heartbeat_interval", "stale_after"):
+            if 0 < getattr(self, name) < _SHORTEST:
+                raise EToroValidationError(
+                    f"{name} must be 0 (off) or at least {_SHORTEST} s: a shorter one would only "
+                    "keep a core busy.",
+                    name,
+                )
         _check_int("callback_queue_size", self.callback_queue_size, 1)
         _check_int("max_message_bytes", self.max_message_bytes, 1024)
         _check_proxy(self.proxy)
@@ -136,6 +143,8 @@ class WsClientOptions:
         return Redactor(secrets)
 
 
+#: Seconds; looking more often than this is a busy loop.
+_SHORTEST = 0.01
 _SECRETS = ("api_key", "user_key")
 
 

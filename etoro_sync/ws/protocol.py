@@ -11,7 +11,7 @@ import json
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import (
@@ -37,11 +37,13 @@ class Outcome:
         belongs to no request in flight.
     :param topics: the topics of the request.
     :param error: what eToro refused, if it did.
+    :param duplicate: eToro said that it is so already, so it sends no snapshot.
     """
 
     name: str
     topics: tuple[str, ...] = ()
     error: EToroError | None = None
+    duplicate: bool = False
 
 
 class Protocol:
@@ -112,8 +114,11 @@ class Protocol:
         for operation in self._operations:
             self._leave_to_restoration(operation)
         proven = [topic for topic in topics if topic in self._proven]
-        others = [topic for topic in topics if topic not in self._proven]
-        for group, is_proven in ((others, False), (proven, True)):
+        private = [topic for topic in topics if topic == "private" and topic not in proven]
+        # By wish, so that what was asked for in one call stays together.
+        others = [t for t in topics if t not in self._proven and t != "private"]
+        others.sort(key=self._tracker.wish_of)
+        for group, is_proven in ((others, False), (private, False), (proven, True)):
             if group:
                 operation = Operation(
                     "Subscribe", group, snapshot, wish=wish, proven=is_proven, restoring=True
@@ -134,7 +139,8 @@ class Protocol:
     @property
     def restoring(self) -> bool:
         """Whether topics of :meth:`restore` still wait for their acknowledgement."""
-        return any(operation.restoring for operation in self._operations)
+        # They stand in front of all others.
+        return bool(self._operations) and self._operations[0].restoring
 
     def is_of_use(self, topic: str) -> bool:
         """Whether *topic* is wanted, or acknowledged on the present connection."""
@@ -147,7 +153,14 @@ class Protocol:
     # -- requests ------------------------------------------------------------------------------
 
     def submit(self, operation: Operation) -> None:
-        """Queue a call of the user's; it is sent when its turn has come."""
+        """Queue a call of the user's; it is sent when its turn has come.
+
+        Before the authentication nothing is kept for which nobody waits: the restoration brings
+        the connection to what is wanted then, and an outage must not collect old wishes.
+        """
+        if not self.authenticated and not operation.awaited:
+            operation.on_done(None)
+            return
         if self.restoring:
             self._leave_to_restoration(operation)
         self._operations.append(operation)
@@ -266,6 +279,11 @@ class Protocol:
         retry = operation.restoring and kind in (ErrorKind.RETRY, ErrorKind.SLOW)
         if operation.proven or retry:
             raise ConnectionFailed(refusal, slow=slow)
+        between = self._between_wishes(request.topics) if operation.restoring else None
+        if between is not None:
+            # One call's bad topic must not take away what other calls have asked for.
+            self._split(request, operation, between)
+            return Outcome(request.name)
         self._give_up(request, operation, refusal)
         return Outcome(request.name, tuple(request.topics), refusal)
 
@@ -284,11 +302,21 @@ class Protocol:
         """
         operation, topics = request.operation, request.topics
         if operation is None or len(topics) == 1 or topics[0] in self._confirmed:
-            return self._accepted(request)
-        middle = len(topics) // 2
-        for half in (topics[middle:], topics[:middle]):
-            operation.pending.appendleft(Request("Subscribe", half, request.snapshot, operation))
+            return replace(self._accepted(request), duplicate=True)
+        self._split(request, operation, len(topics) // 2)
         return Outcome("Subscribe")
+
+    @staticmethod
+    def _split(request: Request, operation: Operation, at: int) -> None:
+        """Ask again for each part of a refused frame, to find out what was refused."""
+        for part in (request.topics[at:], request.topics[:at]):
+            operation.pending.appendleft(Request("Subscribe", part, request.snapshot, operation))
+
+    def _between_wishes(self, topics: list[str]) -> int | None:
+        """Return where, nearest to the middle, the topics of one call of subscribe() end."""
+        wishes = [self._tracker.wish_of(topic) for topic in topics]
+        ends = [n for n in range(1, len(wishes)) if wishes[n] != wishes[n - 1]]
+        return min(ends, key=lambda n: abs(n - len(wishes) // 2), default=None)
 
     def _give_up(
         self, request: Request, operation: Operation, refusal: EToroSubscriptionError
@@ -299,11 +327,17 @@ class Protocol:
         were not tried are not wanted either, so that nothing is half done. What the connection
         carries all the same, and what another call has asked for since, stays wanted.
         """
-        untried = [topic for part in operation.pending for topic in part.topics]
-        refusal.topics += tuple(untried)
+        untried: list[str] = []
+        if not operation.restoring:
+            untried = [topic for part in operation.pending for topic in part.topics]
+            refusal.topics += tuple(untried)
         if request.name == "Subscribe":
             failed = [topic for topic in refusal.topics if topic not in self._confirmed]
             self._tracker.withdraw(failed, operation.wish)
+        if operation.restoring:
+            # The other parts belong to other calls.
+            self._finish_if_done(operation)
+            return
         self._operations.remove(operation)
         operation.on_done(refusal)
 

@@ -128,7 +128,7 @@ class EventQueue:
         :raises ValueError: for a negative timeout.
         """
         self._guard.check()
-        if timeout is not None and timeout < 0:
+        if timeout is not None and not timeout >= 0:
             raise ValueError("timeout must be 0 or more seconds")
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._condition:

@@ -104,6 +104,15 @@ class RateBook:
                 if known is not None:
                     known.awaits_snapshot = True
 
+    def expect_none(self, topics: Iterable[str]) -> None:
+        """Hold *topics* back no longer: eToro has said that it sends no snapshot."""
+        for topic in topics:
+            known = self._by_topic.get(topic)
+            if known is not None and known.awaits_snapshot:
+                known.awaits_snapshot = False
+                self._awaited.discard(known.id)
+                self._show(known)
+
     def subscribed(self, topics: Iterable[str], now: float) -> None:
         """Note the acknowledgement of *topics*: from now on silence and missing snapshots count."""
         for topic in topics:

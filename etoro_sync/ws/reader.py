@@ -24,6 +24,7 @@ from .connection import Connection
 from .feed import Feed
 from .gate import LogGate
 from .lifecycle import ClientState
+from .log import log
 from .opener import Opener
 from .options import WsClientOptions
 from .protocol import Operation, Protocol
@@ -33,8 +34,6 @@ from .stats import Counters
 from .wire import Interrupted, Waker
 
 __all__ = ["Reader"]
-
-logger = logging.getLogger("etoro_sync")
 
 #: A session that lived this long, or that brought data, sets the attempt counter back to zero.
 _STABLE_SECONDS = 30.0
@@ -50,6 +49,7 @@ class Reader:
     :param feed: turns messages into events.
     :param advance: told where the session stands.
     :param counters: what is counted.
+    :param resumed: the session before this one failed, so that there was a gap.
     :param on_end: called once, last of all, with None or the error that ended the session.
     """
 
@@ -63,6 +63,7 @@ class Reader:
         advance: Callable[[ClientState], None],
         counters: Counters,
         on_end: Callable[[EToroError | None], None],
+        resumed: bool = False,
     ) -> None:
         self._options = options
         self._protocol = protocol
@@ -71,6 +72,7 @@ class Reader:
         self._advance = advance
         self._counters = counters
         self._on_end = on_end
+        self._resumed = resumed
         self._waker = Waker()
         self._outbox: deque[Operation] = deque()
         self._backoff = Backoff(
@@ -124,7 +126,7 @@ class Reader:
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False: it takes longer."""
         if not self.is_current and self._thread.is_alive():
-            self._thread.join(max(timeout, 0.0))
+            self._thread.join(min(max(timeout, 0.0), threading.TIMEOUT_MAX))
         return not self._thread.is_alive()
 
     @property
@@ -140,9 +142,9 @@ class Reader:
         try:
             error = self._session()
         except Exception as exc:  # a defect of this library must not become a silent end
-            logger.exception("The reader thread failed; please report this")
             error = EToroWebSocketError(f"Internal error of etoro_sync: {exc!r}")
             error.__cause__ = exc
+            log(logging.ERROR, "The reader thread failed; please report this", exc_info=exc)
         finally:
             self._finish(error)
 
@@ -161,7 +163,13 @@ class Reader:
                 return self._gave_up(failure.error)
             self._advance(ClientState.RECONNECTING)
             attempt = self._backoff.attempt
-            logger.warning("%s Reconnecting in %.1f s (attempt %d).", failure.error, delay, attempt)
+            log(
+                logging.WARNING,
+                "%s Reconnecting in %.1f s (attempt %d).",
+                failure.error,
+                delay,
+                attempt,
+            )
             self._feed.emit("reconnecting", attempt, delay)
             self._pause(delay)
         return None
@@ -215,7 +223,7 @@ class Reader:
                 connection.dispose()
         if connection is not None:
             self._closed(connection, failure)
-        elif failure is not None and self._ever_live:
+        elif failure is not None and self._ever_live and not self._stopping:
             self._feed.error(failure.error)
         return failure
 
@@ -242,19 +250,31 @@ class Reader:
                 self._idle(connection)
                 continue
             self._feed.begin_read()
-            for text in texts:
-                reply = self._feed.on_text(text)
-                if reply is not None:
-                    self._on_reply(reply)
+            failure = self._take(texts)
             self._feed.flush()
             self._counters.bytes = bytes_before + connection.bytes_received
             self.last_pong_at = connection.last_pong_at or self.last_pong_at
+            if failure is not None:
+                raise failure
             if connection.peer_close is not None:
                 raise self._closed_by_peer(connection)
             now = time.monotonic()
             # A second timeout's grace: the answer may be among the bytes not yet read.
             self._protocol.check_deadline(now - options.request_timeout)
             self._work(connection, now)
+
+    def _take(self, texts: list[str]) -> ConnectionFailed | None:
+        """Handle what a read has brought, to its end; return what ends the connection."""
+        failure: ConnectionFailed | None = None
+        for text in texts:
+            reply = self._feed.on_text(text)
+            if reply is not None and failure is None:
+                try:
+                    self._on_reply(reply)
+                except ConnectionFailed as exc:
+                    # Order events may stand behind it in the same read.
+                    failure = exc
+        return failure
 
     def _state_while(self, first: ClientState) -> ClientState:
         return ClientState.RECONNECTING if self._ever_live else first
@@ -294,9 +314,13 @@ class Reader:
             raise Interrupted
 
     def _take_outbox(self) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self._protocol.submit(self._outbox.popleft())
+        # As many as there are now: others may post faster than this thread takes.
+        for _ in range(len(self._outbox)):
+            operation = self._outbox.popleft()
+            if operation.name == "Unsubscribe" and not self._protocol.authenticated:
+                topics = operation.topics
+                self._book.forget([t for t in topics if not self._protocol.is_of_use(t)])
+            self._protocol.submit(operation)
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -310,6 +334,8 @@ class Reader:
             restoring = True
         elif outcome.name == "Subscribe":
             self._book.subscribed(outcome.topics, time.monotonic())
+            if outcome.duplicate:
+                self._book.expect_none(outcome.topics)
         elif outcome.name == "Unsubscribe":
             self._book.forget(outcome.topics)
         if restoring and not self._protocol.restoring:
@@ -320,34 +346,37 @@ class Reader:
             topics = [topic for topic in error.topics if not self._protocol.is_of_use(topic)]
             self._book.forget(topics)
         if self._gate.passes(getattr(error, "error_code", None)) is not None:
-            logger.error("%s", error)
+            log(logging.ERROR, "%s", error)
         self._feed.error(error)
 
     def _on_authenticated(self) -> None:
-        now = time.monotonic()
-        self._stable_at = now + _STABLE_SECONDS
         if self._options.stale_after:
-            self._next_stale_check = now
+            self._next_stale_check = time.monotonic()
         self._feed.barrier()
-        self._restored = self._protocol.restore(with_snapshots=self._ever_live)
+        # Also where connect() was called after a failure: what was wanted has seen a gap.
+        resumed = self._ever_live or self._resumed
+        self._restored = self._protocol.restore(with_snapshots=resumed)
         generation = self._book.begin_generation(self._restored)
-        logger.info("Authenticated; this is connection %d.", generation)
+        log(logging.INFO, "Authenticated; this is connection %d.", generation)
         self.is_authenticated = True
-        self._feed.emit("authenticated")
         if not self._ever_live:
             self._ever_live = True
             self._advance(ClientState.LIVE)
+        self._feed.emit("authenticated")
 
     def _on_restored(self) -> None:
         """All subscriptions are acknowledged: the gap, if there was one, is over."""
+        # Not before: a session that cannot restore its topics is not stable, whatever it brings.
+        self._stable_at = time.monotonic() + _STABLE_SECONDS
         if self._gap_from is None:
             return
-        gap = WsGap(self._gap_from, time.time(), self._book.generation, tuple(self._restored))
+        topics = tuple(topic for topic in self._restored if self._protocol.is_confirmed(topic))
+        gap = WsGap(self._gap_from, time.time(), self._book.generation, topics)
         self._gap_from = None
         self._counters.reconnects += 1
-        logger.info("Reconnected after %.1f s; %d topics.", gap.seconds, len(gap.topics))
-        self._feed.emit("reconnected", gap)
+        log(logging.INFO, "Reconnected after %.1f s; %d topics.", gap.seconds, len(gap.topics))
         self._advance(ClientState.LIVE)
+        self._feed.emit("reconnected", gap)
 
     # -- ends ----------------------------------------------------------------------------------
 
@@ -372,6 +401,8 @@ class Reader:
         if self._gap_from is None and self._ever_live:
             last = self._counters.last_message_at
             self._gap_from = time.time() - (0.0 if last is None else time.monotonic() - last)
+        if self._ever_live and not self._stopping:
+            self._advance(ClientState.RECONNECTING)
         self._feed.emit("close", code, reason)
 
     def _check_stale(self, now: float) -> None:
@@ -389,15 +420,16 @@ class Reader:
     def _finish(self, error: EToroError | None) -> None:
         """End everything that waits for this thread; the last thing it does."""
         self._over = True
-        self._take_outbox()
-        self._protocol.fail_all(error or _closed())
-        self._drop_outbox(error or _closed())
-        if error is not None:
-            logger.error("The client ended: %s", error)
-            self._feed.error(error)
-        self._feed.flush()
-        self._on_end(error)
-        self._waker.close()
+        try:
+            self._protocol.fail_all(error or _closed())
+            self._drop_outbox(error or _closed())
+            if error is not None:
+                log(logging.ERROR, "The client ended: %s", error)
+                self._feed.error(error)
+            self._feed.flush()
+        finally:
+            self._on_end(error)
+            self._waker.close()
 
     def _drop_outbox(self, error: EToroError) -> None:
         with contextlib.suppress(IndexError):

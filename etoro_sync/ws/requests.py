@@ -64,7 +64,8 @@ class Requests:
         #: referred to from here: a circle would keep a client that nobody uses any more alive.
         self.post: Callable[[Operation], None] = lambda operation: None
         self._request_timeout = request_timeout
-        self._lock = threading.Lock()
+        # Re-entrant, because the end of a stream may come from the garbage collector.
+        self._lock = threading.RLock()
         self._streamed: dict[str, int] = {}
 
     def subscribe(
@@ -141,8 +142,9 @@ class Requests:
         live = self._lifecycle.state is ClientState.LIVE
         ticket = Ticket()
         snapshots = {topic: True for topic in topics if snapshot}
-        self.post(Operation(name, topics, snapshots, ticket.done, wish))
-        if not wait or not live:
+        awaited = wait and live
+        self.post(Operation(name, topics, snapshots, ticket.done, wish, awaited))
+        if not awaited:
             return
         seconds = self._request_timeout if timeout is None else timeout
         if not ticket.wait(time.monotonic() + seconds):

@@ -40,6 +40,8 @@ class Session:
     :param book: merged states.
     :param lifecycle: where the client stands.
     :param counters: what is counted.
+    :param before: the session before this one, whose callbacks may still be at work.
+    :param resumed: that one failed, so that there was a gap.
     """
 
     def __init__(
@@ -51,15 +53,22 @@ class Session:
         book: RateBook,
         lifecycle: Lifecycle,
         counters: Counters,
+        before: "Session | None" = None,
+        resumed: bool = False,
     ) -> None:
         self._number = number
         self._options = options
         self._registry = registry
         self._lifecycle = lifecycle
         self._guard = ProcessGuard()
+        self._abandoned = False
         name = f"etoro-sync-%s-{next(_numbers)}"
-        self.dispatcher = Dispatcher(
-            name % "dispatcher", registry, counters, options.callback_queue_size
+        self.dispatcher: Dispatcher = Dispatcher(
+            name % "dispatcher",
+            registry,
+            counters,
+            options.callback_queue_size,
+            before.dispatcher if before is not None else None,
         )
         feed = Feed(book, registry, self.dispatcher, counters, options.redact)
         protocol = Protocol(tracker, options.auth_timeout, options.request_timeout, options.redact)
@@ -72,6 +81,7 @@ class Session:
             partial(lifecycle.advance, number),
             counters,
             self._on_end,
+            resumed,
         )
         _sessions.add(self)
 
@@ -91,13 +101,17 @@ class Session:
         """Runs on the reader thread, last of all."""
         if error is not None:
             self.fail(error)
+        elif self._abandoned:
+            # The client is gone, but its queues may be in use.
+            self._lifecycle.closed(self._number, lambda: None)
+            for queue in self._registry.take_queues():
+                queue.end("The client of this queue is not in use any more, and was closed.")
         self.dispatcher.stop()
 
     def fail(self, error: EToroError) -> None:
         """End the client by *error*, unless it is over already. Any thread."""
         if self._lifecycle.failed(self._number, error):
-            for queue in self._registry.queues():
-                self._registry.remove_queue(queue)
+            for queue in self._registry.take_queues():
                 queue.end(str(error), error)
 
     def close(self, timeout: float) -> None:
@@ -107,19 +121,25 @@ class Session:
         """
         if self._guard.foreign:
             return
-        deadline = time.monotonic() + timeout
-        self.reader.stop()
-        if not self.reader.join(deadline - time.monotonic() + _GRACE / 2):
+        begun = time.monotonic()
+        try:
+            self.reader.stop()
+            if not self.reader.join(timeout + _GRACE / 2):
+                self.reader.abort()
+                self.reader.join(_GRACE / 4)
+            # Where the reader hangs in a name resolution, the callbacks still have to end.
+            self.dispatcher.stop()
+            self.dispatcher.join(begun + timeout + _GRACE * 0.9 - time.monotonic())
+        finally:
+            # Also after Ctrl-C in here.
             self.reader.abort()
-            self.reader.join(_GRACE / 2)
-        # Where the reader hangs in a name resolution, the callbacks still have to end.
-        self.dispatcher.stop()
-        self.dispatcher.join(max(deadline - time.monotonic(), _GRACE))
-        _sessions.discard(self)
+            self.dispatcher.stop()
+            _sessions.discard(self)
 
     def abandon(self) -> None:
         """End without waiting and without a lock: the garbage collector may call from anywhere."""
         if not self._guard.foreign:
+            self._abandoned = True
             self.reader.abort()
 
 
@@ -132,9 +152,11 @@ def _end_all() -> None:
 
     Daemon threads that still run while the interpreter is taken apart may crash it.
     """
-    sessions = list(_sessions)
+    sessions = [session for session in list(_sessions) if not session._guard.foreign]
     for session in sessions:  # all at once, not one after the other
         session.reader.stop()
+    deadline = time.monotonic() + 1.0
     for session in sessions:
+        left = max(deadline - time.monotonic(), 0.0)
         with contextlib.suppress(Exception):
-            session.close(min(session._options.close_timeout, 1.0))
+            session.close(min(session._options.close_timeout, left))

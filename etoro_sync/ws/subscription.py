@@ -16,7 +16,8 @@ class WsSubscriptionTracker:
     def __init__(self) -> None:
         self._topics: dict[str, tuple[bool, int]] = {}
         self._wishes = 0
-        self._lock = threading.Lock()
+        # Re-entrant, because a finalizer may unsubscribe while this thread is in here.
+        self._lock = threading.RLock()
 
     def add(self, topics: Iterable[str], snapshot: bool = False) -> int:
         """Want *topics*.
@@ -63,7 +64,15 @@ class WsSubscriptionTracker:
     def snapshots(self) -> dict[str, bool]:
         """Return a copy: topic -> whether a snapshot was asked for."""
         with self._lock:
-            return {topic: snapshot for topic, (snapshot, _) in self._topics.items()}
+            topics = dict(self._topics)
+        return {topic: snapshot for topic, (snapshot, _) in topics.items()}
+
+    def wish_of(self, topic: str) -> int:
+        """Return the number of the last wish for a topic; 0 when it is not wanted.
+
+        :param topic: in the spelling in which it was added.
+        """
+        return self._topics.get(topic, (False, 0))[1]
 
     def has(self, topic: str) -> bool:
         """Return whether a topic is wanted.

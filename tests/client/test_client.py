@@ -268,7 +268,7 @@ def test_a_session_that_cannot_start_says_so_and_leaves_the_client_usable(
             raise RuntimeError("can't start new thread")
 
         patch.setattr(threading.Thread, "start", no_thread)
-        with pytest.raises(RuntimeError, match="can't start"):
+        with pytest.raises(EToroWebSocketError, match="can't start"):
             c.connect()
     assert c.state is ClientState.FAILED
     c.connect()

@@ -101,7 +101,7 @@ def test_stop_delivers_order_events_and_drops_rates(bench: Bench) -> None:
     bench.dispatcher.start()
     assert bench.dispatcher.join(5)
     assert heard == ["p1"]
-    assert bench.dispatcher.lanes.bulk.dropped == 1
+    assert bench.dispatcher.lanes.dropped == 1
 
 
 def test_stop_during_a_batch_skips_its_rates(bench: Bench) -> None:

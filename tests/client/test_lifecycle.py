@@ -76,10 +76,25 @@ def test_waiting_ends_with_the_state_or_the_deadline(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "_SLICE", 60.0)
     lifecycle, number = begun()
     late = time.monotonic() + 0.01
-    assert not lifecycle.wait_while(ClientState.CONNECTING, deadline=late)
-    waiting = run_in_thread(lambda: lifecycle.wait_while(ClientState.CONNECTING))
+    assert not lifecycle.outcome(number, ClientState.CONNECTING, deadline=late)
+    waiting = run_in_thread(lambda: lifecycle.outcome(number, ClientState.CONNECTING))
     lifecycle.advance(number, ClientState.LIVE)
     assert waiting.result() is True
+
+
+def test_a_failure_is_told_to_who_waited_also_when_the_user_closes_at_once() -> None:
+    """The waiting thread may wake only after both have happened."""
+    lifecycle, number = begun()
+    lifecycle.failed(number, EToroWebSocketError("gave up"))
+    lifecycle.closed(number, lambda: None)
+    with pytest.raises(EToroWebSocketError, match="gave up"):
+        lifecycle.outcome(number, ClientState.CONNECTING)
+    second = lifecycle.begin()
+    assert second is not None
+    late = time.monotonic() + 0.01
+    assert not lifecycle.outcome(second, ClientState.CONNECTING, deadline=late)
+    lifecycle.advance(second, ClientState.LIVE)
+    assert lifecycle.outcome(second, ClientState.CONNECTING)
 
 
 def test_a_process_guard_knows_its_process(monkeypatch: pytest.MonkeyPatch) -> None:

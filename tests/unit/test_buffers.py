@@ -329,7 +329,20 @@ def test_the_lossless_lane_loses_nothing_to_a_flood_of_rates() -> None:
     lanes.extend([(3, "r3", ()), (4, "r4", ()), (4, "r5", ())])
     lanes.append("late", ())
     assert names(lanes) == ["order", "r3", "r5", "late"]
-    assert (lanes.bulk.dropped, lanes.bulk.conflated, lanes.lossless.dropped) == (2, 1, 0)
+    assert (lanes.rates.dropped, lanes.rates.conflated, lanes.lossless.dropped) == (2, 1, 0)
+
+
+def test_other_fast_events_never_cost_a_rate() -> None:
+    """A flood of messages drops messages; order among all lanes is kept."""
+    lanes = Lanes(2, 10)
+    lanes.extend([(1, "r1", ()), (None, "m1", ()), (None, "m2", ())])
+    lanes.append("order", ())
+    lanes.extend([(None, "m3", ()), (2, "r2", ()), (None, "m4", ())])
+    lanes.append("late", ())
+    assert len(lanes) == 6
+    assert names(lanes) == ["r1", "order", "m3", "r2", "m4", "late"]
+    assert (lanes.rates.dropped, lanes.others.dropped, lanes.dropped) == (0, 2, 2)
+    assert not lanes.ready
 
 
 def test_a_full_lossless_lane_says_what_is_missing() -> None:
@@ -347,5 +360,8 @@ def test_shedding_drops_rates_only() -> None:
     lanes.append("order", ())
     lanes.pop()
     lanes.shed()
-    assert (lanes.bulk.delivered, lanes.bulk.dropped, len(lanes)) == (1, 1, 1)
+    lanes.extend([(None, "message", ())])
+    lanes.shed()
+    assert (lanes.rates.delivered, lanes.rates.dropped, len(lanes)) == (1, 1, 1)
+    assert lanes.others.dropped == 1
     assert names(lanes) == ["order"]

@@ -1,0 +1,29 @@
+"""Writing to the log without ever being ended by it.
+
+A filter or a handler that raises is user code; it must not end the thread that reports a trouble.
+"""
+
+import contextlib
+import logging
+from typing import Any
+
+__all__ = ["log", "name_of"]
+
+_logger = logging.getLogger("etoro_sync")
+
+
+def log(level: int, message: str, *arguments: Any, exc_info: BaseException | None = None) -> None:
+    """Write one record to the logger ``etoro_sync``; whatever its handlers raise is dropped."""
+    with contextlib.suppress(Exception):
+        _logger.log(level, message, *arguments, exc_info=exc_info)
+
+
+def name_of(function: Any) -> str:
+    """Return a name for a callback.
+
+    Never its ``repr``: that is user code, and of a partial it would show the arguments, which may
+    be keys.
+    """
+    function = getattr(function, "func", function)
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__

@@ -1,0 +1,519 @@
+"""What attacks on the client have found; each stayed mended because of a test here."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from etoro_sync import ClientState, EToroClosedError, EToroSubscriptionError, EToroWebSocketError
+from etoro_sync.ws import session
+from etoro_sync.ws.operations import Operation
+from tests.conftest import StartServer
+from tests.support.clients import API_KEY, Ear, envelope, make_client
+from tests.support.frames import TEXT, frame
+from tests.support.peer import Peer
+from tests.support.threads import Watchdog, join_stragglers, run_in_thread
+
+from .conftest import MakeClient, MakeSimulator
+
+PRICE = {"Ask": "2", "Bid": "1"}
+
+
+def live(peer: Peer) -> None:
+    peer.handshake()
+    peer.authenticate()
+    peer.serve()
+
+
+def test_promise_12_a_finalizer_that_changes_the_listeners_does_not_deadlock(
+    client: MakeClient,
+) -> None:
+    """Handlers that go away run code of their users, which may call the client again."""
+    c = client("ws://127.0.0.1:9/ws")
+
+    class Listener:
+        def on_rate(self, *arguments: Any) -> None: ...
+
+        def __del__(self) -> None:
+            c.off("close", print)
+            c.queue("open").close()
+
+    with Watchdog(10):
+        for _ in range(3):
+            c.on("instrument:rate", Listener().on_rate)
+        c.remove_all_listeners()
+        c.once("open", print)
+
+
+def test_promise_12_streams_that_are_collected_in_the_middle_of_a_change_do_not_deadlock(
+    client: MakeClient,
+) -> None:
+    """The garbage collector may end a stream at any moment, also inside the client."""
+    c = client("ws://127.0.0.1:9/ws")
+    thresholds = gc.get_threshold()
+    gc.set_threshold(5, 2, 2)
+    try:
+        with Watchdog(20):
+            for n in range(60):
+                waiting = run_in_thread(lambda: next(iter(c.stream([1]))))
+                circle: list[Any] = [c.queue("instrument:rate", instrument_ids=[1, n + 2])]
+                circle.append(circle)
+                del circle
+                c.on("instrument:rate", lambda *a: None, instrument_id=n + 1)
+                c.off("instrument:rate", print)
+                while not c._registry.queues():
+                    pass
+                c.disconnect()
+                assert isinstance(waiting.exception(), StopIteration)
+                c._lifecycle.state = ClientState.DISCONNECTED
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("call", ["wait_for", "get", "stream"])
+def test_promise_2_a_call_that_begins_after_the_failure_ends_too(
+    simulator: MakeSimulator, client: MakeClient, call: str
+) -> None:
+    """A loop that waits again and again must not miss the end between two calls."""
+    sim = simulator()
+    c = client(sim.url, reconnect_attempts=0)
+    c.connect()
+    sim.drop()
+    with pytest.raises(EToroWebSocketError):
+        c.run_forever()
+    begin = {
+        "wait_for": lambda: c.wait_for("open"),
+        "get": lambda: c.queue("open").get(),
+        "stream": lambda: deque(c.stream([1])),
+    }[call]
+    error = run_in_thread(begin).exception()
+    assert isinstance(error, EToroWebSocketError)
+    assert "reset" in str(error)
+    c.disconnect()
+    if call != "get":
+        assert isinstance(run_in_thread(begin).exception(), EToroClosedError)
+
+
+def test_promise_2_a_queue_made_while_disconnect_is_at_work_ends(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """It is not in the list of those that disconnect() has ended already."""
+
+    def deaf(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.hold()
+
+    c = client(raw_server(deaf).url, close_timeout=0.5)
+    c.connect()
+    ending = run_in_thread(c.disconnect)
+    while c.state is not ClientState.CLOSING:
+        pass
+    assert isinstance(run_in_thread(lambda: c.wait_for("open")).exception(), EToroClosedError)
+    ending.result()
+
+
+def test_promise_2_a_queue_ends_with_a_client_that_was_dropped(simulator: MakeSimulator) -> None:
+    """Whoever keeps only the queue is told that its client is gone."""
+    sim = simulator()
+
+    def queue_only() -> Any:
+        c = make_client(sim.url)
+        c.connect()
+        return c.queue("instrument:rate")
+
+    error = run_in_thread(queue_only().get).exception()
+    assert isinstance(error, EToroClosedError)
+    assert "not in use" in str(error)
+
+
+@dataclass
+class Unhashable:
+    """Equal by value, so without a hash; and its repr fails too."""
+
+    calls: int = 0
+
+    def __call__(self, *arguments: Any) -> None:
+        self.calls += 1
+        raise RuntimeError("boo")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+def test_promise_4_a_callback_that_cannot_even_be_named_ends_nothing(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Hashing, comparing and printing a callback are user code too."""
+    sim = simulator()
+    c = client(sim.url)
+    bad = Unhashable()
+    c.on("instrument:rate", bad)
+    ear = Ear(c)
+    errors = c.queue("error")
+    c.connect()
+    c.subscribe([18])
+    for _ in range(3):
+        sim.publish(18, **PRICE)
+    ear.wait_for("instrument:rate", 3)
+    assert bad.calls == 3
+    assert [str(errors.get(timeout=5)) for _ in range(3)] == ["boo"] * 3
+
+
+def test_promise_14_a_partial_that_raises_does_not_show_its_arguments(
+    simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may be keys."""
+
+    def fails(key: str) -> None:
+        raise RuntimeError("boo")
+
+    c = client(simulator().url)
+    ear = Ear(c)
+    c.on("open", functools.partial(fails, API_KEY))
+    c.connect()
+    ear.wait_for("error")
+    assert "fails" in caplog.text
+    assert API_KEY not in "".join(r.getMessage() for r in caplog.records)
+
+
+def test_promise_1_a_logging_filter_that_raises_ends_nothing(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Neither the reader, which logs a loss, nor the callbacks."""
+
+    def spoil(record: logging.LogRecord) -> bool:
+        raise RuntimeError("filter")
+
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    c.connect()
+    logger = logging.getLogger("etoro_sync")
+    logger.addFilter(spoil)
+    try:
+        sim.drop()
+        ear.wait_for("reconnected")
+    finally:
+        logger.removeFilter(spoil)
+
+
+def test_promise_11_callbacks_of_two_sessions_run_one_at_a_time(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """What is left of a failed session is delivered before anything of the next one."""
+    sim = simulator()
+    c = client(sim.url, reconnect_attempts=0)
+    seen: list[int] = []
+    release, inside = threading.Event(), threading.Event()
+
+    @c.on("private:event")
+    def order(event: Any) -> None:
+        inside.set()
+        release.wait(10)
+        seen.append(event.order_id)
+
+    received = c.queue("private:event")
+    c.connect()
+    c.subscribe("private")
+    for n in range(1, 4):
+        sim.fill_order(order_id=n, instrument_id=1, units=1.0)
+    for _ in range(3):
+        received.get(timeout=5)
+    assert inside.wait(5)
+    sim.drop()
+    with pytest.raises(EToroWebSocketError):
+        c.run_forever()
+    c.connect()
+    again = c.queue("private:event")
+    c.subscribe("private")
+    sim.fill_order(order_id=101, instrument_id=1, units=1.0)
+    again.get(timeout=5)
+    release.set()
+    deadline = time.monotonic() + 5
+    while len(seen) < 4 and time.monotonic() < deadline:
+        pass
+    assert seen == [1, 2, 3, 101]
+
+
+def test_promise_9_an_order_event_behind_a_failing_reply_is_delivered(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Both may have come in one read."""
+
+    def first(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.reset()
+
+    def second(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        request = peer.read_json()
+        refusal = (
+            f'{{"id":"{request["id"]}","success":false,"operation":"Subscribe",'
+            '"errorCode":"UnhandledException"}'
+        )
+        order = envelope("private", {"OrderID": 7}, "Trading.New")
+        peer.send(frame(TEXT, refusal.encode()) + frame(TEXT, order.encode()))
+        peer.serve()
+
+    c = client(raw_server([first, second, live]).url)
+    q = c.queue("private:event")
+    c.subscribe("private")
+    c.connect()
+    assert q.get(timeout=5).order_id == 7
+
+
+def test_promise_5_a_restoration_that_is_refused_for_ever_ends_the_client(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Data on a connection that cannot restore its topics earns no new start of the counter."""
+
+    def first(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.reset()
+
+    def refusing(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.send_text(envelope("instrument:5", PRICE))
+        peer.acknowledge("SubscribeFailed", "no such topic")
+        peer.serve()
+
+    server = raw_server([first, refusing])
+    c = client(server.url, reconnect_attempts=3)
+    c.subscribe([999])
+    c.connect()
+    with pytest.raises(EToroWebSocketError, match="no such topic"):
+        c.run_forever()
+    assert server.connections == 4
+
+
+def test_promise_10_wishes_in_an_outage_do_not_pile_up(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """The restoration covers them; the end does not have to go through them."""
+    sim = simulator()
+    c = client(sim.url, reconnect_delay=30, reconnect_max_delay=30)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([1])
+    sim.drop()
+    ear.wait_for("reconnecting")
+    for n in range(20_000):
+        c.subscribe([1 + n % 3], wait=False)
+    assert c._session is not None
+    with Watchdog(10):
+        c.disconnect()
+        assert not join_stragglers(prefix="etoro-sync-reader")
+
+
+def test_promise_7_one_refused_call_does_not_cost_the_topics_of_others(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Recorded before connect(), they share a frame; what is bad is found out."""
+    sim = simulator(max_topics=3)
+    c = client(sim.url)
+    ear = Ear(c)
+    c.subscribe("private")
+    c.subscribe([1])
+    c.subscribe([2, 3, 4])
+    c.connect()
+    (error,) = ear.wait_for("error")
+    assert isinstance(error, EToroSubscriptionError)
+    assert c.subscriptions == ("private", "instrument:1")
+    sim.wait_until(lambda s: s.subscribed == {"private", "instrument:1"})
+
+
+def test_promise_8_connecting_again_after_a_failure_begins_with_snapshots(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """What was wanted is wanted still, and has seen a gap."""
+    sim = simulator()
+    c = client(sim.url, reconnect_attempts=0)
+    c.connect()
+    c.subscribe([18])
+    sim.drop()
+    with pytest.raises(EToroWebSocketError):
+        c.run_forever()
+    ear = Ear(c)
+    c.connect()
+    ear.wait(lambda e: any(d.is_snapshot for _, d in e.of("instrument:delta")))
+    assert c.generation == 2
+
+
+def test_promise_8_a_duplicate_that_brings_no_snapshot_holds_nothing_back(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """eToro has said that it sends none, so the deltas are all there is."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge("TopicAlreadySubscribed")
+        peer.send_text(envelope("instrument:18", PRICE))
+        peer.serve()
+
+    c = client(raw_server(script).url)
+    q = c.queue("instrument:rate")
+    c.subscribe([18], snapshot=True)
+    c.connect()
+    assert q.get(timeout=5)[1].ask == 2
+
+
+def test_promise_13_ctrl_c_inside_disconnect_leaves_a_client_that_is_closed(
+    raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that can be connected again."""
+    c = client(raw_server(live).url)
+    c.connect()
+
+    def interrupted(self: object, timeout: float) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("etoro_sync.ws.reader.Reader.join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            c.disconnect()
+    assert c.state is ClientState.CLOSED
+    c.connect()
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e10])
+def test_promise_13_disconnect_takes_any_timeout(
+    raw_server: StartServer, client: MakeClient, timeout: float
+) -> None:
+    """Also one that no clock of the system can hold."""
+    c = client(raw_server(live).url)
+    c.connect()
+    c.disconnect(timeout=timeout)
+    assert c.state is ClientState.CLOSED
+
+
+def test_promise_13_a_slow_callback_adds_nothing_to_the_bound_of_disconnect(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """close_timeout and a tenth of a second, whatever still runs."""
+    sim = simulator()
+    c = client(sim.url, close_timeout=0.2)
+    release, inside = threading.Event(), threading.Event()
+
+    @c.on("authenticated")
+    def slow() -> None:
+        inside.set()
+        release.wait(10)
+
+    c.connect()
+    assert inside.wait(5)
+    started = time.monotonic()
+    c.disconnect()
+    elapsed = time.monotonic() - started
+    release.set()
+    # The bound is 0.3 s; the rest is for a busy machine.
+    assert elapsed < 0.8
+
+
+def test_promise_13_the_end_of_the_program_has_one_deadline_for_all_clients(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Ten clients whose callbacks hang cost no more than one."""
+    sim = simulator()
+    release = threading.Event()
+    clients = [client(sim.url) for _ in range(6)]
+    for c in clients:
+        c.on("authenticated", lambda: release.wait(20))
+        c.connect()
+    started = time.monotonic()
+    session._end_all()
+    elapsed = time.monotonic() - started
+    release.set()
+    assert elapsed < 3
+
+
+def test_states_that_callbacks_see_are_those_of_their_events(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """`authenticated` and `reconnected` are heard live, `close` is heard reconnecting."""
+    sim = simulator()
+    c = client(sim.url)
+    seen: list[tuple[str, str]] = []
+    done = threading.Event()
+    for event in ("authenticated", "reconnected", "close"):
+        c.on(event, lambda *a, event=event: seen.append((event, c.state.value)))
+    c.on("reconnected", lambda gap: done.set())
+    c.connect()
+    sim.drop()
+    assert done.wait(5)
+    assert seen[0] == ("authenticated", "live")
+    assert seen[-1] == ("reconnected", "live")
+    assert ("close", "live") not in seen[:2]
+
+
+def test_an_unsubscription_in_an_outage_forgets_the_price(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """What is no longer wanted is not shown until the next connection either."""
+    sim = simulator()
+    c = client(sim.url, reconnect_delay=30, reconnect_max_delay=30)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18])
+    sim.publish(18, **PRICE)
+    ear.wait_for("instrument:rate")
+    sim.drop()
+    ear.wait_for("reconnecting")
+    assert 18 in c.rates
+    c.unsubscribe([18])
+    deadline = time.monotonic() + 5
+    while 18 in c.rates and time.monotonic() < deadline:
+        pass
+    assert 18 not in c.rates
+
+
+def test_a_missing_acknowledgement_is_noticed_while_data_flows(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A busy stream never falls idle, and its deadlines count all the same."""
+
+    def busy(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.read_json()
+        text = envelope("instrument:5", PRICE)
+        while True:
+            peer.send_text(text)
+
+    c = client(raw_server([busy, live]).url, request_timeout=0.2)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18], wait=False)
+    (code, reason), *_ = ear.wait_for("close")
+    assert code == 1006
+    assert "No acknowledgement" in reason
+
+
+def test_a_sessions_end_is_forgotten_by_the_module(simulator: MakeSimulator) -> None:
+    """The list for the interpreter's exit does not grow."""
+    before = len(session._sessions)
+    c = make_client(simulator().url)
+    c.connect()
+    assert len(session._sessions) == before + 1
+    c.disconnect()
+    assert len(session._sessions) == before
+
+
+def test_operations_without_a_waiting_caller_are_told_apart() -> None:
+    """The default is to keep them."""
+    assert Operation("Subscribe", []).awaited
