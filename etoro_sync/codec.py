@@ -146,6 +146,10 @@ def decode_int_list(value: Any) -> list[int]:
     return [decode_int(item) for item in value]
 
 
+#: What a strict decoder does to a string, where that is no more than a cast.
+_CASTS: dict[Any, type] = {decode_number: float, decode_int: int, decode_text: str}
+
+
 # Compiled decoders -----------------------------------------------------------------------------
 
 
@@ -158,6 +162,7 @@ class _Plan:
     renamed: bool
     optional: bool
     convert: Callable[[Any], Any]
+    cast: type | None
     default: Callable[[], Any] | None
 
 
@@ -185,6 +190,7 @@ def _plan(cls: type, field: "dataclasses.Field[Any]", hint: Any) -> _Plan:
         renamed=rename is not None,
         optional=optional,
         convert=convert,
+        cast=_CASTS.get(settings.get("decoder")),
         default=_default(field, optional, convert),
     )
 
@@ -281,16 +287,41 @@ def compile_fields(cls: type[DataClassJsonMixin]) -> Callable[[dict[str, Any]], 
     :param cls: a dataclass with ``DataClassJsonMixin``.
     :raises TypeError: as :func:`compile_decoder`.
     """
-    table = {plan.wire: (plan.name, plan.convert) for plan in _plans(cls) if plan.renamed}
-    lookup = table.get
+    plans = [plan for plan in _plans(cls) if plan.renamed]
+    lookup = {plan.wire: (plan.name, plan.cast, plan.convert) for plan in plans}.get
 
-    def decode(data: dict[str, Any]) -> dict[str, Any]:
+    def strict(data: dict[str, Any]) -> dict[str, Any]:
         values = {}
         for wire, value in data.items():
             row = lookup(wire)
             if row is not None and value is not None:
-                values[row[0]] = row[1](value)
+                values[row[0]] = row[2](value)
         return values
+
+    def decode(data: dict[str, Any]) -> dict[str, Any]:
+        # eToro sends strings, so the regular way is a cast in C. The sum of all numbers tells in
+        # one comparison whether each of them is finite.
+        values: dict[str, Any] = {}
+        total = 0.0
+        try:
+            for wire, value in data.items():
+                row = lookup(wire)
+                if row is None:
+                    continue
+                name, cast, convert = row
+                if type(value) is not str or cast is None:
+                    if value is not None:
+                        values[name] = convert(value)
+                elif cast is str:
+                    values[name] = value
+                elif "_" in value:  # Python reads 1_0 as ten; nobody else does
+                    return strict(data)
+                else:
+                    values[name] = number = cast(value)
+                    total += number
+        except (ValueError, OverflowError):
+            return strict(data)
+        return values if total - total == 0.0 else strict(data)
 
     return decode
 

@@ -115,6 +115,15 @@ class ConflatingBuffer:
             self._last = None
         return entry
 
+    def take(self, most: int) -> list[tuple[Any, ...]]:
+        """Return the oldest entries, *most* of them at most."""
+        count = min(most, len(self._entries))
+        if self._last is not None or self._replaced:
+            return [self.pop() for _ in range(count)]
+        popleft = self._entries.popleft
+        self.delivered += count
+        return [popleft() for _ in range(count)]
+
     def _take(self) -> tuple[Any, ...]:
         """Remove the oldest entry, in its newest form; the caller counts it."""
         entry = self._entries.popleft()
@@ -281,6 +290,20 @@ class Lanes:
             if head is None or head[0] <= self.rates.removed:
                 return lane.pop()  # type: ignore[no-any-return]  # entries are tuples
         return self.rates.pop()
+
+    def take(self, most: int) -> list[tuple[Any, ...]]:
+        """Return the next entries, *most* of them at most.
+
+        :raises EToroQueueOverflowError: instead of the first, where entries are missing.
+        """
+        if not (self.lossless.ready or self.others.ready):
+            return self.rates.take(most)
+        taken = [self.pop()]
+        while len(taken) < most and self.ready:
+            if self.lossless.ready and self.lossless.head is None:
+                break  # the loss is told first thing next time, in its place
+            taken.append(self.pop())
+        return taken
 
     def _older(self) -> BoundedBuffer:
         """Return the lane, of the two that hold no rates, whose head came first."""

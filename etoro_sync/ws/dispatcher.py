@@ -83,7 +83,7 @@ class Dispatcher:
 
     def post(self, event: str, *arguments: Any) -> None:
         """Add an event that must not be lost; nobody listening, it is not kept. Any thread."""
-        if not self._registry.listeners(event).anybody:
+        if not self._registry.listeners(event).active:
             return
         with self._condition:
             lost = self._lanes.lossless.dropped
@@ -160,7 +160,6 @@ class Dispatcher:
 
     def _take(self) -> list[tuple[Any, ...]]:
         """Wait for events; an empty list: the thread is to end."""
-        batch: list[tuple[Any, ...]] = []
         with self._condition:
             while not self._lanes.ready:
                 if self._stopping:
@@ -168,15 +167,12 @@ class Dispatcher:
                 self._idle = True
                 self._condition.wait()
                 self._idle = False
-            while len(batch) < _BATCH:
-                try:
-                    batch.append(self._lanes.pop())
-                except IndexError:
-                    break
-                except EToroQueueOverflowError as exc:
-                    self._feed_error_queues(exc)
-                    batch.append((None, "error", (exc,)))
-        return batch
+            try:
+                return self._lanes.take(_BATCH)
+            except EToroQueueOverflowError as exc:
+                error = exc
+        self._feed_error_queues(error)
+        return [(None, "error", (error,))]
 
     def _emit(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Call the handlers of one event. Runs on the dispatcher thread."""

@@ -98,10 +98,15 @@ class Feed:
         if type(messages) is not list:
             self._bad("envelope", text, None)
             return None
-        if self._envelopes.anybody:
+        if self._envelopes.active:
             self._emit_envelope(frame, text)
         for message in messages:
-            self._on_message(message, text)
+            try:
+                self._on_message(message)
+            except EToroValidationError as exc:
+                self._bad(exc.field or "message", text, exc)
+            except _BAD as exc:
+                self._bad("message", text, exc)
         return None
 
     def _on_odd_text(self, text: str, exc: Exception) -> dict[str, Any] | None:
@@ -114,49 +119,38 @@ class Feed:
         self._bad("JSON", text, exc)
         return None
 
-    def _on_message(self, message: Any, text: str) -> None:
+    def _on_message(self, message: Any) -> None:
+        """Take one message of an envelope; what it may raise is the caller's to tell."""
+        topic, type_, content = message["topic"], message["type"], message["content"]
         counters = self._counters
-        try:
-            topic, type_, content = message["topic"], message["type"], message["content"]
-            instrument = self._book.instrument(topic, self._now)
-            if instrument is not None and type_ in MARKET_TYPES:
-                counters.messages += 1
-                counters.last_message_at = self._now
-                self._on_market(instrument, self._content(content), type_)
-                return
-            counters.messages += 1
-            counters.last_message_at = self._now
-            if topic == "private":
-                self._on_private(parse_content(content), type_)
-            else:
-                counters.unknown += 1
-                self._put("unknown", None, (_make_message(message),))
-        except EToroValidationError as exc:
-            self._bad(exc.field or "message", text, exc)
-        except _BAD as exc:
-            self._bad("message", text, exc)
-
-    def _content(self, content: str) -> dict[str, Any]:
-        fields = self._loads(content)
-        if type(fields) is not dict:
-            raise EToroValidationError("the content is not an object", "content")
-        return fields
+        counters.messages += 1
+        counters.last_message_at = self._now
+        instrument = self._book.instrument(topic, self._now)
+        if instrument is not None and type_ in MARKET_TYPES:
+            fields = self._loads(content)
+            if type(fields) is not dict:
+                raise EToroValidationError("the content is not an object", "content")
+            self._on_market(instrument, fields, type_)
+        elif topic == "private":
+            self._on_private(parse_content(content), type_)
+        else:
+            counters.unknown += 1
+            self._put("unknown", None, (_make_message(message),))
 
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
         state = self._book.merge(
             instrument, content, type_, self._now, self._received_at, self._report_field
         )
-        key = instrument.id
-        deltas = self._deltas
-        if deltas.handlers_by_id.get(key, deltas.handlers) or deltas.queues_by_id.get(
-            key, deltas.queues
-        ):
-            self._put_delta(key, content, type_)
+        if self._deltas.active:
+            self._put_delta(instrument.id, content, type_)
         if state is None:
             self._counters.heartbeats += 1
             return
         self._counters.rates += 1
         rates = self._rates
+        if not rates.active:
+            return
+        key = instrument.id
         handlers = rates.handlers_by_id.get(key, rates.handlers)
         queues = rates.queues_by_id.get(key, rates.queues)
         if handlers or queues:
@@ -169,6 +163,11 @@ class Feed:
                 queue.batch.append(pair)
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
+        """Build a delta, if anybody listens to those of this instrument."""
+        deltas = self._deltas
+        handlers = deltas.handlers_by_id.get(key, deltas.handlers)
+        if not (handlers or deltas.queues_by_id.get(key, deltas.queues)):
+            return
         try:
             delta = decode_delta(content, type_)
         except EToroValidationError as exc:

@@ -33,7 +33,7 @@ class Listeners:
     registration: ``handlers_by_id.get(id, handlers)`` is all that a reader needs.
     """
 
-    __slots__ = ("all_handlers", "handlers", "handlers_by_id", "queues", "queues_by_id")
+    __slots__ = ("active", "all_handlers", "handlers", "handlers_by_id", "queues", "queues_by_id")
 
     def __init__(self) -> None:
         self.all_handlers: list[Handler] = []
@@ -41,11 +41,12 @@ class Listeners:
         self.handlers_by_id: dict[int, tuple[Handler, ...]] = {}
         self.queues: tuple[EventQueue, ...] = ()
         self.queues_by_id: dict[int, tuple[EventQueue, ...]] = {}
+        #: Whether anybody listens, with or without a filter.
+        self.active = False
 
-    @property
-    def anybody(self) -> bool:
-        """Whether anybody listens, with or without a filter."""
-        return bool(self.handlers or self.handlers_by_id or self.queues or self.queues_by_id)
+    def refresh(self) -> None:
+        """Note whether anybody listens; to be called after each change, under the lock."""
+        self.active = bool(self.all_handlers or self.queues or self.queues_by_id)
 
     def add(self, handler: Handler) -> None:
         """Add one registration; the caller holds the registry's lock."""
@@ -57,6 +58,7 @@ class Listeners:
         else:
             known = self.handlers_by_id.get(handler.instrument_id, self.handlers)
             self.handlers_by_id[handler.instrument_id] = (*known, handler)
+        self.refresh()
 
     def rebuild(self, keep: Iterable[Handler]) -> None:
         """Put the registrations *keep* in place of all; the caller holds the registry's lock."""
@@ -74,6 +76,7 @@ class Listeners:
                     group.append(handler)
         # One assignment: a reader sees the old table or the new one.
         self.handlers_by_id = {key: tuple(group) for key, group in groups.items()}
+        self.refresh()
 
 
 class Registry:
@@ -163,6 +166,7 @@ class Registry:
                 for key in instrument_ids:
                     known = listeners.queues_by_id.get(key, listeners.queues)
                     listeners.queues_by_id[key] = (*known, queue)
+            listeners.refresh()
 
         self._change(change)
 
@@ -181,6 +185,7 @@ class Registry:
                     del listeners.queues_by_id[key]
                 else:
                     listeners.queues_by_id[key] = left
+            listeners.refresh()
 
         self._change(change)
 

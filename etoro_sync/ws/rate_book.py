@@ -24,7 +24,6 @@ _UNKNOWN: dict[str, Any] = {
     for field in fields(WsInstrumentRate)
 }
 _PYTHON_NAMES = wire_names(WsInstrumentRate)
-_HEARTBEAT = frozenset(["Date", "PriceRateID"])
 #: More instruments than eToro has; a server that invents topics must not fill the memory.
 _MOST_INSTRUMENTS = 50_000
 
@@ -176,8 +175,8 @@ class RateBook:
         instrument.stale = False
         if instrument.awaits_snapshot:
             self._release(instrument, type_, now)
-        if len(content) <= 2 and content.keys() <= _HEARTBEAT:
-            return None  # a sign of life, not news
+        if len(content) == 2 and "Date" in content and "PriceRateID" in content:
+            return None  # a heartbeat: a sign of life, not news
         bad: Sequence[str] = ()
         try:
             news = _decode(content)
@@ -189,7 +188,7 @@ class RateBook:
             news.pop("date", None)
             news.pop("price_rate_id", None)
             if not news:
-                return None
+                return None  # a heartbeat of another shape, or nothing that is known
         changed = tuple(news)
         last = news.get("last_execution")
         if last is not None and last <= 0 and "last_execution" not in bad:

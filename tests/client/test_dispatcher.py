@@ -64,7 +64,7 @@ def test_once_is_called_once_even_if_two_events_wait(bench: Bench) -> None:
     bench.dispatcher.start()
     bench.end()
     assert heard == ["a"]
-    assert not bench.registry.listeners("error").anybody
+    assert not bench.registry.listeners("error").active
 
 
 def test_a_handler_that_removes_another_one_during_an_event_is_obeyed(bench: Bench) -> None:

@@ -34,7 +34,7 @@ def test_handlers_are_called_in_the_order_of_registration() -> None:
     assert for_id(listeners, 18) == ["a", "b", "c", "e"]
     assert for_id(listeners, 19) == ["a", "c", "d"]
     assert for_id(listeners, 20) == ["a", "c"]
-    assert not registry.listeners("open").anybody
+    assert not registry.listeners("open").active
 
 
 def test_removing_keeps_the_order_of_the_rest() -> None:
@@ -63,7 +63,7 @@ def test_bound_methods_are_recognised() -> None:
     registry, program = make_registry(), Program()
     registry.add("open", Handler(program.on_open, None, False))
     registry.remove("open", program.on_open)
-    assert not registry.listeners("open").anybody
+    assert not registry.listeners("open").active
 
 
 def test_discard_removes_one_registration_only() -> None:
@@ -85,7 +85,7 @@ def test_clear_removes_callbacks_of_one_event_or_of_all() -> None:
     queue = EventQueue("open", make_buffer("open", None, None), registry.remove_queue)
     registry.add_queue(queue, None)
     registry.clear("instrument:rate")
-    assert not registry.listeners("instrument:rate").anybody
+    assert not registry.listeners("instrument:rate").active
     assert registry.listeners("open").handlers
     registry.clear(None)
     assert registry.listeners("open").handlers == ()
@@ -117,5 +117,5 @@ def test_queues_are_found_by_instrument_with_one_access() -> None:
     assert set(listeners.queues_by_id[19]) == {both, late}
     both.close()
     late.close()
-    assert not listeners.anybody
+    assert not listeners.active
     assert listeners.queues_by_id == {}
