@@ -4,7 +4,6 @@ It stands between the reader and user code, so that a slow, raising or hanging c
 nothing but its own events: the reader never waits for it.
 """
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -155,8 +154,10 @@ class Dispatcher:
                     return
                 if self._stopping and entry[1] in MARKET_EVENTS:
                     continue
-                with contextlib.suppress(Exception):  # whatever user code has prepared for us
+                try:
                     self._emit(entry[1], entry[2])
+                except Exception:  # whatever user code has prepared for us outside of its call
+                    self._counters.callback_errors += 1
 
     def _take(self) -> list[tuple[Any, ...]]:
         """Wait for events; an empty list: the thread is to end."""
@@ -181,20 +182,17 @@ class Dispatcher:
         if listeners.handlers_by_id and arguments:
             handlers = listeners.handlers_by_id.get(arguments[0], handlers)
         for handler in handlers:
-            self._call(event, handler, arguments)
-
-    def _call(self, event: str, handler: Handler, arguments: tuple[Any, ...]) -> None:
-        if handler.spent:
-            return
-        if handler.once:
-            handler.spent = True
-            self._registry.discard(event, handler)
-        self._running = handler.function
-        self._counters.callbacks += 1
-        try:
-            handler.function(*arguments)
-        except BaseException as exc:
-            self._failed(event, handler, exc)
+            if handler.spent:
+                continue
+            if handler.once:
+                handler.spent = True
+                self._registry.discard(event, handler)
+            self._running = function = handler.function
+            self._counters.callbacks += 1
+            try:
+                function(*arguments)
+            except BaseException as exc:
+                self._failed(event, handler, exc)
         self._running = None
 
     def _failed(self, event: str, handler: Handler, exc: BaseException) -> None:

@@ -71,6 +71,7 @@ class Feed:
         self._batch: list[tuple[Any, ...]] = []
         self._mixed = False  # whether the batch holds anything but rates
         self._touched: list[EventQueue] = []
+        self._known = book.by_topic
         self._rates = registry.listeners("instrument:rate")
         self._deltas = registry.listeners("instrument:delta")
         self._envelopes = registry.listeners("message")
@@ -125,7 +126,9 @@ class Feed:
         counters = self._counters
         counters.messages += 1
         counters.last_message_at = self._now
-        instrument = self._book.instrument(topic, self._now)
+        instrument = self._known.get(topic)
+        if instrument is None:
+            instrument = self._book.instrument(topic, self._now)
         if instrument is not None and type_ in MARKET_TYPES:
             fields = self._loads(content)
             if type(fields) is not dict:

@@ -65,7 +65,8 @@ class RateBook:
 
     def __init__(self, snapshot_timeout: float = 10.0) -> None:
         self._snapshot_timeout = snapshot_timeout
-        self._by_topic: dict[str, Instrument] = {}
+        #: Topic -> instrument; the same dictionary for ever, so that the feed may look in it.
+        self.by_topic: dict[str, Instrument] = {}
         self._awaited: set[int] = set()
         self._unsubscribed: set[str] = set()
         self.latest: dict[int, dict[str, Any]] = {}
@@ -74,7 +75,7 @@ class RateBook:
     @property
     def instruments(self) -> Iterable[tuple[str, Instrument]]:
         """Topic and instrument of all that were heard of, or subscribed to, on this connection."""
-        return [pair for pair in self._by_topic.items() if pair[1].shown]
+        return [pair for pair in self.by_topic.items() if pair[1].shown]
 
     def begin_generation(self, topics: Iterable[str]) -> int:
         """Start anew for a new connection and return its number.
@@ -88,7 +89,7 @@ class RateBook:
         return self.generation
 
     def _forget_connection(self) -> None:
-        self._by_topic = {}
+        self.by_topic.clear()
         self._awaited = set()
         self._unsubscribed = set()
 
@@ -97,7 +98,7 @@ class RateBook:
         for topic in topics:
             self._start_again(topic)
             instrument_id = instrument_id_of(topic)
-            known = self._by_topic.get(topic)
+            known = self.by_topic.get(topic)
             if instrument_id is not None and (known is None or known.state is _UNKNOWN):
                 self._awaited.add(instrument_id)
                 if known is not None:
@@ -106,7 +107,7 @@ class RateBook:
     def expect_none(self, topics: Iterable[str]) -> None:
         """Hold *topics* back no longer: eToro has said that it sends no snapshot."""
         for topic in topics:
-            known = self._by_topic.get(topic)
+            known = self.by_topic.get(topic)
             if known is not None and known.awaits_snapshot:
                 known.awaits_snapshot = False
                 self._awaited.discard(known.id)
@@ -124,13 +125,13 @@ class RateBook:
         """Subscribe anew: between then and now changes were missed, so nothing is known."""
         if topic in self._unsubscribed:
             self._unsubscribed.remove(topic)
-            self._by_topic.pop(topic, None)
+            self.by_topic.pop(topic, None)
 
     def forget(self, topics: Iterable[str]) -> None:
         """Forget unsubscribed *topics*: what is not kept up to date must not be shown."""
         for topic in topics:
             instrument_id = instrument_id_of(topic)
-            self._by_topic.pop(topic, None)
+            self.by_topic.pop(topic, None)
             if instrument_id is not None:
                 self._awaited.discard(instrument_id)
                 self.latest.pop(instrument_id, None)
@@ -143,15 +144,15 @@ class RateBook:
 
     def instrument(self, topic: str, now: float) -> Instrument | None:
         """Return the instrument of *topic*; None when the topic is of another kind."""
-        known = self._by_topic.get(topic)
+        known = self.by_topic.get(topic)
         if known is not None:
             return known
         instrument_id = instrument_id_of(topic)
-        if instrument_id is None or len(self._by_topic) >= _MOST_INSTRUMENTS:
+        if instrument_id is None or len(self.by_topic) >= _MOST_INSTRUMENTS:
             return None
         new = Instrument(instrument_id, now, instrument_id in self._awaited)
         new.shown = topic not in self._unsubscribed
-        self._by_topic[topic] = new
+        self.by_topic[topic] = new
         return new
 
     def merge(
