@@ -15,28 +15,23 @@ from collections.abc import Callable
 from ..errors import (
     EToroClosedError,
     EToroError,
-    EToroSubscriptionError,
     EToroWebSocketError,
 )
-from ..models import WsGap
 from .backoff import Backoff
 from .connection import Connection
 from .feed import Feed
-from .gate import LogGate
 from .lifecycle import ClientState
 from .log import log
 from .opener import Opener
 from .options import WsClientOptions
 from .protocol import Operation, Protocol
 from .rate_book import RateBook
+from .recovery import Recovery
 from .replies import ConnectionFailed
 from .stats import Counters
 from .wire import Interrupted, Waker
 
 __all__ = ["Reader"]
-
-#: A session that lived this long, or that brought data, sets the attempt counter back to zero.
-_STABLE_SECONDS = 30.0
 
 
 class Reader:
@@ -72,7 +67,7 @@ class Reader:
         self._advance = advance
         self._counters = counters
         self._on_end = on_end
-        self._resumed = resumed
+        self._recovery = Recovery(options, protocol, book, feed, counters, advance, resumed)
         self._waker = Waker()
         self._outbox: deque[Operation] = deque()
         self._backoff = Backoff(
@@ -81,17 +76,9 @@ class Reader:
         self._opener = Opener(options, self._waker, lambda: self._stopping)
         self._stopping = False
         self._aborting = False
-        self._gate = LogGate()
         self._close_deadline: float | None = None
-        self._next_stale_check = float("inf")
         self._over = False
-        self._ever_live = False
-        self._stable_at = float("inf")
-        self._messages_before = 0
-        self._gap_from: float | None = None
-        self._restored: list[str] = []
         self.is_connected = False
-        self.is_authenticated = False
         self.last_pong_at = 0.0
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -130,6 +117,11 @@ class Reader:
         return not self._thread.is_alive()
 
     @property
+    def is_authenticated(self) -> bool:
+        """Whether the present connection is authenticated."""
+        return self._recovery.is_authenticated
+
+    @property
     def is_current(self) -> bool:
         """Whether the caller runs on this thread."""
         return threading.current_thread() is self._thread
@@ -154,9 +146,9 @@ class Reader:
             failure = self._connection()
             if self._stopping or failure is None:
                 return None
-            if failure.fatal or not self._ever_live:
+            if failure.fatal or not self._recovery.ever_live:
                 return failure.error
-            if self._is_stable():
+            if self._recovery.stable:
                 self._backoff.reset()
             delay = self._backoff.next(slow=failure.slow)
             if delay is None:
@@ -185,13 +177,6 @@ class Reader:
         error.__cause__ = last
         return error
 
-    def _is_stable(self) -> bool:
-        """Whether the last connection earned a new start of the attempt counter."""
-        if self._stable_at == float("inf"):
-            return False
-        brought_data = self._counters.messages > self._messages_before
-        return brought_data or time.monotonic() >= self._stable_at
-
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._stopping and (left := deadline - time.monotonic()) > 0:
@@ -202,8 +187,7 @@ class Reader:
 
     def _connection(self) -> ConnectionFailed | None:
         """Live through one connection; return why it ended, None when the user wished so."""
-        self._stable_at = self._next_stale_check = float("inf")
-        self._messages_before = self._counters.messages
+        self._recovery.begin()
         connection: Connection | None = None
         try:
             connection = self._open()
@@ -217,13 +201,13 @@ class Reader:
         else:
             failure = None
         finally:
-            self.is_connected = self.is_authenticated = False
-            self._protocol.connection_lost()
+            self.is_connected = False
+            self._recovery.end()
             if connection is not None:
                 connection.dispose()
         if connection is not None:
             self._closed(connection, failure)
-        elif failure is not None and self._ever_live and not self._stopping:
+        elif failure is not None and self._recovery.ever_live and not self._stopping:
             self._feed.error(failure.error)
         return failure
 
@@ -270,33 +254,35 @@ class Reader:
             reply = self._feed.on_text(text)
             if reply is not None and failure is None:
                 try:
-                    self._on_reply(reply)
+                    self._recovery.on_reply(reply)
                 except ConnectionFailed as exc:
                     # Order events may stand behind it in the same read.
                     failure = exc
         return failure
 
     def _state_while(self, first: ClientState) -> ClientState:
-        return ClientState.RECONNECTING if self._ever_live else first
+        return ClientState.RECONNECTING if self._recovery.ever_live else first
 
     def _idle(self, connection: Connection) -> None:
         """Nothing to read: judge the deadlines, send what is due, and sleep."""
         now = time.monotonic()
         self._work(connection, now)
-        if self._close_deadline is None:
-            connection.check(now)
-            self._protocol.check_deadline(now)
-        times = [self._protocol.deadline, self._close_deadline, self._next_stale_check]
-        known = [moment for moment in times if moment is not None]
-        connection.wait(min(known) if known else None)
+        if self._close_deadline is not None:
+            # The only one that is judged now; another would turn the wait into a busy loop.
+            connection.wait(self._close_deadline)
+            return
+        connection.check(now)
+        self._protocol.check_deadline(now)
+        times = [self._protocol.deadline, self._recovery.next_stale_check]
+        connection.wait(min(moment for moment in times if moment is not None))
 
     def _work(self, connection: Connection, now: float) -> None:
         """Do what other threads have asked for."""
         if self._stopping:
             self._work_on_closing(connection, now)
             return
-        if now >= self._next_stale_check:
-            self._check_stale(now)
+        if now >= self._recovery.next_stale_check:
+            self._recovery.check_stale(now)
         if self._outbox:
             self._take_outbox()
         request = self._protocol.next_request(now)
@@ -322,62 +308,6 @@ class Reader:
                 self._book.forget([t for t in topics if not self._protocol.is_of_use(t)])
             self._protocol.submit(operation)
 
-    # -- replies -------------------------------------------------------------------------------
-
-    def _on_reply(self, reply: dict[str, object]) -> None:
-        restoring = self._protocol.restoring
-        outcome = self._protocol.on_reply(reply)
-        if outcome.error is not None:
-            self._on_refusal(outcome.error)
-        elif outcome.name == "Authenticate":
-            self._on_authenticated()
-            restoring = True
-        elif outcome.name == "Subscribe":
-            self._book.subscribed(outcome.topics, time.monotonic())
-            if outcome.duplicate:
-                self._book.expect_none(outcome.topics)
-        elif outcome.name == "Unsubscribe":
-            self._book.forget(outcome.topics)
-        if restoring and not self._protocol.restoring:
-            self._on_restored()
-
-    def _on_refusal(self, error: EToroError) -> None:
-        if isinstance(error, EToroSubscriptionError):
-            topics = [topic for topic in error.topics if not self._protocol.is_of_use(topic)]
-            self._book.forget(topics)
-        if self._gate.passes(getattr(error, "error_code", None)) is not None:
-            log(logging.ERROR, "%s", error)
-        self._feed.error(error)
-
-    def _on_authenticated(self) -> None:
-        if self._options.stale_after:
-            self._next_stale_check = time.monotonic()
-        self._feed.barrier()
-        # Also where connect() was called after a failure: what was wanted has seen a gap.
-        resumed = self._ever_live or self._resumed
-        self._restored = self._protocol.restore(with_snapshots=resumed)
-        generation = self._book.begin_generation(self._restored)
-        log(logging.INFO, "Authenticated; this is connection %d.", generation)
-        self.is_authenticated = True
-        if not self._ever_live:
-            self._ever_live = True
-            self._advance(ClientState.LIVE)
-        self._feed.emit("authenticated")
-
-    def _on_restored(self) -> None:
-        """All subscriptions are acknowledged: the gap, if there was one, is over."""
-        # Not before: a session that cannot restore its topics is not stable, whatever it brings.
-        self._stable_at = time.monotonic() + _STABLE_SECONDS
-        if self._gap_from is None:
-            return
-        topics = tuple(topic for topic in self._restored if self._protocol.is_confirmed(topic))
-        gap = WsGap(self._gap_from, time.time(), self._book.generation, topics)
-        self._gap_from = None
-        self._counters.reconnects += 1
-        log(logging.INFO, "Reconnected after %.1f s; %d topics.", gap.seconds, len(gap.topics))
-        self._advance(ClientState.LIVE)
-        self._feed.emit("reconnected", gap)
-
     # -- ends ----------------------------------------------------------------------------------
 
     def _closed_by_peer(self, connection: Connection) -> Exception:
@@ -398,24 +328,10 @@ class Reader:
             code, reason = failure.code, str(failure.error)
         else:
             code, reason = 1006, "the server did not answer the close in time"
-        if self._gap_from is None and self._ever_live:
-            last = self._counters.last_message_at
-            self._gap_from = time.time() - (0.0 if last is None else time.monotonic() - last)
-        if self._ever_live and not self._stopping:
+        self._recovery.lost()
+        if self._recovery.ever_live and not self._stopping:
             self._advance(ClientState.RECONNECTING)
         self._feed.emit("close", code, reason)
-
-    def _check_stale(self, now: float) -> None:
-        """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""
-        limit = self._options.stale_after
-        self._next_stale_check = now + limit / 4 if limit else float("inf")
-        for topic, instrument in self._book.instruments:
-            age = now - instrument.heard_at
-            if age < limit or instrument.stale or instrument.closed:
-                continue
-            if self._protocol.is_confirmed(topic):
-                instrument.stale = True
-                self._feed.emit("stale", instrument.id, age)
 
     def _finish(self, error: EToroError | None) -> None:
         """End everything that waits for this thread; the last thing it does."""

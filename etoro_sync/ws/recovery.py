@@ -1,0 +1,167 @@
+"""What a reply of eToro means for the stream: authenticated, restored, refused; gaps and silence.
+
+It holds what survives a connection: whether the session was ever live, since when there is a gap,
+and whether the last connection was stable. Everything here runs on the reader thread.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from ..errors import EToroError, EToroSubscriptionError
+from ..models import WsGap
+from .feed import Feed
+from .gate import LogGate
+from .lifecycle import ClientState
+from .log import log
+from .options import WsClientOptions
+from .protocol import Protocol
+from .rate_book import RateBook
+from .stats import Counters
+
+__all__ = ["Recovery"]
+
+#: A session that lived this long, or that brought data, sets the attempt counter back to zero.
+_STABLE_SECONDS = 30.0
+_NEVER = float("inf")
+
+
+class Recovery:
+    """Brings each connection to what is wanted, and tells of what was missed.
+
+    :param options: the client's.
+    :param protocol: requests and replies.
+    :param book: merged states.
+    :param feed: emits.
+    :param counters: what is counted.
+    :param advance: told where the session stands.
+    :param resumed: the session before this one failed, so that there was a gap.
+    """
+
+    def __init__(
+        self,
+        options: WsClientOptions,
+        protocol: Protocol,
+        book: RateBook,
+        feed: Feed,
+        counters: Counters,
+        advance: Callable[[ClientState], None],
+        resumed: bool,
+    ) -> None:
+        self._options = options
+        self._protocol = protocol
+        self._book = book
+        self._feed = feed
+        self._counters = counters
+        self._advance = advance
+        self._resumed = resumed
+        self._gate = LogGate()
+        self._gap_from: float | None = None
+        self._restored: list[str] = []
+        self._stable_at = _NEVER
+        self._messages_before = 0
+        self.ever_live = False
+        self.is_authenticated = False
+        #: Monotonic time at which :meth:`check_stale` has something to look for.
+        self.next_stale_check = _NEVER
+
+    # -- a connection's beginning and end --------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make ready for a new connection."""
+        self._stable_at = self.next_stale_check = _NEVER
+        self._messages_before = self._counters.messages
+
+    def end(self) -> None:
+        """Note that the connection is over; requests under way start anew on the next one."""
+        self.is_authenticated = False
+        self.next_stale_check = _NEVER
+        self._protocol.connection_lost()
+
+    def lost(self) -> None:
+        """Note that data may be missing from now on, if there was any before."""
+        if self._gap_from is None and self.ever_live:
+            last = self._counters.last_message_at
+            self._gap_from = time.time() - (0.0 if last is None else time.monotonic() - last)
+
+    @property
+    def stable(self) -> bool:
+        """Whether the last connection earned a new start of the attempt counter."""
+        if self._stable_at == _NEVER:
+            return False
+        brought_data = self._counters.messages > self._messages_before
+        return brought_data or time.monotonic() >= self._stable_at
+
+    # -- replies -------------------------------------------------------------------------------
+
+    def on_reply(self, reply: dict[str, object]) -> None:
+        """Apply a control message.
+
+        :raises ConnectionFailed: when the connection must be replaced, or the client must end.
+        """
+        restoring = self._protocol.restoring
+        outcome = self._protocol.on_reply(reply)
+        if outcome.error is not None:
+            self._on_refusal(outcome.error)
+        elif outcome.name == "Authenticate":
+            self._on_authenticated()
+            restoring = True
+        elif outcome.name == "Subscribe":
+            self._book.subscribed(outcome.topics, time.monotonic())
+            if outcome.duplicate:
+                self._book.expect_none(outcome.topics)
+        elif outcome.name == "Unsubscribe":
+            self._book.forget(outcome.topics)
+        if restoring and not self._protocol.restoring:
+            self._on_restored()
+
+    def _on_refusal(self, error: EToroError) -> None:
+        if isinstance(error, EToroSubscriptionError):
+            topics = [topic for topic in error.topics if not self._protocol.is_of_use(topic)]
+            self._book.forget(topics)
+        if self._gate.passes(getattr(error, "error_code", None)) is not None:
+            log(logging.ERROR, "%s", error)
+        self._feed.error(error)
+
+    def _on_authenticated(self) -> None:
+        if self._options.stale_after:
+            self.next_stale_check = time.monotonic()
+        self._feed.barrier()
+        # Also where connect() was called after a failure: what was wanted has seen a gap.
+        resumed = self.ever_live or self._resumed
+        self._restored = self._protocol.restore(with_snapshots=resumed)
+        generation = self._book.begin_generation(self._restored)
+        log(logging.INFO, "Authenticated; this is connection %d.", generation)
+        self.is_authenticated = True
+        if not self.ever_live:
+            self.ever_live = True
+            self._advance(ClientState.LIVE)
+        self._feed.emit("authenticated")
+
+    def _on_restored(self) -> None:
+        """All subscriptions are acknowledged: the gap, if there was one, is over."""
+        # Not before: a session that cannot restore its topics is not stable, whatever it brings.
+        self._stable_at = time.monotonic() + _STABLE_SECONDS
+        if self._gap_from is None:
+            return
+        topics = tuple(topic for topic in self._restored if self._protocol.is_confirmed(topic))
+        gap = WsGap(self._gap_from, time.time(), self._book.generation, topics)
+        self._gap_from = None
+        self._counters.reconnects += 1
+        log(logging.INFO, "Reconnected after %.1f s; %d topics.", gap.seconds, len(gap.topics))
+        self._advance(ClientState.LIVE)
+        self._feed.emit("reconnected", gap)
+
+    # -- silence -------------------------------------------------------------------------------
+
+    def check_stale(self, now: float) -> None:
+        """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""
+        limit = self._options.stale_after
+        self.next_stale_check = now + limit / 4 if limit else _NEVER
+        for topic, instrument in self._book.instruments:
+            age = now - instrument.heard_at
+            if age < limit or instrument.stale or instrument.closed:
+                continue
+            if self._protocol.is_confirmed(topic):
+                instrument.stale = True
+                self._feed.emit("stale", instrument.id, age)
