@@ -32,6 +32,9 @@ class OrderStatus(IntEnum):
     WAITING_FOR_MARKET = 11
     PENDING_TRIGGERED_RATE = 12
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class OrderType(IntEnum):
     """Names of ``OrderType``, as seen in users' logs; there is no public list."""

@@ -1,5 +1,6 @@
 """The client: everything that users call, each method safe in any thread and any callback."""
 
+import inspect
 import queue as standard_queue
 import threading
 import time
@@ -224,11 +225,15 @@ class WsClient:
         :raises EToroError: what ended the client.
         """
         self._guard.check()
-        number, state = self._lifecycle.session, self.state
-        if state is ClientState.DISCONNECTED:
-            raise EToroClosedError("The client is not connected. Call connect() first.")
-        if state is ClientState.CLOSED:
+        number, session = self._lifecycle.session, self._session
+        if self.state is ClientState.CLOSED:
             return
+        self._check_connected()
+        if session is not None and session.dispatcher.is_current:
+            raise EToroWebSocketError(
+                "run_forever() in a callback would keep all other callbacks waiting. Call it in "
+                "the thread that is to wait."
+            )
         try:
             self._lifecycle.outcome(number, *_AT_WORK)
         except KeyboardInterrupt:
@@ -311,6 +316,12 @@ class WsClient:
                 raise EToroValidationError(
                     f"handler must be callable, not {function!r:.60}.", "handler"
                 )
+            if inspect.iscoroutinefunction(function):
+                raise EToroValidationError(
+                    "handler must not be a coroutine function: handlers run on a thread of the "
+                    "client. Write def instead of async def.",
+                    "handler",
+                )
             self._registry.add(event, Handler(function, instrument_id, once))
             return function
 
@@ -388,6 +399,11 @@ class WsClient:
         if self.state is ClientState.CLOSED:
             raise EToroClosedError("The client is closed. Call connect() first.")
 
+    def _check_connected(self) -> None:
+        self._check_not_closed()
+        if self.state is ClientState.DISCONNECTED:
+            raise EToroClosedError("The client is not connected. Call connect() first.")
+
     def stream(
         self,
         instrument_ids: Iterable[int] | int,
@@ -407,6 +423,7 @@ class WsClient:
         :param timeout: seconds for the subscription; None is ``request_timeout``.
         :raises EToroValidationError: naming the argument.
         :raises EToroSubscriptionError: from the loop, when eToro refuses.
+        :raises EToroClosedError: from the loop, when the client is not connected.
         """
         self._guard.check()
         ids = check_instrument_ids(instrument_ids)
@@ -422,7 +439,7 @@ class WsClient:
         timeout: float | None,
     ) -> Iterator[tuple[int, WsInstrumentRate]]:
         topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        self._check_not_closed()
+        self._check_connected()
         with self.queue(
             "instrument:rate", instrument_ids=ids, maxsize=maxsize, overflow=overflow
         ) as rates:
@@ -455,6 +472,10 @@ class WsClient:
         :raises EToroError: what ended the client, when it failed.
         """
         check_timeout(timeout)
+        if predicate is not None and not callable(predicate):
+            raise EToroValidationError(
+                f"predicate must be callable, not {predicate!r:.60}.", "predicate"
+            )
         deadline = None if timeout is None else time.monotonic() + timeout
         self._check_not_closed()
         with self.queue(event) as events:
@@ -464,7 +485,8 @@ class WsClient:
                     item = events.get(timeout=left)
                 except standard_queue.Empty:
                     raise EToroTimeoutError(
-                        f"No matching {event!r} came within {timeout:g} s."
+                        f"No matching {event!r} came within {timeout:g} s; the client is "
+                        f"{self.state.value}."
                     ) from None
                 arguments = item if isinstance(item, tuple) else (item,)
                 if predicate is None or predicate(*arguments):

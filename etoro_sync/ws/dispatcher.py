@@ -4,6 +4,7 @@ It stands between the reader and user code, so that a slow, raising or hanging c
 nothing but its own events: the reader never waits for it.
 """
 
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -190,7 +191,10 @@ class Dispatcher:
             self._running = function = handler.function
             self._counters.callbacks += 1
             try:
-                function(*arguments)
+                result = function(*arguments)
+                if result is not None and inspect.iscoroutine(result):
+                    result.close()
+                    raise TypeError("the callback returned a coroutine, which nobody awaits")
             except BaseException as exc:
                 self._failed(event, handler, exc)
         self._running = None

@@ -44,7 +44,9 @@ def check_event(event: Any) -> str:
     """Return *event*; :raises EToroValidationError: naming the nearest known event."""
     if isinstance(event, str) and event in EVENTS:
         return event
-    near = difflib.get_close_matches(show(event, 60).strip("'"), EVENTS, n=1, cutoff=0.4)
+    word = show(event, 60).strip("'").lower()
+    near = [name for name in EVENTS if word and word in name]
+    near = near or difflib.get_close_matches(word, EVENTS, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise EToroValidationError(
         f"Unknown event {show(event, 60)}.{hint} Known events: {', '.join(EVENTS)}.", "event"

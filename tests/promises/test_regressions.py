@@ -63,6 +63,8 @@ def test_promise_12_streams_that_are_collected_in_the_middle_of_a_change_do_not_
     try:
         with Watchdog(20):
             for n in range(60):
+                # An outage that never ends: streams wait, and nothing is sent.
+                c._lifecycle.state = ClientState.RECONNECTING
                 waiting = run_in_thread(lambda: next(iter(c.stream([1]))))
                 circle: list[Any] = [c.queue("instrument:rate", instrument_ids=[1, n + 2])]
                 circle.append(circle)
@@ -73,7 +75,6 @@ def test_promise_12_streams_that_are_collected_in_the_middle_of_a_change_do_not_
                     pass
                 c.disconnect()
                 assert isinstance(waiting.exception(), StopIteration)
-                c._lifecycle.state = ClientState.DISCONNECTED
     finally:
         gc.set_threshold(*thresholds)
 

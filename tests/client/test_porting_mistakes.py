@@ -1,0 +1,89 @@
+"""What people do who come from asyncio, or are new: told at once, not by silence."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from etoro_sync import (
+    EToroClosedError,
+    EToroTimeoutError,
+    EToroValidationError,
+    EToroWebSocketError,
+    OrderStatus,
+)
+from tests.promises.conftest import MakeClient, MakeSimulator
+from tests.support.clients import Ear
+
+
+async def asynchronous(*arguments: Any) -> None:
+    """A handler as etoropy takes it."""
+
+
+def test_a_coroutine_function_is_refused_as_a_handler(client: MakeClient) -> None:
+    """Nobody would await what it returns."""
+    c = client("ws://127.0.0.1:9/ws")
+    with pytest.raises(EToroValidationError, match="async def") as caught:
+        c.on("open", asynchronous)
+    assert caught.value.field == "handler"
+
+
+def test_a_callback_that_returns_a_coroutine_is_an_error(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """As a lambda around one does."""
+    c = client(simulator().url)
+    ear = Ear(c)
+    c.on("open", lambda: asynchronous())
+    c.connect()
+    (error,) = ear.wait_for("error")
+    assert isinstance(error, TypeError)
+    assert "coroutine" in str(error)
+
+
+def test_forgetting_connect_is_told(client: MakeClient) -> None:
+    """A loop over a stream would wait for ever."""
+    c = client("ws://127.0.0.1:9/ws")
+    with pytest.raises(EToroClosedError, match="connect"):
+        next(iter(c.stream([1])))
+    with pytest.raises(EToroTimeoutError, match="the client is disconnected"):
+        c.wait_for("open", timeout=0.01)
+    with pytest.raises(EToroValidationError, match="predicate"):
+        c.wait_for("open", 5)  # type: ignore[arg-type]
+
+
+def test_run_forever_in_a_callback_is_refused(simulator: MakeSimulator, client: MakeClient) -> None:
+    """It would keep the other callbacks waiting, and itself."""
+    c = client(simulator().url)
+    caught: list[Exception] = []
+    done = threading.Event()
+
+    @c.on("authenticated")
+    def wait() -> None:
+        try:
+            c.run_forever()
+        except EToroWebSocketError as exc:
+            caught.append(exc)
+        done.set()
+
+    c.connect()
+    assert done.wait(5)
+    assert "callback" in str(caught[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("rate", "instrument:rate"), ("private", "private:event"), ("reconnect", "reconnecting")],
+)
+def test_half_a_name_finds_the_event(client: MakeClient, wrong: str, right: str) -> None:
+    """Before names that only look alike."""
+    c = client("ws://127.0.0.1:9/ws")
+    with pytest.raises(EToroValidationError, match=f"Did you mean '{right}'"):
+        c.on(wrong, print)
+
+
+def test_an_order_status_prints_its_name() -> None:
+    """A number would say nothing to whoever reads the log."""
+    assert f"{OrderStatus.FILLED} {OrderStatus(4)}" == "FILLED REJECTED"
