@@ -10,10 +10,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format bench bench-quick clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.has-all ## Watch a client and a simulated feed (SECONDS=5: for so long)
 	@$(BIN)/etoro-sync demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -30,6 +30,12 @@ check: $(VENV)/.has-dev ## Lint, check format and types, run the tests with cove
 format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: $(VENV)/.has-bench ## Compare speed with other clients; writes docs/benchmarks.md
+	@$(BIN)/python benchmarks/run.py --docs
+
+bench-quick: $(VENV)/.has-bench ## The most important of it, in a minute
+	@$(BIN)/python benchmarks/run.py --quick
 
 clean: ## Remove the environment and everything that was built
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
@@ -48,4 +54,14 @@ $(VENV)/.has-%: setup.cfg setup.py etoro_sync/_version.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
 		--editable ".[$*]"
 	@rm $(VENV)/.incomplete
+	@touch $@
+
+# On top of the library with its fast JSON parser: whom it is compared with. One that cannot be had
+# here (no build for this Python, no network) is left out of the tables.
+$(VENV)/.has-bench: benchmarks/requirements.txt $(VENV)/.has-speed
+	@echo "Installing what to compare with ..."
+	@grep -v '^#' $< | while read -r wanted; do \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+			"$$wanted" </dev/null || echo "The benchmarks do without $$wanted" >&2; \
+	done
 	@touch $@

@@ -1,0 +1,184 @@
+"""Where the microseconds go: the stages of the hot path, one added after the other, no sockets.
+
+Prints a list of rows as JSON. Each stage is timed together with those before it, over the same
+frames; what it costs is the difference.
+"""
+
+import gc
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from . import feeds
+
+if os.environ.get("BENCHMARK_HIDES"):
+    sys.modules[os.environ["BENCHMARK_HIDES"]] = None  # type: ignore[assignment]
+
+from etoro_sync import codec
+from etoro_sync.ws.dispatcher import Dispatcher
+from etoro_sync.ws.events import EVENTS
+from etoro_sync.ws.feed import Feed
+from etoro_sync.ws.frames import FrameParser
+from etoro_sync.ws.handlers import Handler, Registry
+from etoro_sync.ws.rate_book import RateBook
+from etoro_sync.ws.stats import Counters
+
+__all__ = ["STAGES", "main"]
+
+_READ = 65536
+_MESSAGES = 20_000
+_REPEATS = 7
+_PLENTY = 1 << 20
+
+Reads = list[bytes]
+
+
+class _Nobody:
+    """Takes what is meant for the callbacks, and forgets it."""
+
+    def extend(self, *_: object) -> None:
+        pass
+
+
+_NOBODY: Any = _Nobody()
+
+
+class _Caller:
+    """Calls the handler at once, on the same thread."""
+
+    def __init__(self, handler: Callable[..., None]) -> None:
+        self._handler = handler
+
+    def extend(self, entries: Sequence[tuple[Any, ...]], *_: object) -> None:
+        handler = self._handler
+        for entry in entries:
+            handler(*entry[-1])
+
+
+def _texts(reads: Reads) -> Iterator[list[str]]:
+    parser = FrameParser(_PLENTY)
+    for data in reads:
+        yield parser.feed(data)
+
+
+def _frames(reads: Reads) -> None:
+    for _ in _texts(reads):
+        pass
+
+
+def _envelopes(reads: Reads) -> None:
+    for texts in _texts(reads):
+        for text in texts:
+            codec.loads(text)
+
+
+def _contents(reads: Reads) -> None:
+    loads = codec.loads
+    for texts in _texts(reads):
+        for text in texts:
+            for message in loads(text)["messages"]:
+                loads(message["content"])
+
+
+def _drive(feed: Feed, reads: Reads) -> None:
+    """Do what the reader thread does between two reads."""
+    for texts in _texts(reads):
+        feed.begin_read()
+        for text in texts:
+            feed.on_text(text)
+        feed.flush()
+
+
+def _merged(reads: Reads) -> None:
+    _drive(Feed(RateBook(), Registry(EVENTS), _NOBODY, Counters()), reads)
+
+
+def _objects(reads: Reads, dispatcher: Any = _NOBODY) -> None:
+    registry = Registry(EVENTS)
+    registry.add("instrument:rate", Handler(_handler(), None, False))
+    _drive(Feed(RateBook(), registry, dispatcher, Counters()), reads)
+
+
+def _handled(reads: Reads) -> None:
+    _objects(reads, _Caller(_handler()))
+
+
+def _handler() -> Callable[[int, Any], None]:
+    sums: dict[int, float] = {}
+
+    def handler(instrument_id: int, rate: Any) -> None:
+        sums[instrument_id] = rate.bid + rate.ask
+
+    return handler
+
+
+def _with_dispatcher(reads: Reads, handler: Callable[..., Any]) -> None:
+    """Go all the way to *handler*, on the thread that runs callbacks."""
+    ended = threading.Event()
+    registry = Registry(EVENTS)
+    counters = Counters()
+    dispatcher = Dispatcher("benchmark", registry, counters, _PLENTY)
+    registry.add("instrument:rate", Handler(handler, None, False))
+    registry.add("close", Handler(lambda *_: ended.set(), None, False))
+    feed = Feed(RateBook(), registry, dispatcher, counters)
+    dispatcher.start()
+    _drive(feed, reads)
+    feed.emit("close", 1000, "")
+    ended.wait(60)
+    dispatcher.stop()
+    dispatcher.join(10)
+
+
+def _handed_over(reads: Reads) -> None:
+    _with_dispatcher(reads, _handler())
+
+
+STAGES: dict[str, Callable[[Reads], None]] = {
+    "frame": _frames,
+    "JSON of the envelope": _envelopes,
+    "JSON of the content": _contents,
+    "decode and merge": _merged,
+    "rate object": _objects,
+    "a handler that reads two fields": _handled,
+    "hand-over to the callback thread": _handed_over,
+}
+
+
+def measure(mix: str) -> list[dict[str, Any]]:
+    """Return what each stage adds, in microseconds per message."""
+    block = feeds.build(mix, _MESSAGES, 1000)
+    data = b"".join(block.frames)
+    # As in a session, the snapshots came before.
+    known = b"".join(map(feeds.snapshot, range(1001, 2001)))
+    reads = [known] + [data[at : at + _READ] for at in range(0, len(data), _READ)]
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in STAGES}
+    for _ in range(_REPEATS):
+        for name, stage in STAGES.items():
+            times[name].append((_time(stage, reads), _time(stage, reads[:1])))
+    rows, before = [], 0.0
+    for name, pairs in times.items():
+        whole, start = map(min, zip(*pairs, strict=True))
+        total = (whole - start) * 1e6 / _MESSAGES
+        rows.append({"mix": mix, "stage": name, "us": total - before, "total_us": total})
+        before = total
+    return rows
+
+
+def _time(stage: Callable[[Reads], None], reads: Reads) -> float:
+    gc.collect()
+    # Of both threads together, which is what a user pays for.
+    began = time.process_time()
+    stage(reads)
+    return time.process_time() - began
+
+
+def main() -> None:
+    json.dump([row for mix in ("universe", "full") for row in measure(mix)], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
