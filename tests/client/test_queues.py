@@ -159,6 +159,17 @@ def test_a_reader_is_woken_by_an_item_and_by_the_end(monkeypatch: pytest.MonkeyP
     assert isinstance(reader.exception(), EToroClosedError)
 
 
+def test_several_readers_are_woken_by_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are items, not one of them."""
+    monkeypatch.setattr(lifecycle, "_SLICE", 60.0)
+    q = new_queue()
+    readers = [run_in_thread(q.get) for _ in range(2)]
+    while q._readers < 2:
+        pass
+    q.feed(["a", "b"])
+    assert sorted(reader.result() for reader in readers) == ["a", "b"]
+
+
 def test_an_overflow_that_is_still_to_be_told_makes_the_queue_not_empty() -> None:
     """A loop that reads until the queue is empty hears of it."""
     q = new_queue(maxsize=1)

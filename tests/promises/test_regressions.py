@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -15,7 +16,6 @@ import pytest
 
 from etoro_sync import ClientState, EToroClosedError, EToroSubscriptionError, EToroWebSocketError
 from etoro_sync.ws import session
-from etoro_sync.ws.operations import Operation
 from tests.conftest import StartServer
 from tests.support.clients import API_KEY, Ear, envelope, make_client
 from tests.support.frames import TEXT, frame
@@ -518,6 +518,16 @@ def test_a_sessions_end_is_forgotten_by_the_module(simulator: MakeSimulator) -> 
     assert len(session._sessions) == before
 
 
-def test_operations_without_a_waiting_caller_are_told_apart() -> None:
-    """The default is to keep them."""
-    assert Operation("Subscribe", []).awaited
+def test_promise_13_the_collector_in_a_forked_child_does_not_end_the_parents_session(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that is collected there leaves the threads, which are the parent's, alone."""
+    c = client(simulator().url)
+    c.connect()
+    assert c._session is not None
+    own = os.getpid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: own + 1)
+        c._session.abandon()
+    c.subscribe([18])
+    assert c.state is ClientState.LIVE
