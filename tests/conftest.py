@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.certificates import Certificates
 from tests.support.raw_server import RawServer, Script
@@ -14,6 +15,13 @@ from tests.support.threads import join_stragglers
 from tests.support.timing import MS
 
 __all__ = ["MS", "StartServer"]
+
+# How long an example takes says something of the machine, and nothing of the code: the first one on
+# a fresh clone waits for hypothesis to build its tables of characters.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 #: What the fixture ``raw_server`` is: ``server = raw_server(script)``.
 StartServer = Callable[..., RawServer]

@@ -455,3 +455,12 @@ def test_the_last_published_state_is_the_merge_of_all_deltas(deltas: list[dict[s
         for name, wire in (("bid_discounted", "BidDiscounted"),):
             value = expected.get(wire)
             assert getattr(feed.rate, name) == (None if value is None else float(value))
+
+
+def test_a_server_that_invents_topics_does_not_fill_the_memory() -> None:
+    """There is room for more instruments than eToro has, and not for any number of them."""
+    book = RateBook()
+    book.begin_generation([])
+    made = [book.instrument(f"instrument:{n}", 0.0) for n in range(1, 60_001)]
+    assert made[20_000] is not None
+    assert made[-1] is None
