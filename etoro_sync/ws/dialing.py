@@ -18,6 +18,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
+from .hosts import is_loopback
 from .wire import Interrupted, Waker, Wire, cap
 
 __all__ = ["Dialer", "Target", "Tunnel"]
@@ -35,6 +36,10 @@ _TCP_OPTIONS = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 60_000,
 }
+
+
+#: What getaddrinfo() returns one of: family, kind, protocol, canonical name, address.
+Address = tuple[int, int, int, str, tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -104,10 +109,14 @@ class Dialer:
         :raises EToroWebSocketError: when no address answers, or TLS fails.
         :raises Interrupted: when the client is to stop.
         """
+        # What travels in the clear may not leave this machine, so every name on the way is checked.
+        private = not target.secure
         if tunnel is None:
-            sock = self._connect(target, _ADVICE)
+            sock = self._connect(target, _ADVICE, private)
         else:
-            sock = self._connect(tunnel.entry, tunnel.advice)
+            if private:
+                self.resolve(target, private=True)
+            sock = self._connect(tunnel.entry, tunnel.advice, private)
         try:
             wire = Wire(sock, self._waker)
         except OSError as exc:
@@ -139,6 +148,21 @@ class Dialer:
             self.wait(wire, what)
             wire.flush()
 
+    def read(self, wire: Wire, what: str) -> bytes:
+        """Return what comes next, at least one byte.
+
+        :raises OSError: when the connection is lost.
+        :raises EToroTimeoutError: at the deadline, naming *what*.
+        :raises EToroWebSocketError: when nothing more will come.
+        """
+        while (data := wire.read()) is None:
+            self.wait(wire, what)
+        if not data:
+            raise EToroWebSocketError(
+                f"The other end closed the connection during {what}. {_ADVICE}"
+            )
+        return data
+
     def read_head(self, wire: Wire, what: str) -> tuple[bytes, bytes]:
         """Return the head of an HTTP answer with its empty line, and the bytes read behind it.
 
@@ -149,12 +173,7 @@ class Dialer:
         buffer = bytearray()
         size = -1
         while size < 0 and len(buffer) <= _MAX_HEAD:
-            while (data := wire.read()) is None:
-                self.wait(wire, what)
-            if not data:
-                raise EToroWebSocketError(
-                    f"The other end closed the connection during {what}. {_ADVICE}"
-                )
+            data = self.read(wire, what)
             searched = max(len(buffer) - 3, 0)
             buffer += data
             size = buffer.find(b"\r\n\r\n", searched)
@@ -171,9 +190,9 @@ class Dialer:
                 "Check the network, or raise connect_timeout."
             )
 
-    def _connect(self, target: Target, advice: str) -> socket.socket:
+    def _connect(self, target: Target, advice: str, private: bool) -> socket.socket:
         """Try the addresses in turn, each with its share of the time that is left."""
-        addresses = self._resolve(target, advice)
+        addresses = self.resolve(target, advice, private=private)
         failure: OSError | None = None
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             self._check(f"the TCP connection to {target}")
@@ -198,18 +217,33 @@ class Dialer:
             f"Cannot connect to {target}: {_words(failure)}. {advice}"
         ) from failure
 
-    def _resolve(
-        self, target: Target, advice: str
-    ) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+    def resolve(
+        self, target: Target, advice: str = _ADVICE, *, private: bool = False
+    ) -> list[Address]:
+        """Return the addresses of a host, the best first.
+
+        :param private: leave out those of other machines.
+        :raises EToroWebSocketError: when there are none.
+        """
         self._check(f"resolving {target.host}")
         try:
-            return socket.getaddrinfo(  # type: ignore[return-value]  # typeshed's AddressFamily
+            found = socket.getaddrinfo(
                 target.host, target.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
             )
         except (OSError, ValueError) as exc:  # ValueError: no host can have this name
             raise EToroWebSocketError(
                 f"Cannot resolve {target.host}: {_words(exc)}. {advice}"
             ) from exc
+        if private and found:
+            found = [each for each in found if is_loopback(str(each[4][0]))]
+            if not found:
+                raise EToroWebSocketError(
+                    f"{target.host} is another machine here, and over plain ws:// the keys could "
+                    "be read on the way. Use wss://, or see why it is not 127.0.0.1."
+                )
+        if not found:
+            raise EToroWebSocketError(f"Cannot connect to {target}: it has no address. {advice}")
+        return found  # type: ignore[return-value]  # typeshed's AddressFamily
 
     def _connect_one(
         self, sock: socket.socket, address: tuple[object, ...], deadline: float

@@ -37,14 +37,14 @@ class Opener:
         :raises Interrupted: when the client is to stop.
         """
         # Loaded late: the standard library's search for proxies is larger than this package.
-        from .proxy import HttpTunnel, find_proxy
+        from .proxy import find_proxy, make_tunnel
 
         options = self._options
         deadline = time.monotonic() + options.connect_timeout
         dialer = Dialer(self._waker, self._stopping, deadline)
         target = Target.of(options.ws_url)
         proxy = find_proxy(options.proxy, target)
-        tunnel = HttpTunnel(proxy, target) if proxy is not None else None
+        tunnel = make_tunnel(proxy, target) if proxy is not None else None
         wire = dialer.open(target, self._tls, tunnel)
         try:
             early = open_websocket(options.ws_url, wire, dialer, options.redact)

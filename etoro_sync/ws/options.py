@@ -1,6 +1,6 @@
 """The settings of a client, checked where they are written and not where they bite."""
 
-import ipaddress
+import importlib.util
 import os
 import ssl
 from dataclasses import KW_ONLY, dataclass, field, fields
@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import EToroValidationError
 from ..text import MASK, Redactor, shorten, show
+from .hosts import is_loopback
 
 __all__ = ["DEFAULT_WS_URL", "WsClientOptions"]
 
@@ -17,6 +18,8 @@ __all__ = ["DEFAULT_WS_URL", "WsClientOptions"]
 DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
 #: The longest of all times, eleven days: selectors overflow at twenty-five.
 _MOST_SECONDS = 1_000_000
+_SOCKS = ("socks5", "socks5h")
+NO_SOCKS = 'A SOCKS proxy needs an extra: pip install "etoro-sync[socks]".'
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class WsClientOptions:
     :param callback_queue_size: how many rates and messages wait for callbacks before rates are
         conflated.
     :param max_message_bytes: a longer message from the server ends the connection.
-    :param proxy: ``http://[user:password@]host:port``; None takes ``https_proxy`` and
-        ``no_proxy`` from the environment, ``""`` connects directly.
+    :param proxy: ``http://[user:password@]host:port``, or ``socks5h://`` for a SOCKS5 proxy that
+        resolves names, ``socks5://`` for one that does not; None takes ``https_proxy``,
+        ``all_proxy`` and ``no_proxy`` from the environment, ``""`` connects directly.
     :param ssl_context: trusts other certificates than the system's; None is the default one.
     :raises EToroValidationError: naming the field.
     """
@@ -201,21 +205,12 @@ def _check_url(value: Any) -> None:
         )
     if parts.username is not None or parts.fragment:
         raise EToroValidationError("ws_url must not hold a user or a fragment.", "ws_url")
-    if parts.scheme == "ws" and not _is_loopback(host):
+    if parts.scheme == "ws" and not is_loopback(host):
         raise EToroValidationError(
             f"ws_url must use wss:// to reach {shorten(host)}: over plain ws:// the keys could be "
             "read on the way. Only loopback addresses are exempt.",
             "ws_url",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_proxy(value: Any) -> None:
@@ -225,13 +220,15 @@ def _check_proxy(value: Any) -> None:
         parts = urlsplit(value)
         good = isinstance(value, str) and bool(parts.hostname) and parts.port is not None
         good = good and value.isascii() and value.isprintable() and " " not in value
-        good = good and parts.scheme == "http"
+        good = good and parts.scheme in ("http", *_SOCKS)
     except (ValueError, AttributeError, TypeError):
         good = False
     if not good:
         # Without the value: it may hold a password.
         raise EToroValidationError(
-            "proxy must look like http://host:port, optionally with "
-            "user:password@ before the host.",
+            "proxy must look like http://host:port, socks5://host:port or socks5h://host:port, "
+            "optionally with user:password@ before the host.",
             "proxy",
         )
+    if parts.scheme in _SOCKS and importlib.util.find_spec("socksio") is None:
+        raise EToroValidationError(NO_SOCKS, "proxy")

@@ -76,6 +76,10 @@ class Stream:
             if pause:
                 self.pause(pause)
 
+    def read_bytes(self, count: int) -> bytes:
+        """Return exactly so many bytes of what the client sends."""
+        return self._take(count, time.monotonic() + self.timeout)
+
     def wait_closed(self, timeout: float | None = None) -> None:
         """Block until the client's end of stream; what it still sends is thrown away.
 

@@ -189,6 +189,20 @@ def test_a_name_without_addresses_is_said_so(waker: Waker, monkeypatch: pytest.M
         dial("ws://localhost/ws", waker)
 
 
+def test_a_localhost_that_is_elsewhere_is_not_called_without_tls(
+    raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its addresses only those of this machine are: keys may not leave it in the clear."""
+    server = raw_server(greet)
+    resolve_to(monkeypatch, ("192.0.2.1", server.port))
+    with pytest.raises(EToroWebSocketError, match="localhost is another machine here"):
+        dial(f"ws://localhost:{server.port}/ws", waker)
+    resolve_to(monkeypatch, ("192.0.2.1", server.port), ("127.0.0.1", server.port))
+    with dialled(f"ws://localhost:{server.port}/ws", waker) as wire:
+        assert read_all(wire, 5) == b"hello"
+    assert server.connections == 1
+
+
 def test_names_are_resolved_for_each_attempt(
     raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

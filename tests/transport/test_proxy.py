@@ -1,19 +1,23 @@
-"""Connections through an HTTP proxy: which one, how it is asked, and what its refusals become."""
+"""Which proxy is used, how one of HTTP is asked, and what its refusals become."""
 
 from __future__ import annotations
 
 import base64
+import socket
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
-from etoro_sync.ws.dialing import Target
+from etoro_sync.ws.dialing import Target, Tunnel
 from etoro_sync.ws.handshake import open_websocket
-from etoro_sync.ws.proxy import HttpTunnel, find_proxy
+from etoro_sync.ws.proxy import find_proxy, make_tunnel
 from etoro_sync.ws.wire import Interrupted, Waker, Wire
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
@@ -53,9 +57,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_all
 
 
-def tunnel_to(url: str, server: RawServer, user: str = "") -> HttpTunnel:
+def tunnel_to(url: str, server: RawServer, user: str = "") -> Tunnel:
     """The tunnel that the scripted proxy makes to a URL."""
-    return HttpTunnel(urlsplit(f"http://{user}127.0.0.1:{server.port}"), Target.of(url))
+    return make_tunnel(urlsplit(f"http://{user}127.0.0.1:{server.port}"), Target.of(url))
 
 
 def through(
@@ -80,6 +84,15 @@ def answer(raw: bytes) -> Callable[[Peer], object]:
         ({"https_proxy": "p:3128"}, ETORO, "p:3128"),
         ({"https_proxy": "http://user:pass@p:3128"}, ETORO, "user:pass@p:3128"),
         ({"https_proxy": ""}, ETORO, None),
+        ({"all_proxy": "socks5h://p:1"}, ETORO, "p:1"),
+        ({"ALL_PROXY": "socks5h://p:1"}, ETORO, "p:1"),
+        ({"all_proxy": "http://a:1"}, Target("h", 80, False), "a:1"),
+        ({"https_proxy": "http://p:1", "all_proxy": "http://a:1"}, ETORO, "p:1"),
+        ({"HTTPS_PROXY": "http://p:1", "all_proxy": "http://a:1"}, ETORO, "p:1"),
+        ({"https_proxy": "http://p:1", "HTTPS_PROXY": "http://q:1"}, ETORO, "p:1"),
+        ({"http_proxy": "http://p:1", "all_proxy": "http://a:1"}, ETORO, "a:1"),
+        ({"all_proxy": "http://a:1", "no_proxy": "etoro.com"}, ETORO, None),
+        ({"all_proxy": "http://a:1"}, Target("127.0.0.1", 443, True), None),
         ({"http_proxy": "http://p:1"}, ETORO, None),
         ({"http_proxy": "http://p:1"}, Target("h", 80, False), "p:1"),
         ({"https_proxy": "http://p:1", "no_proxy": "ws.etoro.com"}, ETORO, None),
@@ -125,24 +138,77 @@ def test_a_proxy_that_is_no_url_is_said_so(environment: Callable[..., None], url
     """A variable with a slip in it is an error that names the variables, not an internal one."""
     environment(https_proxy=url)
     with pytest.raises(EToroWebSocketError, match="https_proxy"):
-        HttpTunnel(find_proxy(None, ETORO) or urlsplit(""), ETORO)
+        make_tunnel(find_proxy(None, ETORO) or urlsplit(""), ETORO)
 
 
-@pytest.mark.parametrize("scheme", ["socks5", "socks4a", "https", "ftp"])
+@pytest.mark.parametrize("scheme", ["socks", "socks4", "socks4a", "https", "ftp"])
 def test_a_proxy_of_another_kind_is_refused(scheme: str) -> None:
     """CONNECT is not sent to what speaks another protocol, nor a password in the clear."""
     proxy = urlsplit(f"{scheme}://user:{SECRET}@p:1080")
     with pytest.raises(EToroWebSocketError, match=f"{scheme}:// is not supported") as caught:
-        HttpTunnel(proxy, ETORO)
+        make_tunnel(proxy, ETORO)
     assert SECRET not in str(caught.value)
 
 
 def test_keys_do_not_travel_to_a_proxy_in_the_clear() -> None:
     """Plain ws:// is for this machine, so a proxy on another one is no way to it."""
     with pytest.raises(EToroWebSocketError, match="plain ws://"):
-        HttpTunnel(urlsplit("http://proxy.example:3128"), Target.of(LOCAL))
-    HttpTunnel(urlsplit("http://proxy.example:3128"), ETORO)
-    HttpTunnel(urlsplit("http://localhost:3128"), Target.of(LOCAL))
+        make_tunnel(urlsplit("http://proxy.example:3128"), Target.of(LOCAL))
+    make_tunnel(urlsplit("http://proxy.example:3128"), ETORO)
+    make_tunnel(urlsplit("http://localhost:3128"), Target.of(LOCAL))
+
+
+@pytest.mark.parametrize("moved", ["the target", "the proxy"])
+def test_a_localhost_that_is_elsewhere_is_no_way_for_keys(
+    raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    """A table of hosts that sends localhost to another machine does not send the keys there."""
+    proxy = raw_server(lambda peer: peer.wait_closed())
+    real = socket.getaddrinfo
+
+    def mistaken(host: str, *args: Any, **kwargs: Any) -> Any:
+        return real("192.0.2.1" if host == "localhost" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", mistaken)
+    hosts = ("localhost", "127.0.0.1") if moved == "the target" else ("127.0.0.1", "localhost")
+    url = f"ws://{hosts[0]}:1/ws"
+    for scheme in ("http", "socks5", "socks5h"):
+        tunnel = make_tunnel(urlsplit(f"{scheme}://{hosts[1]}:{proxy.port}"), Target.of(url))
+        with pytest.raises(EToroWebSocketError, match="localhost is another machine here"):
+            dial(url, waker, tunnel=tunnel)
+    assert proxy.connections == 0
+
+
+def test_a_socks_proxy_of_the_environment_without_the_extra_is_said_so(
+    environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the command that installs it, and how to do without."""
+    environment(all_proxy=f"socks5h://user:{SECRET}@p:1080")
+    monkeypatch.delitem(sys.modules, "etoro_sync.ws.socks", raising=False)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    proxy = find_proxy(None, ETORO)
+    assert proxy is not None
+    with pytest.raises(EToroWebSocketError, match=r'pip install "etoro-sync\[socks\]"') as caught:
+        make_tunnel(proxy, ETORO)
+    assert "all_proxy" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_socksio_is_imported_for_a_socks_proxy_only() -> None:
+    """Nobody else pays for it, installed or not."""
+    code = (
+        "import sys\n"
+        "from urllib.parse import urlsplit\n"
+        "import etoro_sync\n"
+        "assert 'urllib.request' not in sys.modules\n"
+        "from etoro_sync.ws.proxy import make_tunnel, Target\n"
+        "for kind in ('http', 'socks5'):\n"
+        "    etoro_sync.WsClientOptions(proxy=kind + '://h:1')\n"
+        "    assert 'socksio' not in sys.modules\n"
+        "    make_tunnel(urlsplit(kind + '://h:1'), Target('t', 443, True))\n"
+        "assert 'socksio' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 # The tunnel
@@ -150,8 +216,17 @@ def test_keys_do_not_travel_to_a_proxy_in_the_clear() -> None:
 
 def test_the_tunnel_is_asked_for_by_name(raw_server: StartServer, waker: Waker) -> None:
     """The proxy resolves the name; the client does not have to be able to."""
+    proxy = raw_server(lambda peer: peer.respond(b"HTTP/1.1 502 Enough\r\n\r\n"))
+    url = "wss://nowhere.invalid:444/ws"
+    with pytest.raises(EToroWebSocketError, match=r"did not lead to nowhere\.invalid:444"):
+        through(url, proxy, waker)
+    assert proxy.peers[0].request.startswith("CONNECT nowhere.invalid:444 HTTP/1.1")
+
+
+def test_the_websocket_is_opened_in_the_tunnel(raw_server: StartServer, waker: Waker) -> None:
+    """As it is on a direct connection."""
     proxy = raw_server(lambda peer: (peer.respond(ESTABLISHED), peer.handshake()))
-    url = "ws://nowhere.invalid:81/ws?a=b"
+    url = "ws://localhost:81/ws?a=b"
     with dialled(url, waker, tunnel=tunnel_to(url, proxy)) as wire:
         assert open_websocket(url, wire, make_dialer(waker), str) == b""
     (peer,) = proxy.peers
@@ -298,7 +373,7 @@ def test_a_proxy_that_resets_is_said_so(raw_server: StartServer, waker: Waker) -
 def test_a_proxy_that_is_not_there_is_said_so(waker: Waker) -> None:
     """When nobody listens at the proxy's address, the error says to check the proxy."""
     with Refuser() as refuser:
-        tunnel = HttpTunnel(urlsplit(f"http://127.0.0.1:{refuser.port}"), ETORO)
+        tunnel = make_tunnel(urlsplit(f"http://127.0.0.1:{refuser.port}"), ETORO)
         with pytest.raises(EToroWebSocketError, match="Check the proxy option") as caught:
             dial("wss://ws.etoro.com/ws", waker, tunnel=tunnel)
     assert f"127.0.0.1:{refuser.port}" in str(caught.value)
@@ -313,7 +388,7 @@ def test_an_endless_answer_is_refused(raw_server: StartServer, waker: Waker) -> 
 
 def test_a_port_of_80_is_assumed(waker: Waker) -> None:
     """A proxy without a port is one at port 80."""
-    assert HttpTunnel(urlsplit("http://p"), ETORO).entry == Target("p", 80, False)
+    assert make_tunnel(urlsplit("http://p"), ETORO).entry == Target("p", 80, False)
 
 
 # Time

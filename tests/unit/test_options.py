@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 import ssl
+import sys
 from typing import Any
 
 import pytest
@@ -63,7 +64,15 @@ BAD = [
     ),
     *(
         ("proxy", value)
-        for value in ("socks5://h:1080", "http://h:99999", "http://h:x", "http://h\r\nX: y:1", " ")
+        for value in (
+            "socks5://h",
+            "socks4://h:1080",
+            "socks://h:1080",
+            "http://h:99999",
+            "http://h:x",
+            "http://h\r\nX: y:1",
+            " ",
+        )
     ),
     *(("ws_url", v) for v in (None, 5, b"wss://h", "", "h", "https://h/", "wss://", "wss:///ws")),
     *(
@@ -96,6 +105,8 @@ def test_a_bad_value_is_refused_with_the_fields_name(field: str, value: Any) -> 
         {"auth_timeout": 0.001, "close_timeout": 1_000_000, "max_message_bytes": 1024},
         {"callback_queue_size": 1, "ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},
         {"proxy": "http://user:pass@proxy:3128"},
+        {"proxy": "socks5://user:pass@proxy:1080"},
+        {"proxy": "socks5h://proxy:1080"},
         {"proxy": ""},
         {"ws_url": "wss://example.com:8443/ws?x=1"},
         {"ws_url": "wss://[2001:db8::1]/ws"},
@@ -105,6 +116,19 @@ def test_good_values_are_taken(values: dict[str, Any]) -> None:
     """At their limits."""
     options = WsClientOptions(**values)
     assert {name: getattr(options, name) for name in values} == values
+
+
+def test_a_socks_proxy_without_its_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it, and the values still told apart."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    for scheme in ("socks5", "socks5h"):
+        with pytest.raises(
+            EToroValidationError, match=r'pip install "etoro-sync\[socks\]"'
+        ) as caught:
+            WsClientOptions(proxy=f"{scheme}://user:{SECRET}@h:1080")
+        assert caught.value.field == "proxy"
+        assert SECRET not in str(caught.value)
+    assert WsClientOptions(proxy="http://h:1080").proxy
 
 
 @pytest.mark.parametrize(
