@@ -13,15 +13,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
-from .hosts import is_loopback
+from .hosts import Target, is_loopback
 from .wire import Interrupted, Waker, Wire, cap
 
-__all__ = ["Dialer", "Target", "Tunnel"]
+__all__ = ["Dialer", "Tunnel"]
 
 _ADVICE = "Check ws_url, the proxy if there is one, and the network."
 #: An HTTP head longer than this is nobody's honest answer.
@@ -40,31 +38,6 @@ _TCP_OPTIONS = {
 
 #: What getaddrinfo() returns one of: family, kind, protocol, canonical name, address.
 Address = tuple[int, int, int, str, tuple[object, ...]]
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a WebSocket URL leads.
-
-    :param host: name or address, without brackets.
-    :param port: from the URL, else 443 or 80.
-    :param secure: whether TLS is spoken.
-    """
-
-    host: str
-    port: int
-    secure: bool
-
-    @classmethod
-    def of(cls, url: str) -> "Target":
-        """Parse a ``ws://`` or ``wss://`` URL that was validated before."""
-        parts = urlsplit(url)
-        secure = parts.scheme == "wss"
-        return cls(parts.hostname or "", parts.port or (443 if secure else 80), secure)
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 class Tunnel(Protocol):

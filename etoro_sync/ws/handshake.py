@@ -15,7 +15,8 @@ import websocket
 
 from .._version import __version__
 from ..errors import EToroError, EToroTimeoutError, EToroWebSocketError
-from .dialing import Dialer, Target
+from .dialing import Dialer
+from .hosts import Target
 from .message_parser import shorten
 from .replies import ConnectionFailed
 from .wire import Wire

@@ -1,8 +1,35 @@
-"""Which hosts are this machine: the only ones to which keys may travel over plain ``ws://``."""
+"""Where a URL leads, and which hosts are this machine: to it alone keys may go over ``ws://``."""
 
 import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-__all__ = ["is_loopback"]
+__all__ = ["Target", "is_loopback"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a WebSocket URL leads.
+
+    :param host: name or address, without brackets.
+    :param port: from the URL, else 443 or 80.
+    :param secure: whether TLS is spoken.
+    """
+
+    host: str
+    port: int
+    secure: bool
+
+    @classmethod
+    def of(cls, url: str) -> "Target":
+        """Parse a ``ws://`` or ``wss://`` URL that was validated before."""
+        parts = urlsplit(url)
+        secure = parts.scheme == "wss"
+        return cls(parts.hostname or "", parts.port or (443 if secure else 80), secure)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -8,8 +8,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import EToroWebSocketError
-from .dialing import Target, Tunnel
-from .hosts import is_loopback
+from .dialing import Tunnel
+from .hosts import Target, is_loopback
 from .options import NO_SOCKS
 from .tunnels import ADVICE, HttpTunnel, Login
 

@@ -20,7 +20,8 @@ from socksio.socks5 import (
 )
 
 from ..errors import EToroWebSocketError
-from .dialing import Dialer, Target
+from .dialing import Dialer
+from .hosts import Target
 from .tunnels import ADVICE, Login, ProxyTunnel
 from .wire import Wire
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
-from .dialing import Dialer, Target
+from .dialing import Dialer
+from .hosts import Target
 from .wire import Wire
 
 __all__ = ["ADVICE", "HttpTunnel", "Login", "ProxyTunnel"]

@@ -13,7 +13,7 @@ import pytest
 
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws import dialing
-from etoro_sync.ws.dialing import Target
+from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.wire import Interrupted, Waker
 from tests.conftest import StartServer
 from tests.support.raw_server import Peer, Refuser

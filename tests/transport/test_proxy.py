@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
-from etoro_sync.ws.dialing import Target, Tunnel
+from etoro_sync.ws.dialing import Tunnel
 from etoro_sync.ws.handshake import open_websocket
+from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.proxy import find_proxy, make_tunnel
 from etoro_sync.ws.wire import Interrupted, Waker, Wire
 from tests.conftest import StartServer
@@ -201,7 +202,8 @@ def test_socksio_is_imported_for_a_socks_proxy_only() -> None:
         "from urllib.parse import urlsplit\n"
         "import etoro_sync\n"
         "assert 'urllib.request' not in sys.modules\n"
-        "from etoro_sync.ws.proxy import make_tunnel, Target\n"
+        "from etoro_sync.ws.hosts import Target\n"
+        "from etoro_sync.ws.proxy import make_tunnel\n"
         "for kind in ('http', 'socks5'):\n"
         "    etoro_sync.WsClientOptions(proxy=kind + '://h:1')\n"
         "    assert 'socksio' not in sys.modules\n"

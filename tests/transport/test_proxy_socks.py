@@ -14,7 +14,8 @@ import pytest
 
 from etoro_sync import EToroClosedError
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
-from etoro_sync.ws.dialing import Target, Tunnel
+from etoro_sync.ws.dialing import Tunnel
+from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.proxy import make_tunnel
 from etoro_sync.ws.wire import Interrupted, Waker, Wire
 from tests.conftest import StartServer

@@ -16,7 +16,7 @@ import pytest
 
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws.connection import Connection
-from etoro_sync.ws.dialing import Target
+from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.replies import ConnectionFailed
 from etoro_sync.ws.wire import Interrupted, Waker
 from tests.conftest import StartServer

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from etoro_sync.ws.connection import Connection
-from etoro_sync.ws.dialing import Dialer, Target, Tunnel
+from etoro_sync.ws.dialing import Dialer, Tunnel
 from etoro_sync.ws.handshake import open_websocket
+from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.wire import Waker, Wire
 from tests.support.timing import MS
 
