@@ -3,7 +3,7 @@
 ::
 
     EToroError
-    |-- EToroAuthError             the credentials are missing, rejected, or were not answered
+    |-- EToroAuthError             the credentials are missing, unreadable, rejected or not answered
     |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
     `-- EToroWebSocketError        the connection, or a request on it, failed
         |-- EToroSubscriptionError     eToro refused topics
@@ -40,7 +40,7 @@ class EToroError(Exception):
 
 
 class EToroAuthError(EToroError):
-    """The credentials are missing or rejected, or the server did not answer them.
+    """The credentials are missing, cannot be read or are rejected, or were not answered.
 
     :param message: what happened.
     :param error_code: eToro's ``errorCode`` where it sent one, such as ``"InvalidKey"``.

@@ -6,6 +6,7 @@ What a server sends ends up in errors and logs. It may be megabytes long, nested
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,10 @@ MASK = "***"
 _SHORTEST = 4
 #: So many characters of a longer secret are masked too: text may have been cut inside it.
 _HEAD = 8
+#: So many secrets are remembered of those that come one after another, as keys that rotate do.
+_MOST = 1000
+#: What the beginning of a secret looks like, and each character behind it.
+_Patterns = tuple[re.Pattern[str], list[re.Pattern[str]]]
 
 
 def show(value: Any, limit: int = 40) -> str:
@@ -47,22 +52,35 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = []
-        for secret in {s for s in secrets if len(s) >= _SHORTEST}:
-            spellings = [_spellings(char) for char in secret]
-            head = re.compile("".join(p.pattern for p in spellings[:_HEAD]))
-            self._secrets.append((head, spellings[_HEAD:]))
+        self._secrets = [_patterns(s) for s in {s for s in secrets if len(s) >= _SHORTEST}]
+        self._added: deque[tuple[str, _Patterns]] = deque(maxlen=_MOST)
+
+    def add(self, secret: str) -> None:
+        """Mask one more secret; after a thousand, the oldest that was added is forgotten.
+
+        Any thread: both sides use the whole of the deque or one end of it at a time.
+        """
+        known = [old for old, _ in list(self._added)]
+        if len(secret) >= _SHORTEST and secret not in known:
+            self._added.append((secret, _patterns(secret)))
 
     def __call__(self, text: str) -> str:
         """Return *text* with each secret, or the beginning of one, masked."""
         # All places are found before any is masked: one secret may begin like another.
-        spans = sorted(span for head, tail in self._secrets for span in _find(head, tail, text))
+        secrets = [*self._secrets, *(patterns for _, patterns in list(self._added))]
+        spans = sorted(span for head, tail in secrets for span in _find(head, tail, text))
         parts, position = [], 0
         for start, end in spans:
             if start >= position:
                 parts += [text[position:start], MASK]
             position = max(position, end)
         return "".join(parts) + text[position:]
+
+
+def _patterns(secret: str) -> _Patterns:
+    spellings = [_spellings(char) for char in secret]
+    head = re.compile("".join(p.pattern for p in spellings[:_HEAD]))
+    return head, spellings[_HEAD:]
 
 
 def _find(

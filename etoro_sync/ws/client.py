@@ -94,8 +94,9 @@ class WsClient:
 
         :param timeout: seconds to wait at most; None trusts ``connect_timeout`` and
             ``auth_timeout``.
-        :raises EToroAuthError: when credentials are missing or rejected, or authentication times
-            out.
+        :raises EToroAuthError: when credentials are missing or rejected, when a callable that is to
+            return one raises or hangs, or when authentication times out.
+        :raises EToroValidationError: when such a callable returns what is no key.
         :raises EToroTimeoutError: when *timeout* has passed.
         :raises EToroWebSocketError: when the server cannot be reached, or the client is
             connected already.
@@ -136,7 +137,7 @@ class WsClient:
 
     def _check_credentials(self) -> None:
         for name in ("api_key", "user_key"):
-            if not getattr(self._options, name):
+            if getattr(self._options, name) == "":
                 raise EToroAuthError(
                     f"The {name} is missing. Set ETORO_{name.upper()} in the environment, or "
                     f"pass WsClientOptions({name}=...)."

@@ -1,12 +1,12 @@
 """From the options to an open connection: which way to take, and all steps in their order."""
 
 import ssl
-import time
 from collections.abc import Callable
 
 from .connection import Connection
-from .dialing import Dialer, Target
+from .dialing import Dialer
 from .handshake import open_websocket
+from .hosts import Target
 from .options import WsClientOptions
 from .wire import Waker
 
@@ -29,10 +29,11 @@ class Opener:
         self._stopping = stopping
         self._context = options.ssl_context
 
-    def open(self) -> Connection:
+    def open(self, deadline: float) -> Connection:
         """Return an open connection, nothing sent on it yet.
 
-        :raises EToroWebSocketError: when the server is not reached within ``connect_timeout``.
+        :param deadline: absolute monotonic time.
+        :raises EToroWebSocketError: when the server is not reached by then.
         :raises ConnectionFailed: when it answers with an HTTP error.
         :raises Interrupted: when the client is to stop.
         """
@@ -40,7 +41,6 @@ class Opener:
         from .proxy import find_proxy, make_tunnel
 
         options = self._options
-        deadline = time.monotonic() + options.connect_timeout
         dialer = Dialer(self._waker, self._stopping, deadline)
         target = Target.of(options.ws_url)
         proxy = find_proxy(options.proxy, target)

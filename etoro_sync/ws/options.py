@@ -1,10 +1,11 @@
 """The settings of a client, checked where they are written and not where they bite."""
 
 import importlib.util
+import inspect
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,7 +13,10 @@ from ..errors import EToroValidationError
 from ..text import MASK, Redactor, shorten, show
 from .hosts import is_loopback
 
-__all__ = ["DEFAULT_WS_URL", "WsClientOptions"]
+__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions"]
+
+#: A key, or what returns it.
+Key = str | Callable[[], str]
 
 #: One address for demo and real accounts: the key decides.
 DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
@@ -28,8 +32,10 @@ class WsClientOptions:
 
     The first eight fields are etoropy's, with its order and defaults.
 
-    :param api_key: eToro's API key (REST header ``x-api-key``).
-    :param user_key: eToro's user key (REST header ``x-user-key``).
+    :param api_key: eToro's API key (REST header ``x-api-key``); or a function without arguments
+        that returns it. It is called before each attempt to connect, in a thread of the client,
+        and has ``connect_timeout`` for it; when it raises, the attempt has failed.
+    :param user_key: eToro's user key (REST header ``x-user-key``), likewise.
     :param ws_url: ``wss://...``; plain ``ws://`` only to this machine, because the keys travel in
         the first message.
     :param reconnect_attempts: consecutive failed attempts to reconnect before the client ends;
@@ -39,7 +45,8 @@ class WsClientOptions:
     :param heartbeat_interval: silence after which a ping is sent; 0 switches keepalive off.
     :param heartbeat_timeout: silence after the ping until the connection is given up; 0: never.
     :param reconnect_max_delay: upper bound of any wait before reconnecting.
-    :param connect_timeout: how long TCP, TLS and the opening handshake may take together.
+    :param connect_timeout: how long reading the keys, TCP, the way through a proxy, TLS and the
+        opening handshake may take together.
     :param request_timeout: how long an acknowledgement may take.
     :param close_timeout: how long the closing handshake may take.
     :param stale_after: silence of one instrument after which ``"stale"`` is emitted; 0: off.
@@ -53,8 +60,8 @@ class WsClientOptions:
     :raises EToroValidationError: naming the field.
     """
 
-    api_key: str = field(default="", repr=False)
-    user_key: str = field(default="", repr=False)
+    api_key: Key = field(default="", repr=False)
+    user_key: Key = field(default="", repr=False)
     ws_url: str = DEFAULT_WS_URL
     reconnect_attempts: int | None = 10
     reconnect_delay: float = 1.0
@@ -73,8 +80,16 @@ class WsClientOptions:
     ssl_context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
-        _check_key("api_key", self.api_key)
-        _check_key("user_key", self.user_key)
+        for name in _SECRETS:
+            value = getattr(self, name)
+            if not callable(value):
+                check_key(name, value, name)
+            elif inspect.iscoroutinefunction(value):
+                raise EToroValidationError(
+                    f"{name} must not be a coroutine function: it is called in a thread. Write "
+                    "def instead of async def.",
+                    name,
+                )
         _check_url(self.ws_url)
         if self.reconnect_attempts is not None:
             _check_int("reconnect_attempts", self.reconnect_attempts, 0)
@@ -104,9 +119,11 @@ class WsClientOptions:
                 f"{type(self.ssl_context).__name__}.",
                 "ssl_context",
             )
+        # Made at once and kept: several threads may be the first to need it.
+        object.__setattr__(self, "_redactor", self._make_redactor())
 
     def __repr__(self) -> str:
-        shown = [f"{name}={MASK if getattr(self, name) else ''!r}" for name in _SECRETS]
+        shown = [f"{name}={_masked(getattr(self, name))}" for name in _SECRETS]
         shown += [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -136,11 +153,20 @@ class WsClientOptions:
 
         :param text: such as an error message of the server.
         """
-        return self._redactor(text)
+        redactor: Redactor = self.__dict__["_redactor"]
+        return redactor(text)
 
-    @cached_property
-    def _redactor(self) -> Redactor:
-        secrets = {self.api_key, self.user_key}
+    def remember(self, key: object) -> None:
+        """Have :meth:`redact` mask one more key, such as one that a callable has returned.
+
+        :param key: anything; what is no text, or too short for a secret, is ignored.
+        """
+        if isinstance(key, str):
+            redactor: Redactor = self.__dict__["_redactor"]
+            redactor.add(key.strip())
+
+    def _make_redactor(self) -> Redactor:
+        secrets = {key for key in (self.api_key, self.user_key) if isinstance(key, str)}
         if self.proxy:
             password = urlsplit(self.proxy).password or ""
             secrets |= {password, unquote(password)}
@@ -152,13 +178,27 @@ _SHORTEST = 0.01
 _SECRETS = ("api_key", "user_key")
 
 
-def _check_key(name: str, value: Any) -> None:
-    # The value itself is never shown: it may be a key in the wrong wrapping.
+def _masked(key: Key) -> str:
+    if callable(key):
+        return "<callable>"
+    return repr(MASK if key else "")
+
+
+def check_key(name: str, value: Any, what: str) -> None:
+    """Check a key that was given, or that a callable has returned; an empty one is legal here.
+
+    :param name: of the option.
+    :param value: never shown: it may be a key in the wrong wrapping.
+    :param what: how to call it in the error.
+    :raises EToroValidationError: naming the option.
+    """
     if not isinstance(value, str):
-        raise EToroValidationError(f"{name} must be a string, not {type(value).__name__}.", name)
+        raise EToroValidationError(f"{what} must be a string, not {type(value).__name__}.", name)
     if value != value.strip() or not value.isprintable():
         raise EToroValidationError(
-            f"{name} has blanks around it or control characters in it; copy it again.", name
+            f"{what} has blanks around it or control characters in it; copy it again, or "
+            "strip() it.",
+            name,
         )
 
 

@@ -19,6 +19,7 @@ from ..errors import (
 )
 from .backoff import Backoff
 from .connection import Connection
+from .credentials import Credentials, Keys
 from .feed import Feed
 from .lifecycle import ClientState
 from .log import log
@@ -73,6 +74,7 @@ class Reader:
         self._backoff = Backoff(
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
+        self._credentials = Credentials(options, self._waker, lambda: self._stopping)
         self._opener = Opener(options, self._waker, lambda: self._stopping)
         self._stopping = False
         self._aborting = False
@@ -188,10 +190,13 @@ class Reader:
     def _connection(self) -> ConnectionFailed | None:
         """Live through one connection; return why it ended, None when the user wished so."""
         self._recovery.begin()
+        self._counters.connect_attempts += 1
+        deadline = time.monotonic() + self._options.connect_timeout
         connection: Connection | None = None
         try:
-            connection = self._open()
-            self._serve(connection)
+            keys = self._credentials.get(deadline)
+            connection = self._open(deadline)
+            self._serve(connection, keys)
         except Interrupted:
             failure = None
         except ConnectionFailed as exc:
@@ -205,27 +210,28 @@ class Reader:
             self._recovery.end()
             if connection is not None:
                 connection.dispose()
+        reconnecting = self._recovery.ever_live and not self._stopping
         if connection is not None:
             self._closed(connection, failure)
-        elif failure is not None and self._recovery.ever_live and not self._stopping:
+        elif reconnecting and failure is not None and not failure.fatal:
+            # What is fatal is told at the end.
             self._feed.error(failure.error)
         return failure
 
-    def _open(self) -> Connection:
-        self._counters.connect_attempts += 1
-        connection = self._opener.open()
+    def _open(self, deadline: float) -> Connection:
+        connection = self._opener.open(deadline)
         self._counters.connections += 1
         self._counters.connected_at = time.monotonic()
         self.is_connected = True
         return connection
 
-    def _serve(self, connection: Connection) -> None:
+    def _serve(self, connection: Connection, keys: Keys) -> None:
         """Authenticate, then read until the connection or the session ends."""
         options = self._options
         self._advance(self._state_while(ClientState.AUTHENTICATING))
         self._feed.emit("open")
         connection.send_text(
-            self._protocol.authenticate(options.api_key, options.user_key, time.monotonic())
+            self._protocol.authenticate(keys.api_key, keys.user_key, time.monotonic())
         )
         bytes_before = self._counters.bytes
         while True:

@@ -172,6 +172,43 @@ def test_the_repr_masks_the_keys_and_leaves_the_proxy_out() -> None:
     assert SECRET not in f"{options} {options!r}"
 
 
+def test_a_key_may_be_a_callable() -> None:
+    """It is kept, and neither called nor shown: what it would say is a secret."""
+
+    def never() -> str:
+        raise AssertionError("called")
+
+    options = WsClientOptions(never, user_key=SECRET)
+    assert options.api_key is never
+    assert repr(options).startswith("WsClientOptions(api_key=<callable>, user_key='***', ws_url=")
+    assert dataclasses.replace(options, stale_after=1).api_key is never
+    assert WsClientOptions.from_env(api_key=never).api_key is never
+
+
+def test_a_coroutine_function_is_no_source_of_keys() -> None:
+    """What it returns is not a key, and nobody would wait for it."""
+
+    async def read() -> str:
+        return SECRET
+
+    with pytest.raises(EToroValidationError, match="must not be a coroutine function") as caught:
+        WsClientOptions(user_key=read)  # type: ignore[arg-type]
+    assert caught.value.field == "user_key"
+
+
+def test_remembered_keys_are_masked_too() -> None:
+    """Those that callables return; and of many, the last thousand, so that memory is bounded."""
+    options = WsClientOptions(lambda: "", SECRET)
+    for number in range(1500):
+        options.remember(f"<key-{number:04}>\n")
+        options.remember("<key-again>")
+    for ignored in (None, b"<key-1499>", "abc", ""):
+        options.remember(ignored)
+    text = f"{SECRET} <key-1499> <key-0502> <key-again> <kex-0000> abc"
+    assert options.redact(text) == "*** *** *** *** <kex-0000> abc"
+    assert pickle.loads(pickle.dumps(WsClientOptions(SECRET))).redact(SECRET) == "***"
+
+
 MISPLACED = [
     *((name, SECRET) for name in ("ws_url", "proxy", "reconnect_attempts", "auth_timeout")),
     *((name, SECRET) for name in ("max_message_bytes", "ssl_context", "stale_after")),

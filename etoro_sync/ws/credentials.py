@@ -1,0 +1,145 @@
+"""The keys of a client: as they were given, or read anew before each attempt to connect.
+
+A callable that reads a key is the user's code, and may wait for a vault that never answers. It has
+a thread of its own, for which the reader waits no longer than an attempt may take: it can hold up
+neither recovery nor ``disconnect()``, and while data flows it does not run.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..errors import EToroAuthError, EToroError, EToroWebSocketError
+from .options import WsClientOptions, check_key
+from .replies import ConnectionFailed
+from .wire import Interrupted, Waker
+
+__all__ = ["Credentials", "Keys"]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one attempt. Its repr shows neither: debuggers and crash reports print locals."""
+
+    api_key: str = field(repr=False)
+    user_key: str = field(repr=False)
+
+
+class Credentials:
+    """Gets the keys for each attempt of one session. Every method runs on the reader thread.
+
+    :param options: the client's.
+    :param waker: ends waits.
+    :param stopping: says whether the client is to stop.
+    """
+
+    def __init__(
+        self, options: WsClientOptions, waker: Waker, stopping: Callable[[], bool]
+    ) -> None:
+        self._options = options
+        self._waker = waker
+        self._stopping = stopping
+        self._reading: _Reading | None = None
+
+    def get(self, deadline: float) -> Keys:
+        """Return the keys as they are now.
+
+        :param deadline: absolute monotonic time of the attempt.
+        :raises ConnectionFailed: when a callable raises, does not return in time, or, which is
+            fatal, returns what is no key.
+        :raises Interrupted: when the client is to stop.
+        """
+        api_key, user_key = self._options.api_key, self._options.user_key
+        if isinstance(api_key, str) and isinstance(user_key, str):
+            return Keys(api_key, user_key)
+        if self._reading is not None:
+            # One at a time, or each attempt would leave another thread in a call that hangs. What
+            # the late one returns may have been replaced since.
+            self._wait(self._reading, deadline)
+        self._reading = _Reading(self._options, self._waker)
+        self._wait(self._reading, deadline)
+        done, self._reading = self._reading, None
+        return done.result()
+
+    def _wait(self, reading: "_Reading", deadline: float) -> None:
+        while not reading.done:
+            if self._stopping():
+                raise Interrupted
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ConnectionFailed(
+                    EToroAuthError(
+                        "The keys could not be read: a callable that was given for one did not "
+                        "return within connect_timeout. Give it a timeout of its own."
+                    )
+                )
+            self._waker.wait(left)
+
+
+class _Reading:
+    """One call of the user's callables, in a thread of its own.
+
+    :param options: with at least one callable.
+    :param waker: woken at the end.
+    :raises ConnectionFailed: when the system has no thread left.
+    """
+
+    def __init__(self, options: WsClientOptions, waker: Waker) -> None:
+        self._options = options
+        self._waker = waker
+        self._keys: Keys | None = None
+        self._failure: ConnectionFailed | None = None
+        self.done = False
+        # A daemon, so that a call that hangs does not keep the program from ending.
+        thread = threading.Thread(target=self._run, name="etoro-sync-keys", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            self.done = True
+            raise ConnectionFailed(
+                EToroWebSocketError(f"Cannot start a thread to read the keys: {exc}.")
+            ) from exc
+
+    def result(self) -> Keys:
+        """Return the keys, once they are read.
+
+        :raises ConnectionFailed: as :meth:`Credentials.get`.
+        """
+        if self._keys is None:
+            assert self._failure is not None
+            raise self._failure
+        return self._keys
+
+    def _run(self) -> None:
+        try:
+            self._keys = Keys(_read(self._options, "api_key"), _read(self._options, "user_key"))
+        except ConnectionFailed as exc:
+            self._failure = exc
+        finally:
+            self.done = True
+            self._waker.wake()
+
+
+def _read(options: WsClientOptions, name: str) -> str:
+    source = getattr(options, name)
+    if isinstance(source, str):
+        return source
+    try:
+        key = source()
+    except BaseException as exc:  # also SystemExit, which would end this thread without a word
+        # Without its words: they may hold a key that nobody knows yet.
+        error = EToroAuthError(
+            f"The {name} could not be read: the callable that was given for it raised "
+            f"{type(exc).__name__}."
+        )
+        error.__cause__ = exc
+        raise ConnectionFailed(error) from None
+    try:
+        options.remember(key)
+        check_key(name, key, f"what the callable for {name} returns")
+        if not key:
+            raise EToroAuthError(f"The {name} is missing: the callable for it returned ''.")
+    except EToroError as error:
+        raise ConnectionFailed(error, fatal=True) from None
+    return str(key)
