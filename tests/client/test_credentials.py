@@ -67,7 +67,9 @@ def serve(sent: list[dict[str, str]], *then: Callable[[Peer], object]) -> Callab
 
     def script(peer: Peer) -> None:
         peer.handshake()
-        sent.append(peer.authenticate()["data"])
+        request = peer.read_json()
+        sent.append(request["data"])  # before the client knows that they were accepted
+        peer.reply(request)
         for step in then:
             step(peer)
         peer.serve()
@@ -133,6 +135,19 @@ def test_a_callable_is_asked_for_each_session(
         c.connect()
         assert len(vault.calls) == number
         c.disconnect()
+
+
+def test_a_callable_may_take_a_while(
+    simulator: MakeSimulator, client: MakeClient, vault: Vault
+) -> None:
+    """The attempt goes on when it has returned, and not when its time is up."""
+    vault.open.clear()
+    c = client(simulator(api_key=API_KEY).url, api_key=vault, connect_timeout=60)
+    connecting = Background(c.connect)
+    assert vault.asked.wait(SOON)
+    # Long enough for the reader to wait for it; were it not, this test would prove less.
+    threading.Timer(100 * MS, vault.open.set).start()
+    connecting.result(SOON)
 
 
 # A callable that raises

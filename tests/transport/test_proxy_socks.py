@@ -138,6 +138,22 @@ def test_the_name_is_resolved_here_for_socks5(
     refusal(raw_server(script), waker, url=TARGET, scheme="socks5")
 
 
+def test_a_name_that_moves_away_meanwhile_is_no_way_for_keys(
+    raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is checked is the very address that the proxy gets."""
+    real, answers = socket.getaddrinfo, ["127.0.0.1", "192.0.2.1"]
+
+    def moving(host: str, *args: Any, **options: Any) -> Any:
+        return real(answers.pop(0) if host == "localhost" else host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", moving)
+    server = raw_server(lambda peer: (greet(peer), peer.wait_closed()))
+    with pytest.raises(EToroWebSocketError, match="localhost is another machine here"):
+        through(server, waker, url="ws://localhost:81/ws", scheme="socks5")
+    assert not answers
+
+
 def test_a_name_that_is_not_found_here_is_said_so(raw_server: StartServer, waker: Waker) -> None:
     """The proxy is not asked for what socks5:// resolves here."""
     server = raw_server(lambda peer: peer.wait_closed())
@@ -315,10 +331,19 @@ def test_a_refused_password_is_said_so(raw_server: StartServer, waker: Waker) ->
         lambda peer: (peer.send(b"\x04\x00"), peer.wait_closed()),
         lambda peer: (peer.send(b"\x05\x09"), peer.wait_closed()),
         answer(b"\x04\x00\x00\x01" + bytes(6)),
+        answer(b"\x04\x05"),
         answer(b"\x05\x00\x00\x02" + bytes(6)),
         answer(b"\x05\x00\x00\x03\x01\xff\x00\x00"),
     ],
-    ids=["HTTP", "SOCKS4", "unknown way", "other version", "unknown address", "no text"],
+    ids=[
+        "HTTP",
+        "SOCKS4",
+        "unknown way",
+        "other version",
+        "refusal of another version",
+        "unknown address",
+        "no text",
+    ],
 )
 def test_what_is_no_socks_proxy_is_said_so(
     raw_server: StartServer, waker: Waker, script: Callable[[Peer], object]
