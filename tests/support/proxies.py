@@ -88,7 +88,7 @@ class SocksProxy:
     """A SOCKS5 proxy in a thread.
 
     :param login: ``user:password`` that it wants
-    :ivar connections: how many were accepted so far
+    :ivar connected: released for each connection, which may be after the client has left
     :ivar asked: hosts and ports, as clients have named them
     """
 
@@ -98,7 +98,7 @@ class SocksProxy:
         self._task: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self.connections = 0
+        self.connected = threading.Semaphore(0)
         self.asked: list[tuple[str, int]] = []
         self.port = 0
 
@@ -154,7 +154,7 @@ class _Handler(Socks5ProxyHandler):
         self._notes = notes
 
     def create_proxy(self, stream: Any) -> Any:
-        self._notes.connections += 1
+        self._notes.connected.release()
         proxy = super().create_proxy(stream)
         negotiate = proxy.negotiate
 
