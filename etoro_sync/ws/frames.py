@@ -7,12 +7,16 @@ one loop. The common frame (final, text, unmasked) takes the short way, everythi
 :meth:`FrameParser._irregular`.
 """
 
+import struct
 from dataclasses import dataclass
 
 __all__ = ["CLOSE", "PING", "PONG", "FrameParser", "Violation", "read_close"]
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL_TEXT = 0x80 | TEXT
+#: Nearly every frame is a final, unmasked text with a length of two bytes.
+_USUAL = struct.Struct("!HH")
+_USUAL_HEADER = _FINAL_TEXT << 8 | 126
 _KNOWN_CODES = frozenset([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014])
 
 
@@ -80,7 +84,11 @@ class FrameParser:
     def _cut(self, data: bytes, texts: list[str]) -> tuple[int, int]:
         """Handle all complete frames; return the bytes used and the bytes the next one needs."""
         position, end, limit = 0, len(data), self._limit
-        while end - position > 1:
+        while True:
+            if self._message is None:
+                position = self._cut_usual(data, position, texts)
+            if end - position < 2:
+                return position, 2
             first, size = data[position], data[position + 1]
             start = position + 2
             if size > 125:
@@ -105,7 +113,18 @@ class FrameParser:
                 if self._closed:
                     return end, 2
             position = stop
-        return position, 2
+
+    def _cut_usual(self, data: bytes, position: int, texts: list[str]) -> int:
+        """Handle the complete frames of usual size from *position* on; return where that ends."""
+        last, limit, usual = len(data) - _USUAL.size, self._limit, _USUAL.unpack_from
+        while position <= last:
+            header, size = usual(data, position)
+            stop = position + 4 + size
+            if header != _USUAL_HEADER or size > limit or stop > len(data):
+                break
+            texts.append(data[position + 4 : stop].decode())
+            position = stop
+        return position
 
     def _check_header(self, first: int, size: int) -> None:
         """Refuse a header before a byte of its payload is waited for."""
