@@ -56,7 +56,7 @@ class _Caller:
     def extend(self, entries: Sequence[tuple[Any, ...]], *_: object) -> None:
         handler = self._handler
         for entry in entries:
-            handler(*entry[-1])
+            handler(*entry)
 
 
 def _texts(reads: Reads) -> Iterator[list[str]]:
@@ -84,12 +84,15 @@ def _contents(reads: Reads) -> None:
                 loads(message["content"])
 
 
+def _no_reply(reply: object) -> None:
+    raise AssertionError("the feed has no control messages")
+
+
 def _drive(feed: Feed, reads: Reads) -> None:
     """Do what the reader thread does between two reads."""
     for texts in _texts(reads):
         feed.begin_read()
-        for text in texts:
-            feed.on_text(text)
+        feed.on_texts(texts, _no_reply)
         feed.flush()
 
 

@@ -10,6 +10,7 @@ validates (``bool("False")`` is True, ``int(5.9)`` is 5), and eToro sends string
 
 import dataclasses
 import json
+import json.scanner
 import math
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -31,6 +32,7 @@ __all__ = [
     "decode_text",
     "loads",
     "loads_standard",
+    "wire_casts",
     "wire_names",
 ]
 
@@ -48,6 +50,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _standard = json.JSONDecoder(parse_constant=_refuse_constant)
+_scan: Callable[[str, int], tuple[Any, int]]
+_scan = json.scanner.make_scanner(_standard)  # type: ignore[arg-type]  # typeshed takes it for a class of its own
 
 
 def loads_standard(text: str) -> Any:
@@ -57,7 +61,12 @@ def loads_standard(text: str) -> Any:
     :raises ValueError: when *text* is not JSON, or is nested too deeply.
     """
     try:
-        return _standard.decode(text)
+        # decode() looks for white space first and last, which costs as much as a small document.
+        try:
+            value, end = _scan(text, 0)
+        except StopIteration:
+            end = -1
+        return value if end == len(text) else _standard.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -324,6 +333,14 @@ def compile_fields(cls: type[DataClassJsonMixin]) -> Callable[[dict[str, Any]], 
         return values if total - total == 0.0 else strict(data)
 
     return decode
+
+
+def wire_casts(cls: type[DataClassJsonMixin]) -> dict[str, tuple[str, type | None]]:
+    """Return wire name -> Python name, and what turns a text of the wire into a value of the field.
+
+    None stands for a field that takes more than a cast, such as a flag.
+    """
+    return {plan.wire: (plan.name, plan.cast) for plan in _plans(cls) if plan.renamed}
 
 
 def wire_names(cls: type[DataClassJsonMixin]) -> dict[str, str]:

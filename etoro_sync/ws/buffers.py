@@ -11,7 +11,12 @@ from typing import Any, Protocol
 
 from ..errors import EToroQueueOverflowError
 
-__all__ = ["BoundedBuffer", "Buffer", "ConflatingBuffer", "Lanes"]
+__all__ = ["RATE_EVENT", "BoundedBuffer", "Buffer", "ConflatingBuffer", "Lanes", "Run"]
+
+#: The event of the entries that may be conflated.
+RATE_EVENT = "instrument:rate"
+#: An event, and the arguments of each time that it is to be told.
+Run = tuple[str, list[tuple[Any, ...]]]
 
 
 class Buffer(Protocol):
@@ -117,7 +122,7 @@ class ConflatingBuffer:
 
     def take(self, most: int) -> list[tuple[Any, ...]]:
         """Return the oldest entries, *most* of them at most."""
-        count = min(most, len(self._entries))
+        count = max(min(most, len(self._entries)), 0)
         if self._last is not None or self._replaced:
             return [self.pop() for _ in range(count)]
         popleft = self._entries.popleft
@@ -231,8 +236,9 @@ class Lanes:
 
     Rates are bounded and conflated; other events that come as fast as the feed are bounded and
     drop the oldest, so that they can never cost a rate; the lossless lane carries what must not
-    be lost. An entry that is no rate remembers how many rates came before it, and its number
-    among all that are no rates.
+    be lost. A rate waits as the arguments of its callbacks, and nothing is added to it; an entry
+    that is no rate remembers how many rates came before it, and its number among all that are no
+    rates.
 
     :param bulk_size: most rates, and most other fast events, that wait.
     :param lossless_size: most order and connection events that wait.
@@ -249,7 +255,7 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """Whether :meth:`pop` has something to return or to raise."""
+        """Whether :meth:`take` has something to return or to raise."""
         return self.rates.ready or self.others.ready or self.lossless.ready
 
     @property
@@ -257,19 +263,23 @@ class Lanes:
         """How many entries that may be dropped were dropped."""
         return self.rates.dropped + self.others.dropped
 
-    def extend(self, entries: Sequence[tuple[Any, ...]], mixed: bool = True) -> None:
-        """Add entries ``(key, event, arguments)``; those with a key are rates.
+    def extend(
+        self, rates: Sequence[tuple[Any, ...]], others: Sequence[tuple[int, str, tuple[Any, ...]]]
+    ) -> None:
+        """Add what a read has brought.
 
-        :param mixed: False when all of them are rates.
+        :param rates: pairs of instrument id and rate.
+        :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
         """
-        if not mixed:
-            self.rates.extend(entries)
+        if not others:
+            self.rates.extend(rates)
             return
-        for entry in entries:
-            if entry[0] is not None:
-                self.rates.extend((entry,))
-            else:
-                self.others.extend((self._placed(entry[1], entry[2]),))
+        start = 0
+        for stop, event, arguments in others:
+            self.rates.extend(rates[start:stop])
+            self.others.extend((self._placed(event, arguments),))
+            start = stop
+        self.rates.extend(rates[start:])
 
     def append(self, event: str, arguments: Iterable[Any]) -> None:
         """Add an event that must not be lost."""
@@ -279,31 +289,32 @@ class Lanes:
         self._count += 1
         return self.rates.removed + len(self.rates), event, arguments, self._count
 
-    def pop(self) -> tuple[Any, ...]:
-        """Return the next entry, as ``(any, event, arguments, ...)``; IndexError when empty.
-
-        :raises EToroQueueOverflowError: once, where entries of the lossless lane are missing.
-        """
-        if self.lossless.ready or self.others.ready:
-            lane = self._older()
-            head = lane.head
-            if head is None or head[0] <= self.rates.removed:
-                return lane.pop()  # type: ignore[no-any-return]  # entries are tuples
-        return self.rates.pop()
-
-    def take(self, most: int) -> list[tuple[Any, ...]]:
-        """Return the next entries, *most* of them at most.
+    def take(self, most: int) -> list[Run]:
+        """Return the next events, *most* of them at most, as runs of one event.
 
         :raises EToroQueueOverflowError: instead of the first, where entries are missing.
         """
-        if not (self.lossless.ready or self.others.ready):
-            return self.rates.take(most)
-        taken = [self.pop()]
-        while len(taken) < most and self.ready:
-            if self.lossless.ready and self.lossless.head is None:
-                break  # the loss is told first thing next time, in its place
-            taken.append(self.pop())
-        return taken
+        runs: list[Run] = []
+        while most > 0 and self.ready:
+            run = self._take_rates(most)
+            if not run:
+                lane = self._older()
+                if lane.head is None and runs:
+                    break  # the loss is told first thing next time, in its place
+                _, event, arguments, _ = lane.pop()
+                runs.append((event, [arguments]))
+                most -= 1
+            else:
+                runs.append((RATE_EVENT, run))
+                most -= len(run)
+        return runs
+
+    def _take_rates(self, most: int) -> list[tuple[Any, ...]]:
+        """Return the rates that are next; an empty list: something else is."""
+        if self.lossless.ready or self.others.ready:
+            head = self._older().head
+            most = min(most, head[0] - self.rates.removed) if head is not None else 0
+        return self.rates.take(most)
 
     def _older(self) -> BoundedBuffer:
         """Return the lane, of the two that hold no rates, whose head came first."""

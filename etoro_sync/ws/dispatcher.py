@@ -4,6 +4,7 @@ It stands between the reader and user code, so that a slow, raising or hanging c
 nothing but its own events: the reader never waits for it.
 """
 
+import contextlib
 import inspect
 import logging
 import threading
@@ -11,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import EToroError, EToroQueueOverflowError
-from .buffers import Lanes
+from .buffers import Lanes, Run
 from .events import MARKET_EVENTS
 from .gate import LogGate
 from .handlers import Handler, Registry
-from .lifecycle import ProcessGuard
+from .lifecycle import Bell, ProcessGuard
 from .log import log, name_of
 from .stats import Counters
 
@@ -30,8 +31,7 @@ _BATCH = 64
 class Dispatcher:
     """Runs the callbacks of one session.
 
-    The condition's lock guards the lanes and :attr:`_stopping`. It is never held while user code
-    runs.
+    The lock guards the lanes and :attr:`_stopping`. It is never held while user code runs.
 
     :param name: of the thread.
     :param registry: who listens.
@@ -52,11 +52,11 @@ class Dispatcher:
         self._after = after
         self._registry = registry
         self._counters = counters
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._bell = Bell()
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE)
         self._stopping = False
         self._abandoned = False
-        self._idle = False
         self._running: Callable[..., Any] | None = None
         self._guard = ProcessGuard()
         self._gate = LogGate()
@@ -69,28 +69,31 @@ class Dispatcher:
 
     # -- the reader thread's side --------------------------------------------------------------
 
-    def extend(self, entries: Sequence[tuple[Any, ...]], mixed: bool = True) -> None:
-        """Add entries ``(key, event, arguments)`` that may be conflated or dropped.
+    def extend(
+        self,
+        rates: Sequence[tuple[Any, ...]],
+        others: Sequence[tuple[int, str, tuple[Any, ...]]] = (),
+    ) -> None:
+        """Add what a read has brought; it may be conflated or dropped. Reader thread.
 
-        :param mixed: False when all of them are rates.
+        :param rates: pairs of instrument id and rate.
+        :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
         """
-        with self._condition:
+        with self._lock:
             if self._stopping:
                 return
-            self._lanes.extend(entries, mixed)
-            if self._idle:
-                self._condition.notify()
+            self._lanes.extend(rates, others)
+        self._bell.ring()
 
     def post(self, event: str, *arguments: Any) -> None:
         """Add an event that must not be lost; nobody listening, it is not kept. Any thread."""
         if not self._registry.listeners(event).active:
             return
-        with self._condition:
+        with self._lock:
             lost = self._lanes.lossless.dropped
             self._lanes.append(event, arguments)
             lost = self._lanes.lossless.dropped - lost
-            if self._idle:
-                self._condition.notify()
+        self._bell.ring()
         if lost and self._gate.passes("lossless lane") is not None:
             log(
                 logging.ERROR,
@@ -102,17 +105,17 @@ class Dispatcher:
 
     def barrier(self) -> None:
         """Keep rates of a lost connection apart from those of the next. Reader thread."""
-        with self._condition:
+        with self._lock:
             self._lanes.rates.barrier()
 
     # -- stopping ------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Let the thread end once the lossless events are delivered; rates are dropped."""
-        with self._condition:
+        with self._lock:
             self._stopping = True
             self._lanes.shed()
-            self._condition.notify()
+        self._bell.ring()
 
     def join(self, timeout: float) -> bool:
         """Wait until the thread has ended; False: a callback still runs, and its thread will end
@@ -147,61 +150,62 @@ class Dispatcher:
             after._thread.join()
         self._after = None
         while not self._guard.foreign:
-            batch = self._take()
-            if not batch:
+            runs = self._take()
+            if not runs:
                 return
-            for entry in batch:
-                if self._abandoned:
-                    return
-                if self._stopping and entry[1] in MARKET_EVENTS:
-                    continue
-                try:
-                    self._emit(entry[1], entry[2])
-                except Exception:  # whatever user code has prepared for us outside of its call
-                    self._counters.callback_errors += 1
+            for event, calls in runs:
+                self._emit_run(event, calls)
+            if self._abandoned:
+                return
 
-    def _take(self) -> list[tuple[Any, ...]]:
+    def _take(self) -> list[Run]:
         """Wait for events; an empty list: the thread is to end."""
-        with self._condition:
-            while not self._lanes.ready:
-                if self._stopping:
-                    return []
-                self._idle = True
-                self._condition.wait()
-                self._idle = False
-            try:
-                return self._lanes.take(_BATCH)
-            except EToroQueueOverflowError as exc:
-                error = exc
+        while True:
+            with self._lock:
+                try:
+                    runs = self._lanes.take(_BATCH)
+                except EToroQueueOverflowError as exc:
+                    error = exc
+                    break
+                if runs or self._stopping:
+                    return runs
+            self._bell.wait()
         self._feed_error_queues(error)
-        return [(None, "error", (error,))]
+        return [("error", [(error,)])]
 
-    def _emit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Call the handlers of one event. Runs on the dispatcher thread."""
+    def _emit_run(self, event: str, calls: list[tuple[Any, ...]]) -> None:
+        """Tell one event as often as it came. Runs on the dispatcher thread."""
+        market = event in MARKET_EVENTS
         listeners = self._registry.listeners(event)
-        handlers = listeners.handlers
-        if listeners.handlers_by_id and arguments:
-            handlers = listeners.handlers_by_id.get(arguments[0], handlers)
-        for handler in handlers:
-            if handler.spent:
-                continue
-            if handler.once:
-                handler.spent = True
-                self._registry.discard(event, handler)
-            self._running = function = handler.function
-            self._counters.callbacks += 1
-            try:
-                result = function(*arguments)
-                if result is not None and inspect.iscoroutine(result):
-                    result.close()
-                    raise TypeError("the callback returned a coroutine, which nobody awaits")
-            except BaseException as exc:
-                self._failed(event, handler, exc)
+        for arguments in calls:
+            if self._abandoned or (self._stopping and market):
+                return
+            # Looked up anew each time: a callback may have added or removed another.
+            handlers = listeners.handlers
+            if listeners.handlers_by_id and arguments:
+                handlers = listeners.handlers_by_id.get(arguments[0], handlers)
+            for handler in handlers:
+                if handler.spent:
+                    continue
+                if handler.once:
+                    handler.spent = True
+                    self._registry.discard(event, handler)
+                self._running = function = handler.function
+                self._counters.callbacks += 1
+                try:
+                    result = function(*arguments)
+                    if result is not None and inspect.iscoroutine(result):
+                        result.close()
+                        raise TypeError("the callback returned a coroutine, which nobody awaits")
+                except BaseException as exc:
+                    self._counters.callback_errors += 1
+                    # Whatever user code has prepared for us outside of its call must not end this.
+                    with contextlib.suppress(Exception):
+                        self._failed(event, handler, exc)
         self._running = None
 
     def _failed(self, event: str, handler: Handler, exc: BaseException) -> None:
-        """Count, log and report what a callback raised; a callback can end nothing."""
-        self._counters.callback_errors += 1
+        """Log and report what a callback raised; a callback can end nothing."""
         # By identity: hashing a callable is user code.
         quiet = self._gate.passes((id(handler.function), type(exc)))
         if quiet is not None:
@@ -221,7 +225,7 @@ class Dispatcher:
                 error = EToroError(f"The callback {name} raised {type(exc).__name__}.")
                 error.__cause__ = exc
             self._feed_error_queues(error)
-            self._emit("error", (error,))
+            self._emit_run("error", [(error,)])
 
     def _feed_error_queues(self, error: BaseException) -> None:
         """Queues of errors are fed by the reader, but for what only this thread knows."""

@@ -3,6 +3,10 @@
 This is the hot path. Everything here runs on the reader thread and takes no lock: what a read
 brought is collected in lists, and :meth:`Feed.flush` hands them over once per read. Objects that
 nobody listens to are not built.
+
+There are two ways through. :meth:`Feed.on_text` takes any text, step by step, and says what is
+wrong with it. :meth:`Feed.on_texts` knows what nearly every text is, one message of a usual shape
+for an instrument whose state is complete, and leaves everything else to the former.
 """
 
 import logging
@@ -22,6 +26,7 @@ from .log import log
 from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content, shorten
 from .queues import EventQueue
 from .rate_book import Instrument, RateBook, make_rate
+from .shapes import ShapeTable
 from .stats import Counters
 
 __all__ = ["Feed"]
@@ -69,9 +74,10 @@ class Feed:
         self._now = clock()
         self._received_at = wall_clock()
         self._batch: list[tuple[Any, ...]] = []
-        self._mixed = False  # whether the batch holds anything but rates
+        self._others: list[tuple[int, str, tuple[Any, ...]]] = []
         self._touched: list[EventQueue] = []
         self._known = book.by_topic
+        self._shapes = ShapeTable()
         self._rates = registry.listeners("instrument:rate")
         self._deltas = registry.listeners("instrument:delta")
         self._envelopes = registry.listeners("message")
@@ -82,6 +88,52 @@ class Feed:
         """Note the time at which the next messages were read."""
         self._now = self._clock()
         self._received_at = self._wall_clock()
+
+    def on_texts(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
+        """Take the text messages of one read.
+
+        :param on_reply: called, in its turn, with each control message; must not raise.
+        """
+        if self._envelopes.active or self._deltas.active:
+            for text in texts:
+                self._take_plainly(text, on_reply)
+            return
+        loads, known, shapes, merge = self._loads, self._known, self._shapes, self._book.merge_usual
+        now, received_at, listeners = self._now, self._received_at, self._rates
+        heartbeats = rates = 0
+        for text in texts:
+            try:
+                # Until merge() nothing is changed, so that the plain way can start anew.
+                (message,) = loads(text)["messages"]
+                instrument = known[message["topic"]]
+                content = loads(message["content"])
+                shape = shapes[tuple(content)]
+                if shape is None or type(content) is not dict or "_" in message["content"]:
+                    raise TypeError
+                if not instrument.settled or message["type"] not in MARKET_TYPES:
+                    raise LookupError
+                state = merge(instrument, shape, content, received_at) if shape.numbers else None
+            except Exception:
+                self._take_plainly(text, on_reply)
+                continue
+            instrument.heard_at = now
+            if state is None:
+                heartbeats += 1
+                continue
+            rates += 1
+            if listeners.active:
+                self._publish(instrument.id, state)
+        counters = self._counters
+        counters.heartbeats += heartbeats
+        counters.rates += rates
+        if heartbeats or rates:
+            counters.messages += heartbeats + rates
+            counters.last_message_at = now
+
+    def _take_plainly(self, text: str, on_reply: Callable[[dict[str, Any]], None]) -> None:
+        reply = self.on_text(text)
+        if reply is not None:
+            on_reply(reply)
 
     def on_text(self, text: str) -> dict[str, Any] | None:
         """Take one text message; a control message is returned for the protocol to handle."""
@@ -126,13 +178,12 @@ class Feed:
         counters = self._counters
         counters.messages += 1
         counters.last_message_at = self._now
-        instrument = self._known.get(topic)
-        if instrument is None:
-            instrument = self._book.instrument(topic, self._now)
+        instrument = self._book.instrument(topic, self._now)
         if instrument is not None and type_ in MARKET_TYPES:
             fields = self._loads(content)
             if type(fields) is not dict:
                 raise EToroValidationError("the content is not an object", "content")
+            self._shapes.learn(tuple(fields))
             self._on_market(instrument, fields, type_)
         elif topic == "private":
             self._on_private(parse_content(content), type_)
@@ -150,16 +201,18 @@ class Feed:
             self._counters.heartbeats += 1
             return
         self._counters.rates += 1
+        if self._rates.active:
+            self._publish(instrument.id, state)
+
+    def _publish(self, key: int, state: dict[str, Any]) -> None:
+        """Hand a rate to those who listen to this instrument."""
         rates = self._rates
-        if not rates.active:
-            return
-        key = instrument.id
         handlers = rates.handlers_by_id.get(key, rates.handlers)
         queues = rates.queues_by_id.get(key, rates.queues)
         if handlers or queues:
             pair = (key, make_rate(state))
             if handlers:
-                self._batch.append((key, "instrument:rate", pair))
+                self._batch.append(pair)
             for queue in queues:
                 if not queue.batch:
                     self._touched.append(queue)
@@ -229,9 +282,7 @@ class Feed:
             handlers = listeners.handlers_by_id.get(key, handlers)
             queues = listeners.queues_by_id.get(key, queues)
         if handlers:
-            # Only rates may be conflated, so nothing here has a key.
-            self._batch.append((None, event, arguments))
-            self._mixed = True
+            self._others.append((len(self._batch), event, arguments))
         item = arguments if len(arguments) != 1 else arguments[0]
         for queue in queues:
             if not queue.batch:
@@ -240,14 +291,14 @@ class Feed:
 
     def flush(self) -> None:
         """Hand over what was collected."""
-        if self._batch:
-            batch, self._batch = self._batch, []
-            mixed, self._mixed = self._mixed, False
-            self._dispatcher.extend(batch, mixed)
+        if self._batch or self._others:
+            self._dispatcher.extend(self._batch, self._others)
+            self._batch.clear()
+            self._others.clear()
         if self._touched:
-            touched, self._touched = self._touched, []
-            for queue in touched:
+            for queue in self._touched:
                 queue.flush()
+            self._touched.clear()
 
     def emit(self, event: str, *arguments: Any) -> None:
         """Hand over at once, in order, an event that must not be lost."""

@@ -84,8 +84,8 @@ class EventQueue:
 
     def flush(self) -> None:
         """Hand over :attr:`batch`. Runs on the reader thread."""
-        batch, self.batch = self.batch, []
-        self.feed(batch)
+        self.feed(self.batch)
+        self.batch.clear()
 
     def feed(self, items: Sequence[Any]) -> None:
         """Add *items* in order. Runs on the reader thread; never blocks on a consumer."""

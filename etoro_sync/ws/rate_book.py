@@ -12,9 +12,12 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Se
 from dataclasses import MISSING, fields
 from typing import Any
 
+from dataclasses_json import DataClassJsonMixin
+
 from ..codec import compile_fields, wire_names
 from ..models import WsInstrumentRate
 from .message_parser import BAD_VALUE, SNAPSHOT_TYPE, instrument_id_of
+from .shapes import Shape
 
 __all__ = ["Instrument", "RateBook", "RateView", "make_rate"]
 
@@ -28,26 +31,55 @@ _PYTHON_NAMES = wire_names(WsInstrumentRate)
 _MOST_INSTRUMENTS = 50_000
 
 
+_new = object.__new__
+# The class is frozen, so this is what object.__setattr__(rate, "__dict__", ...) does, without the
+# search for the attribute.
+_set_fields = vars(DataClassJsonMixin)["__dict__"].__set__
+
+
 def make_rate(state: dict[str, Any]) -> WsInstrumentRate:
     """Return a rate that shows *state*; its dictionary is shared, since neither ever changes."""
-    rate = object.__new__(WsInstrumentRate)
-    object.__setattr__(rate, "__dict__", state)
+    rate = _new(WsInstrumentRate)
+    _set_fields(rate, state)
     return rate
 
 
 class Instrument:
     """What is known of one instrument on the present connection."""
 
-    __slots__ = ("awaited_since", "awaits_snapshot", "heard_at", "id", "shown", "stale", "state")
+    __slots__ = (
+        "awaited_since",
+        "awaits_snapshot",
+        "heard_at",
+        "id",
+        "settled",
+        "shown",
+        "state",
+        "told_stale_at",
+        "visible",
+    )
 
     def __init__(self, instrument_id: int, now: float, awaits_snapshot: bool) -> None:
         self.id = instrument_id
         self.state = _UNKNOWN
         self.heard_at = now
-        self.stale = False
+        self.told_stale_at: float | None = None
         self.awaits_snapshot = awaits_snapshot
         self.awaited_since = now
         self.shown = True  # False: unsubscribed; what still comes was on its way
+        #: Whether both sides are known and shown, so that news needs no second look.
+        self.settled = False
+        #: The state that users see; the last complete one.
+        self.visible = _UNKNOWN
+
+    @property
+    def stale(self) -> bool:
+        """Whether its present silence was told already."""
+        return self.told_stale_at == self.heard_at
+
+    @stale.setter
+    def stale(self, told: bool) -> None:
+        self.told_stale_at = self.heard_at if told else None
 
     @property
     def closed(self) -> bool:
@@ -69,7 +101,9 @@ class RateBook:
         self.by_topic: dict[str, Instrument] = {}
         self._awaited: set[int] = set()
         self._unsubscribed: set[str] = set()
-        self.latest: dict[int, dict[str, Any]] = {}
+        #: Instrument id -> the instrument whose :attr:`Instrument.visible` users see; after a loss
+        #: that of the lost connection, until there is news.
+        self.latest: dict[int, Instrument] = {}
         self.generation = 0
 
     @property
@@ -84,7 +118,7 @@ class RateBook:
         """
         self.generation += 1
         wanted = {instrument_id_of(topic) for topic in topics}
-        self.latest = {key: state for key, state in self.latest.items() if key in wanted}
+        self.latest = {key: one for key, one in self.latest.items() if key in wanted}
         self._forget_connection()
         return self.generation
 
@@ -173,7 +207,6 @@ class RateBook:
         :param report: called with the wire name and the error of each field of a wrong type.
         """
         instrument.heard_at = now
-        instrument.stale = False
         if instrument.awaits_snapshot:
             self._release(instrument, type_, now)
         if len(content) == 2 and "Date" in content and "PriceRateID" in content:
@@ -204,18 +237,53 @@ class RateBook:
         }
         return state if self._show(instrument) and priced else None
 
+    def merge_usual(
+        self, instrument: Instrument, shape: Shape, content: dict[str, Any], received_at: float
+    ) -> dict[str, Any]:
+        """Do what :meth:`merge` does, for prices of a settled instrument.
+
+        :param shape: of *content*; not a heartbeat's.
+        :param content: what was parsed from a text without underscores: Python reads 1_0 as ten.
+        :raises ValueError: when a value is not what it usually is; nothing was done then.
+        :raises TypeError: the same.
+        """
+        before = instrument.state
+        state = before.copy()
+        total = 0.0
+        for name, wire in shape.numbers:
+            text = content[wire]
+            if type(text) is not str:
+                raise TypeError(wire)
+            state[name] = number = float(text)
+            total += number
+        date, price_rate_id = content["Date"], content["PriceRateID"]
+        # The total is finite if each number is.
+        if total - total != 0.0 or type(date) is not str or type(price_rate_id) is not str:
+            raise ValueError("not finite, or no text")
+        if shape.has_last and state["last_execution"] <= 0:
+            state["last_execution"] = before["last_execution"]  # as in merge()
+        state["date"] = date
+        state["price_rate_id"] = int(price_rate_id)
+        state["changed"] = shape.changed
+        state["received_at"] = received_at
+        instrument.state = instrument.visible = state
+        return state
+
     def _show(self, instrument: Instrument) -> bool:
         """Let users see the present state; return whether it is complete and to be published."""
         state = instrument.state
+        instrument.settled = False
         if instrument.awaits_snapshot:
             return False
         if state["ask"] is not None and state["bid"] is not None:
             if instrument.shown:
-                self.latest[instrument.id] = state
+                instrument.visible = state
+                instrument.settled = True
+                self.latest[instrument.id] = instrument
             return True
         # Show no price of this generation whose other side has become unknown.
         shown = self.latest.get(instrument.id)
-        if shown is not None and shown["generation"] == self.generation:
+        if shown is not None and shown.visible["generation"] == self.generation:
             del self.latest[instrument.id]
         return False
 
@@ -258,7 +326,7 @@ class RateView(Mapping[int, WsInstrumentRate]):
         self._book = book
 
     def __getitem__(self, instrument_id: int) -> WsInstrumentRate:
-        return make_rate(self._book.latest[instrument_id])
+        return make_rate(self._book.latest[instrument_id].visible)
 
     def __contains__(self, instrument_id: object) -> bool:
         return instrument_id in self._book.latest
@@ -282,7 +350,7 @@ class RateView(Mapping[int, WsInstrumentRate]):
 
     def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
         # list() of a dictionary's items is one step; a loop over the dictionary is not.
-        return ((key, make_rate(state)) for key, state in list(self._book.latest.items()))
+        return ((key, make_rate(one.visible)) for key, one in list(self._book.latest.items()))
 
 
 class _Items(ItemsView[int, WsInstrumentRate]):

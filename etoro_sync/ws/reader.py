@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from ..errors import (
     EToroClosedError,
@@ -80,6 +81,7 @@ class Reader:
         self._aborting = False
         self._close_deadline: float | None = None
         self._over = False
+        self._failure: ConnectionFailed | None = None
         self.is_connected = False
         self.last_pong_at = 0.0
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
@@ -234,18 +236,19 @@ class Reader:
             self._protocol.authenticate(keys.api_key, keys.user_key, time.monotonic())
         )
         bytes_before = self._counters.bytes
+        self._failure = None
         while True:
             texts = connection.receive()
             if texts is None:
                 self._idle(connection)
                 continue
             self._feed.begin_read()
-            failure = self._take(texts)
+            self._feed.on_texts(texts, self._on_reply)
             self._feed.flush()
             self._counters.bytes = bytes_before + connection.bytes_received
             self.last_pong_at = connection.last_pong_at or self.last_pong_at
-            if failure is not None:
-                raise failure
+            if self._failure is not None:
+                raise self._failure
             if connection.peer_close is not None:
                 raise self._closed_by_peer(connection)
             now = time.monotonic()
@@ -253,18 +256,14 @@ class Reader:
             self._protocol.check_deadline(now - options.request_timeout)
             self._work(connection, now)
 
-    def _take(self, texts: list[str]) -> ConnectionFailed | None:
-        """Handle what a read has brought, to its end; return what ends the connection."""
-        failure: ConnectionFailed | None = None
-        for text in texts:
-            reply = self._feed.on_text(text)
-            if reply is not None and failure is None:
-                try:
-                    self._recovery.on_reply(reply)
-                except ConnectionFailed as exc:
-                    # Order events may stand behind it in the same read.
-                    failure = exc
-        return failure
+    def _on_reply(self, reply: dict[str, Any]) -> None:
+        """Handle a control message; keep what ends the connection until the read is dealt with."""
+        if self._failure is None:
+            try:
+                self._recovery.on_reply(reply)
+            except ConnectionFailed as exc:
+                # Order events may stand behind it in the same read.
+                self._failure = exc
 
     def _state_while(self, first: ClientState) -> ClientState:
         return ClientState.RECONNECTING if self._recovery.ever_live else first

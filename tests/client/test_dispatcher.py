@@ -43,9 +43,9 @@ def test_events_are_called_in_order_across_both_lanes(bench: Bench) -> None:
     heard: list[Any] = []
     bench.on("instrument:rate", lambda key, rate: heard.append(rate))
     bench.on("private:event", heard.append)
-    bench.dispatcher.extend([(1, "instrument:rate", (1, "r1")), (1, "instrument:rate", (1, "r2"))])
+    bench.dispatcher.extend([(1, "r1"), (1, "r2")])
     bench.dispatcher.post("private:event", "p1")
-    bench.dispatcher.extend([(1, "instrument:rate", (1, "r3"))])
+    bench.dispatcher.extend([(1, "r3")])
     bench.dispatcher.post("private:event", "p2")
     done = threading.Event()
     bench.on("open", done.set)
@@ -94,10 +94,10 @@ def test_stop_delivers_order_events_and_drops_rates(bench: Bench) -> None:
     heard: list[Any] = []
     bench.on("instrument:rate", lambda key, rate: heard.append(rate))
     bench.on("private:event", heard.append)
-    bench.dispatcher.extend([(1, "instrument:rate", (1, "r1"))])
+    bench.dispatcher.extend([(1, "r1")])
     bench.dispatcher.post("private:event", "p1")
     bench.dispatcher.stop()
-    bench.dispatcher.extend([(1, "instrument:rate", (1, "r2"))])
+    bench.dispatcher.extend([(1, "r2")])
     bench.dispatcher.start()
     assert bench.dispatcher.join(5)
     assert heard == ["p1"]
@@ -116,7 +116,7 @@ def test_stop_during_a_batch_skips_its_rates(bench: Bench) -> None:
 
     bench.on("instrument:rate", slow)
     bench.on("private:event", heard.append)
-    bench.dispatcher.extend([(1, "instrument:rate", (1, f"r{n}")) for n in range(5)])
+    bench.dispatcher.extend([(1, f"r{n}") for n in range(5)])
     bench.dispatcher.post("private:event", "p1")
     bench.dispatcher.start()
     assert inside.wait(5)

@@ -51,9 +51,10 @@ class Bench:
 
     def take(self, text: str) -> dict[str, Any] | None:
         self.feed.begin_read()
-        reply = self.feed.on_text(text)
+        replies: list[dict[str, Any]] = []
+        self.feed.on_texts([text], replies.append)
         self.feed.flush()
-        return reply
+        return replies[0] if replies else None
 
     def got(self, event: str) -> list[Any]:
         q = self.queues[event]
@@ -105,7 +106,7 @@ def test_objects_that_nobody_listens_to_are_not_built(
     bench.listen("instrument:rate", "instrument:delta", ids=(99,))
     bench.take(envelope("instrument:18", FULL))
     assert built == []
-    assert bench.book.latest[18]["ask"] == 2.5
+    assert bench.book.latest[18].visible["ask"] == 2.5
     assert bench.counters.rates == 1
 
 
