@@ -294,6 +294,9 @@ class Lanes:
 
         :raises EToroQueueOverflowError: instead of the first, where entries are missing.
         """
+        if not (self.lossless.ready or self.others.ready):
+            rates = self.rates.take(most)
+            return [(RATE_EVENT, rates)] if rates else []
         runs: list[Run] = []
         while most > 0 and self.ready:
             run = self._take_rates(most)

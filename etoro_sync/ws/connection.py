@@ -89,6 +89,11 @@ class Connection:
             self._on_controls()
         return texts
 
+    @property
+    def drained(self) -> bool:
+        """Whether :meth:`receive` has just taken all that was there, and knows of no failure."""
+        return self._wire.drained and self._send_error is None and self._parser.violation is None
+
     def _read(self) -> bytes | None:
         if self._early:
             data, self._early = self._early, b""
@@ -146,7 +151,7 @@ class Connection:
     def check(self, now: float) -> None:
         """Ping, or give the connection up, as its silence demands.
 
-        To be called only after :meth:`receive` has returned None: unread bytes are life.
+        To be called only when nothing was left to read: unread bytes are life.
 
         :raises ConnectionFailed: when the peer is silent, or does not read what is sent.
         """
@@ -172,16 +177,15 @@ class Connection:
         """
         if self._send_error is not None:
             return
-        times = [deadline]
         if not self._closing:
             # Once it closes, only the caller's deadline counts; check() is not asked any more,
             # and a deadline that nobody judges would turn this wait into a busy loop.
-            times.append(self._keepalive.deadline)
+            deadline = _earlier(deadline, self._keepalive.deadline)
             if self._wire.unsent:
                 now = self._clock()
-                times.append(now + self._send_timeout - self._wire.stalled(now))
-        known = [moment for moment in times if moment is not None]
-        self._wire.wait(min(known) if known else None)
+                left = self._send_timeout - self._wire.stalled(now)
+                deadline = _earlier(deadline, now + left)
+        self._wire.wait(deadline)
         self.flush()
 
     # -- sending -------------------------------------------------------------------------------
@@ -233,6 +237,13 @@ class Connection:
     def dispose(self) -> None:
         """Free the descriptor."""
         self._wire.close()
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    """Return the earlier of two moments; None is never."""
+    if one is None or (other is not None and other < one):
+        return other
+    return one
 
 
 def _lost(cause: OSError | None) -> ConnectionFailed:

@@ -229,7 +229,6 @@ class Reader:
 
     def _serve(self, connection: Connection, keys: Keys) -> None:
         """Authenticate, then read until the connection or the session ends."""
-        options = self._options
         self._advance(self._state_while(ClientState.AUTHENTICATING))
         self._feed.emit("open")
         connection.send_text(
@@ -239,22 +238,26 @@ class Reader:
         self._failure = None
         while True:
             texts = connection.receive()
-            if texts is None:
-                self._idle(connection)
-                continue
-            self._feed.begin_read()
-            self._feed.on_texts(texts, self._on_reply)
-            self._feed.flush()
-            self._counters.bytes = bytes_before + connection.bytes_received
-            self.last_pong_at = connection.last_pong_at or self.last_pong_at
-            if self._failure is not None:
-                raise self._failure
-            if connection.peer_close is not None:
-                raise self._closed_by_peer(connection)
-            now = time.monotonic()
-            # A second timeout's grace: the answer may be among the bytes not yet read.
-            self._protocol.check_deadline(now - options.request_timeout)
-            self._work(connection, now)
+            if texts is not None:
+                self._feed.begin_read()
+                self._feed.on_texts(texts, self._on_reply)
+                self._feed.flush()
+                self._counters.bytes = bytes_before + connection.bytes_received
+                self._look_at(connection)
+                if not connection.drained:
+                    self._work(connection, time.monotonic())
+                    continue
+            self._idle(connection, heard=texts is not None)
+
+    def _look_at(self, connection: Connection) -> None:
+        """Note what a read has brought besides messages; raise what it means to the connection."""
+        self.last_pong_at = connection.last_pong_at or self.last_pong_at
+        if self._failure is not None:
+            raise self._failure
+        if connection.peer_close is not None:
+            raise self._closed_by_peer(connection)
+        # A second timeout's grace: the answer may be among the bytes not yet read.
+        self._protocol.check_deadline(time.monotonic() - self._options.request_timeout)
 
     def _on_reply(self, reply: dict[str, Any]) -> None:
         """Handle a control message; keep what ends the connection until the read is dealt with."""
@@ -268,8 +271,11 @@ class Reader:
     def _state_while(self, first: ClientState) -> ClientState:
         return ClientState.RECONNECTING if self._recovery.ever_live else first
 
-    def _idle(self, connection: Connection) -> None:
-        """Nothing to read: judge the deadlines, send what is due, and sleep."""
+    def _idle(self, connection: Connection, heard: bool) -> None:
+        """Nothing to read: judge the deadlines, send what is due, and sleep.
+
+        :param heard: something was read just now, so that an answer may have come since.
+        """
         now = time.monotonic()
         self._work(connection, now)
         if self._close_deadline is not None:
@@ -277,9 +283,11 @@ class Reader:
             connection.wait(self._close_deadline)
             return
         connection.check(now)
-        self._protocol.check_deadline(now)
-        times = [self._protocol.deadline, self._recovery.next_stale_check]
-        connection.wait(min(moment for moment in times if moment is not None))
+        if not heard:
+            self._protocol.check_deadline(now)
+        deadline = self._recovery.next_stale_check
+        answer_due = self._protocol.deadline
+        connection.wait(deadline if answer_due is None else min(deadline, answer_due))
 
     def _work(self, connection: Connection, now: float) -> None:
         """Do what other threads have asked for."""

@@ -96,12 +96,16 @@ class Wire:
         self._sock = sock
         self._waker = waker
         self._clock = clock
+        self._plain = not isinstance(sock, ssl.SSLSocket)
         self._unsent = bytearray()
         self._stalled_since: float | None = None
         # TLS may have to write in order to read, and the other way round, as when keys change in
         # mid-stream. To wait for the wrong one is to wait for ever, or not at all.
         self._read_wants_write = False
         self._write_wants_read = False
+        #: Whether the last read has taken all that was there, so that the next would be in vain.
+        #: Never known of TLS, which reads record by record.
+        self.drained = False
         self._events = selectors.EVENT_READ
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(sock.close)
@@ -121,6 +125,7 @@ class Wire:
         # Asked first: CPython (up to 3.13) loses the descriptor when it finds this out itself.
         self._sock.getpeername()
         self._selector.unregister(self._sock)
+        self._plain = self.drained = False
         self._sock = context.wrap_socket(
             self._sock, server_hostname=host, do_handshake_on_connect=False
         )
@@ -145,8 +150,8 @@ class Wire:
     def read(self) -> bytes | None:
         """Return bytes that are there, b"" at the end of the stream, None when nothing is there.
 
-        To be repeated until it returns None before :meth:`wait`: a selector does not know of
-        bytes that TLS has already taken from the socket.
+        To be repeated until it returns None, or :attr:`drained`, before :meth:`wait`: a selector
+        does not know of bytes that TLS has already taken from the socket.
 
         :raises OSError: when the connection is lost.
         """
@@ -156,6 +161,7 @@ class Wire:
             self._read_wants_write = isinstance(exc, ssl.SSLWantWriteError)
             return None
         self._read_wants_write = False
+        self.drained = self._plain and len(data) < _READ_SIZE
         return data
 
     def write(self, data: bytes) -> None:

@@ -180,6 +180,23 @@ def test_read_takes_many_bytes_at_once(waker: Waker) -> None:
         assert reads < 20
 
 
+def test_a_short_read_has_taken_everything(waker: Waker) -> None:
+    """It saves the read that finds nothing; one that fills the buffer may have left something."""
+    with wired(waker) as (wire, far):
+        assert not wire.drained
+        far.sendall(b"hello")
+        assert read_all(wire, 5) == b"hello"
+        assert wire.drained
+        far.sendall(b"x" * 70_000)
+        wire.wait(time.monotonic() + SOON)
+        sizes: list[int] = []
+        while sum(sizes) < 70_000:
+            data = wire.read()
+            if data is not None:
+                sizes.append(len(data))
+                assert wire.drained == (len(data) < 65_536)
+
+
 def test_a_reset_is_an_error_after_the_bytes_before_it(waker: Waker) -> None:
     """What the peer sent before it reset the connection is read first."""
     with wired(waker) as (wire, far):
