@@ -15,6 +15,7 @@ Names and arguments follow etoropy's, so that ``except`` clauses can be ported a
 """
 
 import copy
+import traceback
 from collections.abc import Iterable
 
 __all__ = [
@@ -123,3 +124,18 @@ def fresh(error: EToroError) -> EToroError:
     duplicate = copy.copy(error)
     duplicate.__cause__ = error
     return duplicate
+
+
+def forget_locals(*errors: BaseException | None) -> None:
+    """Clear the local variables of the frames that *errors*, and their causes, have come through.
+
+    Error trackers show them, and they may hold keys: requests, and what a server has repeated.
+    Which lines were at work is kept. Frames that still run are left alone.
+    """
+    waiting, seen = list(errors), set()
+    while waiting:
+        error = waiting.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            traceback.clear_frames(error.__traceback__)
+            waiting += [error.__cause__, error.__context__]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["MASK", "Redactor", "shorten", "show"]
+__all__ = ["MASK", "Redactor", "Secret", "shorten", "show"]
 
 MASK = "***"
 #: A shorter secret is no secret, and masking it would make text unreadable.
@@ -43,6 +43,15 @@ def shorten(value: Any, limit: int = 120) -> str:
     if not cut.isprintable():
         cut = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
     return cut if len(value) <= limit else f"{cut}... ({len(value)} characters)"
+
+
+class Secret(str):
+    """A string whose ``repr`` is masked: in debuggers, error trackers and dumps of objects."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK if self else "")
 
 
 class Redactor:

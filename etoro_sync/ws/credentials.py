@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import EToroAuthError, EToroError, EToroWebSocketError
+from ..text import Secret
 from .options import WsClientOptions, check_key
 from .replies import ConnectionFailed
 from .wire import Interrupted, Waker
@@ -142,4 +143,4 @@ def _read(options: WsClientOptions, name: str) -> str:
             raise EToroAuthError(f"The {name} is missing: the callable for it returned ''.")
     except EToroError as error:
         raise ConnectionFailed(error, fatal=True) from None
-    return str(key)
+    return Secret(key)

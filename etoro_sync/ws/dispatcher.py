@@ -201,7 +201,9 @@ class Dispatcher:
                     self._counters.callback_errors += 1
                     # Whatever user code has prepared for us outside of its call must not end this.
                     with contextlib.suppress(Exception):
-                        self._failed(event, handler, exc)
+                        # Without this frame: its locals are what the server sent, unredacted.
+                        trace = exc.__traceback__
+                        self._failed(event, handler, exc.with_traceback(trace and trace.tb_next))
         self._running = None
 
     def _failed(self, event: str, handler: Handler, exc: BaseException) -> None:

@@ -37,10 +37,11 @@ class _HandshakeSocket:
     size. The library gets the head and nothing else.
     """
 
-    def __init__(self, wire: Wire, dialer: Dialer, what: str) -> None:
+    def __init__(self, wire: Wire, dialer: Dialer, what: str, redact: Callable[[str], str]) -> None:
         self._wire = wire
         self._dialer = dialer
         self._what = what
+        self._redact = redact
         self._head: io.BytesIO | None = None
         #: What came right behind the head.
         self.early = b""
@@ -57,7 +58,10 @@ class _HandshakeSocket:
 
     def recv(self, size: int) -> bytes:
         if self._head is None:
-            head, self.early = self._dialer.read_head(self._wire, self._what)
+            raw, self.early = self._dialer.read_head(self._wire, self._what)
+            # Before the library sees it, which logs it when its trace is on.
+            text = self._redact(raw.decode("utf-8", "surrogateescape"))
+            head = text.encode("utf-8", "surrogateescape")
             # Cut into lines and names exactly as the library does it, or a header gets past.
             lines = [line for line in head.split(b"\n") if _name_of(line) not in _HIDDEN]
             self._head = io.BytesIO(b"\n".join(lines))
@@ -83,7 +87,7 @@ def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str],
     :raises Interrupted: when the client is to stop.
     """
     target = Target.of(url)
-    shim = _HandshakeSocket(wire, dialer, f"the opening handshake with {target}")
+    shim = _HandshakeSocket(wire, dialer, f"the opening handshake with {target}", redact)
     # A new one for each connection: it would keep half a frame of the last.
     ws = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
     with _translated(target, redact):

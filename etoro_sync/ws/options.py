@@ -6,11 +6,12 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from ..errors import EToroValidationError
-from ..text import MASK, Redactor, shorten, show
+from ..errors import EToroValidationError, forget_locals
+from ..text import MASK, Redactor, Secret, shorten, show
 from .hosts import is_loopback
 
 __all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions"]
@@ -24,6 +25,24 @@ DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
 _MOST_SECONDS = 1_000_000
 _SOCKS = ("socks5", "socks5h")
 NO_SOCKS = 'A SOCKS proxy needs an extra: pip install "etoro-sync[socks]".'
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _discreet(function: Callable[P, T]) -> Callable[P, T]:
+    """Let no traceback out of *function* show its arguments, keys among them."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as exc:
+            del args, kwargs
+            forget_locals(exc)
+            raise
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,10 @@ class WsClientOptions:
     ssl_context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
+        for name in (*_SECRETS, "proxy"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, Secret(value))
         for name in _SECRETS:
             value = getattr(self, name)
             if not callable(value):
@@ -128,6 +151,7 @@ class WsClientOptions:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     @classmethod
+    @_discreet
     def from_env(cls, **overrides: Any) -> "WsClientOptions":
         """Read ``ETORO_API_KEY``, ``ETORO_USER_KEY`` and ``ETORO_WS_URL``.
 
@@ -172,6 +196,9 @@ class WsClientOptions:
             secrets |= {password, unquote(password)}
         return Redactor(secrets)
 
+
+# dataclass writes __init__ only after the class's body.
+WsClientOptions.__init__ = _discreet(WsClientOptions.__init__)  # type: ignore[method-assign]
 
 #: Seconds; looking more often than this is a busy loop.
 _SHORTEST = 0.01
@@ -260,6 +287,8 @@ def _check_proxy(value: Any) -> None:
         parts = urlsplit(value)
         good = isinstance(value, str) and bool(parts.hostname) and parts.port is not None
         good = good and value.isascii() and value.isprintable() and " " not in value
+        # A password with an unescaped / or # ends up in there, and its beginning in the port.
+        good = good and "@" not in parts.path + parts.query + parts.fragment
         good = good and parts.scheme in ("http", *_SOCKS)
     except (ValueError, AttributeError, TypeError):
         good = False

@@ -53,7 +53,8 @@ def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:
         host, port = proxy.hostname, proxy.port
     except ValueError:
         host = port = None
-    if not host:
+    # A password with an unescaped / or # ends up in there, and its beginning in the port.
+    if not host or "@" in proxy.path + proxy.query + proxy.fragment:
         raise _unusable()
     scheme = proxy.scheme.lower()
     if scheme not in _PORTS:

@@ -17,6 +17,7 @@ from ..errors import (
     EToroClosedError,
     EToroError,
     EToroWebSocketError,
+    forget_locals,
 )
 from .backoff import Backoff
 from .connection import Connection
@@ -138,9 +139,12 @@ class Reader:
         try:
             error = self._session()
         except Exception as exc:  # a defect of this library must not become a silent end
-            error = EToroWebSocketError(f"Internal error of etoro_sync: {exc!r}")
-            error.__cause__ = exc
-            log(logging.ERROR, "The reader thread failed; please report this", exc_info=exc)
+            forget_locals(exc)
+            words = self._options.redact(repr(exc))
+            # With its place instead of as its cause, whose own words may hold a key.
+            error = EToroWebSocketError(f"Internal error of etoro_sync: {words}")
+            error.__traceback__ = exc.__traceback__
+            log(logging.ERROR, "The reader thread failed; please report this", exc_info=error)
         finally:
             self._finish(error)
 
@@ -212,6 +216,8 @@ class Reader:
             self._recovery.end()
             if connection is not None:
                 connection.dispose()
+        if failure is not None:
+            forget_locals(failure, failure.error)
         reconnecting = self._recovery.ever_live and not self._stopping
         if connection is not None:
             self._closed(connection, failure)
