@@ -10,7 +10,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench bench-quick clean
+.PHONY: help demo test check format bench bench-quick tls-stress clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: $(VENV)/.has-bench ## Compare speed with other clients; writes docs/bench
 
 bench-quick: $(VENV)/.has-bench ## The most important of it, in a minute
 	@$(BIN)/python benchmarks/run.py --quick
+
+tls-stress: $(VENV)/.has-test ## One TLS connection, many threads, on every Python here (SECONDS=30)
+	@$(BIN)/python benchmarks/tls_pythons.py $(if $(SECONDS),--seconds $(SECONDS))
 
 clean: ## Remove the environment and everything that was built
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
