@@ -188,8 +188,9 @@ class Feed:
         elif topic == "private":
             self._on_private(parse_content(content), type_)
         else:
+            unknown = _make_message(message)  # first, for a bad one is counted as such
             counters.unknown += 1
-            self._put("unknown", None, (_make_message(message),))
+            self._put("unknown", None, (unknown,))
 
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
         state = self._book.merge(
