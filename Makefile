@@ -10,7 +10,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench bench-quick tls-stress clean
+.PHONY: help demo test check format bench bench-quick tls-stress fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench-quick: $(VENV)/.has-bench ## The most important of it, in a minute
 tls-stress: $(VENV)/.has-test ## One TLS connection, many threads, on every Python here (SECONDS=30)
 	@$(BIN)/python benchmarks/tls_pythons.py $(if $(SECONDS),--seconds $(SECONDS))
 
+fuzz: $(VENV)/.has-fuzz ## Search for bytes that break a rule (SECONDS=60, for all targets together)
+	@$(BIN)/python tests/fuzz/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
 clean: ## Remove the environment and everything that was built
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -67,4 +70,11 @@ $(VENV)/.has-bench: benchmarks/requirements.txt $(VENV)/.has-speed
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
 			"$$wanted" </dev/null || echo "The benchmarks do without $$wanted" >&2; \
 	done
+	@touch $@
+
+# A fuzzer that is led by the lines an input reaches. It has no build for each Python; without it
+# the search is by chance.
+$(VENV)/.has-fuzz: $(VENV)/.has-test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+		--only-binary :all: "atheris>=3,<4" </dev/null || echo "Searching without atheris" >&2
 	@touch $@
