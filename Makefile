@@ -1,6 +1,7 @@
 # Python >= 3.10 and make are all that a fresh clone needs: each target installs what it uses.
 
 PYTHON ?= python3
+PYTHON2 ?= python2.7
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench bench-quick tls-stress fuzz clean
+.PHONY: help demo test check format bench bench-quick tls-stress fuzz autobahn clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ tls-stress: $(VENV)/.has-test ## One TLS connection, many threads, on every Pyth
 
 fuzz: $(VENV)/.has-fuzz ## Search for bytes that break a rule (SECONDS=60, for all targets together)
 	@$(BIN)/python tests/fuzz/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+autobahn: $(VENV)/.has-test ## Autobahn's cases for WebSocket clients (PYTHON2=python2.7)
+	@$(BIN)/python tests/fuzz/autobahn.py --python2 $(PYTHON2)
 
 clean: ## Remove the environment and everything that was built
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
