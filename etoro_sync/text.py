@@ -7,11 +7,11 @@ What a server sends ends up in errors and logs. It may be megabytes long, nested
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["MASK", "Redactor", "Secret", "shorten", "show"]
+__all__ = ["MASK", "Redactor", "Secret", "fit", "shorten", "show"]
 
 MASK = "***"
 #: A shorter secret is no secret, and masking it would make text unreadable.
@@ -22,6 +22,8 @@ _HEAD = 8
 _MOST = 1000
 #: What the beginning of a secret looks like, and each character behind it.
 _Patterns = tuple[re.Pattern[str], list[re.Pattern[str]]]
+#: Of longer text only so many characters are searched for secrets, and none of the rest is shown.
+_SEARCHED = 4096
 
 
 def show(value: Any, limit: int = 40) -> str:
@@ -35,14 +37,28 @@ def show(value: Any, limit: int = 40) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
-def shorten(value: Any, limit: int = 120) -> str:
-    """Return *value* as one line of about *limit* characters, for messages to people."""
+def fit(text: str, redact: Callable[[str], str], limit: int = 120) -> str:
+    """Return a server's text as one short line without secrets, at a cost that has a bound.
+
+    :param redact: masks the secrets.
+    """
+    # Shortened last: a key that was cut off in the middle could not be found any more.
+    size = len(text) if len(text) > _SEARCHED else 0
+    return shorten(redact(text[:_SEARCHED]), limit, size)
+
+
+def shorten(value: Any, limit: int = 120, size: int = 0) -> str:
+    """Return *value* as one line of about *limit* characters, for messages to people.
+
+    :param size: the length of the whole text, where *value* is only its beginning.
+    """
     if not isinstance(value, str):
         return show(value, limit)
+    size = max(size, len(value))
     cut = value if len(value) <= limit else value[:limit]
     if not cut.isprintable():
         cut = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
-    return cut if len(value) <= limit else f"{cut}... ({len(value)} characters)"
+    return cut if size <= limit else f"{cut}... ({size} characters)"
 
 
 class Secret(str):

@@ -18,12 +18,13 @@ from typing import Any
 from .. import codec
 from ..errors import EToroError, EToroValidationError
 from ..models import WsEnvelope, WsMessage
+from ..text import fit
 from .dispatcher import Dispatcher
 from .events import EVENTS
 from .gate import LogGate
 from .handlers import Registry
 from .log import log
-from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content, shorten
+from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content
 from .queues import EventQueue
 from .rate_book import Instrument, RateBook, make_rate
 from .shapes import ShapeTable
@@ -35,6 +36,8 @@ _make_envelope = codec.compile_decoder(WsEnvelope)
 _make_message = codec.compile_decoder(WsMessage)
 #: Bytes that some clients report around the text of a frame (protocol fact sheet, section 6).
 _PADDING = "\x00\x1e \t\r\n"
+#: Of one read; what is bad beyond it is only counted, or it would keep the reader from its work.
+_MOST_REPORTED = 100
 _BAD = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
 
 
@@ -76,6 +79,8 @@ class Feed:
         self._batch: list[tuple[Any, ...]] = []
         self._others: list[tuple[int, str, tuple[Any, ...]]] = []
         self._touched: list[EventQueue] = []
+        self._bad_in_read = 0
+        self._bad_text = self._bad_text_shown = ""
         self._known = book.by_topic
         self._shapes = ShapeTable()
         self._rates = registry.listeners("instrument:rate")
@@ -88,6 +93,8 @@ class Feed:
         """Note the time at which the next messages were read."""
         self._now = self._clock()
         self._received_at = self._wall_clock()
+        self._bad_in_read = 0
+        self._bad_text = ""
 
     def on_texts(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
         """Take the text messages of one read.
@@ -254,8 +261,14 @@ class Feed:
     def _bad(self, kind: str, text: str, cause: Exception | None) -> None:
         """Count, log once per kind, and emit what could not be parsed; the stream goes on."""
         self._counters.bad_messages += 1
-        why = f" ({shorten(self._redact(str(cause)))})" if cause is not None else ""
-        shown = shorten(self._redact(text))
+        self._bad_in_read += 1
+        if self._bad_in_read > _MOST_REPORTED:
+            return
+        why = f" ({fit(str(cause), self._redact)})" if cause is not None else ""
+        if text is not self._bad_text:
+            # Once per frame: it may be long, and hold a million bad messages.
+            self._bad_text, self._bad_text_shown = text, fit(text, self._redact)
+        shown = self._bad_text_shown
         error = EToroValidationError(
             f"Received a message whose {kind} cannot be understood{why}: {shown}. "
             "It was skipped; the stream goes on.",

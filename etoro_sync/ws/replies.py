@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ..errors import EToroError
-from ..text import shorten, show
+from ..text import fit, show
 
 __all__ = ["ConnectionFailed", "ErrorKind", "classify", "error_code", "refusal_text"]
 
@@ -62,7 +62,7 @@ def error_code(reply: dict[str, Any], redact: Callable[[str], str] = str) -> str
     code = reply.get("errorCode")
     if not code:
         return "no errorCode"
-    return shorten(redact(code if isinstance(code, str) else show(code)), 60)
+    return fit(code if isinstance(code, str) else show(code), redact, 60)
 
 
 def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str] = str) -> str:
@@ -70,8 +70,7 @@ def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str] 
     words = reply.get("errorMessage")
     if not words:
         return f"{what}: {error_code(reply, redact)}."
-    # Shortened last: a key that was cut off in the middle could not be found any more.
-    words = shorten(redact(words if isinstance(words, str) else show(words, 1000)))
+    words = fit(words if isinstance(words, str) else show(words, 1000), redact)
     return f"{what}: {error_code(reply, redact)} ({words})."
 
 

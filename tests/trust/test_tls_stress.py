@@ -80,9 +80,11 @@ def test_many_threads_subscribe_while_a_tls_feed_flows() -> None:
             calls = 0
             while time.monotonic() < over:
                 change = client.subscribe if chance.random() < 0.6 else client.unsubscribe
-                # Some answers are awaited, or the requests would only pile up.
-                change([1002 + chance.randrange(40)], wait=chance.random() < 0.2)
+                # Some answers are awaited, or the requests would only pile up; and a thread that
+                # never pauses leaves the reader no time on an old interpreter.
+                change([1002 + chance.randrange(40)], wait=chance.random() < 0.3, timeout=20)
                 calls += 1
+                time.sleep(0.001)
             return calls
 
         threads = [run_in_thread(lambda seed=seed: change_minds(seed)) for seed in range(6)]
