@@ -26,7 +26,7 @@ from etoro_sync.ws.handshake import open_websocket
 from etoro_sync.ws.message_parser import parse_envelope, parse_messages
 from etoro_sync.ws.operations import Operation
 from etoro_sync.ws.protocol import Protocol
-from etoro_sync.ws.proxy import HttpTunnel
+from etoro_sync.ws.proxy import make_tunnel
 from etoro_sync.ws.replies import ConnectionFailed
 from etoro_sync.ws.subscription import WsSubscriptionTracker
 from tests.client.test_feed import Bench
@@ -288,7 +288,7 @@ def _error_of(function: Callable[[], object]) -> EToroError | None:
 def proxy(data: bytes) -> None:
     """A proxy's answer to CONNECT."""
     target = Target("ws.etoro.com", 443, True)
-    tunnel = HttpTunnel(urlsplit(f"http://user:{API_KEY}@127.0.0.1:1"), target)
+    tunnel = make_tunnel(urlsplit(f"http://user:{API_KEY}@127.0.0.1:1"), target)
     wire: Any = _Wire(data)
     error = _error_of(lambda: tunnel.pierce(wire, _dialer()))
     assert error or data[1:].startswith(b"HTTP/")
