@@ -14,7 +14,8 @@ except ImportError:
         'The simulator needs the websockets package: pip install "etoro-sync[simulator]"'
     ) from None
 
+from .faults import FAULTS, PHASES, Fault, Script
 from .peer import SimulatorClient
 from .server import EToroSimulator
 
-__all__ = ["EToroSimulator", "SimulatorClient"]
+__all__ = ["FAULTS", "PHASES", "EToroSimulator", "Fault", "Script", "SimulatorClient"]

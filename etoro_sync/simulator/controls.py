@@ -1,19 +1,19 @@
 """What can be seen of a running simulator, and done to it. Apart from how it is started."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from . import arguments
+from .faults import FAULTS, Fault, Script, Step, make, read_script
+from .faults.frames import CLOSE_CODES
 from .feed import Feed
 from .hub import Hub
 from .orders import FILLED
 from .peer import SimulatorClient
-from .session import OPERATIONS, Override
 
 _Self = TypeVar("_Self", bound="Controls")
-
-# The codes that RFC 6455 lets an endpoint send.
-_CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 
 
 class Controls:
@@ -182,6 +182,76 @@ class Controls:
 
     # Trouble
 
+    def fault(self, name: str, /, **given: object) -> Fault:
+        """
+        Let something go wrong; ``docs/simulator.md`` has an example of every fault.
+
+            sim.fault("close", code=4001)
+            with sim.fault("mute"):
+                ...
+
+        :param name: What: one of :data:`~etoro_sync.simulator.FAULTS`.
+        :param given: The fault's arguments.
+        :return: The fault, which counts how often it ``struck`` and can be healed.
+        :raises ValueError: For a name or an argument that doesn't exist, with the nearest one.
+        """
+        fault = make(name, given, tls=self._hub.board.tls)
+        self._hub.board.begin(fault)
+        self._settle()
+        return fault
+
+    def heal(self, name: str | None = None) -> int:
+        """
+        End the faults in force. What they have held back goes out.
+
+        :param name: Only those of this name; None ends all.
+        :return: How many it were.
+        """
+        if name is not None:
+            arguments.choice("name", name, FAULTS)
+        count = self._heal(name)
+        self._settle()
+        return count
+
+    def _heal(self, name: str | None) -> int:
+        """End faults. May be called with the lock held."""
+        board = self._hub.board
+        return board.heal(*(fault for fault in board.active if name in (None, fault.name)))
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults in force, oldest first."""
+        return self._hub.board.active
+
+    def play(self, script: "str | Path | Iterable[Sequence[object]]") -> Script:
+        """
+        Play a script of faults from now on, while everything else goes on.
+
+            sim.play([(0.0, "mute"), (0.5, "heal"), (1.0, "close", {"code": 1001})])
+
+        :param script: Steps ``(seconds, name)`` or ``(seconds, name, arguments)`` in order of time;
+            ``"heal"`` ends all faults, or with ``{"name": "mute"}`` those of one name. Or the path
+            of a JSON file with such a list. A step fails before the first one is carried out.
+        :return: The script, which can be waited for and stopped. :meth:`stop` ends it, too.
+        :raises ValueError: If a step is wrong.
+        """
+        steps = read_script(script, tls=self._hub.board.tls)
+        playing = Script(len(steps), self._hub.wait_until)
+        with self._hub.changed:
+            for step, fault in steps:
+                take = functools.partial(playing.carry_out, self._action(step, fault))
+                self._hub.later(step.seconds, take)
+        return playing
+
+    def _action(self, step: Step, fault: Fault | None) -> Callable[[], object]:
+        """Give what a step does."""
+        if fault is not None:
+            return functools.partial(self._hub.board.begin, fault)
+        return functools.partial(self._heal, step.given.get("name"))
+
+    def _settle(self) -> None:
+        """Wait until the port is as the faults want it."""
+
     def refuse(self, operation: str, error_code: str, message: str = "", times: int = 1) -> None:
         """
         Refuse the next requests of an operation. They have no effect.
@@ -192,7 +262,8 @@ class Controls:
         :param times: How many requests.
         """
         arguments.text("error_code", error_code, empty=False)
-        self._override(operation, times, error_code, arguments.text("message", message))
+        arguments.integer("times", times, 1)
+        self.fault("reject", operation=operation, code=error_code, message=message, times=times)
 
     def ignore(self, operation: str, times: int = 1) -> None:
         """
@@ -201,14 +272,8 @@ class Controls:
         :param operation: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
         :param times: How many requests.
         """
-        self._override(operation, times, None, "")
-
-    def _override(self, operation: str, times: int, code: str | None, message: str) -> None:
-        """Lay down answers, to be used in the order in which they were laid down."""
-        arguments.choice("operation", operation, OPERATIONS)
         arguments.integer("times", times, 1)
-        with self._hub.changed:
-            self._hub.policy.overrides.extend([Override(operation, code, message)] * times)
+        self.fault("no_answer", operation=operation, times=times)
 
     def disconnect(self, code: int = 1000, reason: str = "") -> int:
         """
@@ -220,7 +285,7 @@ class Controls:
         :param reason: Close reason, at most 123 bytes.
         :return: How many clients it were.
         """
-        if arguments.integer("code", code) not in _CLOSE_CODES:
+        if arguments.integer("code", code) not in CLOSE_CODES:
             raise ValueError(f"code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code}")
         if len(arguments.text("reason", reason).encode()) > 123:
             raise ValueError("reason must not be longer than 123 bytes")

@@ -2,10 +2,9 @@
 
 import logging
 import os
-import selectors
+import socket
 import ssl
 import threading
-import traceback
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -14,9 +13,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
+from .faults import HandshakeFault
 from .hub import Hub
 from .link import Link
-from .listener import Listener, Stopping
+from .listener import Listener
 from .transport import Transport
 
 _PATH = "/ws"
@@ -62,14 +62,17 @@ class Endpoint:
         self, hub: Hub, host: str, port: int, context: ssl.SSLContext | None, backlog: int
     ) -> None:
         self._hub = hub
+        self._board = hub.board
         self._backlog = backlog
-        self._listener = Listener(host, port, context, _SEND_TIMEOUT)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = Listener(host, port, lambda: hub.board.context(context), _SEND_TIMEOUT)
+        self.port: int = self._listener.port
+        # Used for what it does with a connection; which ones come to it is decided here.
         self._server = serve(
             self._handle,
-            sock=self._listener,
-            process_request=self._check_path,
+            sock=cast(socket.socket, self._listener),
+            process_request=self._check_request,
             compression=None,  # eToro's clients don't ask for it, and it would hide sizes
+            open_timeout=None,  # a fault may hold a handshake for as long as it likes
             close_timeout=_CLOSE_TIMEOUT,
             max_size=None,  # the hub has a limit of its own, with another reaction
             ping_interval=None,  # nobody has seen eToro ping
@@ -80,25 +83,34 @@ class Endpoint:
             target=self._accept, name="etoro-sync-simulator-accept", daemon=True
         )
         self._thread.start()
+        self.obey()
+
+    def obey(self) -> None:
+        """Let the listening socket follow the faults."""
+        self._listener.listen(not self._board.refusing)
+
+    def wait_settled(self) -> None:
+        """Wait until it does. Not to be called under the hub's lock."""
+        self._listener.wait_settled(_JOIN_TIMEOUT)
 
     def _accept(self) -> None:
-        """Accept connections until the listener is told to refuse them."""
-        try:
-            self._server.serve_forever()
-        except Stopping as stopping:
-            # serve_forever() leaves its selector, and with it a descriptor, to the garbage
-            # collector, for which nobody knows the time.
-            for frame, _ in traceback.walk_tb(stopping.__traceback__):
-                for value in frame.f_locals.values():
-                    if isinstance(value, selectors.BaseSelector):
-                        value.close()
+        """Serve connections until the listener is stopped. Runs on the accepting thread."""
+        while (transport := self._listener.accept()) is not None:
+            if self._board.accepted(transport):
+                thread = threading.Thread(target=self._serve, args=(transport,), daemon=True)
+                self._listener.note(thread)
+                thread.start()
 
-    @staticmethod
-    def _check_path(connection: ServerConnection, request: Request) -> Response | None:
+    def _serve(self, transport: Transport) -> None:
+        """Serve a connection from its handshake to its end. Runs on the connection's own thread."""
+        self._server.handler(cast(socket.socket, transport), None)
+
+    def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Let clients in by eToro's path only, so that a wrong URL is noticed."""
-        if urlsplit(request.path).path == _PATH:
-            return None
-        return connection.respond(HTTPStatus.NOT_FOUND, f"The feed is at {_PATH}\n")
+        if urlsplit(request.path).path != _PATH:
+            return connection.respond(HTTPStatus.NOT_FOUND, f"The feed is at {_PATH}\n")
+        fault = self._board.strike(HandshakeFault)
+        return None if fault is None else fault.respond(connection, request)
 
     def _handle(self, connection: ServerConnection) -> None:
         """Serve one client until its connection ends. Runs on the connection's own thread."""
@@ -118,7 +130,9 @@ class Endpoint:
 
     def stop(self) -> None:
         """Part with all clients, then give back every thread and descriptor."""
-        self._listener.refuse()
+        self._listener.stop()
+        self._thread.join()
+        self._listener.close()
         self._hub.part(lambda peer: peer.close(_GOING_AWAY, "going away"))
         for transport in self._listener.transports:
             if not transport.upgraded:  # still in its opening handshake, or not even that
@@ -126,14 +140,15 @@ class Endpoint:
         self._listener.wait_closed(_FAREWELL_TIMEOUT)
         for transport in self._listener.transports:
             transport.reset()
-        self._server.shutdown()
-        self._thread.join()
         self._listener.join_threads(_JOIN_TIMEOUT)
-        # Before version 17 these were the ends of a pipe, which websockets never closes.
+        # What websockets would use to end an accepting of its own: sockets, before version 17
+        # descriptors, on Windows nothing.
         for name in ("shutdown_watcher", "shutdown_notifier"):
             end: Any = getattr(self._server, name, None)
             if isinstance(end, int):
                 os.close(end)
+            elif end is not None:
+                end.close()
 
     def reset_all(self) -> None:
         """Cut all TCP connections off, whatever state they are in."""

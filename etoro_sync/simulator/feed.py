@@ -1,4 +1,4 @@
-"""The thread that makes the feed flow, at a chosen rate on average."""
+"""The thread of the feed: rates, order events, keepalives, and what was put off until later."""
 
 import threading
 import time
@@ -104,11 +104,14 @@ class Feed:
         with hub.changed:
             while self._running:
                 now = time.monotonic()
+                while (action := hub.agenda.take(now)) is not None:
+                    action()
                 flowing = not self._paused
                 waits = (
                     self._serve(self._rates, flowing and bool(hub.live), hub.tick, now),
                     self._serve(self._orders, flowing, hub.fill_something, now),
                     self._serve(self._nuls, True, self._send_nul, now),
+                    hub.agenda.wait(time.monotonic(), _LONGEST_WAIT),
                 )
                 hub.changed.wait(max(_BREATH, min(waits)))
 

@@ -12,10 +12,24 @@ from random import Random
 from typing import Any
 
 from . import wire
+from .agenda import Agenda
+from .faults.board import Board
+from .faults.requests import Plan
 from .market import Market
 from .orders import FILLED, OrderDesk
 from .peer import Peer, SimulatorClient
-from .session import AUTHENTICATE, BINARY_REFUSED, Policy, Session, masked, parse_request
+from .session import (
+    AUTHENTICATE,
+    BINARY_REFUSED,
+    OPERATIONS,
+    Answer,
+    Policy,
+    Session,
+    masked,
+    parse_request,
+    refusal,
+)
+from .tls import Certificates
 
 _REQUESTS_KEPT = 10_000
 _DEFAULT_INSTRUMENT = 100000
@@ -27,6 +41,7 @@ class Hub:
 
     :param market: The market.
     :param policy: The rules for requests.
+    :param certificates: If the simulator speaks TLS.
     :param seed: Same seed, same choices.
     :param max_frame_bytes: A longer text from a client kills its connection.
     :param nul_before_auth: Send a NUL keepalive before the reply to ``Authenticate``.
@@ -36,6 +51,7 @@ class Hub:
         self,
         market: Market,
         policy: Policy,
+        certificates: Certificates | None = None,
         *,
         seed: int = 0,
         max_frame_bytes: int = 25 * 1024,
@@ -46,6 +62,9 @@ class Hub:
         self.changed = threading.Condition(threading.RLock())
         self.market = market
         self.policy = policy
+        self.board = Board(self, certificates)
+        self.agenda = Agenda()
+        self.on_faults: Callable[[], None] = lambda: None
         self.numbers = itertools.count(1)
         self.connections = 0
         self.slow_clients = 0
@@ -66,6 +85,7 @@ class Hub:
         with self.changed:
             self.connections += 1
             self._sessions[peer] = Session(self.policy)
+            self.board.reached("open", peer)
             self.changed.notify_all()
 
     def leave(self, peer: Peer) -> None:
@@ -113,21 +133,53 @@ class Hub:
     def _answer(self, peer: Peer, session: Session, text: str) -> None:
         """Carry out a request and send what it leads to. Requires the lock."""
         request = parse_request(text)
+        operation = None if request is None else request.get("operation")
         if request is not None:
             self.requests.append(masked(request))
-        before = session.topics.copy()
-        answer = session.answer(request)
-        self._set_audience(peer, before, session.topics)
-        if answer.text is None:
+        if operation in OPERATIONS:
+            self.board.reached(operation, peer)
+        if peer not in self._sessions:  # that was the end of it
             return
-        if self._nul_before_auth and request and request.get("operation") == AUTHENTICATE:
-            self._send((peer,), wire.NUL)
-        self._send((peer,), answer.text)
-        for topic in answer.snapshots:
-            instrument_id = wire.instrument_of(topic)
-            if instrument_id is not None and self.market.knows(instrument_id):
-                state = self.market.instrument(instrument_id, time.time_ns()).state
-                self._send((peer,), self._envelope(topic, wire.SNAPSHOT, state))
+        fault = self.board.request_fault(operation)
+        plan = Plan() if fault is None else fault.plan()
+        if plan.silent:
+            return
+        if request is not None and plan.error_code is not None:
+            answer = Answer(refusal(request, plan.error_code, plan.message))
+        else:
+            before = session.topics.copy()
+            answer = session.answer(request)
+            self._set_audience(peer, before, session.topics)
+        nuls = plan.nuls + (self._nul_before_auth and operation == AUTHENTICATE)
+        replies = (wire.NUL,) * nuls + (answer.text,) * plan.copies
+        if plan.delay:
+            self.later(plan.delay, lambda: self._reply(peer, replies, answer.snapshots))
+        else:
+            self._reply(peer, replies, answer.snapshots)
+
+    def _reply(
+        self, peer: Peer, replies: tuple[str | bytes, ...], snapshots: tuple[str, ...]
+    ) -> None:
+        """Send what a request has led to, if the client is still there. Requires the lock."""
+        if peer not in self._sessions:
+            return
+        for reply in replies:
+            self._send((peer,), reply)
+        for topic in snapshots:
+            self._send_snapshot(peer, topic)
+
+    def _send_snapshot(self, peer: Peer, topic: str) -> None:
+        """Send the full state of a topic's instrument, if there is one. Requires the lock."""
+        instrument_id = wire.instrument_of(topic)
+        if instrument_id is not None and self.market.knows(instrument_id):
+            state = self.market.instrument(instrument_id, time.time_ns()).state
+            self._send((peer,), self._envelope(topic, wire.SNAPSHOT, state))
+
+    def later(self, delay: float, action: Callable[[], None]) -> None:
+        """Have something done on the feed's thread after a delay in seconds, with the lock held."""
+        with self.changed:
+            self.agenda.add(time.monotonic() + delay, action)
+            self.changed.notify_all()
 
     # Sending
 
@@ -149,8 +201,15 @@ class Hub:
 
     def _tell(self, topic: str, message_type: str, content: Mapping[str, object]) -> int:
         """Send a message to those who have subscribed to its topic. Requires the lock."""
-        audience = tuple(self._audience.get(topic, ()))
-        return self._send(audience, self._envelope(topic, message_type, content)) if audience else 0
+        reached = len(self._audience.get(topic, ()))
+        if reached:
+            for text in self.board.passed(topic, self._envelope(topic, message_type, content)):
+                reached = self.tell(topic, text)
+        return reached
+
+    def tell(self, topic: str, text: str) -> int:
+        """Send text to those who have subscribed to a topic. Requires the lock."""
+        return self._send(tuple(self._audience.get(topic, ())), text)
 
     def broadcast(self, message: str | bytes) -> int:
         """Send anything to all authenticated clients and count them."""
@@ -163,6 +222,8 @@ class Hub:
         with self.changed:
             now = time.time_ns()
             instrument = self.market.instrument(instrument_id, now)
+            if self.board.frozen(instrument_id):
+                return 0
             content = {**fields}
             if stamp:
                 content |= {k: v for k, v in instrument.stamp(now).items() if k not in fields}
@@ -211,7 +272,8 @@ class Hub:
         """Instruments that somebody has subscribed to and that are open. Requires the lock."""
         if self._live is None:
             ids = (wire.instrument_of(topic) for topic in self._audience)
-            self._live = self.market.active(i for i in ids if i is not None)
+            moving = (i for i in ids if i is not None and not self.board.frozen(i))
+            self._live = self.market.active(moving)
         return self._live
 
     def tick(self) -> None:
@@ -227,6 +289,38 @@ class Hub:
         if wire.PRIVATE in self._audience:
             instrument_id = self._random.choice(self.live or [_DEFAULT_INSTRUMENT])
             self.tell_order(None, instrument_id, self._random.randint(1, 500) / 10, FILLED, {})
+
+    # What faults do, with the lock held
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The clients, in the order in which they connected."""
+        return tuple(self._sessions)
+
+    def dismiss(self, peer: Peer) -> None:
+        """Count a client as gone, and say nothing more to it."""
+        self._forget(peer)
+        self.changed.notify_all()
+
+    def forget_topic(self, peer: Peer, topic: str) -> None:
+        """Lose a client's subscription to a topic."""
+        session = self._sessions[peer]
+        before = session.topics.copy()
+        session.topics.discard(topic)
+        self._set_audience(peer, before, session.topics)
+
+    def send_snapshots(self, peer: Peer, instrument_id: int | None) -> None:
+        """Send the snapshots of one instrument or of all that a client has subscribed to."""
+        topics = self._sessions[peer].topics
+        wanted = topics if instrument_id is None else topics & {wire.topic_of(instrument_id)}
+        for topic in sorted(wanted):
+            self._send_snapshot(peer, topic)
+
+    def faults_changed(self) -> None:
+        """Look at the faults in force anew."""
+        self._live = None
+        self.on_faults()
+        self.changed.notify_all()
 
     # What users see and do
 

@@ -25,7 +25,9 @@ class Goodbye:
     reason: str
 
 
-Item = str | bytes | Goodbye
+#: Something to do on the sending thread, in its turn; may raise OSError.
+Action = Callable[["Link"], None]
+Item = str | bytes | Goodbye | Action
 
 
 class Outbox:
@@ -121,6 +123,24 @@ class Link:
         self.abort()
         return False
 
+    def act(self, action: Action) -> None:
+        """Line up something to do, unless too much waits already."""
+        self._outbox.put(action)
+
+    @property
+    def transport(self) -> Transport:
+        """The socket below the connection."""
+        return self._transport
+
+    def write(self, data: bytes) -> None:
+        """
+        Send bytes as they are, between two frames. Runs on the sending thread.
+
+        :param data: Whole frames, or whatever is to be taken for frames.
+        """
+        with self._connection.protocol_mutex:  # the receiving thread sends pongs
+            self._transport.sendall(data)
+
     def close(self, code: int, reason: str) -> None:
         """Line up a close frame; a client whose outbox is full is cut off instead."""
         if not self._outbox.put(Goodbye(code, reason)):
@@ -138,11 +158,15 @@ class Link:
 
     def _run(self) -> None:
         """Send until the outbox or the connection is closed. Runs on the sending thread."""
-        with contextlib.suppress(ConnectionClosed):
+        with contextlib.suppress(ConnectionClosed, OSError):
             while (item := self._outbox.get()) is not None:
+                self._transport.before_message()
                 if isinstance(item, Goodbye):
                     self._connection.close(item.code, item.reason)
                     return
+                if callable(item):
+                    item(self)
+                    continue
                 self._connection.send(item)
                 self.messages_sent += 1
                 self._on_sent()

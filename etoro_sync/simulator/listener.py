@@ -1,12 +1,19 @@
-"""The listening socket. It knows all its connections, so that a stop can leave nothing behind."""
+"""
+The listening socket. It can refuse connections for a while without losing its port, and it knows
+all its connections, so that a stop can leave nothing behind.
+"""
 
+import contextlib
+import selectors
 import socket
 import ssl
 import sys
 import threading
-from typing import Any, cast
+from collections.abc import Callable
 
 from .transport import Transport
+
+_BACKLOG = 128
 
 
 def _secured(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
@@ -21,63 +28,136 @@ def _secured(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
         return ended
 
 
-class Stopping(Exception):
-    """Ends the accepting of connections."""
+def _bound(host: str, port: int) -> socket.socket:
+    """Take a port without listening on it: whoever connects is refused."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there, this option would let two servers share a port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.setblocking(False)  # a client may leave between its knock and the accepting
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
-class Listener(socket.socket):
+class Listener:
     """
-    A listening socket whose connections are :class:`Transport` objects, and which knows them all.
+    Gives connections as :class:`Transport` objects.
 
     :param host: A loopback address.
     :param port: 0 lets the system choose.
-    :param context: Makes the connections speak TLS.
+    :param context: Asked for each connection; what it gives makes the connection speak TLS.
     :param send_timeout: See :class:`Transport`.
     """
 
     def __init__(
-        self, host: str, port: int, context: ssl.SSLContext | None, send_timeout: float
+        self,
+        host: str,
+        port: int,
+        context: Callable[[], ssl.SSLContext | None],
+        send_timeout: float,
     ) -> None:
-        super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        self._host = host
+        self._socket = _bound(host, port)
         try:
-            if sys.platform != "win32":  # there, this option would let two servers share a port
-                self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.bind((host, port))
-            self.listen(128)
+            self._socket.listen(_BACKLOG)
         except OSError:
-            self.close()
+            self._socket.close()
             raise
+        self.port: int = self._socket.getsockname()[1]
         self._context = context
         self._send_timeout = send_timeout
-        #: Guards the two sets and the flag; notified when a transport is closed.
+        self._waker, self._wakee = socket.socketpair()
+        #: Guards the sets and the flags; notified when one of them changes.
         self._changed = threading.Condition()
         self._open: set[Transport] = set()
         self._threads: set[threading.Thread] = set()
-        self._refusing = False
+        self._listening = True
+        self._wanted = True
+        self._stopping = False
 
-    def accept(self) -> tuple[socket.socket, Any]:
-        """
-        Accept a connection. An error ends all accepting, so it must only fail at the end.
+    # What the accepting thread does: nobody else touches the listening socket.
 
-        :raises Stopping: If no more connections are to be accepted.
-        """
-        try:
-            sock, address = super().accept()
-        except OSError:
-            if self._refusing:
-                raise Stopping from None
-            raise
-        if self._context is not None:
-            sock = _secured(sock, self._context)
+    def accept(self) -> Transport | None:
+        """Wait for a connection and give it; None after :meth:`stop`."""
+        while True:
+            with self._changed:
+                if self._stopping:
+                    return None
+                if self._wanted != self._listening:
+                    self._switch()
+            for key in self._ready():
+                if key is self._wakee:
+                    self._wakee.recv(1)
+                else:
+                    with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+                        return self._admit(self._socket.accept()[0])
+
+    def _switch(self) -> None:
+        """Listen or refuse, whichever is wanted. Requires the lock."""
+        if self._wanted:
+            self._socket.listen(_BACKLOG)
+        else:
+            # There is no way to stop listening but to close, which the port has to survive.
+            self._socket.close()
+            self._socket = _bound(self._host, self.port)
+        self._listening = self._wanted
+        self._changed.notify_all()
+
+    def _ready(self) -> list[object]:
+        """Wait for a connection or a wake-up."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wakee, selectors.EVENT_READ)
+            if self._listening:
+                selector.register(self._socket, selectors.EVENT_READ)
+            return [key.fileobj for key, _ in selector.select()]
+
+    def _admit(self, sock: socket.socket) -> Transport:
+        """Make a transport of a connection."""
+        context = self._context()
+        if context is not None:
+            sock = _secured(sock, context)
         transport = Transport(sock, self._send_timeout, self._forget)
         with self._changed:
-            refused = self._refusing
-            if not refused:
-                self._open.add(transport)
-        if refused:
-            transport.close()
-            raise Stopping
-        return cast(socket.socket, transport), address
+            self._open.add(transport)
+        return transport
+
+    # What others ask for
+
+    def listen(self, wanted: bool) -> None:
+        """Accept connections, or refuse them and keep the port; see :meth:`wait_settled`."""
+        with self._changed:
+            if self._wanted != wanted:
+                self._wanted = wanted
+                self._waker.send(b"x")
+
+    def wait_settled(self, timeout: float) -> None:
+        """
+        Wait until the last :meth:`listen` is carried out.
+
+        :param timeout: Seconds.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopping or self._wanted == self._listening, timeout
+            )
+
+    def stop(self) -> None:
+        """Let :meth:`accept` end: no more connections."""
+        with self._changed:
+            self._stopping = True
+            self._waker.send(b"x")
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Give the port and all descriptors back. Nobody may be in :meth:`accept`."""
+        self._socket.close()
+        self._waker.close()
+        self._wakee.close()
+
+    # Connections
 
     def _forget(self, transport: Transport) -> None:
         """Take out a transport that has been closed."""
@@ -105,11 +185,6 @@ class Listener(socket.socket):
             threads = list(self._threads)
         for thread in threads:
             thread.join(timeout)
-
-    def refuse(self) -> None:
-        """Accept no connection from now on, neither before nor after the socket is closed."""
-        with self._changed:
-            self._refusing = True
 
     @property
     def transports(self) -> list[Transport]:

@@ -1,7 +1,11 @@
 """What the hub knows of a client, so that it needs neither threads of its own nor sockets."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .link import Action
+    from .transport import Transport
 
 
 class Peer(Protocol):
@@ -21,6 +25,13 @@ class Peer(Protocol):
 
     def send(self, message: str | bytes) -> bool:
         """Line up a message; False when the connection is cut off instead."""
+
+    def act(self, action: "Action") -> None:
+        """Line up something to be done on the sending thread."""
+
+    @property
+    def transport(self) -> "Transport":
+        """The socket below, for what goes wrong on the wire."""
 
     def close(self, code: int, reason: str) -> None:
         """Line up a close frame."""

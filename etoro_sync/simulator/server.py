@@ -76,6 +76,7 @@ class EToroSimulator(Controls):
             max_topics=arguments.integer("max_topics", max_topics, 0),
             duplicate_error=arguments.flag("duplicate_error", duplicate_error),
         )
+        certificates = make_certificates() if arguments.flag("tls", tls) else None
         hub = Hub(
             Market(
                 arguments.instruments(instruments),
@@ -83,6 +84,7 @@ class EToroSimulator(Controls):
                 mix=arguments.choice("mix", mix, MIXES),
             ),
             policy,
+            certificates,
             seed=seed,
             max_frame_bytes=arguments.integer("max_frame_bytes", max_frame_bytes, 1),
             nul_before_auth=arguments.flag("nul_before_auth", nul_before_auth),
@@ -95,10 +97,11 @@ class EToroSimulator(Controls):
         )
         super().__init__(hub, feed)
         self._backlog = arguments.integer("max_backlog", max_backlog, 1)
-        self._certificates = make_certificates() if arguments.flag("tls", tls) else None
+        self._certificates = certificates
         self._host = arguments.loopback("host", host)
         self._port = arguments.integer("port", port, 0, 65535)
         self._endpoint: Endpoint | None = None
+        hub.on_faults = self._obey
 
     # Life
 
@@ -115,6 +118,7 @@ class EToroSimulator(Controls):
             context = self._certificates.context if self._certificates is not None else None
             self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
             self._port = self._endpoint.port
+        self._settle()
         self._feed.start()
         return self
 
@@ -123,13 +127,15 @@ class EToroSimulator(Controls):
         Close all connections and stop to listen; afterwards no thread and no descriptor is left.
 
         Clients get a close frame with code 1001; those who don't answer it within half a second are
-        reset. Stopping twice does no harm.
+        reset. Scripts end, and all faults are healed. Stopping twice does no harm.
         """
         with self._hub.changed:
             endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             self._feed.stop()
             endpoint.stop()
+            self._hub.agenda.clear()
+            self.heal()
 
     def __enter__(self) -> "EToroSimulator":
         return self.start()
@@ -145,6 +151,17 @@ class EToroSimulator(Controls):
     def __repr__(self) -> str:
         state = self.url if self._endpoint is not None else "not running"
         return f"<EToroSimulator {state}, {len(self.clients)} clients>"
+
+    def _obey(self) -> None:
+        """Let the listening socket follow the faults. Runs with the lock held."""
+        if self._endpoint is not None:
+            self._endpoint.obey()
+
+    def _settle(self) -> None:
+        """Wait until it does."""
+        endpoint = self._endpoint
+        if endpoint is not None:
+            endpoint.wait_settled()
 
     # Where it is
 

@@ -1,7 +1,6 @@
 """What the server answers to a client's requests. Pure: a request goes in, an answer comes out."""
 
 import json
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,21 +12,6 @@ AUTHENTICATE, SUBSCRIBE, UNSUBSCRIBE = OPERATIONS = ("Authenticate", "Subscribe"
 BINARY_REFUSED = '{"success":false,"errorCode":"BinaryMessagesNotSupported"}'
 
 _SECRETS = ("userKey", "apiKey", "authorization")
-
-
-@dataclass(frozen=True)
-class Override:
-    """
-    An answer laid down in advance for the next request of an operation.
-
-    :param operation: One of :data:`OPERATIONS`.
-    :param error_code: What the request is refused with; None leaves it without any answer.
-    :param message: The ``errorMessage`` of the refusal.
-    """
-
-    operation: str
-    error_code: str | None = None
-    message: str = ""
 
 
 @dataclass
@@ -45,15 +29,6 @@ class Policy:
     user_key: str | None = field(default=None, repr=False)
     max_topics: int = 4999
     duplicate_error: bool = False
-    overrides: deque[Override] = field(default_factory=deque)
-
-    def take_override(self, operation: object) -> Override | None:
-        """Take out the oldest override of an operation, if there is one."""
-        for override in self.overrides:
-            if override.operation == operation:
-                self.overrides.remove(override)
-                return override
-        return None
 
 
 @dataclass(frozen=True)
@@ -61,11 +36,11 @@ class Answer:
     """
     What a request leads to.
 
-    :param text: The acknowledgement or refusal to send; None sends nothing.
+    :param text: The acknowledgement or refusal to send.
     :param snapshots: Topics that the client wants a snapshot of, after the text.
     """
 
-    text: str | None
+    text: str
     snapshots: tuple[str, ...] = ()
 
 
@@ -134,10 +109,6 @@ class Session:
         """
         if request is None:
             return Answer(refusal({}, "UnhandledException", "The message is not a JSON object"))
-        override = self._policy.take_override(request.get("operation"))
-        if override is not None:
-            code = override.error_code
-            return Answer(None if code is None else refusal(request, code, override.message))
         try:
             snapshots = self._carry_out(request)
         except _Refusal as error:

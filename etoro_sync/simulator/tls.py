@@ -1,7 +1,11 @@
 """Certificates for a simulator that speaks TLS."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -11,10 +15,31 @@ class Certificates:
 
     :param ca_pem: What a client has to trust.
     :param context: The server's context.
+    :param authority: What issues more certificates.
     """
 
     ca_pem: str
     context: ssl.SSLContext
+    authority: Any = field(repr=False)
+    _flawed: dict[str, ssl.SSLContext] = field(default_factory=dict, init=False, repr=False)
+
+    def flawed(self, flaw: str) -> ssl.SSLContext:
+        """
+        Give a server's context that clients have to refuse.
+
+        :param flaw: What is wrong with its certificate: ``"authority"``, ``"expired"``, ``"host"``.
+        """
+        if flaw not in self._flawed:
+            issue = self.authority.issue_cert
+            if flaw == "authority":
+                certificate = type(self.authority)().issue_cert(*_NAMES)
+            elif flaw == "expired":
+                past = datetime(2001, 1, 1, tzinfo=timezone.utc)
+                certificate = issue(*_NAMES, not_before=datetime(2000, 1, 1), not_after=past)
+            else:
+                certificate = issue("other.invalid")
+            self._flawed[flaw] = _context(certificate)
+        return self._flawed[flaw]
 
     def client_context(self) -> ssl.SSLContext:
         """Make a context that trusts this authority and no other."""
@@ -34,6 +59,12 @@ def make_certificates() -> Certificates:
             'tls=True needs the trustme package: pip install "etoro-sync[simulator]"'
         ) from None
     authority = trustme.CA()
+    context = _context(authority.issue_cert(*_NAMES))
+    return Certificates(authority.cert_pem.bytes().decode(), context, authority)
+
+
+def _context(certificate: Any) -> ssl.SSLContext:
+    """Make a server's context that shows a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1", "::1").configure_cert(context)
-    return Certificates(authority.cert_pem.bytes().decode(), context)
+    certificate.configure_cert(context)
+    return context

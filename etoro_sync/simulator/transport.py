@@ -4,6 +4,7 @@ is never used by two threads at once. Whatever is to go wrong on the wire belong
 """
 
 import contextlib
+import functools
 import selectors
 import socket
 import ssl
@@ -19,6 +20,28 @@ _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
 )
+
+
+class Line:
+    """
+    Something on the way between a connection and its peer. This one lets everything pass; faults
+    are made by overriding. A transport asks all lines that are attached to it, in order.
+    """
+
+    splits = False
+    """Whether it cuts frames into pieces; such lines come behind those that want whole frames."""
+    silent = False
+    """Whether the end of the stream is kept from the peer, too."""
+
+    def before_message(self, transport: "Transport") -> None:
+        """Runs on the sending thread, before each message; may wait."""
+
+    def before_read(self, transport: "Transport") -> None:
+        """Runs on the receiving thread, before each look at what has come; may wait."""
+
+    def send(self, transport: "Transport", data: bytes, onward: Callable[[bytes], None]) -> None:
+        """Pass data on, or not. What is sent after the handshake comes frame by frame."""
+        onward(data)
 
 
 class Transport:
@@ -43,8 +66,11 @@ class Transport:
         self._on_close = on_close
         self._timeout: float | None = None
         self._waker, self._wakee = socket.socketpair()
-        #: Guards the socket, the three flags below and the number of waiting threads.
+        #: Guards the socket, the flags below, the lines and the number of waiting threads.
         self._lock = threading.Lock()
+        #: Over the same lock; notified when the transport or its lines change.
+        self._changed = threading.Condition(self._lock)
+        self._lines: tuple[Line, ...] = ()
         self._waiting = 0
         self._dead = False
         self._closed = False
@@ -81,6 +107,8 @@ class Transport:
     def recv(self, size: int) -> bytes:
         """Wait for data and give it; nothing at the end of the stream."""
         while True:
+            for line in self._lines:
+                line.before_read(self)
             with self._lock:
                 self._check()
                 try:
@@ -90,7 +118,14 @@ class Transport:
             self._wait(events, self._timeout)
 
     def sendall(self, data: bytes) -> None:
-        """Send all data, or cut off a peer that takes none of it for too long."""
+        """Send all data by way of the lines, or cut off a peer that takes none of it for long."""
+        onward: Callable[[bytes], None] = self._send
+        for line in reversed(self._lines):
+            onward = functools.partial(line.send, self, onward=onward)
+        onward(data)
+
+    def _send(self, data: bytes) -> None:
+        """Send all data."""
         rest = memoryview(data)
         while rest:
             with self._lock:
@@ -109,12 +144,50 @@ class Transport:
                 raise
 
     def shutdown(self, how: int) -> None:
-        """Close one or both directions."""
+        """Close one or both directions, if nothing keeps the peer from learning of it."""
+        if any(line.silent for line in self._lines):
+            return
         with self._lock:
             self._check()
             # The TLS class's own shutdown() would drop its TLS object first and let
             # a concurrent recv() read ciphertext.
             socket.socket.shutdown(self._sock, how)
+
+    # Lines
+
+    def attach(self, line: Line) -> None:
+        """Put a line in the way of everything from now on."""
+        with self._changed:
+            self._lines = tuple(sorted((*self._lines, line), key=lambda one: one.splits))
+
+    def detach(self, line: Line) -> None:
+        """Take a line out of the way, if it is there, and wake whoever it holds."""
+        with self._changed:
+            self._lines = tuple(other for other in self._lines if other is not line)
+            self._changed.notify_all()
+
+    def before_message(self) -> None:
+        """Wait for as long as the lines want no message to be sent."""
+        for line in self._lines:
+            line.before_message(self)
+
+    def hold(self, line: Line, timeout: float | None = None) -> bool:
+        """
+        Wait until a line is detached.
+
+        :param line: An attached line.
+        :param timeout: Seconds; None waits for ever.
+        :return: Whether it is still attached.
+        :raises ConnectionResetError: When the transport is reset or closed.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: line not in self._lines or self._dead or self._closed, timeout
+            )
+            self._check()
+            return line in self._lines
+
+    # The end
 
     def reset(self) -> None:
         """
@@ -131,6 +204,7 @@ class Transport:
                 # Sends nothing, but wakes a selector that waits for the socket.
                 socket.socket.shutdown(self._sock, socket.SHUT_RD)
             self._waker.send(b"x")
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Close the socket; a thread that is waiting for it is woken and does it."""
@@ -138,6 +212,7 @@ class Transport:
             if self._closed:
                 return
             self._closed = True
+            self._changed.notify_all()
             if self._waiting:
                 self._waker.send(b"x")
             else:

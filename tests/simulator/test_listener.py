@@ -1,50 +1,125 @@
 import contextlib
 import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from etoro_sync.simulator.listener import Listener, Stopping
+from etoro_sync.simulator.listener import Listener
 from etoro_sync.simulator.tls import make_certificates
+from etoro_sync.simulator.transport import Transport
 
 PATIENCE = 10
 
 
-def test_a_peer_that_has_gone_before_tls_does_not_end_the_accepting() -> None:
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Listener]]:
+    """Make listeners that are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(port: int = 0, context: ssl.SSLContext | None = None) -> Listener:
+            return stack.enter_context(
+                contextlib.closing(Listener("127.0.0.1", port, lambda: context, PATIENCE))
+            )
+
+        yield start
+
+
+def knock(listener: Listener) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", listener.port), PATIENCE)
+
+
+def accept(listener: Listener) -> Transport:
+    accepted = listener.accept()
+    assert accepted is not None
+    return accepted
+
+
+def test_a_peer_that_has_gone_before_tls_does_not_end_the_accepting(
+    listen: Callable[..., Listener],
+) -> None:
     """It becomes a connection that ends at once."""
-    certificates = make_certificates()
-    with Listener("127.0.0.1", 0, certificates.context, PATIENCE) as listener:
-        for parting in (b"", b"hello"):
-            with socket.create_connection(listener.getsockname()) as peer:
-                peer.sendall(parting)
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            accepted, _ = listener.accept()
-            with contextlib.suppress(OSError):  # how it ends is up to the system
-                assert accepted.recv(1) in (b"", parting[:1])
-            accepted.close()
+    listener = listen(context=make_certificates().context)
+    for parting in (b"", b"hello"):
+        with knock(listener) as peer:
+            peer.sendall(parting)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        accepted = accept(listener)
+        with contextlib.suppress(OSError):  # how it ends is up to the system
+            assert accepted.recv(1) in (b"", parting[:1])
+        accepted.close()
+    assert not listener.transports
+
+
+def test_a_listener_knows_its_open_transports(listen: Callable[..., Listener]) -> None:
+    """It can wait for their end."""
+    listener = listen()
+    with knock(listener) as peer:
+        accepted = accept(listener)
+        assert [t.getpeername() for t in listener.transports] == [peer.getsockname()]
+        assert not listener.wait_closed(0)
+        accepted.close()
+        assert listener.wait_closed(0)
         assert not listener.transports
 
 
-def test_a_listener_knows_its_open_transports() -> None:
-    """It can wait for their end, and refuse new ones."""
-    with Listener("127.0.0.1", 0, None, PATIENCE) as listener:
-        with socket.create_connection(listener.getsockname()) as peer:
-            accepted, _ = listener.accept()
-            assert [t.getpeername() for t in listener.transports] == [peer.getsockname()]
-            assert not listener.wait_closed(0)
-            accepted.close()
-            assert listener.wait_closed(0)
-            assert not listener.transports
-        listener.refuse()
-        with socket.create_connection(listener.getsockname()) as peer:
-            with pytest.raises(Stopping):
-                listener.accept()
+def test_a_stopped_listener_accepts_nothing_and_gives_its_port_back(
+    listen: Callable[..., Listener],
+) -> None:
+    """Not even who has knocked already; the waiting for connections ends."""
+    listener = listen()
+    outcome: list[object] = []
+    waiting = threading.Thread(target=lambda: outcome.append(listener.accept()))
+    waiting.start()
+    listener.stop()
+    waiting.join(PATIENCE)
+    assert outcome == [None]
+    with knock(listener) as peer:
+        assert listener.accept() is None
+        listener.close()
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)
+    listen(port=listener.port)
+
+
+def test_a_listener_can_refuse_for_a_while_and_keeps_its_port(
+    listen: Callable[..., Listener],
+) -> None:
+    """Refused is refused by the system, and nobody else gets the port meanwhile."""
+    listener = listen()
+    accepted: list[Transport | None] = []
+
+    def serve() -> None:
+        while (transport := listener.accept()) is not None:
+            accepted.append(transport)
+            transport.close()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    for number in range(1, 3):
+        listener.listen(False)
+        listener.listen(False)
+        listener.wait_settled(PATIENCE)
+        with pytest.raises(ConnectionRefusedError):
+            knock(listener)
+        listener.listen(True)
+        listener.wait_settled(PATIENCE)
+        with knock(listener) as peer:
             assert peer.recv(1) == b""
+        assert len(accepted) == number
+    listener.listen(False)
+    listener.wait_settled(PATIENCE)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", listener.port))
+    listener.stop()
+    serving.join(PATIENCE)
 
 
-def test_a_taken_port_is_an_error_and_costs_no_descriptor() -> None:
+def test_a_taken_port_is_an_error_and_costs_no_descriptor(
+    listen: Callable[..., Listener],
+) -> None:
     """The caller learns at once."""
-    with (
-        Listener("127.0.0.1", 0, None, PATIENCE) as listener,
-        pytest.raises(OSError, match="in use"),
-    ):
-        Listener("127.0.0.1", listener.getsockname()[1], None, PATIENCE)
+    listener = listen()
+    with pytest.raises(OSError, match="in use"):
+        listen(port=listener.port)

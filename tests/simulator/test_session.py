@@ -1,11 +1,9 @@
 import json
-from collections import deque
 from typing import Any
 
 import pytest
 
 from etoro_sync.simulator.session import (
-    Override,
     Policy,
     Session,
     masked,
@@ -195,18 +193,3 @@ def test_keys_are_hidden_in_what_is_kept_of_a_request() -> None:
     assert data["apiKey"] == "secret"
     assert masked({"data": 5}) == {"data": 5}
     assert "secret" not in repr(Policy(api_key="secret", user_key="secret"))
-
-
-def test_laid_down_answers_are_used_in_order_and_only_for_their_operation() -> None:
-    """A refused or ignored request has no effect."""
-    overrides = deque(
-        [Override("Subscribe", "TooManyRequests", "slow down"), Override("Subscribe")]
-    )
-    session = logged_in(overrides=overrides)
-    assert ask(session, "Unsubscribe", {"topics": []})["success"]
-    reply = ask(session, "Subscribe", {"topics": ["a"]})
-    assert (reply["errorCode"], reply["errorMessage"]) == ("TooManyRequests", "slow down")
-    request = {"operation": "Subscribe", "data": {"topics": ["a"], "snapshot": True}}
-    assert session.answer(request).text is None
-    assert session.answer(request).snapshots == ("a",)
-    assert session.topics == {"a"}

@@ -20,12 +20,14 @@ def pair() -> Iterator[Callable[..., Pair]]:
     with contextlib.ExitStack() as stack:
 
         def make(send_timeout: float = PATIENCE, context: ssl.SSLContext | None = None) -> Pair:
-            listener = stack.enter_context(Listener("127.0.0.1", 0, context, send_timeout))
-            peer = socket.create_connection(listener.getsockname(), PATIENCE)
+            listener = stack.enter_context(
+                contextlib.closing(Listener("127.0.0.1", 0, lambda: context, send_timeout))
+            )
+            peer = socket.create_connection(("127.0.0.1", listener.port), PATIENCE)
             stack.enter_context(peer)
-            accepted, address = listener.accept()
-            assert address == peer.getsockname()
-            assert isinstance(accepted, Transport)
+            accepted = listener.accept()
+            assert accepted is not None
+            assert accepted.getpeername() == peer.getsockname()
             stack.callback(accepted.close)
             return accepted, peer
 

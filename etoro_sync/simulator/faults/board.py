@@ -1,0 +1,130 @@
+"""The faults in force, and what each part of the simulator asks about them."""
+
+import ssl
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from ..tls import Certificates
+from ..transport import Transport
+from .base import Fault, Limited, PeerFault
+from .feeding import FeedFault, Freeze
+from .listening import AcceptFault, CertificateFault, Refuse
+from .requests import RequestFault
+from .stage import Stage
+
+if TYPE_CHECKING:
+    from ..peer import Peer
+
+_Kind = TypeVar("_Kind", bound=Fault)
+_Countable = TypeVar("_Countable", bound=Limited)
+
+
+class Board:
+    """
+    The faults in force, oldest first. Guarded by the stage's lock, which every method takes.
+
+    :param stage: What faults act on.
+    :param certificates: If the simulator speaks TLS.
+    """
+
+    def __init__(self, stage: Stage, certificates: Certificates | None) -> None:
+        self._stage = stage
+        self._certificates = certificates
+        self._active: list[Fault] = []
+
+    def begin(self, fault: Fault) -> None:
+        """Put a fault into force."""
+        with self._stage.changed:
+            fault.on_heal = self.heal
+            self._active.append(fault)
+            fault.begin(self._stage)
+            self._sort_out()
+            self._stage.faults_changed()
+
+    def heal(self, *faults: Fault) -> int:
+        """End faults and say how many of them were in force."""
+        with self._stage.changed:
+            ending = [fault for fault in self._active if fault in faults]
+            self._active = [fault for fault in self._active if fault not in faults]
+            for fault in ending:
+                fault.end(self._stage)
+            self._stage.faults_changed()
+            return len(ending)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the simulator speaks TLS."""
+        return self._certificates is not None
+
+    @property
+    def active(self) -> list[Fault]:
+        """The faults in force."""
+        with self._stage.changed:
+            return list(self._active)
+
+    def _sort_out(self) -> None:
+        """Take out the faults that have struck often enough and leave nothing to be healed."""
+        self._active = [f for f in self._active if f.lingers or not f.spent]
+
+    def strike(
+        self, kind: type[_Countable], concerned: Callable[[_Countable], bool] | None = None
+    ) -> _Countable | None:
+        """Count and give the oldest fault of a kind that is concerned, if there is one."""
+        with self._stage.changed:
+            for fault in self._of(kind):
+                if not fault.spent and (concerned is None or concerned(fault)):
+                    fault.struck += 1
+                    self._sort_out()
+                    return fault
+        return None
+
+    # What the listening side asks
+
+    @property
+    def refusing(self) -> bool:
+        """Whether connections are to be refused."""
+        return any(isinstance(fault, Refuse) for fault in self.active)
+
+    def context(self, usual: ssl.SSLContext | None) -> ssl.SSLContext | None:
+        """Give the server's side of TLS for the next connection."""
+        fault = self.strike(CertificateFault)
+        if fault is None or self._certificates is None:
+            return usual
+        return self._certificates.flawed(fault.flaw)
+
+    def accepted(self, transport: Transport) -> bool:
+        """Say whether to serve a connection that has just been accepted."""
+        with self._stage.changed:  # so that it can't be healed in between
+            fault = self.strike(AcceptFault)
+            return fault is None or fault.accepted(transport)
+
+    # What the hub asks, with the lock held
+
+    def reached(self, moment: str, peer: "Peer") -> None:
+        """Let a client come to one of the moments that faults wait for."""
+        for fault in self._of(PeerFault):
+            fault.reached(moment, self._stage, peer)
+        self._sort_out()
+
+    def request_fault(self, operation: object) -> RequestFault | None:
+        """Give the fault for a request, if there is one."""
+        return self.strike(RequestFault, lambda fault: fault.operation == operation)
+
+    def passed(self, topic: str, text: str) -> list[str]:
+        """Give what is to be sent in place of a message of the feed."""
+        if not self._active:  # as nearly always, thousands of times per second
+            return [text]
+        texts = [text]
+        for fault in self._of(FeedFault):
+            if fault.concerned(topic):
+                texts = [passed for text in texts for passed in fault.passed(topic, text)]
+        self._sort_out()
+        return texts
+
+    def frozen(self, instrument_id: int) -> bool:
+        """Say whether an instrument doesn't move."""
+        return any(fault.instrument_id == instrument_id for fault in self._of(Freeze))
+
+    def _of(self, kind: type[_Kind]) -> Iterable[_Kind]:
+        """Give the faults of a kind, as they are now."""
+        return [fault for fault in self._active if isinstance(fault, kind)]

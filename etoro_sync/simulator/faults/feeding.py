@@ -1,0 +1,147 @@
+"""Faults of the feed: every message is good, but there are too many, too few, or in disorder."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from .. import arguments, wire
+from .base import Blow, Fault, Limited, Phases, named
+from .stage import Stage
+
+if TYPE_CHECKING:
+    from ..peer import Peer
+
+_SUBSCRIBED: Phases = {"live": {}}
+
+
+@dataclass(kw_only=True, eq=False)
+class FeedFault(Limited):
+    """
+    A fault of the messages that go out to subscribers.
+
+    :param topic: Only those of this topic; None is all.
+    :param times: How many messages; None is all.
+    """
+
+    concerns: ClassVar[str] = "feed"
+    phases: ClassVar[Phases] = _SUBSCRIBED
+    topic: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.topic is not None:
+            arguments.text("topic", self.topic, empty=False)
+
+    def concerned(self, topic: str) -> bool:
+        """Say whether messages of a topic are to be passed through this fault."""
+        return self.topic in (None, topic) and not self.spent
+
+    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+        """Give what is sent in place of a message."""
+        raise NotImplementedError
+
+
+@named("duplicate")
+@dataclass(kw_only=True, eq=False)
+class Duplicate(FeedFault):
+    """Send each message of the feed twice, with the same id."""
+
+    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+        """Double it."""
+        self.struck += 1
+        return text, text
+
+
+@named("reorder")
+@dataclass(kw_only=True, eq=False)
+class Reorder(FeedFault):
+    """
+    Send messages of the same topic in pairs, the second of each pair first.
+
+    :param times: How many pairs; None is all.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._held: dict[str, str] = {}
+
+    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+        """Keep the first of a pair until the second comes."""
+        if topic not in self._held:
+            self._held[topic] = text
+            return ()
+        self.struck += 1
+        return text, self._held.pop(topic)
+
+    def end(self, stage: Stage) -> None:
+        """Send what still waits for its second."""
+        for topic, text in self._held.items():
+            stage.tell(topic, text)
+        self._held.clear()
+
+
+@named("repeat_snapshot")
+@dataclass(kw_only=True, eq=False)
+class RepeatSnapshot(Blow):
+    """
+    Send snapshots again, though nobody has asked for them.
+
+    :param instrument_id: Whose; None takes every instrument that the client has subscribed to.
+    """
+
+    concerns: ClassVar[str] = "feed"
+    phases: ClassVar[Phases] = _SUBSCRIBED
+    instrument_id: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.instrument_id is not None:
+            arguments.integer("instrument_id", self.instrument_id, 0)
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Send them."""
+        stage.send_snapshots(peer, self.instrument_id)
+
+
+@named("forget")
+@dataclass(kw_only=True, eq=False)
+class Forget(Blow):
+    """
+    Lose the subscriptions to a topic without a word. Subscribing again brings it back.
+
+    :param topic: ``"instrument:18"`` or ``"private"``, for instance.
+    """
+
+    concerns: ClassVar[str] = "feed"
+    phases: ClassVar[Phases] = {"live": {"topic": "instrument:18"}}
+    topic: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.text("topic", self.topic, empty=False)
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Lose it."""
+        stage.forget_topic(peer, self.topic)
+
+
+@named("freeze")
+@dataclass(kw_only=True, eq=False)
+class Freeze(Fault):
+    """
+    Let one instrument stand still, though its market is open: no rates, neither the automatic ones
+    nor those that are published, which are lost. Its snapshots show it as it was.
+
+    :param instrument_id: Which.
+    """
+
+    concerns: ClassVar[str] = "feed"
+    phases: ClassVar[Phases] = {"live": {"instrument_id": 18}}
+    instrument_id: int
+
+    def __post_init__(self) -> None:
+        arguments.integer("instrument_id", self.instrument_id, 0)
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+        return wire.topic_of(self.instrument_id)

@@ -1,0 +1,249 @@
+"""Frames as bytes, those included that no library sends; and the faults that are made of them."""
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from websockets.frames import Frame, Opcode
+
+from .. import arguments
+from .base import BEFORE_CLOSING, ONCE_OPEN, Blow, Phases, named
+from .lines import Deaf
+from .stage import Stage
+
+if TYPE_CHECKING:
+    from ..link import Link
+    from ..peer import Peer
+
+#: The codes that RFC 6455 lets an endpoint send.
+CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+_EMPTY = b'{"messages":[]}'
+_PATIENCE = 1.0  # seconds that a client has for its answer to a close frame
+
+
+def text_frame(payload: bytes, *, mask: bool = False) -> bytes:
+    """Write a text message of any bytes."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=mask)
+
+
+def continuation(payload: bytes, *, first: bool = False, last: bool = False) -> bytes:
+    """Write a fragment of a text message."""
+    return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)
+
+
+def close_frame(code: int | None, reason: str) -> bytes:
+    """Write a close frame with any code, or with none at all."""
+    payload = b"" if code is None else struct.pack("!H", code) + reason.encode()
+    return Frame(Opcode.CLOSE, payload).serialize(mask=False)
+
+
+@dataclass(kw_only=True, eq=False)
+class FrameFault(Blow):
+    """A fault that sends bytes, in their turn behind the messages that wait already."""
+
+    concerns: ClassVar[str] = "frames"
+    phases: ClassVar[Phases] = BEFORE_CLOSING
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Line the bytes up."""
+        peer.act(self._write)
+
+    def _write(self, link: "Link") -> None:
+        """Send them. Runs on the sending thread."""
+        link.write(self.data())
+
+    def data(self) -> bytes:
+        """Make the bytes."""
+        raise NotImplementedError
+
+
+@named("huge_frame")
+@dataclass(kw_only=True, eq=False)
+class HugeFrame(FrameFault):
+    """
+    Announce a frame of a gigantic length. Whatever follows counts as a part of it.
+
+    :param length: Bytes to announce.
+    """
+
+    fatal: ClassVar[bool] = True
+    length: int = 1 << 33
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.integer("length", self.length, 1 << 16, (1 << 63) - 1)
+
+    def data(self) -> bytes:
+        """Write a header."""
+        return struct.pack("!BBQ", 0x81, 127, self.length) + b'{"messages":['
+
+
+@named("bad_utf8")
+@dataclass(kw_only=True, eq=False)
+class BadUtf8(FrameFault):
+    """Send a text message that is not UTF-8."""
+
+    def data(self) -> bytes:
+        """Write a byte that UTF-8 knows nowhere, in the middle of a good message."""
+        return text_frame(b'{"messages":[],"x":"\xff"}')
+
+
+@named("masked")
+@dataclass(kw_only=True, eq=False)
+class Masked(FrameFault):
+    """Send a message in a masked frame, which only clients may do."""
+
+    def data(self) -> bytes:
+        """Write an envelope without messages."""
+        return text_frame(_EMPTY, mask=True)
+
+
+@named("reserved_bits")
+@dataclass(kw_only=True, eq=False)
+class ReservedBits(FrameFault):
+    """
+    Send a message with reserved bits set, though nothing was negotiated.
+
+    :param bits: 1 to 7; 4 is the bit of compression.
+    """
+
+    bits: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.integer("bits", self.bits, 1, 7)
+
+    def data(self) -> bytes:
+        """Write an envelope without messages."""
+        first, *rest = text_frame(_EMPTY)
+        return bytes([first | self.bits << 4, *rest])
+
+
+@named("pongs")
+@dataclass(kw_only=True, eq=False)
+class Pongs(FrameFault):
+    """
+    Send pongs that nobody has asked for.
+
+    :param count: How many.
+    """
+
+    phases: ClassVar[Phases] = ONCE_OPEN
+    count: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.integer("count", self.count, 1, 1_000_000)
+
+    def data(self) -> bytes:
+        """Write pongs."""
+        return Frame(Opcode.PONG, b"unsolicited").serialize(mask=False) * self.count
+
+
+@named("ping_flood")
+@dataclass(kw_only=True, eq=False)
+class PingFlood(FrameFault):
+    """
+    Send many pings at once.
+
+    :param count: How many.
+    """
+
+    phases: ClassVar[Phases] = ONCE_OPEN
+    count: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.integer("count", self.count, 1, 1_000_000)
+
+    def data(self) -> bytes:
+        """Write pings, each with a number."""
+        return b"".join(
+            Frame(Opcode.PING, str(number).encode()).serialize(mask=False)
+            for number in range(self.count)
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class Ending(Blow):
+    """A fault that ends connections."""
+
+    concerns: ClassVar[str] = "ending"
+    phases: ClassVar[Phases] = ONCE_OPEN
+    fatal: ClassVar[bool] = True
+
+
+@named("reset")
+@dataclass(kw_only=True, eq=False)
+class Reset(Ending):
+    """Cut connections off with a TCP reset: no close frame, nothing of what was on its way."""
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Cut it off."""
+        peer.abort()
+        stage.dismiss(peer)
+
+
+@dataclass(kw_only=True, eq=False)
+class Closing(Ending):
+    """A fault that sends a close frame behind the messages that wait already."""
+
+    code: int | None = 1000
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.code is not None:
+            arguments.integer("code", self.code, 0, 65535)
+        elif self.reason:
+            raise ValueError("reason needs a code")
+        if len(arguments.text("reason", self.reason).encode()) > 123:
+            raise ValueError("reason must not be longer than 123 bytes")
+
+
+@named("close")
+@dataclass(kw_only=True, eq=False)
+class Close(Closing):
+    """
+    Close connections with any code, those included that must never be sent.
+
+    :param code: 0 to 65535; None sends a close frame without code and reason.
+    :param reason: At most 123 bytes.
+    """
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Line the close frame up."""
+        if self.code is not None and self.code in CLOSE_CODES:
+            peer.close(self.code, self.reason)
+        else:
+            peer.act(self._close)
+        stage.dismiss(peer)
+
+    def _close(self, link: "Link") -> None:
+        """Send what the WebSocket library would not. Runs on the sending thread."""
+        link.write(close_frame(self.code, self.reason))
+        line = Deaf()  # the library knows nothing of it and would close once more
+        link.transport.attach(line)
+        link.transport.hold(line, _PATIENCE)
+        link.abort()
+
+
+@named("close_reset")
+@dataclass(kw_only=True, eq=False)
+class CloseReset(Closing):
+    """
+    Send a close frame, and a TCP reset without waiting for the answer.
+
+    :param code: 0 to 65535; None sends a close frame without code and reason.
+    :param reason: At most 123 bytes.
+    """
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Line both up."""
+        peer.act(self._close)
+        stage.dismiss(peer)
+
+    def _close(self, link: "Link") -> None:
+        """Send both. Runs on the sending thread."""
+        link.write(close_frame(self.code, self.reason))
+        link.abort()

@@ -1,0 +1,177 @@
+"""Faults of open connections that last: nothing, too little, or too slowly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from .. import arguments
+from ..transport import Line
+from . import lines
+from .base import BEFORE_CLOSING, ONCE_OPEN, PeerFault, Phases, named
+from .frames import continuation
+from .stage import Stage
+
+if TYPE_CHECKING:
+    from ..link import Link
+    from ..peer import Peer
+
+
+@dataclass(kw_only=True, eq=False)
+class LineFault(PeerFault):
+    """A fault that puts a line in the way of open connections, those to come included."""
+
+    concerns: ClassVar[str] = "wire"
+    phases: ClassVar[Phases] = ONCE_OPEN
+    lingers: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._lines = lines.Attachments()
+
+    def reached(self, moment: str, stage: Stage, peer: "Peer") -> None:
+        """Without a moment to wait for, connections are struck as soon as they are open."""
+        if moment == (self.at or "open"):
+            self.consider(stage, peer)
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Put the line in the way."""
+        self._lines.attach(peer.transport, self.line())
+
+    def end(self, stage: Stage) -> None:
+        """Take the lines out of the way; what was held back goes out."""
+        self._lines.detach_all()
+
+    def line(self) -> Line:
+        """Make a line."""
+        raise NotImplementedError
+
+
+@named("mute")
+@dataclass(kw_only=True, eq=False)
+class Mute(LineFault):
+    """
+    Read, but send nothing: no data, no pong, no answer to a close frame.
+
+    Messages wait until it is healed; with more than ``max_backlog``, the connection is reset.
+    """
+
+    def line(self) -> Line:
+        """Hold everything back."""
+        return lines.Mute()
+
+
+@named("pong_only")
+@dataclass(kw_only=True, eq=False)
+class PongOnly(LineFault):
+    """
+    Answer pings (and a close frame), but send no data: the edge lives, the server behind it hangs.
+
+    Messages wait until it is healed; with more than ``max_backlog``, the connection is reset.
+    """
+
+    def line(self) -> Line:
+        """Hold messages back."""
+        return lines.Wordless()
+
+
+@named("half_open")
+@dataclass(kw_only=True, eq=False)
+class HalfOpen(LineFault):
+    """Stop reading and writing, as a peer whose network is gone. When it is healed, both go on."""
+
+    def line(self) -> Line:
+        """Hold both directions back."""
+        return lines.Frozen()
+
+
+@named("stop_reading")
+@dataclass(kw_only=True, eq=False)
+class StopReading(LineFault):
+    """Send as usual, but read nothing: what the client sends gets stuck in full buffers."""
+
+    def line(self) -> Line:
+        """Hold reading back."""
+        return lines.Unread()
+
+
+@named("drip")
+@dataclass(kw_only=True, eq=False)
+class Drip(LineFault):
+    """
+    Send everything in small pieces with pauses between them.
+
+    :param interval: Seconds between two pieces.
+    :param size: Bytes of a piece.
+    """
+
+    interval: float = 0.02
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.number("interval", self.interval)
+        arguments.integer("size", self.size, 1)
+
+    def line(self) -> Line:
+        """Send slowly."""
+        return lines.Drips(self.interval, self.size)
+
+
+@named("one_byte")
+@dataclass(kw_only=True, eq=False)
+class OneByte(LineFault):
+    """Send every byte in a packet of its own, without pauses."""
+
+    def line(self) -> Line:
+        """Send byte by byte."""
+        return lines.Drips(0, 1)
+
+
+@named("stall")
+@dataclass(kw_only=True, eq=False)
+class Stall(LineFault):
+    """Stop in the middle of the next frame. When it is healed, the rest follows."""
+
+    def line(self) -> Line:
+        """Stop half-way."""
+        return lines.Stalls()
+
+
+@named("endless_fragments")
+@dataclass(kw_only=True, eq=False)
+class EndlessFragments(LineFault):
+    """
+    Send a message in fragments that never ends. When it is healed, the message ends as an envelope
+    without messages, and everything else follows.
+
+    :param size: Bytes of a fragment.
+    :param interval: Seconds between two fragments.
+    """
+
+    concerns: ClassVar[str] = "frames"
+    phases: ClassVar[Phases] = BEFORE_CLOSING
+    size: int = 1000
+    interval: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.integer("size", self.size, 1, 1_000_000)
+        arguments.number("interval", self.interval)
+
+    def strike(self, stage: Stage, peer: "Peer") -> None:
+        """Begin the message behind what waits already."""
+        line = Line()
+        self._lines.attach(peer.transport, line)
+        peer.act(self._speaker(line))
+
+    def _speaker(self, line: Line) -> "Callable[[Link], None]":
+        """Make what the sending thread does for as long as the line is attached."""
+        blanks = b" " * self.size  # which JSON allows before anything
+
+        def speak(link: "Link") -> None:
+            link.write(continuation(blanks, first=True))
+            while link.transport.hold(line, self.interval):
+                link.write(continuation(blanks))
+            link.write(continuation(b'{"messages":[]}', last=True))
+
+        return speak

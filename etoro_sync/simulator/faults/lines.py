@@ -1,0 +1,127 @@
+"""What is put in the way of a connection's bytes, under the WebSocket library."""
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from ..transport import Line, Transport
+
+_PONG = 0xA
+_FIRST_CONTROL = 0x8
+
+
+def opcode(frame: bytes) -> int:
+    """Give the opcode of a frame."""
+    return frame[0] & 0x0F
+
+
+class Unread(Line):
+    """Reads nothing."""
+
+    def before_read(self, transport: Transport) -> None:
+        """Wait for the end of the fault."""
+        transport.hold(self)
+
+
+class Unsent(Line):
+    """Reads, but sends nothing before the fault's end."""
+
+    def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
+        """Wait for the end of the fault."""
+        transport.hold(self)
+        onward(data)
+
+
+class Wordless(Line):
+    """Holds messages back; answers pings."""
+
+    def before_message(self, transport: Transport) -> None:
+        """Wait for the end of the fault."""
+        transport.hold(self)
+
+
+class Mute(Wordless):
+    """Holds messages back and swallows pongs and the answer to a close frame."""
+
+    silent = True
+
+    def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
+        """Let nothing pass but what is left of a message on its way."""
+        if opcode(data) < _FIRST_CONTROL:
+            onward(data)
+
+
+class Frozen(Mute, Unread):
+    """Holds messages back and reads nothing."""
+
+
+class Drips(Line):
+    """
+    Sends in small pieces.
+
+    :param interval: Seconds between two pieces; 0 makes no pause.
+    :param size: Bytes of a piece.
+    :param handshake: Slow down nothing but the answer to the opening handshake.
+    """
+
+    splits = True
+
+    def __init__(self, interval: float, size: int, *, handshake: bool = False) -> None:
+        self._interval = interval
+        self._size = size
+        self._handshake = handshake
+
+    def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
+        """Pass data on piece by piece; when healed, the rest at once."""
+        start = 0
+        slow = not (self._handshake and transport.upgraded)
+        while slow and start < len(data):
+            onward(data[start : start + self._size])
+            start += self._size
+            if self._interval and start < len(data):
+                slow = transport.hold(self, self._interval)
+        if start < len(data):
+            onward(data[start:])
+
+
+class Stalls(Line):
+    """Stops in the middle of the next frame."""
+
+    splits = True
+
+    def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
+        """Pass the first half on, and the second when healed."""
+        half = (len(data) + 1) // 2
+        onward(data[:half])
+        transport.hold(self)
+        onward(data[half:])
+
+
+class Deaf(Line):
+    """Sends no more frames; the end of the stream is not kept from the peer."""
+
+    def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
+        """Pass nothing on."""
+
+
+class Attachments:
+    """The lines that a fault has attached. Guarded by the simulator's lock."""
+
+    def __init__(self) -> None:
+        self._lines: WeakKeyDictionary[Transport, Line] = WeakKeyDictionary()
+
+    def attach(self, transport: Transport, line: Line) -> None:
+        """Attach a line, which replaces an earlier one."""
+        self.detach(transport)
+        transport.attach(line)
+        self._lines[transport] = line
+
+    def detach(self, transport: Transport) -> None:
+        """Detach the line of one transport, if there is one."""
+        line = self._lines.pop(transport, None)
+        if line is not None:
+            transport.detach(line)
+
+    def detach_all(self) -> None:
+        """Detach all lines."""
+        for transport in list(self._lines):
+            self.detach(transport)

@@ -1,0 +1,249 @@
+"""Faults of the way in: the port, the certificate, the opening handshake."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import ClassVar
+
+from websockets.http11 import Request, Response
+from websockets.sync.server import ServerConnection
+
+from .. import arguments
+from ..transport import Transport
+from .base import Fault, Limited, Phases, named
+from .lines import Attachments, Drips, Unread, Unsent
+from .stage import Stage
+
+
+@named("refuse")
+@dataclass(kw_only=True, eq=False)
+class Refuse(Fault):
+    """Refuse TCP connections, as a server that is down. Open connections stay, and the port."""
+
+    concerns: ClassVar[str] = "listening"
+    phases: ClassVar[Phases] = {"connect": {}}
+
+
+@dataclass(kw_only=True, eq=False)
+class AcceptFault(Limited):
+    """
+    A fault of connections that are accepted from now on.
+
+    :param times: How many connections; None is all.
+    """
+
+    concerns: ClassVar[str] = "listening"
+
+    def accepted(self, transport: Transport) -> bool:
+        """Strike a connection and say whether to serve it. Requires the simulator's lock."""
+        raise NotImplementedError
+
+
+@named("accept_drop")
+@dataclass(kw_only=True, eq=False)
+class AcceptDrop(AcceptFault):
+    """Accept TCP connections and reset them at once."""
+
+    phases: ClassVar[Phases] = {"connect": {}}
+    fatal: ClassVar[bool] = True
+
+    def accepted(self, transport: Transport) -> bool:
+        """Reset it."""
+        transport.reset()
+        transport.close()
+        return False
+
+
+@dataclass(kw_only=True, eq=False)
+class OpeningFault(AcceptFault):
+    """A fault that puts something in the way of new connections until they are open, or healed."""
+
+    lingers: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._lines = Attachments()
+
+    def end(self, stage: Stage) -> None:
+        """Let go of those that are still there."""
+        self._lines.detach_all()
+
+
+@named("no_handshake")
+@dataclass(kw_only=True, eq=False)
+class NoHandshake(OpeningFault):
+    """
+    Never answer the opening handshake. When it is healed, those who still wait get their answer.
+
+    :param during: ``"handshake"`` leaves the HTTP request unanswered, ``"tls"`` everything from
+        the first byte on.
+    """
+
+    phases: ClassVar[Phases] = {"tls": {"during": "tls"}, "handshake": {"during": "handshake"}}
+    during: str = "handshake"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.choice("during", self.during, ("handshake", "tls"))
+
+    def accepted(self, transport: Transport) -> bool:
+        """Hold it back."""
+        self._lines.attach(transport, Unread() if self.during == "tls" else Unsent())
+        return True
+
+
+@named("drip_handshake")
+@dataclass(kw_only=True, eq=False)
+class DripHandshake(OpeningFault):
+    """
+    Answer the opening handshake byte by byte. Whatever comes after it is sent as usual.
+
+    :param interval: Seconds between two bytes.
+    """
+
+    phases: ClassVar[Phases] = {"handshake": {}}
+    interval: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.number("interval", self.interval)
+
+    def accepted(self, transport: Transport) -> bool:
+        """Slow it down."""
+        self._lines.attach(transport, Drips(self.interval, 1, handshake=True))
+        return True
+
+
+@dataclass(kw_only=True, eq=False)
+class CertificateFault(Limited):
+    """
+    A fault of the certificate that connections get from now on.
+
+    :param times: How many connections; None is all.
+    """
+
+    concerns: ClassVar[str] = "tls"
+    phases: ClassVar[Phases] = {"tls": {}}
+    needs_tls: ClassVar[bool] = True
+    flaw: ClassVar[str]
+
+
+@named("wrong_certificate")
+@dataclass(kw_only=True, eq=False)
+class WrongCertificate(CertificateFault):
+    """Show a certificate of an authority that nobody knows."""
+
+    flaw = "authority"
+
+
+@named("expired_certificate")
+@dataclass(kw_only=True, eq=False)
+class ExpiredCertificate(CertificateFault):
+    """Show a certificate of the right authority that expired long ago."""
+
+    flaw = "expired"
+
+
+@named("wrong_host")
+@dataclass(kw_only=True, eq=False)
+class WrongHost(CertificateFault):
+    """Show a certificate of the right authority for another host."""
+
+    flaw = "host"
+
+
+@dataclass(kw_only=True, eq=False)
+class HandshakeFault(Limited):
+    """
+    A fault of the answer to opening handshakes.
+
+    :param times: How many connections; None is all.
+    """
+
+    concerns: ClassVar[str] = "handshake"
+    phases: ClassVar[Phases] = {"handshake": {}}
+    fatal: ClassVar[bool] = True
+
+    def respond(self, connection: ServerConnection, request: Request) -> Response:
+        """Make the answer. Runs on the connection's own thread."""
+        raise NotImplementedError
+
+
+@named("http_status")
+@dataclass(kw_only=True, eq=False)
+class HttpStatus(HandshakeFault):
+    """
+    Answer the opening handshake with an HTTP status instead of an upgrade.
+
+    :param status: 400 to 599; for redirects there is ``redirect``.
+    :param retry_after: Seconds for a ``Retry-After`` header; None sends none.
+    """
+
+    phases: ClassVar[Phases] = {"handshake": {"status": 503}}
+    status: int
+    retry_after: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.integer("status", self.status, 400, 599)
+        if self.retry_after is not None:
+            arguments.integer("retry_after", self.retry_after, 0)
+
+    def respond(self, connection: ServerConnection, request: Request) -> Response:
+        """Refuse."""
+        response = _answer(connection, self.status)
+        if self.retry_after is not None:
+            response.headers["Retry-After"] = str(self.retry_after)
+        return response
+
+
+@named("redirect")
+@dataclass(kw_only=True, eq=False)
+class Redirect(HandshakeFault):
+    """
+    Send clients somewhere else.
+
+    :param location: Where to, ``ws://other.example/ws`` for instance.
+    :param status: 301, 302, 303, 307 or 308.
+    """
+
+    phases: ClassVar[Phases] = {"handshake": {"location": "ws://other.invalid/ws"}}
+    location: str
+    status: int = 302
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.text("location", self.location, empty=False)
+        if self.status not in (301, 302, 303, 307, 308):
+            raise ValueError(f"status must be 301, 302, 303, 307 or 308, not {self.status!r}")
+
+    def respond(self, connection: ServerConnection, request: Request) -> Response:
+        """Redirect."""
+        response = _answer(connection, self.status)
+        response.headers["Location"] = self.location
+        return response
+
+
+@named("bad_accept_key")
+@dataclass(kw_only=True, eq=False)
+class BadAcceptKey(HandshakeFault):
+    """Upgrade with a ``Sec-WebSocket-Accept`` that doesn't fit the request, as a cache would."""
+
+    def respond(self, connection: ServerConnection, request: Request) -> Response:
+        """Accept, wrongly."""
+        response = connection.protocol.accept(request)
+        del response.headers["Sec-WebSocket-Accept"]
+        response.headers["Sec-WebSocket-Accept"] = b64encode(bytes(20)).decode()
+        return response
+
+
+def _answer(connection: ServerConnection, status: int) -> Response:
+    """Make an HTTP answer with a status that need not be a known one."""
+    try:
+        known = HTTPStatus(status)
+    except ValueError:
+        known = HTTPStatus.INTERNAL_SERVER_ERROR
+    response = connection.respond(known, f"A fault of the simulator: {status}\n")
+    if status != known:
+        response.status_code, response.reason_phrase = status, "Unknown"
+    return response

@@ -1,0 +1,125 @@
+"""Scripts: faults that begin and end at set times, written in Python or in a JSON file."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import arguments
+from .base import Fault, make
+
+#: The step that ends faults: all, or those of one name.
+HEAL = "heal"
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    One step of a script.
+
+    :param seconds: When, from the start of the script.
+    :param name: A fault's, or ``"heal"``.
+    :param given: Its arguments.
+    """
+
+    seconds: float
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_script(source: object, *, tls: bool) -> list[tuple[Step, Fault | None]]:
+    """
+    Read a script and make its faults, so that every mistake shows before the first step.
+
+    :param source: Steps ``(seconds, name)`` or ``(seconds, name, arguments)`` in order of time, or
+        the path of a JSON file that holds a list of such lists.
+    :param tls: Whether the simulator speaks TLS.
+    :return: The steps, with their faults; a step that heals has none.
+    :raises ValueError: If a step is wrong, with its number; or if the file is not JSON.
+    :raises TypeError: If there are no steps at all, or an argument has the wrong type.
+    :raises OSError: If the file can't be read.
+    """
+    if isinstance(source, (str, Path)):
+        try:
+            source = json.loads(Path(source).read_text(encoding="utf-8"))
+        except ValueError as exc:
+            raise ValueError(f"{source} is not a JSON file: {exc}") from exc
+    if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
+        raise TypeError(f"a script must be a list of steps, not {source!r}")
+    read = []
+    last = 0.0
+    for number, raw in enumerate(source, 1):
+        try:
+            step = _step(raw)
+            if step.seconds < last:
+                raise ValueError("it comes before the step above it")
+            last = step.seconds
+            read.append((step, _fault(step, tls)))
+        except (TypeError, ValueError) as exc:
+            raise type(exc)(f"step {number} of the script: {exc}") from exc
+    return read
+
+
+def _step(raw: Any) -> Step:
+    """Read a step."""
+    if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, Iterable):
+        raise TypeError(f"a step must be (seconds, name, arguments), not {raw!r}")
+    parts = tuple(raw)
+    if not 2 <= len(parts) <= 3:
+        raise ValueError(f"a step must be (seconds, name, arguments), not {parts!r}")
+    given = parts[2] if len(parts) == 3 else {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"the arguments must be a mapping, not {given!r}")
+    return Step(arguments.number("seconds", parts[0]), arguments.text("name", parts[1]), given)
+
+
+def _fault(step: Step, tls: bool) -> Fault | None:
+    """Make the fault of a step, if it has one."""
+    if step.name != HEAL:
+        return make(step.name, step.given, tls=tls)
+    if not step.given.keys() <= {"name"}:
+        raise ValueError(f"heal has one argument, 'name', and not {', '.join(step.given)}")
+    return None
+
+
+class Script:
+    """
+    A script that plays. Made by :meth:`~etoro_sync.simulator.EToroSimulator.play`.
+
+    :param steps: How many steps it has.
+    :param wait_until: Waits for a condition of the simulator.
+    """
+
+    def __init__(
+        self, steps: int, wait_until: Callable[[Callable[[], object], float], bool]
+    ) -> None:
+        self._left = steps
+        self._stopped = False
+        self._wait_until = wait_until
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to its end or was stopped."""
+        return self._stopped or not self._left
+
+    def stop(self) -> None:
+        """Carry out no more steps. The faults that it has brought stay."""
+        self._stopped = True
+
+    def wait(self, timeout: float = 10.0) -> None:
+        """
+        Wait until it is done.
+
+        :param timeout: Seconds.
+        :raises TimeoutError: If it is not done then.
+        """
+        arguments.number("timeout", timeout)
+        if not self._wait_until(lambda: self.done, timeout):
+            raise TimeoutError(f"{self._left} steps of the script are left after {timeout:g} s")
+
+    def carry_out(self, action: Callable[[], object]) -> None:
+        """Take one step, unless the script was stopped. Requires the simulator's lock."""
+        if not self._stopped:
+            action()
+            self._left -= 1

@@ -1,0 +1,32 @@
+"""What a fault may do to the simulator, so that no fault has to know the whole of it."""
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ..peer import Peer
+
+
+class Stage(Protocol):
+    """The simulator's state as faults see it. All methods require its lock, :attr:`changed`."""
+
+    changed: threading.Condition
+
+    @property
+    def peers(self) -> "tuple[Peer, ...]":
+        """The clients with an open connection, in the order in which they connected."""
+
+    def dismiss(self, peer: "Peer") -> None:
+        """Count a client as gone, and say nothing more to it."""
+
+    def forget_topic(self, peer: "Peer", topic: str) -> None:
+        """Lose a client's subscription to a topic."""
+
+    def send_snapshots(self, peer: "Peer", instrument_id: int | None) -> None:
+        """Send a client the snapshots of an instrument, or of all, that it has subscribed to."""
+
+    def tell(self, topic: str, text: str) -> int:
+        """Send a message to those who have subscribed to its topic."""
+
+    def faults_changed(self) -> None:
+        """Look at the faults in force anew."""
