@@ -43,8 +43,7 @@ class Controls:
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The last 10,000 requests received, in order, with the keys hidden."""
-        with self._hub.changed:
-            return list(self._hub.requests)
+        return self._hub.requests
 
     @property
     def connections(self) -> int:
@@ -196,6 +195,7 @@ class Controls:
         :raises ValueError: For a name or an argument that doesn't exist, with the nearest one.
         """
         fault = make(name, given, tls=self._hub.board.tls)
+        fault.on_heal = self._end
         self._hub.board.begin(fault)
         self._settle()
         return fault
@@ -209,14 +209,17 @@ class Controls:
         """
         if name is not None:
             arguments.choice("name", name, FAULTS)
-        count = self._heal(name)
+        return self._end(*self._named(name))
+
+    def _named(self, name: str | None) -> list[Fault]:
+        """Give the faults in force of one name, or all."""
+        return [fault for fault in self.faults if name in (None, fault.name)]
+
+    def _end(self, *faults: Fault) -> int:
+        """End faults, and don't return before they have ended."""
+        count = self._hub.board.heal(*faults)
         self._settle()
         return count
-
-    def _heal(self, name: str | None) -> int:
-        """End faults. May be called with the lock held."""
-        board = self._hub.board
-        return board.heal(*(fault for fault in board.active if name in (None, fault.name)))
 
     @property
     def faults(self) -> list[Fault]:
@@ -244,10 +247,12 @@ class Controls:
         return playing
 
     def _action(self, step: Step, fault: Fault | None) -> Callable[[], object]:
-        """Give what a step does."""
+        """Give what a step does; it runs with the lock held and waits for nothing."""
+        board = self._hub.board
         if fault is not None:
-            return functools.partial(self._hub.board.begin, fault)
-        return functools.partial(self._heal, step.given.get("name"))
+            fault.on_heal = self._end
+            return functools.partial(board.begin, fault)
+        return lambda: board.heal(*self._named(step.given.get("name")))
 
     def _settle(self) -> None:
         """Wait until the port is as the faults want it."""

@@ -106,6 +106,7 @@ class Feed:
                 now = time.monotonic()
                 while (action := hub.agenda.take(now)) is not None:
                     action()
+                    hub.changed.notify_all()
                 flowing = not self._paused
                 waits = (
                     self._serve(self._rates, flowing and bool(hub.live), hub.tick, now),

@@ -4,38 +4,26 @@ snapshot and the deltas after it always fit together and every client hears thin
 """
 
 import itertools
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
 from . import wire
-from .agenda import Agenda
+from .audience import Audience
 from .faults.board import Board
-from .faults.requests import Plan
 from .market import Market
 from .orders import FILLED, OrderDesk
 from .peer import Peer, SimulatorClient
-from .session import (
-    AUTHENTICATE,
-    BINARY_REFUSED,
-    OPERATIONS,
-    Answer,
-    Policy,
-    Session,
-    masked,
-    parse_request,
-    refusal,
-)
+from .reception import Reception, Reply
+from .session import BINARY_REFUSED, Policy
 from .tls import Certificates
+from .watched import Watched
 
-_REQUESTS_KEPT = 10_000
 _DEFAULT_INSTRUMENT = 100000
 
 
-class Hub:
+class Hub(Watched):
     """
     Clients, market and orders.
 
@@ -57,26 +45,19 @@ class Hub:
         max_frame_bytes: int = 25 * 1024,
         nul_before_auth: bool = False,
     ) -> None:
-        #: Guards everything below; notified upon every change. Reentrant, because the predicates
-        #: of :meth:`wait_until` run under it and may ask the simulator anything.
-        self.changed = threading.Condition(threading.RLock())
+        super().__init__()
         self.market = market
-        self.policy = policy
         self.board = Board(self, certificates)
-        self.agenda = Agenda()
         self.on_faults: Callable[[], None] = lambda: None
         self.numbers = itertools.count(1)
         self.connections = 0
         self.slow_clients = 0
-        self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
         self._max_frame_bytes = max_frame_bytes
-        self._nul_before_auth = nul_before_auth
         self._orders = OrderDesk(seed)
         self._random = Random(f"{seed}/hub")
-        self._sessions: dict[Peer, Session] = {}
-        self._audience: dict[str, dict[Peer, None]] = {}
+        self._audience = Audience(policy)
+        self._reception = Reception(self._audience, self.board, nul_before_auth)
         self._live: list[int] | None = None  # None: to be found out anew
-        self._watchers = 0
 
     # Connections and requests
 
@@ -84,7 +65,7 @@ class Hub:
         """Add a client that has just connected."""
         with self.changed:
             self.connections += 1
-            self._sessions[peer] = Session(self.policy)
+            self._audience.add(peer)
             self.board.reached("open", peer)
             self.changed.notify_all()
 
@@ -92,23 +73,11 @@ class Hub:
         """Take out a client whose connection has ended."""
         with self.changed:
             self.slow_clients += peer.too_slow
-            self._forget(peer)
-            self.changed.notify_all()
+            self.dismiss(peer)
 
     def _forget(self, peer: Peer) -> None:
         """Say nothing to a client from now on. Requires the lock."""
-        session = self._sessions.pop(peer, None)
-        if session is not None:
-            self._set_audience(peer, session.topics, set())
-
-    def _set_audience(self, peer: Peer, before: set[str], after: set[str]) -> None:
-        """Follow a change of a client's topics. Requires the lock."""
-        for topic in after - before:
-            self._audience.setdefault(topic, {})[peer] = None
-        for topic in before - after:
-            self._audience[topic].pop(peer)
-            if not self._audience[topic]:
-                del self._audience[topic]
+        self._audience.remove(peer)
         self._live = None
 
     def receive(self, peer: Peer, message: str | bytes) -> None:
@@ -119,7 +88,7 @@ class Hub:
         :param message: As received.
         """
         with self.changed:
-            if peer not in self._sessions:
+            if peer not in self._audience:
                 return
             if isinstance(message, bytes):
                 self._send((peer,), BINARY_REFUSED)
@@ -127,45 +96,27 @@ class Hub:
                 peer.abort()
                 self._forget(peer)
             else:
-                self._answer(peer, self._sessions[peer], message)
+                self._answer(peer, message)
             self.changed.notify_all()
 
-    def _answer(self, peer: Peer, session: Session, text: str) -> None:
-        """Carry out a request and send what it leads to. Requires the lock."""
-        request = parse_request(text)
-        operation = None if request is None else request.get("operation")
-        if request is not None:
-            self.requests.append(masked(request))
-        if operation in OPERATIONS:
-            self.board.reached(operation, peer)
-        if peer not in self._sessions:  # that was the end of it
+    def _answer(self, peer: Peer, text: str) -> None:
+        """Carry out a request and send what it leads to, now or later. Requires the lock."""
+        reply = self._reception.take(peer, text)
+        self._live = None
+        if reply is None:
             return
-        fault = self.board.request_fault(operation)
-        plan = Plan() if fault is None else fault.plan()
-        if plan.silent:
-            return
-        if request is not None and plan.error_code is not None:
-            answer = Answer(refusal(request, plan.error_code, plan.message))
+        if reply.delay:
+            self.later(reply.delay, lambda: self._reply(peer, reply))
         else:
-            before = session.topics.copy()
-            answer = session.answer(request)
-            self._set_audience(peer, before, session.topics)
-        nuls = plan.nuls + (self._nul_before_auth and operation == AUTHENTICATE)
-        replies = (wire.NUL,) * nuls + (answer.text,) * plan.copies
-        if plan.delay:
-            self.later(plan.delay, lambda: self._reply(peer, replies, answer.snapshots))
-        else:
-            self._reply(peer, replies, answer.snapshots)
+            self._reply(peer, reply)
 
-    def _reply(
-        self, peer: Peer, replies: tuple[str | bytes, ...], snapshots: tuple[str, ...]
-    ) -> None:
-        """Send what a request has led to, if the client is still there. Requires the lock."""
-        if peer not in self._sessions:
+    def _reply(self, peer: Peer, reply: Reply) -> None:
+        """Send a reply, if the client is still there. Requires the lock."""
+        if peer not in self._audience:
             return
-        for reply in replies:
-            self._send((peer,), reply)
-        for topic in snapshots:
+        for message in reply.messages:
+            self._send((peer,), message)
+        for topic in reply.snapshots:
             self._send_snapshot(peer, topic)
 
     def _send_snapshot(self, peer: Peer, topic: str) -> None:
@@ -174,12 +125,6 @@ class Hub:
         if instrument_id is not None and self.market.knows(instrument_id):
             state = self.market.instrument(instrument_id, time.time_ns()).state
             self._send((peer,), self._envelope(topic, wire.SNAPSHOT, state))
-
-    def later(self, delay: float, action: Callable[[], None]) -> None:
-        """Have something done on the feed's thread after a delay in seconds, with the lock held."""
-        with self.changed:
-            self.agenda.add(time.monotonic() + delay, action)
-            self.changed.notify_all()
 
     # Sending
 
@@ -201,7 +146,7 @@ class Hub:
 
     def _tell(self, topic: str, message_type: str, content: Mapping[str, object]) -> int:
         """Send a message to those who have subscribed to its topic. Requires the lock."""
-        reached = len(self._audience.get(topic, ()))
+        reached = len(self._audience.subscribers(topic))
         if reached:
             for text in self.board.passed(topic, self._envelope(topic, message_type, content)):
                 reached = self.tell(topic, text)
@@ -209,12 +154,12 @@ class Hub:
 
     def tell(self, topic: str, text: str) -> int:
         """Send text to those who have subscribed to a topic. Requires the lock."""
-        return self._send(tuple(self._audience.get(topic, ())), text)
+        return self._send(self._audience.subscribers(topic), text)
 
     def broadcast(self, message: str | bytes) -> int:
         """Send anything to all authenticated clients and count them."""
         with self.changed:
-            peers = tuple(p for p, session in self._sessions.items() if session.authenticated)
+            peers = tuple(p for p, s in self._audience.sessions.items() if s.authenticated)
             return self._send(peers, message)
 
     def publish(self, instrument_id: int, fields: Mapping[str, object], stamp: bool) -> int:
@@ -233,9 +178,8 @@ class Hub:
     def set_active(self, instrument_id: int, active: bool, reason: str) -> int:
         """Open or close an instrument's market and say so."""
         with self.changed:
-            content = self.market.instrument(instrument_id, time.time_ns()).set_active(
-                active, reason
-            )
+            instrument = self.market.instrument(instrument_id, time.time_ns())
+            content = instrument.set_active(active, reason)
             self._live = None
             self.changed.notify_all()
             return self._tell(wire.topic_of(instrument_id), wire.ACTIVE, content)
@@ -271,7 +215,7 @@ class Hub:
     def live(self) -> list[int]:
         """Instruments that somebody has subscribed to and that are open. Requires the lock."""
         if self._live is None:
-            ids = (wire.instrument_of(topic) for topic in self._audience)
+            ids = (wire.instrument_of(topic) for topic in self._audience.topics)
             moving = (i for i in ids if i is not None and not self.board.frozen(i))
             self._live = self.market.active(moving)
         return self._live
@@ -286,7 +230,7 @@ class Hub:
 
     def fill_something(self) -> None:
         """Send an order event about some live instrument. Requires the lock."""
-        if wire.PRIVATE in self._audience:
+        if wire.PRIVATE in self._audience.topics:
             instrument_id = self._random.choice(self.live or [_DEFAULT_INSTRUMENT])
             self.tell_order(None, instrument_id, self._random.randint(1, 500) / 10, FILLED, {})
 
@@ -295,7 +239,7 @@ class Hub:
     @property
     def peers(self) -> tuple[Peer, ...]:
         """The clients, in the order in which they connected."""
-        return tuple(self._sessions)
+        return tuple(self._audience.sessions)
 
     def dismiss(self, peer: Peer) -> None:
         """Count a client as gone, and say nothing more to it."""
@@ -304,14 +248,12 @@ class Hub:
 
     def forget_topic(self, peer: Peer, topic: str) -> None:
         """Lose a client's subscription to a topic."""
-        session = self._sessions[peer]
-        before = session.topics.copy()
-        session.topics.discard(topic)
-        self._set_audience(peer, before, session.topics)
+        self._audience.forget(peer, topic)
+        self._live = None
 
     def send_snapshots(self, peer: Peer, instrument_id: int | None) -> None:
         """Send the snapshots of one instrument or of all that a client has subscribed to."""
-        topics = self._sessions[peer].topics
+        topics = self._audience.sessions[peer].topics
         wanted = topics if instrument_id is None else topics & {wire.topic_of(instrument_id)}
         for topic in sorted(wanted):
             self._send_snapshot(peer, topic)
@@ -324,18 +266,24 @@ class Hub:
 
     # What users see and do
 
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """Copy the last requests, oldest first."""
+        with self.changed:
+            return list(self._reception.requests)
+
     def clients(self) -> list[SimulatorClient]:
         """Describe the connected clients, in the order in which they connected."""
         with self.changed:
             return [
                 SimulatorClient(p.id, s.authenticated, frozenset(s.topics), p.messages_sent)
-                for p, s in self._sessions.items()
+                for p, s in self._audience.sessions.items()
             ]
 
     def subscribed(self) -> frozenset[str]:
         """Give the topics of all clients together."""
         with self.changed:
-            return frozenset(self._audience)
+            return frozenset(self._audience.topics)
 
     def state(self, instrument_id: int) -> dict[str, str]:
         """Copy the full state of an instrument."""
@@ -345,24 +293,9 @@ class Hub:
     def part(self, farewell: Callable[[Peer], None]) -> int:
         """Part with all clients in the given way and count them."""
         with self.changed:
-            peers = tuple(self._sessions)
+            peers = self.peers
             for peer in peers:
                 farewell(peer)
                 self._forget(peer)
             self.changed.notify_all()
             return len(peers)
-
-    def sent(self) -> None:
-        """Note that a message went out. Costs nothing while nobody waits for it."""
-        if self._watchers:
-            with self.changed:
-                self.changed.notify_all()
-
-    def wait_until(self, predicate: Callable[[], object], timeout: float) -> bool:
-        """Wait for a condition, looking at it again after every change."""
-        with self.changed:
-            self._watchers += 1
-            try:
-                return bool(self.changed.wait_for(predicate, timeout))
-            finally:
-                self._watchers -= 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from .transport import Transport
+from .transport import Line, Transport
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,17 @@ class Link:
         """The socket below the connection."""
         return self._transport
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, then: Line | None = None) -> None:
         """
         Send bytes as they are, between two frames. Runs on the sending thread.
 
         :param data: Whole frames, or whatever is to be taken for frames.
+        :param then: A line to attach before anything else is sent.
         """
         with self._connection.protocol_mutex:  # the receiving thread sends pongs
             self._transport.sendall(data)
+            if then is not None:
+                self._transport.attach(then)
 
     def close(self, code: int, reason: str) -> None:
         """Line up a close frame; a client whose outbox is full is cut off instead."""

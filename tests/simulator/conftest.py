@@ -11,6 +11,7 @@ import pytest
 
 from etoro_sync.simulator import EToroSimulator
 from tests.simulator.client import Client
+from tests.simulator.raw import RawClient
 
 
 class Simulate(Protocol):
@@ -47,6 +48,23 @@ def connect(simulate: Simulate) -> Iterator[Connect]:
             clients.callback(client.abandon)
             if login:
                 assert client.authenticate()["success"] is True
+            return client
+
+        yield open_client
+
+
+class Dial(Protocol):
+    def __call__(self, sim: EToroSimulator, **options: Any) -> RawClient: ...
+
+
+@pytest.fixture
+def dial(simulate: Simulate) -> Iterator[Dial]:
+    """Connect clients without a WebSocket library that are closed before the server."""
+    with contextlib.ExitStack() as clients:
+
+        def open_client(sim: EToroSimulator, **options: Any) -> RawClient:
+            client = RawClient(sim, **options)
+            clients.callback(client.sock.close)
             return client
 
         yield open_client

@@ -169,7 +169,7 @@ def test_disconnecting_a_client_with_a_full_outbox_resets_it(
     client = connect(sim, max_queue=1)
     hub = sim._hub
     with hub.changed:
-        (link,) = hub._sessions
+        (link,) = hub.peers
     while link._outbox.put("x" * 1_000_000):  # type: ignore[attr-defined]
         pass
     assert sim.disconnect() == 1

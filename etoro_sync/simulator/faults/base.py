@@ -73,7 +73,7 @@ class Fault:
     needs_tls: ClassVar[bool] = False
 
     struck: int = field(default=0, init=False)
-    #: Set while it is in force.
+    #: What ends it; set when it is made for a simulator.
     on_heal: "Callable[[Fault], object] | None" = field(default=None, init=False, repr=False)
 
     @property

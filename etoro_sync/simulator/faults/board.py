@@ -33,9 +33,8 @@ class Board:
         self._active: list[Fault] = []
 
     def begin(self, fault: Fault) -> None:
-        """Put a fault into force."""
+        """Put a fault into force. Its ``on_heal`` should lead to :meth:`heal`."""
         with self._stage.changed:
-            fault.on_heal = self.heal
             self._active.append(fault)
             fault.begin(self._stage)
             self._sort_out()

@@ -8,7 +8,7 @@ from websockets.frames import Frame, Opcode
 
 from .. import arguments
 from .base import BEFORE_CLOSING, ONCE_OPEN, Blow, Phases, named
-from .lines import Deaf
+from .lines import Finished
 from .stage import Stage
 
 if TYPE_CHECKING:
@@ -221,9 +221,8 @@ class Close(Closing):
 
     def _close(self, link: "Link") -> None:
         """Send what the WebSocket library would not. Runs on the sending thread."""
-        link.write(close_frame(self.code, self.reason))
-        line = Deaf()  # the library knows nothing of it and would close once more
-        link.transport.attach(line)
+        line = Finished()  # the library knows nothing of the frame and would close once more
+        link.write(close_frame(self.code, self.reason), line)
         link.transport.hold(line, _PATIENCE)
         link.abort()
 

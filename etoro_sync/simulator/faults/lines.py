@@ -96,7 +96,7 @@ class Stalls(Line):
         onward(data[half:])
 
 
-class Deaf(Line):
+class Finished(Line):
     """Sends no more frames; the end of the stream is not kept from the peer."""
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:

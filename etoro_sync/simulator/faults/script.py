@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import arguments
-from .base import Fault, make
+from .base import FAULTS, Fault, make
 
 #: The step that ends faults: all, or those of one name.
 HEAL = "heal"
@@ -80,6 +80,8 @@ def _fault(step: Step, tls: bool) -> Fault | None:
         return make(step.name, step.given, tls=tls)
     if not step.given.keys() <= {"name"}:
         raise ValueError(f"heal has one argument, 'name', and not {', '.join(step.given)}")
+    if step.given:
+        arguments.choice("name", step.given["name"], FAULTS)
     return None
 
 

@@ -1,0 +1,73 @@
+"""What a client's request leads to, faults included. Pure: nothing is sent from here."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from . import wire
+from .audience import Audience
+from .faults.board import Board
+from .faults.requests import Plan
+from .peer import Peer
+from .session import AUTHENTICATE, OPERATIONS, Answer, masked, parse_request, refusal
+
+_REQUESTS_KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class Reply:
+    """
+    What is to be sent for a request.
+
+    :param messages: In this order.
+    :param snapshots: Topics whose snapshots follow.
+    :param delay: Seconds to wait before.
+    """
+
+    messages: tuple[str | bytes, ...]
+    snapshots: tuple[str, ...]
+    delay: float
+
+
+class Reception:
+    """
+    Takes requests. Guarded by the hub's lock.
+
+    :param audience: The clients.
+    :param board: The faults in force.
+    :param nul_before_auth: Send a NUL keepalive before the reply to ``Authenticate``.
+    """
+
+    def __init__(self, audience: Audience, board: Board, nul_before_auth: bool) -> None:
+        self._audience = audience
+        self._board = board
+        self._nul_before_auth = nul_before_auth
+        self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
+
+    def take(self, peer: Peer, text: str) -> Reply | None:
+        """
+        Carry a request out.
+
+        :param peer: Who sent it.
+        :param text: What was sent.
+        :return: None when nothing is to be sent.
+        """
+        request = parse_request(text)
+        operation = None if request is None else request.get("operation")
+        if request is not None:
+            self.requests.append(masked(request))
+        if operation in OPERATIONS:
+            self._board.reached(operation, peer)
+        if peer not in self._audience:  # that was the end of it
+            return None
+        fault = self._board.request_fault(operation)
+        plan = Plan() if fault is None else fault.plan()
+        if plan.silent:
+            return None
+        if request is not None and plan.error_code is not None:
+            answer = Answer(refusal(request, plan.error_code, plan.message))
+        else:
+            answer = self._audience.answer(peer, request)
+        nuls = plan.nuls + (self._nul_before_auth and operation == AUTHENTICATE)
+        messages = (wire.NUL,) * nuls + (answer.text,) * plan.copies
+        return Reply(messages, answer.snapshots, plan.delay)

@@ -1,0 +1,43 @@
+"""
+State that can be watched: one lock, and everybody who waits hears of every change. What is to
+change later waits here, too.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from .agenda import Agenda
+
+
+class Watched:
+    """Something whose changes can be waited for."""
+
+    def __init__(self) -> None:
+        #: Guards all of the state; notified upon every change. Reentrant, because the predicates
+        #: of :meth:`wait_until` run under it and may ask the simulator anything.
+        self.changed = threading.Condition(threading.RLock())
+        #: Carried out by the feed's thread.
+        self.agenda = Agenda()
+        self._watchers = 0
+
+    def later(self, delay: float, action: Callable[[], None]) -> None:
+        """Have something done after a delay in seconds, with the lock held."""
+        with self.changed:
+            self.agenda.add(time.monotonic() + delay, action)
+            self.changed.notify_all()
+
+    def sent(self) -> None:
+        """Note that a message went out. Costs nothing while nobody waits for it."""
+        if self._watchers:
+            with self.changed:
+                self.changed.notify_all()
+
+    def wait_until(self, predicate: Callable[[], object], timeout: float) -> bool:
+        """Wait for a condition, looking at it again after every change."""
+        with self.changed:
+            self._watchers += 1
+            try:
+                return bool(self.changed.wait_for(predicate, timeout))
+            finally:
+                self._watchers -= 1
