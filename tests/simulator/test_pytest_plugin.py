@@ -1,0 +1,122 @@
+"""The fixture that users have in their own tests, in runs of pytest of their own."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+_USES = """
+    from etoro_sync import WsClient, WsClientOptions
+
+    def test_it(etoro_simulator):
+        options = WsClientOptions("api", "user", etoro_simulator.url, proxy="")
+        with WsClient(options) as client:
+            client.subscribe([18], snapshot=True)
+            rates = client.queue("instrument:rate")
+            etoro_simulator.publish(18, Ask="4801.5", Bid="4800.5")
+            while rates.get(timeout=10)[1].ask != 4801.5:
+                pass
+"""
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A directory to run pytest in, with the plugin that every installation brings."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return pytester
+
+
+def test_the_fixture_is_a_running_simulator(run: pytest.Pytester) -> None:
+    """Whoever has installed the library has it, and needs no conftest."""
+    run.makepyfile(_USES)
+    run.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_a_marker_gives_the_simulator_its_arguments(run: pytest.Pytester) -> None:
+    """The closest one decides, and the marker is a known one."""
+    run.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.etoro_simulator(api_key="right", nul_interval=0)
+
+        @pytest.mark.etoro_simulator({18: 4800.0}, seed=5)
+        def test_instruments(etoro_simulator):
+            assert etoro_simulator.last(18)["Ask"].startswith("480")
+            with pytest.raises(ValueError):
+                etoro_simulator.last(19)
+
+        @pytest.mark.etoro_simulator(tls=True)
+        def test_tls(etoro_simulator):
+            assert etoro_simulator.url.startswith("wss://")
+            assert etoro_simulator.last(19)
+
+        @pytest.mark.etoro_simulator(speed=5)
+        def test_mistake(etoro_simulator):
+            pass
+        """
+    )
+    result = run.runpytest_subprocess("--strict-markers", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*TypeError*speed*"])
+
+
+def test_the_simulator_is_stopped_also_when_the_test_fails(run: pytest.Pytester) -> None:
+    """No thread of it is left."""
+    run.makepyfile(
+        """
+        import threading
+
+        def test_fails(etoro_simulator):
+            etoro_simulator.fault("mute")
+            assert any("simulator" in t.name for t in threading.enumerate())
+            assert False, "on purpose"
+
+        def test_is_alone():
+            assert not [t for t in threading.enumerate() if "simulator" in t.name]
+        """
+    )
+    result = run.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*on purpose*"])
+
+
+def test_a_run_that_does_not_use_it_imports_nothing_of_the_library(run: pytest.Pytester) -> None:
+    """It costs them nothing, and can be switched off altogether."""
+    run.makepyfile(
+        """
+        import sys
+
+        def test_nothing():
+            assert "pytest_etoro_sync" in sys.modules
+            assert not [m for m in sys.modules if m.startswith(("etoro_sync", "websocket", "ssl"))]
+        """
+    )
+    run.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    run.makepyfile("def test_it(etoro_simulator): pass")
+    result = run.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:etoro_sync")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'etoro_simulator' not found*"])
+
+
+def test_without_the_extra_the_fixture_says_what_to_install(run: pytest.Pytester) -> None:
+    """And only who uses it hears of it."""
+    run.makeconftest("import sys; sys.modules['websockets'] = None")
+    run.makepyfile("def test_with(etoro_simulator): pass\ndef test_without(): pass")
+    result = run.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(['*pip install "etoro-sync?simulator?"*'])
+
+
+def test_this_run_has_the_plugin_as_well(request: pytest.FixtureRequest) -> None:
+    """As an installed distribution's entry point, by its name."""
+    assert request.config.pluginmanager.has_plugin("etoro_sync")
+    before = set(threading.enumerate())
+    simulator = request.getfixturevalue("etoro_simulator")
+    assert simulator is not None
+    assert set(threading.enumerate()) > before
+    assert "etoro_sync.simulator" in sys.modules
