@@ -11,7 +11,7 @@ import typer
 from .._version import __version__
 from ..ws import WsClientOptions
 from .ending import CommandError, carry_out, complain
-from .simulating import DEMO_PRICES, Cuts, make_simulator, simulate
+from .simulating import DEMO_PRICES, Cuts, make_simulator, play, simulate
 from .streaming import StreamSettings, choose_screen, stream
 
 __all__ = ["app", "run"]
@@ -158,6 +158,9 @@ def simulate_command(
     api_key: Annotated[str | None, typer.Option(help="Accept only this one.")] = None,
     user_key: Annotated[str | None, typer.Option(help="Accept only this one.")] = None,
     cut_every: CutEvery = None,
+    script: Annotated[
+        Path | None, typer.Option(help="A JSON file of faults to play: see docs/simulator.md.")
+    ] = None,
     seconds: Seconds = None,
 ) -> int:
     """Run a server that speaks eToro's protocol, for clients in any language."""
@@ -174,6 +177,8 @@ def simulate_command(
             api_key=api_key,
             user_key=user_key,
         )
+        if script is not None:
+            play(simulator, script)
         simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key))
 
     return carry_out(work)

@@ -10,7 +10,7 @@ from .ending import CommandError
 if TYPE_CHECKING:
     from ..simulator import EToroSimulator
 
-__all__ = ["DEMO_PRICES", "Cuts", "make_simulator", "simulate"]
+__all__ = ["DEMO_PRICES", "Cuts", "make_simulator", "play", "simulate"]
 
 #: Instruments of demonstrations: bitcoin, an American share, gold, euros in dollars.
 DEMO_PRICES = {100000: 66500.0, 1001: 227.5, 18: 4807.0, 1: 1.0835}
@@ -35,6 +35,21 @@ def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any
         return EToroSimulator(prices, **options)
     except (ImportError, ValueError) as exc:
         raise CommandError(str(exc)) from exc
+
+
+def play(simulator: "EToroSimulator", script: Path) -> None:
+    """Let a simulator play a script of faults; what is wrong with it is the user's mistake.
+
+    :param simulator: not yet started; the script's time begins now.
+    :param script: a JSON file.
+    :raises CommandError: in one line.
+    """
+    try:
+        simulator.play(script)
+    except (TypeError, ValueError) as exc:
+        raise CommandError(str(exc)) from exc
+    except OSError as exc:
+        raise CommandError(f"Cannot read the script {script}: {exc.strerror}.") from exc
 
 
 class Cuts:

@@ -104,9 +104,7 @@ class Feed:
         with hub.changed:
             while self._running:
                 now = time.monotonic()
-                while (action := hub.agenda.take(now)) is not None:
-                    action()
-                    hub.changed.notify_all()
+                hub.catch_up(now)
                 flowing = not self._paused
                 waits = (
                     self._serve(self._rates, flowing and bool(hub.live), hub.tick, now),

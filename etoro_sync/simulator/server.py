@@ -1,6 +1,7 @@
 """The simulator itself: what users start, steer and stop."""
 
 import ssl
+import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 
@@ -115,6 +116,7 @@ class EToroSimulator(Controls):
         with self._hub.changed:
             if self._endpoint is not None:
                 raise RuntimeError("the simulator is running already")
+            self._hub.catch_up(time.monotonic())  # a script may be waiting for the start
             context = self._certificates.context if self._certificates is not None else None
             self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
             self._port = self._endpoint.port

@@ -17,7 +17,7 @@ class Watched:
         #: Guards all of the state; notified upon every change. Reentrant, because the predicates
         #: of :meth:`wait_until` run under it and may ask the simulator anything.
         self.changed = threading.Condition(threading.RLock())
-        #: Carried out by the feed's thread.
+        #: Carried out by :meth:`catch_up`.
         self.agenda = Agenda()
         self._watchers = 0
 
@@ -25,6 +25,12 @@ class Watched:
         """Have something done after a delay in seconds, with the lock held."""
         with self.changed:
             self.agenda.add(time.monotonic() + delay, action)
+            self.changed.notify_all()
+
+    def catch_up(self, now: float) -> None:
+        """Do what is due by now, on a monotonic clock. Requires the lock."""
+        while (action := self.agenda.take(now)) is not None:
+            action()
             self.changed.notify_all()
 
     def sent(self) -> None:

@@ -49,6 +49,16 @@ def test_a_script_can_refuse_connections(simulate: Simulate, dial: Dial) -> None
     dial(sim)
 
 
+def test_a_script_may_wait_for_the_start(simulate: Simulate, dial: Dial) -> None:
+    """What is due by then is done before anybody can connect."""
+    sim = simulate()
+    sim.stop()
+    sim.play([(0, "refuse"), (1000, "heal")])
+    sim.start()
+    with pytest.raises(ConnectionRefusedError):
+        dial(sim)
+
+
 def test_a_script_is_read_from_a_file(simulate: Simulate, tmp_path: Path) -> None:
     """The same list, as JSON."""
     path = tmp_path / "script.json"
