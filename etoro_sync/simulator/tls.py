@@ -35,7 +35,7 @@ class Certificates:
                 certificate = type(self.authority)().issue_cert(*_NAMES)
             elif flaw == "expired":
                 past = datetime(2001, 1, 1, tzinfo=timezone.utc)
-                certificate = issue(*_NAMES, not_before=datetime(2000, 1, 1), not_after=past)
+                certificate = issue(*_NAMES, not_after=past)
             else:
                 certificate = issue("other.invalid")
             self._flawed[flaw] = _context(certificate)

@@ -35,6 +35,8 @@ class Board:
     def begin(self, fault: Fault) -> None:
         """Put a fault into force. Its ``on_heal`` should lead to :meth:`heal`."""
         with self._stage.changed:
+            if isinstance(fault, CertificateFault) and self._certificates is not None:
+                self._certificates.flawed(fault.flaw)  # which may fail, and is slow
             self._active.append(fault)
             fault.begin(self._stage)
             self._sort_out()
