@@ -111,9 +111,7 @@ class Hub(Watched):
             self._reply(peer, reply)
 
     def _reply(self, peer: Peer, reply: Reply) -> None:
-        """Send a reply, if the client is still there. Requires the lock."""
-        if peer not in self._audience:
-            return
+        """Send a reply; one who has gone meanwhile takes no more. Requires the lock."""
         for message in reply.messages:
             self._send((peer,), message)
         for topic in reply.snapshots:

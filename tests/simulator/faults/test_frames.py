@@ -4,6 +4,7 @@ import threading
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from etoro_sync.simulator.faults import frames
 from tests.simulator.conftest import Connect, Dial, Simulate
 from tests.support.frames import CLOSE, PING, PONG, TEXT, close_payload
 
@@ -96,6 +97,19 @@ def test_a_reset_can_wait_for_its_moment(simulate: Simulate, dial: Dial, moment:
     assert dial(sim).subscribe("private").json["success"]
 
 
+def test_a_request_that_ends_its_connection_leads_to_nothing_else(
+    simulate: Simulate, dial: Dial
+) -> None:
+    """What was laid down for the next request is left for it."""
+    sim = simulate()
+    sim.fault("reset", at="Subscribe")
+    sim.fault("reject", operation="Subscribe", code="Later", times=1)
+    client = dial(sim)
+    client.ask("Subscribe", topics=["private"])
+    assert client.was_reset()
+    assert dial(sim).subscribe("private").json["errorCode"] == "Later"
+
+
 def test_a_moment_can_strike_more_than_once(simulate: Simulate, dial: Dial) -> None:
     """As often as told."""
     sim = simulate()
@@ -136,6 +150,17 @@ def test_a_code_that_must_not_be_sent_is_sent(
     dial(sim)
 
 
+def test_a_code_that_is_not_answered_is_followed_by_a_reset(
+    simulate: Simulate, dial: Dial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that ignores it is not waited for."""
+    monkeypatch.setattr(frames, "_PATIENCE", 0.05)
+    sim = simulate()
+    client = dial(sim)
+    sim.fault("close", code=1006)
+    assert client.was_reset()
+
+
 def test_a_close_frame_can_be_followed_by_a_reset(simulate: Simulate, dial: Dial) -> None:
     """Without waiting for the answer."""
     sim = simulate()
@@ -157,21 +182,22 @@ def test_a_library_sees_the_code_as_well(simulate: Simulate, connect: Connect) -
 
 
 def test_bytes_never_come_in_the_middle_of_a_frame(simulate: Simulate, dial: Dial) -> None:
-    """Two threads send, and keep their frames apart."""
+    """Two threads send, and keep their frames apart, however slowly these go out."""
     sim = simulate()
     client = dial(sim)
-    payloads = [struct.pack("!I", number) for number in range(300)]
+    sim.fault("drip", interval=0.0001, size=10)
+    payloads = [struct.pack("!I", number) for number in range(100)]
     pinging = threading.Thread(target=lambda: [client.ping(payload) for payload in payloads])
     pinging.start()
-    for _ in range(100):
+    for _ in range(30):
         sim.fault("pongs", count=1)
-        sim.send_text("x" * 1000)
+        sim.send_text("x" * 100)
     pinging.join()
     texts, pongs, answers = 0, 0, []
-    while (texts, pongs, len(answers)) != (100, 100, 300):
+    while (texts, pongs, len(answers)) != (30, 30, 100):
         frame = client.frame()
         if frame.opcode == TEXT:
-            assert frame.payload == b"x" * 1000
+            assert frame.payload == b"x" * 100
             texts += 1
         elif frame.payload == b"unsolicited":
             pongs += 1

@@ -49,10 +49,13 @@ def test_a_script_can_refuse_connections(simulate: Simulate, dial: Dial) -> None
     dial(sim)
 
 
-def test_a_script_may_wait_for_the_start(simulate: Simulate, dial: Dial) -> None:
+def test_a_script_may_wait_for_the_start(
+    simulate: Simulate, dial: Dial, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is due by then is done before anybody can connect."""
     sim = simulate()
     sim.stop()
+    monkeypatch.setattr(sim._feed, "start", lambda: None)  # it is in no hurry
     sim.play([(0, "refuse"), (1000, "heal")])
     sim.start()
     with pytest.raises(ConnectionRefusedError):
@@ -77,7 +80,10 @@ def test_a_stopped_script_takes_no_more_steps(simulate: Simulate) -> None:
     script.stop()
     script.wait()
     assert script.done
-    assert [fault.name for fault in sim.faults] == ["mute"]
+    with sim._hub.changed:  # nothing is done before the stop
+        sim.play([(0, "drip")]).stop()
+    sim.play([(0, "stall")]).wait()
+    assert [fault.name for fault in sim.faults] == ["mute", "stall"]
     with pytest.raises(TimeoutError, match=r"1 steps of the script are left after 0\.01 s"):
         sim.play([(1000, "mute")]).wait(0.01)
 
