@@ -4,6 +4,7 @@ A server on this machine that speaks eToro's streaming protocol, for demos and f
     with EToroSimulator({18: 4800.0}, rate=100) as sim:
         connect(sim.url)
 
+It goes wrong on demand: ``sim.fault("mute")``; :data:`FAULTS` are all there are.
 It shares no code with the client, so it can serve as its counterpart.
 """
 
