@@ -200,7 +200,7 @@ class Dispatcher:
                 except BaseException as exc:
                     self._counters.callback_errors += 1
                     # Whatever user code has prepared for us outside of its call must not end this.
-                    with contextlib.suppress(Exception):
+                    with contextlib.suppress(BaseException):
                         # Without this frame: its locals are what the server sent, unredacted.
                         trace = exc.__traceback__
                         self._failed(event, handler, exc.with_traceback(trace and trace.tb_next))

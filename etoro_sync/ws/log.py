@@ -3,8 +3,8 @@
 A filter or a handler that raises is user code; it must not end the thread that reports a trouble.
 """
 
-import contextlib
 import logging
+import threading
 from typing import Any
 
 __all__ = ["log", "name_of"]
@@ -14,8 +14,14 @@ _logger = logging.getLogger("etoro_sync")
 
 def log(level: int, message: str, *arguments: Any, exc_info: BaseException | None = None) -> None:
     """Write one record to the logger ``etoro_sync``; whatever its handlers raise is dropped."""
-    with contextlib.suppress(Exception):
+    try:
         _logger.log(level, message, *arguments, exc_info=exc_info)
+    except Exception:
+        pass
+    except BaseException:
+        # The main thread's may be Ctrl-C; elsewhere a handler's exit would end the stream.
+        if threading.current_thread() is threading.main_thread():
+            raise
 
 
 def name_of(function: Any) -> str:

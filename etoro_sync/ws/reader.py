@@ -138,7 +138,7 @@ class Reader:
         _block_sigpipe()
         try:
             error = self._session()
-        except Exception as exc:  # a defect of this library must not become a silent end
+        except BaseException as exc:  # a defect of this library must not become a silent end
             forget_locals(exc)
             words = self._options.redact(repr(exc))
             # With its place instead of as its cause, whose own words may hold a key.
