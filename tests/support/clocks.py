@@ -1,8 +1,15 @@
-"""A clock that moves when a test says so, for all logic that is passed a clock."""
+"""Clocks for tests: one that moves when a test says so, one that leaps over a client's waits."""
 
 from __future__ import annotations
 
-__all__ = ["FakeClock"]
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from etoro_sync.ws.wire import Waker, cap
+
+__all__ = ["FakeClock", "LeapingTime", "leaping_waker"]
 
 
 class FakeClock:
@@ -22,3 +29,53 @@ class FakeClock:
         assert seconds >= 0, "a monotonic clock does not go back"
         self.now += seconds
         return self.now
+
+
+class LeapingTime:
+    """A stand-in for the module ``time``: its clocks run as the real ones do, and leap when told.
+
+    So a real client, with real threads and sockets, lives through a long outage at once.
+
+    :ivar leapt: seconds that were leapt over so far
+    """
+
+    def __init__(self) -> None:
+        self.leapt = 0.0
+        # Guards the appointments, which a test makes while a client's thread leaps.
+        self._lock = threading.Lock()
+        self._appointments: list[tuple[float, Callable[[], object]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.leapt
+
+    def time(self) -> float:
+        return time.time() + self.leapt
+
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """Run *action*, on the thread that leaps, as soon as so many seconds were leapt over."""
+        with self._lock:
+            self._appointments.append((seconds, action))
+
+    def leap(self, seconds: float) -> None:
+        """Move both clocks on, and keep the appointments that have come."""
+        self.leapt += seconds
+        with self._lock:
+            due = [action for moment, action in self._appointments if moment <= self.leapt]
+            self._appointments = [pair for pair in self._appointments if pair[0] > self.leapt]
+        for action in due:
+            action()
+
+
+def leaping_waker(clock: LeapingTime) -> type[Waker]:
+    """Return a waker whose waits take no time and move *clock* instead."""
+
+    class LeapingWaker(Waker):
+        def wait(self, seconds: float) -> None:
+            clock.leap(cap(seconds))
+            # What has woken it is taken notice of, as ever.
+            super().wait(0)
+
+    return LeapingWaker
