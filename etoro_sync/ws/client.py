@@ -58,7 +58,7 @@ class WsClient:
     copy is closed: whatever waits or changes raises :class:`~etoro_sync.EToroClosedError`. The
     names are those of etoropy's ``WsClient``.
 
-    The lock guards the present session.
+    The lock guards the present session and its number, which change together.
 
     :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
     :raises EToroValidationError: naming the field.
@@ -78,7 +78,8 @@ class WsClient:
         self._lifecycle = Lifecycle()
         self._counters = Counters()
         self._guard = ProcessGuard()
-        self._lock = threading.Lock()
+        # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
+        self._lock = threading.RLock()
         self._session: Session | None = None
         self._requests = Requests(self._tracker, self._lifecycle, self._options.request_timeout)
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -133,6 +134,8 @@ class WsClient:
             session.close(0.0)
             raise late
         if self._lifecycle.session != number or self.state in _OVER:
+            # Whoever disconnected may have come before there was a session to close.
+            session.close(0.0)
             raise EToroClosedError("disconnect() was called while connect() was waiting.")
 
     def _check_credentials(self) -> None:
@@ -191,17 +194,23 @@ class WsClient:
         if self._guard.foreign:
             return
         check_timeout(timeout)
-        number = self._lifecycle.closing()
+        with self._lock:
+            # Together, or the session of a connect() in another thread would be closed untold.
+            number, session = self._lifecycle.closing(), self._session
         self._requests.clear()
         for event_queue in self._registry.take_queues():
             event_queue.end(_DISCONNECTED)
         try:
-            session = self._session
             if session is not None:
                 session.close(self._options.close_timeout if timeout is None else timeout)
         finally:
             # Also after Ctrl-C in here.
-            self._lifecycle.closed(number, self._book.clear)
+            self._lifecycle.closed(number, self._forget)
+
+    def _forget(self) -> None:
+        # Callbacks that ran meanwhile may have subscribed.
+        self._requests.clear()
+        self._book.clear()
 
     def close(self, timeout: float | None = None) -> None:
         """Do what :meth:`disconnect` does.
