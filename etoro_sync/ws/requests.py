@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..errors import EToroError, EToroTimeoutError, fresh
 from .lifecycle import ClientState, Lifecycle, wait_slices
 from .protocol import Operation
 from .subscription import WsSubscriptionTracker
 
-__all__ = ["Requests", "Ticket"]
+__all__ = ["Held", "Requests", "Ticket"]
 
 
 class Ticket:
@@ -39,13 +40,25 @@ class Ticket:
             return True
 
 
+class Held(NamedTuple):
+    """Topics that a stream uses.
+
+    :param epoch: how often all topics had been forgotten when it began.
+    :param topics: those that are to be unsubscribed when no stream uses them any more.
+    """
+
+    epoch: int
+    topics: list[str]
+
+
 class Requests:
     """Records wishes and hands them to the session, from any thread.
 
     The wish is recorded first and handed over second: whatever other threads do in between, the
     operation that is handed over last finds the last wish.
 
-    The lock guards how many streams use a topic that nobody else has asked for.
+    The lock guards how many streams use a topic that nobody else has asked for, and since which
+    :meth:`clear`.
 
     :param tracker: the wanted topics.
     :param lifecycle: where the client stands.
@@ -67,6 +80,7 @@ class Requests:
         # Re-entrant, because the end of a stream may come from the garbage collector.
         self._lock = threading.RLock()
         self._streamed: dict[str, int] = {}
+        self._epoch = 0
 
     def subscribe(
         self, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
@@ -86,6 +100,7 @@ class Requests:
         """Want nothing."""
         with self._lock:
             self._streamed.clear()
+            self._epoch += 1
         self._tracker.clear()
 
     def _disown(self, topics: list[str]) -> None:
@@ -95,25 +110,29 @@ class Requests:
 
     # -- streams -------------------------------------------------------------------------------
 
-    def hold(self, topics: list[str], timeout: float | None) -> list[str]:
-        """Want *topics* for a stream; return those that it is to :meth:`release`."""
+    def hold(self, topics: list[str], timeout: float | None) -> Held:
+        """Want *topics* for a stream; return what it is to :meth:`release`."""
         with self._lock:
             held = [t for t in topics if t in self._streamed or not self._tracker.has(t)]
             for topic in held:
                 self._streamed[topic] = self._streamed.get(topic, 0) + 1
             wish = self._tracker.add(topics, True)
+            use = Held(self._epoch, held)
         try:
             self._request("Subscribe", topics, True, True, timeout, wish)
         except BaseException:
-            self.release(held)
+            self.release(use)
             raise
-        return held
+        return use
 
-    def release(self, held: list[str]) -> None:
+    def release(self, use: Held) -> None:
         """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
         with self._lock:
+            if use.epoch != self._epoch:
+                # Forgotten since; who uses these topics now is another stream.
+                return
             unused = []
-            for topic in held:
+            for topic in use.topics:
                 uses = self._streamed.pop(topic, 0) - 1
                 if uses > 0:
                     self._streamed[topic] = uses
