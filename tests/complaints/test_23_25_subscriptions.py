@@ -72,6 +72,28 @@ def test_complaint_23_it_reconnects_but_does_not_resubscribe(
             silent.discard(instrument_id)
 
 
+def test_complaint_23_a_loop_of_an_earlier_session_takes_no_topic_away(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """A stream that ends after `disconnect()` and `connect()` leaves the next stream's topic be."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    before = c.stream([18])
+    next(before)
+    c.disconnect()
+    c.connect()
+    after = c.stream([18])
+    next(after)
+    assert list(before) == []
+    # Behind whatever the end of the first has asked for.
+    c.subscribe([19])
+    assert sim.subscribed == {"instrument:18", "instrument:19"}
+    assert c.subscriptions == ("instrument:18", "instrument:19")
+    sim.publish(18, Ask="7")
+    assert next(after)[1].ask == 7
+
+
 def test_complaint_24_the_server_forgets_a_subscription(
     raw_server: StartServer, client: MakeClient
 ) -> None:
