@@ -10,6 +10,7 @@ import selectors
 import socket
 import ssl
 import time
+import traceback
 from collections.abc import Callable
 
 __all__ = ["Interrupted", "Waker", "Wire", "cap"]
@@ -122,13 +123,17 @@ class Wire:
         :raises OSError: when the peer has left.
         :raises ValueError: when *host* cannot be the name in a certificate.
         """
-        # Asked first: CPython (up to 3.13) loses the descriptor when it finds this out itself.
+        # Asked first: CPython takes a socket whose peer has left for one still to be connected.
         self._sock.getpeername()
         self._selector.unregister(self._sock)
         self._plain = self.drained = False
-        self._sock = context.wrap_socket(
-            self._sock, server_hostname=host, do_handshake_on_connect=False
-        )
+        try:
+            self._sock = context.wrap_socket(
+                self._sock, server_hostname=host, do_handshake_on_connect=False
+            )
+        except (OSError, ValueError) as exc:
+            _close_lost_sockets(exc)
+            raise
         self._sock.setblocking(False)
         self._events = selectors.EVENT_READ
         self._selector.register(self._sock, self._events)
@@ -232,3 +237,15 @@ class Wire:
         """Free the descriptors; idempotent."""
         self._selector.close()
         self._sock.close()
+
+
+def _close_lost_sockets(error: Exception) -> None:
+    """Close the socket that a failed ``wrap_socket()`` has made, and that nobody else knows.
+
+    When the peer leaves at that very moment, or the host cannot be a name, CPython (up to 3.13)
+    forgets the descriptor, which then stays open for as long as anybody keeps the error.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        lost = frame.f_locals.get("self")
+        if isinstance(lost, ssl.SSLSocket):
+            lost.close()
