@@ -158,7 +158,8 @@ def test_complaint_25_users_must_know_what_they_missed(
     progress, rates = (c.queue("instrument:rate", maxsize=0) for _ in range(2))
     deltas = c.queue("instrument:delta", maxsize=0)
     c.connect()
-    c.subscribe([*topics, last_topic], snapshot=True)
+    # Without a snapshot: after a gap there is one all the same.
+    c.subscribe([*topics, last_topic])
     done = threading.Event()
 
     def burst() -> None:
@@ -205,7 +206,7 @@ def test_complaint_25_users_must_know_what_they_missed(
         own_deltas: list[WsInstrumentDelta] = all_deltas[topic]
         assert runs([rate.generation for rate in own_rates]) == generations
         assert runs([delta.generation for delta in own_deltas]) == generations
-        for generation in generations:
+        for generation in generations[1:]:
             first = next(rate for rate in own_rates if rate.generation == generation)
             assert {"ask", "bid"} <= set(first.changed)
             assert next(d for d in own_deltas if d.generation == generation).is_snapshot

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
+import select
 import socket
+import ssl
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,6 +26,7 @@ from etoro_sync import (
 )
 from etoro_sync.simulator import EToroSimulator
 from etoro_sync.ws import client as client_module
+from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import envelope, make_client
@@ -205,6 +209,37 @@ def test_complaint_31_a_late_disconnect_does_not_end_the_next_session_untold(
     rates = c.queue("instrument:rate")
     c.subscribe([18], snapshot=True)
     assert rates.get(timeout=5)[0] == 18
+
+
+@pytest.mark.parametrize("trouble", ["reset", "name"])
+def test_complaint_31_trouble_just_before_tls_leaves_no_descriptor(trouble: str) -> None:
+    """A peer that leaves between two steps of the client, or a bad name, costs no descriptor."""
+
+    class Unsuspecting(socket.socket):
+        """Does not know yet that its peer has left."""
+
+        def getpeername(self) -> Any:
+            return ("127.0.0.1", 1)
+
+    with (
+        assert_no_new_descriptors(),
+        contextlib.closing(Waker()) as waker,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+        sock = Unsuspecting(socket.AF_INET, socket.SOCK_STREAM)
+        sock.connect(listener.getsockname())
+        peer, _ = listener.accept()
+        if trouble == "reset":
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            select.select([sock], [], [], 5)
+        wire = Wire(sock, waker)
+        with pytest.raises((OSError, ValueError)) as caught:
+            wire.secure(ssl.create_default_context(), "localhost" if trouble == "reset" else "a..b")
+        wire.close()
+        peer.close()
+        # Whoever keeps the error keeps what its traceback refers to.
+        assert caught.value.__traceback__ is not None
 
 
 def test_complaint_32_a_thread_per_message(raw_server: StartServer, client: MakeClient) -> None:
