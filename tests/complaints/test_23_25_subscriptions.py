@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from etoro_sync import EventQueue, WsInstrumentDelta, WsInstrumentRate
+from etoro_sync import EventQueue
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import Ear, envelope
@@ -146,6 +146,18 @@ def by_instrument(q: EventQueue) -> dict[int, list[Any]]:
     return found
 
 
+def story_of(instrument_id: int, ear: Ear) -> list[str]:
+    """Return what the callbacks were told of one instrument, in order."""
+    story = []
+    for event, arguments in ear.heard:
+        if event == "reconnected":
+            assert f"instrument:{instrument_id}" in arguments[0].topics
+            story.append(f"gap before {arguments[0].generation}")
+        elif event == "instrument:rate" and arguments[0] == instrument_id:
+            story.append(f"rates of {arguments[1].generation}")
+    return story
+
+
 @pytest.mark.parametrize("losses", [1, 3])
 def test_complaint_25_users_must_know_what_they_missed(
     simulator: MakeSimulator, client: MakeClient, losses: int
@@ -188,25 +200,17 @@ def test_complaint_25_users_must_know_what_they_missed(
     finally:
         done.set()
         bursting.result()
-    sim.publish(last_topic, Ask="7")
-    ear.wait(lambda e: e.heard[-1][0] == "instrument:rate" and e.heard[-1][1][1].ask == 7)
-    all_rates, all_deltas = by_instrument(rates), by_instrument(deltas)
+    sim.publish(last_topic, Ask="1e9")
+    ear.wait(lambda e: e.heard[-1][0] == "instrument:rate" and e.heard[-1][1][1].ask == 1e9)
     generations = list(range(1, losses + 2))
-    expected = [f"{what} {g}" for g in generations for what in ("gap before", "rates of")][1:]
+    all_rates, all_deltas = by_instrument(rates), by_instrument(deltas)
     for topic in topics:
-        seen: list[str] = []
-        for event, arguments in ear.heard:
-            if event == "reconnected":
-                assert f"instrument:{topic}" in arguments[0].topics
-                seen.append(f"gap before {arguments[0].generation}")
-            elif event == "instrument:rate" and arguments[0] == topic:
-                seen.append(f"rates of {arguments[1].generation}")
-        assert runs(seen) == expected
-        own_rates: list[WsInstrumentRate] = all_rates[topic]
-        own_deltas: list[WsInstrumentDelta] = all_deltas[topic]
-        assert runs([rate.generation for rate in own_rates]) == generations
-        assert runs([delta.generation for delta in own_deltas]) == generations
+        expected = [f"{what} {g}" for g in generations for what in ("gap before", "rates of")]
+        assert runs(story_of(topic, ear)) == expected[1:]
+        for own in (all_rates[topic], all_deltas[topic]):
+            assert runs([item.generation for item in own]) == generations
         for generation in generations[1:]:
-            first = next(rate for rate in own_rates if rate.generation == generation)
-            assert {"ask", "bid"} <= set(first.changed)
-            assert next(d for d in own_deltas if d.generation == generation).is_snapshot
+            rate = next(rate for rate in all_rates[topic] if rate.generation == generation)
+            assert {"ask", "bid"} <= set(rate.changed)
+            delta = next(d for d in all_deltas[topic] if d.generation == generation)
+            assert delta.is_snapshot
