@@ -57,8 +57,13 @@ class ClientFailed(Exception):
 
 
 def child_environment(hides: str = "") -> dict[str, str]:
-    """Return the environment of a client: no proxy between two processes of one machine."""
+    """Return the environment of a client: no proxy between two processes of one machine.
+
+    Compiled files are kept, as in an installation: else each import would compile ours anew, and
+    those of the installed libraries not.
+    """
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     if hides:
         kept["BENCHMARK_HIDES"] = hides
     return kept

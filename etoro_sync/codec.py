@@ -9,6 +9,7 @@ validates (``bool("False")`` is True, ``int(5.9)`` is 5), and eToro sends string
 """
 
 import dataclasses
+import functools
 import json
 import json.scanner
 import math
@@ -175,12 +176,14 @@ class _Plan:
     default: Callable[[], Any] | None
 
 
-def _plans(cls: type[DataClassJsonMixin]) -> list[_Plan]:
+@functools.cache
+def _plans(cls: type[DataClassJsonMixin]) -> tuple[_Plan, ...]:
     """Read the field metadata of *cls*; refuse what the compiled decoders could not reproduce."""
     if getattr(cls, "dataclass_json_config", None) is not None:
         raise TypeError(f"{cls.__name__}: settings of the whole class are not supported")
     hints = get_type_hints(cls)
-    plans = [_plan(cls, field, hints[field.name]) for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # the mixin is no dataclass
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # the mixin is no dataclass
+    plans = tuple(_plan(cls, field, hints[field.name]) for field in fields)
     if len({plan.wire for plan in plans}) != len(plans):
         raise TypeError(f"{cls.__name__} uses one wire name for two fields")
     return plans

@@ -25,7 +25,7 @@ __all__ = ["Dispatcher"]
 #: As many order and connection events as a queue of them holds by default.
 _LOSSLESS_SIZE = 100_000
 #: Events taken at once: few enough to stay fresh, many enough to pay for the lock.
-_BATCH = 64
+_BATCH = 256
 
 
 class Dispatcher:
@@ -177,9 +177,10 @@ class Dispatcher:
         """Tell one event as often as it came. Runs on the dispatcher thread."""
         market = event in MARKET_EVENTS
         listeners = self._registry.listeners(event)
+        called = 0
         for arguments in calls:
             if self._abandoned or (self._stopping and market):
-                return
+                break
             # Looked up anew each time: a callback may have added or removed another.
             handlers = listeners.handlers
             if listeners.handlers_by_id and arguments:
@@ -191,7 +192,7 @@ class Dispatcher:
                     handler.spent = True
                     self._registry.discard(event, handler)
                 self._running = function = handler.function
-                self._counters.callbacks += 1
+                called += 1
                 try:
                     result = function(*arguments)
                     if result is not None and inspect.iscoroutine(result):
@@ -205,6 +206,7 @@ class Dispatcher:
                         trace = exc.__traceback__
                         self._failed(event, handler, exc.with_traceback(trace and trace.tb_next))
         self._running = None
+        self._counters.callbacks += called
 
     def _failed(self, event: str, handler: Handler, exc: BaseException) -> None:
         """Log and report what a callback raised; a callback can end nothing."""

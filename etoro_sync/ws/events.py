@@ -1,6 +1,5 @@
 """The events that a client emits, and how their names and topics are checked."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -44,6 +43,8 @@ def check_event(event: Any) -> str:
     """Return *event*; :raises EToroValidationError: naming the nearest known event."""
     if isinstance(event, str) and event in EVENTS:
         return event
+    import difflib  # only here: it takes its time to load, and mistakes are rare
+
     word = show(event, 60).strip("'").lower()
     near = [name for name in EVENTS if word and word in name]
     near = near or difflib.get_close_matches(word, EVENTS, n=1, cutoff=0.4)

@@ -11,7 +11,7 @@ for an instrument whose state is complete, and leaves everything else to the for
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -106,16 +106,20 @@ class Feed:
                 self._take_plainly(text, on_reply)
             return
         loads, known, shapes, merge = self._loads, self._known, self._shapes, self._book.merge_usual
-        now, received_at, listeners = self._now, self._received_at, self._rates
+        now, received_at, listeners, batch = self._now, self._received_at, self._rates, self._batch
+        # Who begins to listen meanwhile hears from the next read on.
+        handlers, queues = listeners.handlers, listeners.queues
+        filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
         heartbeats = rates = 0
         for text in texts:
             try:
                 # Until merge() nothing is changed, so that the plain way can start anew.
                 (message,) = loads(text)["messages"]
                 instrument = known[message["topic"]]
-                content = loads(message["content"])
+                inner = message["content"]
+                content = loads(inner)
                 shape = shapes[tuple(content)]
-                if shape is None or type(content) is not dict or "_" in message["content"]:
+                if shape is None or type(content) is not dict or "_" in inner:
                     raise TypeError
                 if not instrument.settled or message["type"] not in MARKET_TYPES:
                     raise LookupError
@@ -128,14 +132,23 @@ class Feed:
                 heartbeats += 1
                 continue
             rates += 1
-            if listeners.active:
+            if filtered:
                 self._publish(instrument.id, state)
-        counters = self._counters
-        counters.heartbeats += heartbeats
-        counters.rates += rates
+            elif handlers or queues:
+                pair = (instrument.id, make_rate(state))
+                if handlers:
+                    batch.append(pair)
+                if queues:
+                    self._feed_queues(queues, pair)
+        self._count(heartbeats, rates)
+
+    def _count(self, heartbeats: int, rates: int) -> None:
         if heartbeats or rates:
+            counters = self._counters
+            counters.heartbeats += heartbeats
+            counters.rates += rates
             counters.messages += heartbeats + rates
-            counters.last_message_at = now
+            counters.last_message_at = self._now
 
     def _take_plainly(self, text: str, on_reply: Callable[[dict[str, Any]], None]) -> None:
         reply = self.on_text(text)
@@ -221,10 +234,13 @@ class Feed:
             pair = (key, make_rate(state))
             if handlers:
                 self._batch.append(pair)
-            for queue in queues:
-                if not queue.batch:
-                    self._touched.append(queue)
-                queue.batch.append(pair)
+            self._feed_queues(queues, pair)
+
+    def _feed_queues(self, queues: Iterable[EventQueue], item: Any) -> None:
+        for queue in queues:
+            if not queue.batch:
+                self._touched.append(queue)
+            queue.batch.append(item)
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
         """Build a delta, if anybody listens to those of this instrument."""
@@ -297,11 +313,7 @@ class Feed:
             queues = listeners.queues_by_id.get(key, queues)
         if handlers:
             self._others.append((len(self._batch), event, arguments))
-        item = arguments if len(arguments) != 1 else arguments[0]
-        for queue in queues:
-            if not queue.batch:
-                self._touched.append(queue)
-            queue.batch.append(item)
+        self._feed_queues(queues, arguments if len(arguments) != 1 else arguments[0])
 
     def flush(self) -> None:
         """Hand over what was collected."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 __all__ = ["Interrupted", "Waker", "Wire", "cap"]
 
-_READ_SIZE = 65536
+_READ_SIZE = 262144
 #: What one TLS record holds. OpenSSL counts a write only when all of it is sent, so a larger one
 #: would look like a stall; and it wants a write that has to be repeated to be at least as long,
 #: which the next piece is, because the queue only grows until a piece is sent.

@@ -93,7 +93,8 @@ def test_a_run_that_does_not_use_it_imports_nothing_of_the_library(run: pytest.P
 
         def test_nothing():
             assert "pytest_etoro_sync" in sys.modules
-            assert not [m for m in sys.modules if m.startswith(("etoro_sync", "websocket", "trustme"))]
+            ours = ("etoro_sync", "websocket", "trustme")
+            assert not [name for name in sys.modules if name.startswith(ours)]
         """
     )
     run.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
