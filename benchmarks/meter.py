@@ -26,6 +26,8 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--handlers", type=int, default=0, help="more handlers")
     parser.add_argument("--queues", type=int, default=0, help="more queues")
     parser.add_argument("--others", action="store_true", help="those, for other instruments")
+    parser.add_argument("--busy", type=float, default=0.0, help="ms that a callback computes")
+    parser.add_argument("--switch", type=float, default=None, help="the switch interval, in ms")
     return parser.parse_args()
 
 

@@ -90,14 +90,22 @@ class FeedServer:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def run(self, client: Client, scenario: Scenario, *arguments: str) -> dict[str, Any]:
-        """Let *client* take *scenario*; return its report, with the server's under ``"feed"``."""
+    def run(
+        self, client: Client, scenario: Scenario, *arguments: str, python: Path | None = None
+    ) -> dict[str, Any]:
+        """Let *client* take *scenario*; return its report, with the server's under ``"feed"``.
+
+        :param python: another interpreter to run it, on any core.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(scenario)) + "\n")
         self._process.stdin.flush()
         plan = self._read()
         try:
-            report = self._run_client(client, scenario, plan["port"], arguments)
+            command = [f"benchmarks.clients.{client.module}", "--port", str(plan["port"])]
+            command += ["--instruments", str(scenario.instruments), *arguments]
+            output = self._run_process(client.name, command, client.hides, python)
+            report: dict[str, Any] = json.loads(output)
         except ClientFailed:
             # Take its place, so that the server gets to its report.
             with contextlib.suppress(OSError):
@@ -110,25 +118,19 @@ class FeedServer:
         """Return what *module*, run where a client runs, prints as JSON."""
         return json.loads(self._run_process(module, [f"benchmarks.{module}"], hides))
 
-    def _run_client(
-        self, client: Client, scenario: Scenario, port: int, arguments: tuple[str, ...]
-    ) -> dict[str, Any]:
-        command = [f"benchmarks.clients.{client.module}", "--port", str(port)]
-        command += ["--instruments", str(scenario.instruments), *arguments]
-        report: dict[str, Any] = json.loads(self._run_process(client.name, command, client.hides))
-        return report
-
-    def _run_process(self, name: str, command: list[str], hides: str) -> str:
+    def _run_process(
+        self, name: str, command: list[str], hides: str, python: Path | None = None
+    ) -> str:
         """Run a module on the cores that the server leaves; return its output."""
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [python or sys.executable, "-m", *command],
             cwd=_ROOT,
             env=child_environment(hides),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        if self._cores:
+        if self._cores and python is None:
             os.sched_setaffinity(process.pid, self._cores)
         try:
             out, err = process.communicate(timeout=_PATIENCE)

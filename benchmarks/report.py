@@ -104,6 +104,21 @@ _SECTIONS = {
         "Queues of *all instruments* get each rate; one is read while the others collect. Queues "
         "of *other instruments* (`instrument_ids=`) get nothing, and should cost nothing.",
     ),
+    "switching": (
+        "A callback that computes",
+        "Python runs one thread at a time: while a callback computes, the thread that reads has to "
+        "wait for the switch interval (`sys.setswitchinterval()`, 5 ms unless somebody changes "
+        "it), and so has the thread that a queue's item is for. First the age of prices that a "
+        "loop gets from a queue, 200 per second; then the same *beside* a callback that computes "
+        "for 4 ms on each of them, which takes 80 % of the interpreter; then the throughput of "
+        "`universe` to a callback. Without the extra `speed`, on any core.\n\n"
+        "So expect a few milliseconds of delay for each thread that computes, whichever thread it "
+        "is and whatever library reads. The interval belongs to the whole process, so this "
+        "library leaves it alone; a program that computes and cannot wait may set "
+        "`sys.setswitchinterval(0.001)`, which the figures say costs next to no throughput, or "
+        "compute in another process. Code that releases the lock (NumPy, input and output, "
+        "`time.sleep`) delays nobody.",
+    ),
     "imports": ("Import", "In a new interpreter; the best of many, in turns."),
     "recovery": (
         "Reconnecting",

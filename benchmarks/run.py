@@ -16,6 +16,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.processes import CLIENTS, ClientFailed, FeedServer
 from benchmarks.report import server_line, write_page
 from benchmarks.session import QUICK, THOROUGH, Session
+from benchmarks.switching import switching
 from benchmarks.tables import tables
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +41,7 @@ GROUPS: dict[str, Callable[[Session], list[dict[str, Any]]]] = {
     "instruments": scaling.instruments,
     "handlers": scaling.handlers,
     "queues": scaling.queues,
+    "switching": switching,
     "imports": imports,
     "recovery": measure.recovery,
     "ending": measure.ending,

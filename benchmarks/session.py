@@ -7,10 +7,11 @@ repetitions the best is kept, because whatever else runs can only slow a client 
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from .feeds import Scenario
-from .processes import CLIENTS, ClientFailed, FeedServer
+from .processes import CLIENTS, Client, ClientFailed, FeedServer
 
 __all__ = ["QUICK", "THOROUGH", "Plan", "Row", "Session", "seconds_per_message", "speed"]
 
@@ -65,6 +66,13 @@ class Session:
         """Return what :mod:`benchmarks.stages` measures, without the module *hides*."""
         rows: list[Row] = self._server.run_module("stages", hides)
         return rows
+
+    def run(self, client: Client, scenario: Scenario, *arguments: str, python: Path) -> Row:
+        """Let a client take a scenario once, in another interpreter.
+
+        :raises ClientFailed: when it cannot.
+        """
+        return self._server.run(client, scenario, *arguments, python=python)
 
     def take(self, key: str, scenario: Scenario, *arguments: str) -> Row | None:
         """Let one client take one scenario; None, and a note, when it cannot."""

@@ -123,6 +123,21 @@ def _queues(rows: Rows) -> list[Table]:
     return [Table("Queues", ("queues", "messages/s"), lines)]
 
 
+def _switching(rows: Rows) -> list[Table]:
+    header = ("CPython", "interval", "p50", "p99", "p50 beside", "p99 beside", "messages/s")
+    times = ("idle_p50_us", "idle_p99_us", "busy_p50_us", "busy_p99_us")
+    lines = [
+        (
+            row["python"],
+            f"{row['interval_ms']:g} ms",
+            *(_duration(row[name]) for name in times),
+            f"{row['per_second']:,.0f}",
+        )
+        for row in rows
+    ]
+    return [Table("A queue beside a callback that computes", header, lines)]
+
+
 def _imports(rows: Rows) -> list[Table]:
     lines = [(row["what"], f"{row['ms']:.0f} ms") for row in rows]
     return [Table("Import", ("what", "time"), lines)]
@@ -158,6 +173,7 @@ _MAKERS: dict[str, Callable[[Rows], list[Table]]] = {
     "instruments": _instruments,
     "handlers": _handlers,
     "queues": _queues,
+    "switching": _switching,
     "imports": _imports,
     "recovery": _recovery,
     "ending": _ending,

@@ -1,6 +1,7 @@
 """etoro_sync, by callback or by queue, with more handlers and queues if asked for."""
 
 import queue
+import sys
 import threading
 import time
 from argparse import Namespace
@@ -29,6 +30,13 @@ def _add_listeners(client: WsClient, args: Namespace) -> None:
         client.queue("instrument:rate", instrument_ids=ids, maxsize=0)
 
 
+def _compute(milliseconds: float) -> None:
+    """Do what a CPU-bound callback does: hold the interpreter for all of the time."""
+    until = time.perf_counter() + milliseconds / 1000
+    while time.perf_counter() < until:
+        pass
+
+
 def _drain(rates: EventQueue, meter: Meter, ended: threading.Event) -> None:
     """Read the queue in this thread, as a user's loop does."""
     handler = meter.handler
@@ -48,10 +56,14 @@ def _time_disconnect(client: WsClient, meter: Meter) -> None:
 
 def main() -> None:
     args = arguments(__doc__)
+    if args.switch:
+        sys.setswitchinterval(args.switch / 1000)
     ended = threading.Event()
     meter = Meter(args.mode, ended.set)
     with _client(args) as client:
         _add_listeners(client, args)
+        if args.busy:
+            client.on("instrument:rate", lambda instrument_id, rate: _compute(args.busy))
         rates = None
         if args.sink == "queue":
             rates = client.queue("instrument:rate", maxsize=args.room)
