@@ -126,7 +126,7 @@ def _scaling(pyplot: Any, results: Results) -> Any:
 
 
 def _stages(pyplot: Any, results: Results) -> Any:
-    rows = results["stages"]
+    rows = [row for row in results["stages"] if row["instruments"] == 1000]
     kinds = list(dict.fromkeys((row["mix"], row["json"]) for row in rows))[::-1]
     stages = list(dict.fromkeys(row["stage"] for row in rows))
     figure, axes = pyplot.subplots(figsize=(9, 3.2))

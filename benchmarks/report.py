@@ -138,7 +138,11 @@ _SECTIONS = {
         "The stages of the hot path in one process, without sockets: each was timed together with "
         "those before it, and what it adds is shown, in microseconds of CPU per message of the "
         "feed. Heartbeats are merged, but make no object. A small or negative figure is within "
-        "the error of the measurement.",
+        "the error of the measurement. With 12,000 instruments it is looking up and merging that "
+        "takes longer, and nothing else: each message is for another instrument, and the states "
+        "of all of them do not fit into the caches.\n\n"
+        "Of a message that comes alone, as in the latencies above, these stages are the smaller "
+        "part: the rest is waking up, twice, and what the system takes for it.",
     ),
 }
 

@@ -151,12 +151,13 @@ STAGES: dict[str, Callable[[Reads], None]] = {
 }
 
 
-def measure(mix: str) -> list[dict[str, Any]]:
+def measure(mix: str, instruments: int = 1000) -> list[dict[str, Any]]:
     """Return what each stage adds, in microseconds per message."""
-    block = feeds.build(mix, _MESSAGES, 1000)
+    messages = max(_MESSAGES, 3 * instruments)
+    block = feeds.build(mix, messages, instruments)
     data = b"".join(block.frames)
     # As in a session, the snapshots came before.
-    known = b"".join(map(feeds.snapshot, range(1001, 2001)))
+    known = b"".join(map(feeds.snapshot, range(1001, 1001 + instruments)))
     reads = [known] + [data[at : at + _READ] for at in range(0, len(data), _READ)]
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in STAGES}
     for _ in range(_REPEATS):
@@ -165,8 +166,9 @@ def measure(mix: str) -> list[dict[str, Any]]:
     rows, before = [], 0.0
     for name, pairs in times.items():
         whole, start = map(min, zip(*pairs, strict=True))
-        total = (whole - start) * 1e6 / _MESSAGES
-        rows.append({"mix": mix, "stage": name, "us": total - before, "total_us": total})
+        total = (whole - start) * 1e6 / messages
+        row = {"mix": mix, "instruments": instruments, "stage": name}
+        rows.append({**row, "us": total - before, "total_us": total})
         before = total
     return rows
 
@@ -180,7 +182,8 @@ def _time(stage: Callable[[Reads], None], reads: Reads) -> float:
 
 
 def main() -> None:
-    json.dump([row for mix in ("universe", "full") for row in measure(mix)], sys.stdout)
+    cases = [("universe", 1000), ("full", 1000), ("universe", 12_000)]
+    json.dump([row for case in cases for row in measure(*case)], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -154,6 +154,14 @@ def _ending(rows: Rows) -> list[Table]:
 
 
 def _stages(rows: Rows) -> list[Table]:
+    return [
+        _stages_of(f"us per message, {number:,} instruments", number, rows)
+        for number in dict.fromkeys(row["instruments"] for row in rows)
+    ]
+
+
+def _stages_of(title: str, instruments: int, rows: Rows) -> Table:
+    rows = [row for row in rows if row["instruments"] == instruments]
     kinds = list(dict.fromkeys((row["mix"], row["json"]) for row in rows))
     header = ("stage", *(f"`{mix}`, {backend}" for mix, backend in kinds))
     lines = []
@@ -162,7 +170,7 @@ def _stages(rows: Rows) -> list[Table]:
         lines.append((stage, *(f"{by_kind[kind]:.2f}" for kind in kinds)))
     sums = [sum(r["us"] for r in rows if (r["mix"], r["json"]) == kind) for kind in kinds]
     lines.append(("all", *(f"{total:.2f}" for total in sums)))
-    return [Table("Where the microseconds go (us per message)", header, lines)]
+    return Table(title, header, lines)
 
 
 _MAKERS: dict[str, Callable[[Rows], list[Table]]] = {

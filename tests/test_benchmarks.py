@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import feeds, targets
+from benchmarks import feeds, report, run, tables, targets
 from benchmarks.feeds import Scenario
 from benchmarks.processes import CLIENTS, FeedServer
 from etoro_sync.ws.frames import FrameParser
@@ -86,6 +86,11 @@ def test_a_steady_feed_tells_the_age_of_each_price() -> None:
         report = server.run(CLIENTS["speed"], scenario, "--mode", "latency")
     assert report["delivered"] == 82
     assert 0 < report["p50_us"] <= report["p99_us"] <= report["p999_us"]
+
+
+def test_each_group_has_a_table_and_a_section() -> None:
+    """What is measured is shown."""
+    assert run.GROUPS.keys() == tables._MAKERS.keys() == report._SECTIONS.keys()
 
 
 def test_a_target_is_met_or_not() -> None:
