@@ -29,7 +29,8 @@ from .handlers import Handler, Registry
 from .lifecycle import ClientState, Lifecycle, ProcessGuard
 from .options import WsClientOptions
 from .queues import EventQueue, make_buffer
-from .rate_book import RateBook, RateView
+from .rate_book import RateBook
+from .rate_view import RateView
 from .requests import Requests
 from .session import Session
 from .stats import Counters, WsStats

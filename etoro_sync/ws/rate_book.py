@@ -5,10 +5,10 @@ eToro sends what changed; only 15 % of the messages of the whole universe carry 
 one connection: nothing of an older connection is ever mixed with news of a newer one.
 
 A published state is a dictionary that is never changed again; each price makes a new one. So the
-reader thread can merge while other threads read :class:`RateView`, without a lock.
+reader thread can merge while other threads read it through a ``RateView``, without a lock.
 """
 
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..models import WsInstrumentRate
 from .message_parser import BAD_VALUE, SNAPSHOT_TYPE, instrument_id_of
 from .shapes import Shape
 
-__all__ = ["Instrument", "RateBook", "RateView", "make_rate"]
+__all__ = ["Instrument", "RateBook", "make_rate"]
 
 _decode = compile_fields(WsInstrumentRate)
 _UNKNOWN: dict[str, Any] = {
@@ -89,7 +89,7 @@ class Instrument:
 
 
 class RateBook:
-    """The instruments of a client; used by the reader thread alone, but for :class:`RateView`.
+    """The instruments of a client; used by the reader thread alone, but for ``RateView``.
 
     :param snapshot_timeout: seconds after which an instrument whose snapshot never came is
         published from its deltas alone, rather than kept silent for ever.
@@ -311,61 +311,3 @@ def _decode_good_fields(
             bad.append(name)
             news[name] = _UNKNOWN[name]
     return news, bad
-
-
-class RateView(Mapping[int, WsInstrumentRate]):
-    """The latest merged rate of each instrument: read-only, safe in any thread, never blocks.
-
-    Loops go over the rates of the moment at which they began. (``dict(view)`` looks each id up
-    by itself, and meets a KeyError for one that is unsubscribed meanwhile: ``dict(view.items())``
-    does not.) During an outage it shows the rates of the lost connection; their ``generation``
-    and ``received_at`` tell.
-    """
-
-    def __init__(self, book: RateBook) -> None:
-        self._book = book
-
-    def __getitem__(self, instrument_id: int) -> WsInstrumentRate:
-        return make_rate(self._book.latest[instrument_id].visible)
-
-    def __contains__(self, instrument_id: object) -> bool:
-        return instrument_id in self._book.latest
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(list(self._book.latest))
-
-    def __len__(self) -> int:
-        return len(self._book.latest)
-
-    def items(self) -> ItemsView[int, WsInstrumentRate]:
-        """Return pairs of id and rate."""
-        return _Items(self)
-
-    def values(self) -> ValuesView[WsInstrumentRate]:
-        """Return the rates."""
-        return _Values(self)
-
-    def __repr__(self) -> str:
-        return f"<RateView of {len(self)} instruments>"
-
-    def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
-        # list() of a dictionary's items is one step; a loop over the dictionary is not.
-        return ((key, make_rate(one.visible)) for key, one in list(self._book.latest.items()))
-
-
-class _Items(ItemsView[int, WsInstrumentRate]):
-    """The pairs of a view; the inherited loop fails when a key goes away under it."""
-
-    _mapping: RateView
-
-    def __iter__(self) -> Iterator[tuple[int, WsInstrumentRate]]:
-        return self._mapping._pairs()
-
-
-class _Values(ValuesView[WsInstrumentRate]):
-    """The rates of a view, for the same reason."""
-
-    _mapping: RateView
-
-    def __iter__(self) -> Iterator[WsInstrumentRate]:
-        return (rate for _, rate in self._mapping._pairs())

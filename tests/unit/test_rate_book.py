@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from etoro_sync.models import WsInstrumentRate
 from etoro_sync.ws import rate_book
-from etoro_sync.ws.rate_book import RateBook, RateView, make_rate
+from etoro_sync.ws.rate_book import RateBook, make_rate
+from etoro_sync.ws.rate_view import RateView
 
 RATE = "Trading.Instrument.Rate"
 TOPIC = "instrument:18"
