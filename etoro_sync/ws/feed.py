@@ -297,7 +297,7 @@ class Feed:
 
     def _report_field(self, wire: str, cause: Exception) -> None:
         """A market message has one bad field; the others were merged."""
-        self._bad(wire, str(cause), cause)
+        self._bad(wire, str(cause), None)
 
     # -- handing over --------------------------------------------------------------------------
 

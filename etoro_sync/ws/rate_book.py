@@ -224,6 +224,8 @@ class RateBook:
             if not news:
                 return None  # a heartbeat of another shape, or nothing that is known
         changed = tuple(news)
+        if priced:
+            _refuse_no_price(news, report)
         last = news.get("last_execution")
         if last is not None and last <= 0 and "last_execution" not in bad:
             # eToro sends 0 when it has no fresh value; the previous one stays.
@@ -260,6 +262,8 @@ class RateBook:
         # The total is finite if each number is.
         if total - total != 0.0 or type(date) is not str or type(price_rate_id) is not str:
             raise ValueError("not finite, or no text")
+        if state["ask"] <= 0 or state["bid"] <= 0:
+            raise ValueError("no price")
         if shape.has_last and state["last_execution"] <= 0:
             state["last_execution"] = before["last_execution"]  # as in merge()
         state["date"] = date
@@ -294,6 +298,15 @@ class RateBook:
             instrument.awaits_snapshot = False
             self._awaited.discard(instrument.id)
             self._show(instrument)
+
+
+def _refuse_no_price(news: dict[str, Any], report: Callable[[str, Exception], None]) -> None:
+    """Make a side unknown that is no price: read as one, 0 would trigger every stop there is."""
+    for name, wire in (("ask", "Ask"), ("bid", "Bid")):
+        price = news.get(name)
+        if price is not None and price <= 0:
+            report(wire, ValueError(f"{price!r} is not a price"))
+            news[name] = None
 
 
 def _decode_good_fields(

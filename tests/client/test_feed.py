@@ -190,6 +190,26 @@ def test_bad_input_is_counted_emitted_and_ends_nothing(
     assert all(len(record.getMessage()) < 500 for record in caplog.records)
 
 
+@pytest.mark.parametrize("value", ["x", "0", "-3", "1e-400", "nan"])
+def test_a_side_that_cannot_be_read_is_told_and_shown_nowhere(bench: Bench, value: str) -> None:
+    """No rate is made of it, nor of the other side alone; the next good one is delivered."""
+    stamp = {"Date": "2026-04-20T17:24:51Z", "PriceRateID": "8"}
+    bench.listen("instrument:rate", "error")
+    for ask in ("2.5", "2.6"):  # twice, so that the next one goes the short way
+        bench.take(envelope("instrument:18", {"Ask": ask, "Bid": "2.0", **stamp}))
+    bench.take(envelope("instrument:18", {"Ask": value, "Bid": "2.1", **stamp}))
+    bench.take(envelope("instrument:18", {"Bid": "2.2", **stamp}))
+    assert [rate.ask for _, rate in bench.got("instrument:rate")] == [2.5, 2.6]
+    assert bench.book.latest == {}
+    (error,) = bench.got("error")
+    assert error.field == "Ask"
+    assert bench.counters.bad_messages == 1
+    bench.take(envelope("instrument:18", {"Ask": "2.7", **stamp}))
+    ((_, rate),) = bench.got("instrument:rate")
+    assert (rate.ask, rate.bid) == (2.7, 2.2)
+    assert bench.book.latest[18].visible["ask"] == 2.7
+
+
 def test_a_bad_field_that_only_the_delta_has_does_not_cost_the_rate(bench: Bench) -> None:
     """The price is delivered, the error told."""
     bench.listen("instrument:rate", "instrument:delta", "error")

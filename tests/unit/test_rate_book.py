@@ -138,6 +138,33 @@ def test_a_bad_side_becomes_unknown_and_is_reported() -> None:
     assert (rate.ask, rate.bid, rate.date) == (3.0, 1.5, "d")
 
 
+@pytest.mark.parametrize("value", ["0", "0.0", "-0", "1e-400", "-3", 0, -3.5])
+@pytest.mark.parametrize("wire", ["Ask", "Bid"])
+def test_a_side_that_is_not_above_zero_is_unknown_and_reported(wire: str, value: Any) -> None:
+    """Nobody may sell at 0 because of it, and the old price must not pass for the new one."""
+    feed = Feed()
+    feed.send({"Ask": "2", "Bid": "1"})
+    assert feed.send({"LastExecution": "1.5", wire: value}) is None
+    assert feed.rate is None
+    ((reported, cause),) = feed.reports
+    assert reported == wire
+    assert "is not a price" in str(cause)
+    # What else the message brought counts, and the next price is shown again.
+    rate = feed.send({wire: "3"})
+    assert (getattr(rate, wire.lower()), rate.last_execution) == (3.0, 1.5)
+    assert feed.rate == rate
+
+
+@pytest.mark.parametrize("side", [{"Ask": "0", "Bid": "1"}, {"Ask": "2", "Bid": "0"}])
+def test_a_snapshot_with_one_side_of_zero_knows_the_other(side: dict[str, str]) -> None:
+    """Nothing is shown until the missing one comes."""
+    feed = Feed()
+    assert feed.send(side, "Snapshot") is None
+    assert feed.rate is None
+    assert feed.send({wire: "1.5" for wire in side if side[wire] == "0"}) is not None
+    assert feed.rate is not None
+
+
 def test_a_bad_last_execution_becomes_unknown() -> None:
     """Unlike 0, which is eToro's word for nothing new, it says that something was new."""
     feed = Feed()
