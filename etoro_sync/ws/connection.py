@@ -83,8 +83,8 @@ class Connection:
         if data is None:
             return None
         self.bytes_received += len(data)
-        self._keepalive.heard(self._clock())
         texts = self._parser.feed(data)
+        self._keepalive.heard(self._clock(), self._parser.unfinished)
         if self._parser.controls:
             self._on_controls()
         return texts
@@ -153,7 +153,8 @@ class Connection:
 
         To be called only when nothing was left to read: unread bytes are life.
 
-        :raises ConnectionFailed: when the peer is silent, or does not read what is sent.
+        :raises ConnectionFailed: when the peer is silent, does not read what is sent, or does not
+            finish a message.
         """
         verdict = self._keepalive.judge(now)
         if verdict is Verdict.PING:
@@ -163,6 +164,13 @@ class Connection:
             raise ConnectionFailed(
                 EToroWebSocketError(
                     f"The connection is dead: no byte for {silence:.1f} s, and no answer to a ping."
+                )
+            )
+        elif verdict is Verdict.STUCK:
+            age = self._keepalive.unfinished_for(now)
+            raise ConnectionFailed(
+                EToroWebSocketError(
+                    f"The connection is dead: a message that began {age:.1f} s ago is not complete."
                 )
             )
         if self._wire.stalled(now) >= self._send_timeout:

@@ -52,16 +52,17 @@ class FrameParser:
         self._need = 0  # how many bytes that frame has, as far as is known
         self._message: bytearray | None = None  # the fragments of an incomplete message
         self._message_opcode = TEXT
+        self._begun = 0
         self.controls: list[tuple[int, bytes]] = []
-        self.binaries = 0
         self._closed = False
         self.violation: Violation | None = None
 
     def feed(self, data: bytes) -> list[str]:
         """Take the next bytes and return the text messages that they complete.
 
-        Control frames are appended to :attr:`controls`; binary messages are only counted,
-        because eToro's are keepalives without meaning.
+        Control frames are appended to :attr:`controls`. Binary messages of NULs are eToro's
+        keepalives, without meaning; what else came as binary is returned as text: it may be an
+        order event, and what it is not, the reader of JSON will tell.
         """
         if self.violation is not None or self._closed:
             return []
@@ -79,7 +80,14 @@ class FrameParser:
             self.violation = exc.violation
         else:
             self._pending = bytearray(data[used:])
+            if texts or (used and self._message is None):
+                self._begun += 1
         return texts
+
+    @property
+    def unfinished(self) -> int | None:
+        """A number for the message that is not complete yet, the same until it is; None: none."""
+        return self._begun if self._pending or self._message is not None else None
 
     def _cut(self, data: bytes, texts: list[str]) -> tuple[int, int]:
         """Handle all complete frames; return the bytes used and the bytes the next one needs."""
@@ -155,14 +163,13 @@ class FrameParser:
             return
         if self._message is None:
             self._message, self._message_opcode = bytearray(), opcode
-        if self._message_opcode == TEXT:
-            self._message += payload
+        self._message += payload
         if first & 0x80:
             message, self._message = self._message, None
             if self._message_opcode == TEXT:
                 texts.append(message.decode())
-            else:
-                self.binaries += 1
+            elif message.strip(b"\0"):
+                texts.append(message.decode(errors="replace"))
 
 
 def read_close(payload: bytes) -> tuple[int, str]:

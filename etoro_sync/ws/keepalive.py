@@ -3,6 +3,9 @@
 A ping goes out after *interval* seconds without a single inbound byte; *timeout* seconds later,
 still without one, the connection is dead. Any byte counts as life, not only the pong: quiet
 sockets at eToro are said to leave pings unanswered (protocol fact sheet, section 6).
+
+But a message that has begun holds up all that come after it, so it has as long to become
+complete as silence may last, whatever drips in meanwhile.
 """
 
 from enum import Enum, auto
@@ -16,6 +19,7 @@ class Verdict(Enum):
     WAIT = auto()  #: nothing to do yet
     PING = auto()  #: send a ping now
     DEAD = auto()  #: replace the connection
+    STUCK = auto()  #: replace the connection: a message does not become complete
 
 
 class Keepalive:
@@ -31,15 +35,27 @@ class Keepalive:
         self._timeout = timeout
         self._heard_at = now
         self._pinged_at: float | None = None
+        self._unfinished: int | None = None
+        self._begun_at = now
 
-    def heard(self, now: float) -> None:
-        """Note that bytes have come in."""
+    def heard(self, now: float, unfinished: int | None = None) -> None:
+        """Note that bytes have come in.
+
+        :param unfinished: a number for the message that they have left incomplete; None: none.
+        """
         self._heard_at = now
         self._pinged_at = None
+        if unfinished != self._unfinished:
+            self._unfinished = unfinished
+            self._begun_at = now
 
     def silence(self, now: float) -> float:
         """Return the seconds since the last inbound byte."""
         return now - self._heard_at
+
+    def unfinished_for(self, now: float) -> float:
+        """Return the seconds since the unfinished message began; 0.0 when there is none."""
+        return 0.0 if self._unfinished is None else now - self._begun_at
 
     def judge(self, now: float) -> Verdict:
         """Say what to do now; PING is said once per silence.
@@ -49,16 +65,21 @@ class Keepalive:
         deadline = self.deadline
         if deadline is None or now < deadline:
             return Verdict.WAIT
-        if self._pinged_at is None:
+        if self._pinged_at is not None:
+            return Verdict.DEAD
+        if now >= self._heard_at + self._interval:
             self._pinged_at = now
             return Verdict.PING
-        return Verdict.DEAD
+        return Verdict.STUCK
 
     @property
     def deadline(self) -> float | None:
         """Monotonic time at which :meth:`judge` will have something new to say, or None."""
         if self._interval <= 0:
             return None
-        if self._pinged_at is None:
-            return self._heard_at + self._interval
-        return self._pinged_at + self._timeout if self._timeout > 0 else None
+        if self._pinged_at is not None:
+            return self._pinged_at + self._timeout if self._timeout > 0 else None
+        silent_at = self._heard_at + self._interval
+        if self._unfinished is None or self._timeout <= 0:
+            return silent_at
+        return min(silent_at, self._begun_at + self._interval + self._timeout)

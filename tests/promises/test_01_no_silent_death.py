@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
-from etoro_sync import ClientState
+from etoro_sync import ClientState, EToroValidationError
 from tests.conftest import StartServer
 from tests.support.clients import Ear, envelope
+from tests.support.frames import BINARY, CONTINUATION, PING, TEXT, frame
 from tests.support.peer import Peer
 
 from .conftest import MakeClient, MakeSimulator
@@ -38,6 +40,69 @@ def test_promise_1_a_mute_server_is_replaced_within_interval_plus_timeout(
     assert 0.3 < time.monotonic() - started < 3
     ear.wait_for("reconnecting")
     server.wait_connections(2)
+
+
+def drip_a_frame(peer: Peer) -> None:
+    """Begin a frame of a thousand bytes, and send it byte by byte, for ever too slowly."""
+    peer.handshake()
+    peer.authenticate()
+    peer.send_frame(TEXT, b"{", declared_length=1000)
+    peer.drip(b" " * 900, pause=0.05)
+
+
+def drip_fragments(peer: Peer) -> None:
+    """Begin a message that never ends, with pings between its fragments."""
+    peer.handshake()
+    peer.authenticate()
+    peer.send_frame(TEXT, b"{", fin=False)
+    piece = frame(CONTINUATION, b" ", fin=False) + frame(PING)
+    peer.drip(piece * 900, len(piece), pause=0.05)
+
+
+@pytest.mark.parametrize("script", [drip_a_frame, drip_fragments])
+def test_promise_1_a_message_that_never_becomes_complete_ends_the_connection(
+    raw_server: StartServer, client: MakeClient, script: Callable[[Peer], None]
+) -> None:
+    """Bytes that drip in are a sign of life, but nothing else can come before the message's end."""
+
+    def live(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.serve()
+
+    server = raw_server([script, live])
+    c = client(server.url, heartbeat_interval=0.2, heartbeat_timeout=0.2)
+    ear = Ear(c)
+    c.connect()
+    started = time.monotonic()
+    ((code, reason),) = ear.wait_for("close")
+    assert code == 1006
+    assert "not complete" in reason
+    assert 0.3 < time.monotonic() - started < 3
+    ear.wait_for("reconnected")
+    assert c.stats().bad_messages == 0
+
+
+def test_promise_1_an_order_event_in_a_binary_message_is_delivered(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """And what is neither a keepalive nor JSON is told and counted."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        for payload in (b"\0", envelope("private", {"OrderID": 7}).encode(), b"\0", b"\1\xff"):
+            peer.send_frame(BINARY, payload)
+        peer.serve()
+
+    c = client(raw_server(script).url)
+    ear = Ear(c)
+    c.connect()
+    (error,) = ear.wait_for("error")
+    assert [event.order_id for event in ear.of("private:event")] == [7]
+    assert isinstance(error, EToroValidationError)
+    assert c.stats().bad_messages == 1
+    assert c.state is ClientState.LIVE
 
 
 def test_promise_1_a_server_that_answers_pings_only_is_stale(

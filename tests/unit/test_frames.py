@@ -44,12 +44,67 @@ def test_control_frames_are_collected_in_order() -> None:
     assert parser.controls == [(PING, b"1"), (PONG, b"2"), (CLOSE, b"\x03\xe8")]
 
 
-def test_binary_messages_are_counted_only() -> None:
-    """eToro's are one zero byte, and mean nothing; fragments of one are one."""
-    stream = frame(BINARY, b"\0") + frame(BINARY, b"\0", fin=False) + frame(CONTINUATION, b"\0")
+@pytest.mark.parametrize("nuls", [b"\0", b"", b"\0" * 300])
+def test_binary_messages_of_nuls_are_keepalives(nuls: bytes) -> None:
+    """They mean nothing, in one frame or in several."""
+    stream = frame(BINARY, nuls) + frame(BINARY, nuls, fin=False) + frame(CONTINUATION, nuls)
     texts, parser = parse(stream + frame(TEXT, b"a"))
-    assert parser.binaries == 2
     assert texts == ["a"]
+    assert parser.violation is None
+
+
+def test_any_other_binary_message_is_returned_as_text() -> None:
+    """It may be an order event; and bytes that are no UTF-8 end nothing, for nobody promised it."""
+    stream = frame(BINARY, b'{"a"', fin=False) + frame(PING) + frame(CONTINUATION, b":1}")
+    texts, parser = parse(stream + frame(TEXT, b"b") + frame(BINARY, b"\0\xff"))
+    assert texts == ['{"a":1}', "b", "\0\ufffd"]
+    assert parser.violation is None
+
+
+def test_fragments_of_a_binary_message_are_held_to_the_limit() -> None:
+    """Nothing that is collected is without a bound."""
+    _, parser = parse(frame(BINARY, b"x" * 60, fin=False) + frame(CONTINUATION, b"x" * 60), 100)
+    assert parser.violation is not None
+    assert parser.violation.code == 1009
+
+
+def numbers(pieces: list[bytes]) -> list[int | None]:
+    """The number of the unfinished message after each read."""
+    parser = FrameParser(LIMIT)
+    seen = []
+    for piece in pieces:
+        parser.feed(piece)
+        seen.append(parser.unfinished)
+    return seen
+
+
+def test_an_unfinished_message_has_one_number_until_it_is_complete() -> None:
+    """From its first byte, through its fragments, and whatever control frames come in between."""
+    data = frame(TEXT, b"aa", fin=False) + frame(PING, b"p") + frame(CONTINUATION, b"bb")
+    *unfinished, last = numbers([data[n : n + 1] for n in range(len(data))])
+    assert len(set(unfinished)) == 1
+    assert unfinished[0] is not None
+    assert last is None
+
+
+@pytest.mark.parametrize(
+    "first",
+    [frame(TEXT, b"aaaa"), frame(BINARY, b"\0\0\0\0"), frame(PING, b"aaaa")],
+    ids=["text", "keepalive", "ping"],
+)
+@pytest.mark.parametrize("second", [frame(TEXT, b"bbbb"), frame(BINARY, b"\0")])
+def test_the_next_unfinished_message_has_another_number(first: bytes, second: bytes) -> None:
+    """A busy stream leaves a part of a message with nearly every read, each time of another one."""
+    one, two = numbers([first[:3], first[3:] + second[:2]])
+    assert None not in (one, two)
+    assert one != two
+
+
+def test_a_fragmented_message_behind_another_one_has_a_number_of_its_own() -> None:
+    """Also where the first of its frames is complete."""
+    first, second = frame(TEXT, b"aaaa"), frame(TEXT, b"b", fin=False)
+    one, two, three = numbers([first[:3], first[3:] + second, frame(CONTINUATION, b"c", fin=False)])
+    assert one != two == three
 
 
 def test_fragments_are_joined_around_control_frames() -> None:

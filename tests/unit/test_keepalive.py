@@ -37,6 +37,51 @@ def test_a_late_judgement_pings_before_it_condemns() -> None:
     assert keepalive.deadline == 10_010.0
 
 
+def test_a_message_has_as_long_to_become_complete_as_silence_may_last() -> None:
+    """Bytes that drip in are life, but what comes after the message waits for it."""
+    keepalive = Keepalive(30.0, 10.0, 0.0)
+    keepalive.heard(5.0)
+    for now in range(100, 140):
+        keepalive.heard(float(now), 7)
+        assert keepalive.judge(float(now)) is Verdict.WAIT
+    assert keepalive.deadline == 140.0
+    assert keepalive.judge(139.9) is Verdict.WAIT
+    assert keepalive.unfinished_for(139.9) == pytest.approx(39.9)
+    assert keepalive.judge(140.0) is Verdict.STUCK
+
+
+def test_a_late_judgement_pings_before_it_gives_a_message_up() -> None:
+    """The rest of it may be among the bytes that a suspended process has not read."""
+    keepalive = Keepalive(30.0, 10.0, 0.0)
+    keepalive.heard(0.0, 1)
+    assert keepalive.judge(10_000.0) is Verdict.PING
+    keepalive.heard(10_000.0, 1)
+    assert keepalive.judge(10_000.0) is Verdict.STUCK
+
+
+def test_a_stream_that_always_ends_inside_a_message_is_not_stuck() -> None:
+    """As long as it is another message each time, or none for a moment."""
+    keepalive = Keepalive(30.0, 10.0, 0.0)
+    for now in range(0, 1000, 20):
+        keepalive.heard(float(now), now)
+        assert keepalive.judge(float(now)) is Verdict.WAIT
+    keepalive.heard(1000.0, 3)
+    keepalive.heard(1035.0)
+    assert keepalive.unfinished_for(1036.0) == 0.0
+    keepalive.heard(1036.0, 3)
+    assert keepalive.judge(1050.0) is Verdict.WAIT
+    assert keepalive.deadline == 1066.0
+
+
+@pytest.mark.parametrize(("interval", "timeout"), [(0.0, 10.0), (30.0, 0.0)])
+def test_without_keepalive_a_message_may_take_for_ever(interval: float, timeout: float) -> None:
+    """Whoever switches the verdict off has it switched off for good."""
+    keepalive = Keepalive(interval, timeout, 0.0)
+    keepalive.heard(0.0, 1)
+    keepalive.heard(1e6, 1)
+    assert keepalive.judge(1e6) is Verdict.WAIT
+
+
 @pytest.mark.parametrize("interval", [0, 0.0])
 def test_an_interval_of_zero_switches_everything_off(interval: float) -> None:
     """No ping and no death."""
