@@ -239,7 +239,7 @@ def test_complaint_29_memory_grows_for_days(
         for n in range(400):
             which = number * 400 + n
             texts += [
-                envelope(f"instrument:{n % 50 + 1}", {"Ask": "2", "Bid": str(which)}),
+                envelope(f"instrument:{n % 50 + 1}", {"Ask": "2", "Bid": str(which + 1)}),
                 envelope("private", {"OrderID": which}, f"Trading.New{which}"),
                 envelope(f"topic {which}", {}, f"type {which}"),
                 f"nonsense {which}",
