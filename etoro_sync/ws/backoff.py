@@ -31,6 +31,7 @@ class Backoff:
         self._attempts = attempts
         self._uniform = uniform
         self.attempt = 0
+        self._carried = 0  # attempts before the count began anew, while the waits did not
 
     def next(self, *, slow: bool = False) -> float | None:
         """Count one more attempt and return the seconds to wait before it; None: give up.
@@ -43,9 +44,14 @@ class Backoff:
         if slow:
             return self._uniform(self._max_delay / 2, self._max_delay)
         # The exponent is bounded because 2.0 ** 1024 is an OverflowError in a month-long outage.
-        ceiling = self._delay * 2.0 ** min(self.attempt - 1, 60)
+        ceiling = self._delay * 2.0 ** min(self._carried + self.attempt - 1, 60)
         return self._uniform(0.0, min(ceiling, self._max_delay))
 
-    def reset(self) -> None:
-        """Start again from the first delay; only a stable session earns this."""
+    def reset(self, *, lasting: bool = True) -> None:
+        """Count from the beginning again; only a stable session earns this.
+
+        :param lasting: it also lasted, so that the waits begin with the shortest again. Else they
+            go on growing: of sessions that bring data and end at once there would be two a second.
+        """
+        self._carried = 0 if lasting else self._carried + self.attempt
         self.attempt = 0

@@ -59,7 +59,8 @@ class WsClientOptions:
         the first message.
     :param reconnect_attempts: consecutive failed attempts to reconnect before the client ends;
         None is unlimited, 0 is none.
-    :param reconnect_delay: upper bound of the first wait before reconnecting; it doubles.
+    :param reconnect_delay: upper bound of the first wait before reconnecting; it doubles, until a
+        connection has lasted 5 s with data, or 30 s.
     :param auth_timeout: how long the answer to Authenticate may take.
     :param heartbeat_interval: silence after which a ping is sent; 0 switches keepalive off.
     :param heartbeat_timeout: silence after the ping until the connection is given up; 0: never. A

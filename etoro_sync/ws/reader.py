@@ -157,7 +157,7 @@ class Reader:
             if failure.fatal or not self._recovery.ever_live:
                 return failure.error
             if self._recovery.stable:
-                self._backoff.reset()
+                self._backoff.reset(lasting=self._recovery.lasting)
             delay = self._backoff.next(slow=failure.slow)
             if delay is None:
                 return self._gave_up(failure.error)

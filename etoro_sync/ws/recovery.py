@@ -23,6 +23,9 @@ __all__ = ["Recovery"]
 
 #: A session that lived this long, or that brought data, sets the attempt counter back to zero.
 _STABLE_SECONDS = 30.0
+#: One that brought data must have lived this long for the waits to begin anew, too. Else two
+#: clients that throw each other out, each after its first snapshot, would never calm down.
+_LASTING_SECONDS = 5.0
 _NEVER = float("inf")
 
 
@@ -58,7 +61,7 @@ class Recovery:
         self._gate = LogGate()
         self._gap_from: float | None = None
         self._restored: list[str] = []
-        self._stable_at = _NEVER
+        self._restored_at = _NEVER
         self._messages_before = 0
         self.ever_live = False
         self.is_authenticated = False
@@ -69,7 +72,7 @@ class Recovery:
 
     def begin(self) -> None:
         """Make ready for a new connection."""
-        self._stable_at = self.next_stale_check = _NEVER
+        self._restored_at = self.next_stale_check = _NEVER
         self._messages_before = self._counters.messages
 
     def end(self) -> None:
@@ -87,10 +90,15 @@ class Recovery:
     @property
     def stable(self) -> bool:
         """Whether the last connection earned a new start of the attempt counter."""
-        if self._stable_at == _NEVER:
+        if self._restored_at == _NEVER:
             return False
         brought_data = self._counters.messages > self._messages_before
-        return brought_data or time.monotonic() >= self._stable_at
+        return brought_data or time.monotonic() >= self._restored_at + _STABLE_SECONDS
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it lived long enough, too, for the next wait to be short again."""
+        return self.stable and time.monotonic() >= self._restored_at + _LASTING_SECONDS
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -141,7 +149,7 @@ class Recovery:
     def _on_restored(self) -> None:
         """All subscriptions are acknowledged: the gap, if there was one, is over."""
         # Not before: a session that cannot restore its topics is not stable, whatever it brings.
-        self._stable_at = time.monotonic() + _STABLE_SECONDS
+        self._restored_at = time.monotonic()
         if self._gap_from is None:
             return
         topics = tuple(topic for topic in self._restored if self._protocol.is_confirmed(topic))

@@ -220,6 +220,50 @@ def test_complaint_20_no_backoff_and_the_storm_feeds_itself(
     assert 3 <= in_a_minute <= 12
 
 
+def test_complaint_20_two_clients_that_throw_each_other_out(
+    raw_server: StartServer, client: MakeClient, leap: LeapingTime
+) -> None:
+    """Sessions that bring a price and end at once cost no attempt, but each wait is longer."""
+    c = client(raw_server(until_lost).url, **{**PATIENT, "reconnect_attempts": 3})
+    over = threading.Event()
+    leap.at(300.0, over.set)
+    ear = Ear(c)
+    c.connect()
+    assert over.wait(5)
+    c.disconnect()
+    heard = ear.of("reconnecting")
+    assert all(wait <= min(2**n, 60) for n, (_, wait) in enumerate(heard))
+    # Five minutes have room for ten such waits and, at their average of half a minute, for twenty.
+    assert 5 <= len(heard) <= 25
+    assert {attempt for attempt, _ in heard} == {1}
+
+
+def test_complaint_20_after_a_session_that_lasted_the_waits_begin_anew(
+    raw_server: StartServer, client: MakeClient, leap: LeapingTime
+) -> None:
+    """Some seconds with data are enough, so that an unsteady line is not punished for ever."""
+    heard_price = threading.Event()
+
+    def lasting(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.send_text(envelope("instrument:18", PRICE))
+        assert heard_price.wait(5)
+        leap.leap(6.0)
+        peer.reset()
+
+    server = raw_server([*[until_lost] * 8, lasting, live])
+    c = client(server.url, **PATIENT)
+    ear = Ear(c)
+    c.connect()
+    ear.wait_for("reconnecting", 8)
+    c.on("instrument:rate", lambda *_: heard_price.set())
+    ear.wait_for("reconnecting", 9)
+    waits = [wait for _, wait in ear.of("reconnecting")]
+    assert max(waits[:8]) > 1
+    assert waits[8] <= 1
+
+
 @pytest.mark.parametrize("lane", ["TooManyRequests", "429", "503"])
 def test_complaint_20_a_server_that_asks_for_patience_gets_it(
     raw_server: StartServer, client: MakeClient, leap: LeapingTime, lane: str

@@ -61,6 +61,23 @@ def test_attempts_are_counted_until_a_reset() -> None:
     assert bounds(backoff) == (0.0, 1.0)
 
 
+def test_a_short_session_begins_the_count_anew_but_not_the_waits() -> None:
+    """However often; a lasting one begins both anew."""
+    backoff = Backoff(1.0, 60.0, 2)
+    highs = []
+    for _ in range(4):
+        highs += [bounds(backoff), bounds(backoff)]
+        assert backoff.next() is None
+        backoff.reset(lasting=False)
+        assert backoff.attempt == 0
+    assert highs == [(0.0, high) for high in (1, 2, 4, 8, 16, 32, 60, 60)]
+    backoff.reset()
+    assert bounds(backoff) == (0.0, 1.0)
+    for _ in range(2000):  # 2.0 ** 1024 is an OverflowError
+        backoff.reset(lasting=False)
+        assert bounds(backoff) is not None
+
+
 def test_an_outage_of_a_month_overflows_nothing() -> None:
     """2.0 ** 1024 would."""
     backoff = Backoff(1.0, 60.0, None)
