@@ -151,7 +151,7 @@ class RateBook:
         """Note the acknowledgement of *topics*: from now on silence and missing snapshots count."""
         for topic in topics:
             self._start_again(topic)
-            instrument = self.instrument(topic, now)
+            instrument = self.instrument(topic, now, wanted=True)
             if instrument is not None:
                 instrument.awaited_since = now
 
@@ -176,15 +176,22 @@ class RateBook:
         self._forget_connection()
         self.latest = {}
 
-    def instrument(self, topic: str, now: float) -> Instrument | None:
-        """Return the instrument of *topic*; None when the topic is of another kind."""
+    def instrument(self, topic: str, now: float, wanted: bool = False) -> Instrument | None:
+        """Return the instrument of *topic*; None when the topic is of another kind.
+
+        :param now: monotonic time, from which its silence counts if it is new.
+        :param wanted: it was subscribed to, so that there is a place for it, whatever else came.
+        """
         known = self.by_topic.get(topic)
         if known is not None:
             return known
         instrument_id = instrument_id_of(topic)
-        if instrument_id is None or len(self.by_topic) >= _MOST_INSTRUMENTS:
+        if instrument_id is None:
             return None
-        new = Instrument(instrument_id, now, instrument_id in self._awaited)
+        awaited = instrument_id in self._awaited
+        if len(self.by_topic) >= _MOST_INSTRUMENTS and not (wanted or awaited):
+            return None
+        new = Instrument(instrument_id, now, awaited)
         new.shown = topic not in self._unsubscribed
         self.by_topic[topic] = new
         return new

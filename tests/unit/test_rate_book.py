@@ -369,6 +369,25 @@ def test_topics_that_a_server_invents_do_not_fill_the_memory(
     assert book.instrument("private", 0.0) is None
 
 
+@pytest.mark.parametrize("how", ["acknowledged", "awaited"])
+def test_what_is_subscribed_to_has_a_place_whatever_a_server_invents(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Its first message may come before the acknowledgement, too, if a snapshot was asked for."""
+    monkeypatch.setattr(rate_book, "_MOST_INSTRUMENTS", 2)
+    feed = Feed()
+    for number in (1, 2):
+        feed.send({"Ask": "2", "Bid": "1"}, topic=f"instrument:{number}")
+    if how == "awaited":
+        feed.book.expect_snapshots([TOPIC])
+    else:
+        feed.book.subscribed([TOPIC], feed.now)
+    assert feed.send({"Ask": "4", "Bid": "3"}, "Snapshot") is not None
+    assert feed.rate is not None
+    assert feed.rate.ask == 4.0
+    assert feed.book.instrument("instrument:3", feed.now) is None
+
+
 # The view ----------------------------------------------------------------------------------------
 
 
