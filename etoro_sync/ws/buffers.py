@@ -27,8 +27,8 @@ class Buffer(Protocol):
     dropped: int
     conflated: int
 
-    def extend(self, entries: Sequence[Any]) -> None:
-        """Take *entries*, in order."""
+    def extend(self, entries: Sequence[Any]) -> int:
+        """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
 
     def pop(self) -> Any:
         """Return the oldest; IndexError when empty."""
@@ -78,17 +78,19 @@ class ConflatingBuffer:
         """How many entries have left the queue, delivered or dropped: the place of the oldest."""
         return self.delivered + self.dropped
 
-    def extend(self, entries: Sequence[tuple[Any, ...]]) -> None:
-        """Take *entries*, in order."""
+    def extend(self, entries: Sequence[tuple[Any, ...]]) -> int:
+        """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
         self.received += len(entries)
         fits = not self._maxsize or len(self._entries) + len(entries) <= self._maxsize
         if fits and self._last is None:
             self._entries.extend(entries)
-            return
+            return 0
         if self._last is None:
             self._last = self._find_last()
+        before = self.dropped + self.conflated
         for entry in entries:
             self._add(entry, self._last)
+        return self.dropped + self.conflated - before
 
     def _find_last(self) -> dict[Any, int]:
         start = max(self._barrier - self.removed, 0)
@@ -186,23 +188,24 @@ class BoundedBuffer:
         """Whether :meth:`pop` has something to return or to raise."""
         return bool(self._entries)
 
-    def extend(self, entries: Sequence[Any]) -> None:
-        """Take *entries*, in order."""
+    def extend(self, entries: Sequence[Any]) -> int:
+        """Take *entries*, in order; return how many were dropped for lack of room."""
         self.received += len(entries)
         room = self._maxsize - len(self) if self._maxsize else len(entries)
         if room >= len(entries):
             self._entries.extend(entries)
-            return
+            return 0
         lost = len(entries) - max(room, 0)
         self.dropped += lost
         if self._overflow == "drop_oldest":
             self._entries.extend(entries)
             for _ in range(lost):
                 self._entries.popleft()
-            return
+            return lost
         self._entries.extend(entries[: max(room, 0)])
         if self._overflow == "raise":
             self._mark(lost)
+        return lost
 
     def _mark(self, lost: int) -> None:
         if not (self._entries and isinstance(self._entries[-1], _Lost)):
@@ -265,25 +268,24 @@ class Lanes:
 
     def extend(
         self, rates: Sequence[tuple[Any, ...]], others: Sequence[tuple[int, str, tuple[Any, ...]]]
-    ) -> None:
-        """Add what a read has brought.
+    ) -> int:
+        """Add what a read has brought; return how much was dropped or conflated for lack of room.
 
         :param rates: pairs of instrument id and rate.
         :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
         """
         if not others:
-            self.rates.extend(rates)
-            return
-        start = 0
+            return self.rates.extend(rates)
+        start = gone = 0
         for stop, event, arguments in others:
-            self.rates.extend(rates[start:stop])
-            self.others.extend((self._placed(event, arguments),))
+            gone += self.rates.extend(rates[start:stop])
+            gone += self.others.extend((self._placed(event, arguments),))
             start = stop
-        self.rates.extend(rates[start:])
+        return gone + self.rates.extend(rates[start:])
 
-    def append(self, event: str, arguments: Iterable[Any]) -> None:
-        """Add an event that must not be lost."""
-        self.lossless.extend((self._placed(event, tuple(arguments)),))
+    def append(self, event: str, arguments: Iterable[Any]) -> int:
+        """Add an event that must not be lost; return how many were, for lack of room."""
+        return self.lossless.extend((self._placed(event, tuple(arguments)),))
 
     def _placed(self, event: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         self._count += 1

@@ -82,17 +82,26 @@ class Dispatcher:
         with self._lock:
             if self._stopping:
                 return
-            self._lanes.extend(rates, others)
+            gone = self._lanes.extend(rates, others)
         self._bell.ring()
+        if gone and self._gate.passes("bulk lanes") is not None:
+            lanes = self._lanes
+            log(
+                logging.WARNING,
+                "The callbacks are too slow: %d events wait for them, and until now %d rates were "
+                "replaced by newer ones and %d events dropped. Make the callback return sooner, "
+                "raise callback_queue_size, or read a queue instead.",
+                len(lanes),
+                lanes.rates.conflated,
+                lanes.dropped,
+            )
 
     def post(self, event: str, *arguments: Any) -> None:
         """Add an event that must not be lost; nobody listening, it is not kept. Any thread."""
         if not self._registry.listeners(event).active:
             return
         with self._lock:
-            lost = self._lanes.lossless.dropped
-            self._lanes.append(event, arguments)
-            lost = self._lanes.lossless.dropped - lost
+            lost = self._lanes.append(event, arguments)
         self._bell.ring()
         if lost and self._gate.passes("lossless lane") is not None:
             log(

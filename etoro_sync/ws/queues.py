@@ -4,6 +4,7 @@ The reader thread puts, any threads get. A queue never slows the reader: when it
 overflow policy decides what gives way, and everything is counted.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -13,7 +14,9 @@ from typing import Any
 from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
 from .buffers import BoundedBuffer, Buffer, ConflatingBuffer
 from .events import MARKET_EVENTS
+from .gate import LogGate
 from .lifecycle import ProcessGuard, wait_slices
+from .log import log
 
 __all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
 
@@ -77,6 +80,7 @@ class EventQueue:
         self._error: EToroError | None = None
         self._end_reason = ""
         self._guard = ProcessGuard()
+        self._gate = LogGate()
         #: What the reader thread has collected since its last :meth:`flush`; touched by it alone.
         self.batch: list[Any] = []
 
@@ -92,9 +96,19 @@ class EventQueue:
         with self._condition:
             if self._ended:
                 return
-            self._buffer.extend(items)
+            gone = self._buffer.extend(items)
             if self._readers:
                 self._condition.notify(len(items))
+        if gone and self._gate.passes("full") is not None:
+            log(
+                logging.WARNING,
+                "A queue of %r is full, because it is not read fast enough: until now %d items "
+                "were dropped and %d replaced by newer ones. Read it faster, give it a larger "
+                "maxsize, or close it.",
+                self.event,
+                self.dropped,
+                self.conflated,
+            )
 
     def barrier(self) -> None:
         """Keep rates of a lost connection apart from those of the next. Reader thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 from etoro_sync import EVENTS, EToroQueueOverflowError
 from etoro_sync.ws import dispatcher as module
 from etoro_sync.ws.dispatcher import Dispatcher
+from etoro_sync.ws.gate import LogGate
 from etoro_sync.ws.handlers import Handler, Registry
 from etoro_sync.ws.stats import Counters
+from tests.support.clocks import FakeClock
+from tests.support.threads import on_each_record
 
 
 class Bench:
@@ -167,6 +171,35 @@ def test_a_full_lossless_lane_is_logged_and_told_at_its_place(
     assert isinstance(error, EToroQueueOverflowError)
     assert error.lost == 2
     assert bench.dispatcher.lanes.lossless.dropped == 2
+
+
+def test_callbacks_that_fall_behind_are_warned_of_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When rates begin to give way, and not before; what gives way is counted in the record."""
+    clock = FakeClock()
+    monkeypatch.setattr(module, "LogGate", lambda: LogGate(clock=clock))
+    bench = Bench(bulk_size=3)
+    bench.dispatcher.extend([(1, "a"), (2, "a"), (3, "a")])
+    assert caplog.records == []
+    for _ in range(10):
+        bench.dispatcher.extend([(1, "b")])
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "callbacks are too slow: 3 events wait" in record.getMessage()
+    clock.advance(61)
+    bench.dispatcher.extend([(1, "c"), (4, "c")])
+    assert "11 rates were replaced by newer ones and 1 events dropped" in caplog.text
+    assert len(caplog.records) == 2
+
+
+def test_no_lock_is_held_while_falling_behind_is_logged() -> None:
+    """A log handler is user code: it may wait for a thread that uses the client."""
+    bench = Bench(bulk_size=1)
+    bench.on("open", lambda: None)
+    with on_each_record(lambda: bench.dispatcher.post("open")) as outcomes:
+        bench.dispatcher.extend([(1, "a"), (2, "a")])
+    assert outcomes == [None]
 
 
 def test_nothing_is_kept_for_nobody(bench: Bench) -> None:

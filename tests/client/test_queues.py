@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from typing import Any
 
@@ -14,8 +15,11 @@ from etoro_sync import (
     EToroWebSocketError,
 )
 from etoro_sync.ws import lifecycle
+from etoro_sync.ws import queues as module
+from etoro_sync.ws.gate import LogGate
 from etoro_sync.ws.queues import EventQueue, make_buffer
-from tests.support.threads import run_in_thread
+from tests.support.clocks import FakeClock
+from tests.support.threads import on_each_record, run_in_thread
 
 
 def new_queue(event: str = "private:event", **options: Any) -> EventQueue:
@@ -206,3 +210,32 @@ def test_a_queue_is_a_context_manager_and_shows_its_state() -> None:
     assert q.get() == 1
     with pytest.raises(EToroClosedError):
         q.get_nowait()
+
+
+@pytest.mark.parametrize("overflow", ["conflate", "drop_oldest", "drop_newest", "raise"])
+def test_a_queue_that_is_full_is_warned_of_once_a_minute(
+    overflow: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When items begin to give way, and not before."""
+    clock = FakeClock()
+    monkeypatch.setattr(module, "LogGate", lambda: LogGate(clock=clock))
+    q = new_queue("instrument:rate", maxsize=2, overflow=overflow)
+    q.feed([(1, "a"), (2, "a")])
+    assert caplog.records == []
+    for _ in range(5):
+        q.feed([(1, "b")])
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "A queue of 'instrument:rate' is full" in caplog.text
+    clock.advance(61)
+    q.feed([(2, "b")])
+    words = "0 items were dropped and 6 replaced" if overflow == "conflate" else "6 items were"
+    assert words in caplog.records[1].getMessage()
+    assert len(caplog.records) == 2
+
+
+def test_no_lock_is_held_while_a_full_queue_is_logged() -> None:
+    """A log handler is user code: it may wait for a thread that reads the queue."""
+    q = new_queue("instrument:rate", maxsize=1)
+    with on_each_record(q.get_nowait) as outcomes:
+        q.feed([(1, "a"), (2, "a")])
+    assert outcomes == [(2, "a")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import logging
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ __all__ = [
     "assert_no_new_descriptors",
     "assert_no_new_threads",
     "join_stragglers",
+    "on_each_record",
     "open_descriptors",
     "run_in_thread",
 ]
@@ -192,3 +194,31 @@ class Background(Generic[T]):
 def run_in_thread(function: Callable[[], T]) -> Background[T]:
     """Start a function in a thread of its own."""
     return Background(function)
+
+
+@contextlib.contextmanager
+def on_each_record(function: Callable[[], T]) -> Iterator[list[T]]:
+    """Let a log handler wait for *function* in another thread, each time the library logs.
+
+    :returns: what the function has returned each time
+    :raises TimeoutError: it waited for a lock that was held while the handler ran
+    """
+    outcomes: list[T] = []
+    late: list[TimeoutError] = []
+
+    class Waits(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                outcomes.append(run_in_thread(function).result())
+            except TimeoutError as error:
+                late.append(error)  # the library drops what a handler raises
+
+    handler = Waits()
+    logger = logging.getLogger("etoro_sync")
+    logger.addHandler(handler)
+    try:
+        yield outcomes
+    finally:
+        logger.removeHandler(handler)
+    if late:
+        raise late[0]

@@ -389,3 +389,28 @@ def test_shedding_drops_rates_only() -> None:
     assert (lanes.rates.delivered, lanes.rates.dropped, len(lanes)) == (1, 1, 1)
     assert lanes.others.dropped == 1
     assert names(lanes) == ["order"]
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "raise"])
+def test_a_bounded_buffer_says_what_gave_way(overflow: str) -> None:
+    """For its owner to warn, without a look at the counters each time."""
+    buffer = BoundedBuffer(3, overflow)
+    assert [buffer.extend([1, 2]), buffer.extend([3]), buffer.extend([4, 5])] == [0, 0, 2]
+
+
+def test_a_conflating_buffer_says_what_gave_way() -> None:
+    """Replaced or dropped; nothing, once there is room again."""
+    buffer = ConflatingBuffer(2)
+    assert buffer.extend([(1, "a"), (2, "a")]) == 0
+    assert buffer.extend([(1, "b"), (3, "a"), (3, "b")]) == 3
+    buffer.take(2)
+    assert buffer.extend([(1, "c"), (2, "c")]) == 0
+
+
+def test_the_lanes_say_what_gave_way() -> None:
+    """In all of them together."""
+    lanes = Lanes(2, 1)
+    assert lanes.extend([(1, "a")], [(1, "message", ("m",))]) == 0
+    assert lanes.extend([(1, "b"), (1, "c")], [(1, "message", ("n",)), (2, "message", ("o",))]) == 2
+    assert lanes.append("private:event", ["p"]) == 0
+    assert lanes.append("private:event", ["q"]) == 1
