@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from .connection import Connection
 from .dialing import Dialer
@@ -44,7 +45,12 @@ class Opener:
         dialer = Dialer(self._waker, self._stopping, deadline)
         target = Target.of(options.ws_url)
         proxy = find_proxy(options.proxy, target)
-        tunnel = make_tunnel(proxy, target) if proxy is not None else None
+        tunnel = None
+        if proxy is not None:
+            # One of the environment, which the options have not seen.
+            options.remember(proxy.password)
+            options.remember(unquote(proxy.password or ""))
+            tunnel = make_tunnel(proxy, target)
         wire = dialer.open(target, self._tls, tunnel)
         try:
             early = open_websocket(options.ws_url, wire, dialer, options.redact)

@@ -388,6 +388,21 @@ def test_a_proxy_that_fails_does_not_show_its_password(
     assert_client_hides(client, ear, records, *errors)
 
 
+def test_a_proxy_password_of_the_environment_is_masked_in_what_a_server_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one that was given as an option is; both as it is meant and as the URL spells it."""
+    with Refuser() as refuser:
+        url = proxy_url(f"127.0.0.1:{refuser.port}")
+        monkeypatch.setenv("https_proxy", url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        options = WsClientOptions(API_KEY, USER_KEY, "wss://example.invalid/ws")
+        with pytest.raises(EToroWebSocketError):
+            WsClient(options).connect()
+    spelled = quote(PROXY_PASSWORD, safe="")
+    assert options.redact(f"one {PROXY_PASSWORD} two {spelled}") == "one *** two ***"
+
+
 def proxy_url(place: str) -> str:
     return f"http://{PROXY_USER}:{quote(PROXY_PASSWORD, safe='')}@{place}"
 
