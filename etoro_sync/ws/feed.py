@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .. import codec
@@ -213,9 +214,8 @@ class Feed:
             self._put("unknown", None, (unknown,))
 
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
-        state = self._book.merge(
-            instrument, content, type_, self._now, self._received_at, self._report_field
-        )
+        report = partial(self._report_field, instrument.id)
+        state = self._book.merge(instrument, content, type_, self._now, self._received_at, report)
         if self._deltas.active:
             self._put_delta(instrument.id, content, type_)
         if state is None:
@@ -275,29 +275,42 @@ class Feed:
     # -- trouble -------------------------------------------------------------------------------
 
     def _bad(self, kind: str, text: str, cause: Exception | None) -> None:
-        """Count, log once per kind, and emit what could not be parsed; the stream goes on."""
-        self._counters.bad_messages += 1
-        self._bad_in_read += 1
-        if self._bad_in_read > _MOST_REPORTED:
+        """Count and tell what could not be parsed; the stream goes on."""
+        if not self._count_bad():
             return
         why = f" ({fit(str(cause), self._redact)})" if cause is not None else ""
         if text is not self._bad_text:
             # Once per frame: it may be long, and hold a million bad messages.
             self._bad_text, self._bad_text_shown = text, fit(text, self._redact)
-        shown = self._bad_text_shown
-        error = EToroValidationError(
-            f"Received a message whose {kind} cannot be understood{why}: {shown}. "
-            "It was skipped; the stream goes on.",
+        self._tell(
             kind,
+            f"Received a message whose {kind} cannot be understood{why}: {self._bad_text_shown}. "
+            "It was skipped; the stream goes on.",
         )
+
+    def _report_field(self, instrument_id: int, wire: str, cause: Exception) -> None:
+        """Count and tell a bad field of a market message; the others were merged."""
+        if self._count_bad():
+            self._tell(
+                wire,
+                f"Received a message of instrument {instrument_id} whose {wire} cannot be "
+                f"understood: {fit(str(cause), self._redact)}. It is unknown until the next one "
+                "comes; without both sides there is no rate.",
+            )
+
+    def _count_bad(self) -> bool:
+        """Count one more; return whether it is to be told, too."""
+        self._counters.bad_messages += 1
+        self._bad_in_read += 1
+        return self._bad_in_read <= _MOST_REPORTED
+
+    def _tell(self, kind: str, words: str) -> None:
+        """Log once a minute for each kind, and emit."""
+        error = EToroValidationError(words, kind)
         quiet = self._gate.passes(kind)
         if quiet is not None:
             log(logging.WARNING, "%s (%d more of this kind before)", error, quiet)
         self._put("error", None, (error,))
-
-    def _report_field(self, wire: str, cause: Exception) -> None:
-        """A market message has one bad field; the others were merged."""
-        self._bad(wire, str(cause), None)
 
     # -- handing over --------------------------------------------------------------------------
 

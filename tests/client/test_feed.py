@@ -203,6 +203,7 @@ def test_a_side_that_cannot_be_read_is_told_and_shown_nowhere(bench: Bench, valu
     assert bench.book.latest == {}
     (error,) = bench.got("error")
     assert error.field == "Ask"
+    assert "of instrument 18 whose Ask cannot be understood" in str(error)
     assert bench.counters.bad_messages == 1
     bench.take(envelope("instrument:18", {"Ask": "2.7", **stamp}))
     ((_, rate),) = bench.got("instrument:rate")
