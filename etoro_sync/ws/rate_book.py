@@ -269,7 +269,7 @@ class RateBook:
         # The total is finite if each number is.
         if total - total != 0.0 or type(date) is not str or type(price_rate_id) is not str:
             raise ValueError("not finite, or no text")
-        if state["ask"] <= 0 or state["bid"] <= 0:
+        if state["ask"] <= 0.0 or state["bid"] <= 0.0:
             raise ValueError("no price")
         if shape.has_last and state["last_execution"] <= 0:
             state["last_execution"] = before["last_execution"]  # as in merge()
