@@ -377,7 +377,8 @@ class WsClient:
         """Return a queue that collects *event* from now on, until the client ends.
 
         It can be made before :meth:`connect`; one that is made after a failure has the failure to
-        tell. Close it when it is not read any more, or use it in a ``with`` block.
+        tell. Close it when it is not read any more, or use it in a ``with`` block: one that is full
+        is warned of in the log, once a minute.
 
         :param event: such as ``"private:event"``.
         :param instrument_ids: only of these instruments.

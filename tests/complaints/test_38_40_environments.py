@@ -82,7 +82,7 @@ options = WsClientOptions("key", "key", sys.argv[1], proxy="")
 client = WsClient(options)
 client.on("instrument:rate", lambda i, rate: None)
 client.connect()
-rates = client.queue("instrument:rate", maxsize=100)
+rates = client.queue("instrument:rate", maxsize=0)  # a full one would be warned of
 client.subscribe([18, 19], snapshot=True)
 done = threading.Event()
 
