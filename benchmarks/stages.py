@@ -24,6 +24,7 @@ from etoro_sync.ws.events import EVENTS
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.frames import FrameParser
 from etoro_sync.ws.handlers import Handler, Registry
+from etoro_sync.ws.outlet import Outlet
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.stats import Counters
 
@@ -84,6 +85,10 @@ def _contents(reads: Reads) -> None:
                 loads(message["content"])
 
 
+def _feed(registry: Registry, dispatcher: Any, counters: Counters) -> Feed:
+    return Feed(RateBook(), registry, Outlet(registry, dispatcher), counters)
+
+
 def _no_reply(reply: object) -> None:
     raise AssertionError("the feed has no control messages")
 
@@ -93,17 +98,17 @@ def _drive(feed: Feed, reads: Reads) -> None:
     for texts in _texts(reads):
         feed.begin_read()
         feed.on_texts(texts, _no_reply)
-        feed.flush()
+        feed.out.flush()
 
 
 def _merged(reads: Reads) -> None:
-    _drive(Feed(RateBook(), Registry(EVENTS), _NOBODY, Counters()), reads)
+    _drive(_feed(Registry(EVENTS), _NOBODY, Counters()), reads)
 
 
 def _objects(reads: Reads, dispatcher: Any = _NOBODY) -> None:
     registry = Registry(EVENTS)
     registry.add("instrument:rate", Handler(_handler(), None, False))
-    _drive(Feed(RateBook(), registry, dispatcher, Counters()), reads)
+    _drive(_feed(registry, dispatcher, Counters()), reads)
 
 
 def _handled(reads: Reads) -> None:
@@ -127,10 +132,10 @@ def _with_dispatcher(reads: Reads, handler: Callable[..., Any]) -> None:
     dispatcher = Dispatcher("benchmark", registry, counters, _PLENTY)
     registry.add("instrument:rate", Handler(handler, None, False))
     registry.add("close", Handler(lambda *_: ended.set(), None, False))
-    feed = Feed(RateBook(), registry, dispatcher, counters)
+    feed = _feed(registry, dispatcher, counters)
     dispatcher.start()
     _drive(feed, reads)
-    feed.emit("close", 1000, "")
+    feed.out.emit("close", 1000, "")
     ended.wait(60)
     dispatcher.stop()
     dispatcher.join(10)

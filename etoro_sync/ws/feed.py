@@ -1,8 +1,8 @@
 """From the text of a frame to events: parse, merge, and hand to whoever listens.
 
 This is the hot path. Everything here runs on the reader thread and takes no lock: what a read
-brought is collected in lists, and :meth:`Feed.flush` hands them over once per read. Objects that
-nobody listens to are not built.
+brought is collected in an :class:`Outlet`, which hands it over once per read. Objects that nobody
+listens to are not built.
 
 There are two ways through. :meth:`Feed.on_text` takes any text, step by step, and says what is
 wrong with it. :meth:`Feed.on_texts` knows what nearly every text is, one message of a usual shape
@@ -11,22 +11,20 @@ for an instrument whose state is complete, and leaves everything else to the for
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from .. import codec
-from ..errors import EToroError, EToroValidationError
+from ..errors import EToroValidationError
 from ..models import WsEnvelope, WsMessage
 from ..text import fit
-from .dispatcher import Dispatcher
-from .events import EVENTS
 from .gate import LogGate
 from .handlers import Registry
 from .log import log
 from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content
-from .queues import EventQueue
+from .outlet import Outlet
 from .rate_book import Instrument, RateBook, make_rate
 from .shapes import ShapeTable
 from .stats import Counters
@@ -47,7 +45,7 @@ class Feed:
 
     :param book: merges.
     :param registry: who listens.
-    :param dispatcher: runs the callbacks.
+    :param out: hands over what is made here.
     :param counters: what is counted.
     :param redact: removes the keys from text that goes into logs and errors.
     :param loads: parses JSON.
@@ -59,7 +57,7 @@ class Feed:
         self,
         book: RateBook,
         registry: Registry,
-        dispatcher: Dispatcher,
+        out: Outlet,
         counters: Counters,
         redact: Callable[[str], str] = str,
         loads: Callable[[str], Any] = codec.loads,
@@ -67,8 +65,7 @@ class Feed:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._book = book
-        self._registry = registry
-        self._dispatcher = dispatcher
+        self.out = out
         self._counters = counters
         self._redact = redact
         self._loads = loads
@@ -77,9 +74,6 @@ class Feed:
         self._gate = LogGate(clock=clock)
         self._now = clock()
         self._received_at = wall_clock()
-        self._batch: list[tuple[Any, ...]] = []
-        self._others: list[tuple[int, str, tuple[Any, ...]]] = []
-        self._touched: list[EventQueue] = []
         self._bad_in_read = 0
         self._bad_text = self._bad_text_shown = ""
         self._known = book.by_topic
@@ -107,7 +101,12 @@ class Feed:
                 self._take_plainly(text, on_reply)
             return
         loads, known, shapes, merge = self._loads, self._known, self._shapes, self._book.merge_usual
-        now, received_at, listeners, batch = self._now, self._received_at, self._rates, self._batch
+        now, received_at, listeners, batch = (
+            self._now,
+            self._received_at,
+            self._rates,
+            self.out.batch,
+        )
         # Who begins to listen meanwhile hears from the next read on.
         handlers, queues = listeners.handlers, listeners.queues
         filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
@@ -134,13 +133,13 @@ class Feed:
                 continue
             rates += 1
             if filtered:
-                self._publish(instrument.id, state)
+                self.out.publish(instrument.id, state)
             elif handlers or queues:
                 pair = (instrument.id, make_rate(state))
                 if handlers:
                     batch.append(pair)
                 if queues:
-                    self._feed_queues(queues, pair)
+                    self.out.feed_queues(queues, pair)
         self._count(heartbeats, rates)
 
     def _count(self, heartbeats: int, rates: int) -> None:
@@ -211,7 +210,7 @@ class Feed:
         else:
             unknown = _make_message(message)  # first, for a bad one is counted as such
             counters.unknown += 1
-            self._put("unknown", None, (unknown,))
+            self.out.put("unknown", None, (unknown,))
 
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
         report = partial(self._report_field, instrument.id)
@@ -223,24 +222,7 @@ class Feed:
             return
         self._counters.rates += 1
         if self._rates.active:
-            self._publish(instrument.id, state)
-
-    def _publish(self, key: int, state: dict[str, Any]) -> None:
-        """Hand a rate to those who listen to this instrument."""
-        rates = self._rates
-        handlers = rates.handlers_by_id.get(key, rates.handlers)
-        queues = rates.queues_by_id.get(key, rates.queues)
-        if handlers or queues:
-            pair = (key, make_rate(state))
-            if handlers:
-                self._batch.append(pair)
-            self._feed_queues(queues, pair)
-
-    def _feed_queues(self, queues: Iterable[EventQueue], item: Any) -> None:
-        for queue in queues:
-            if not queue.batch:
-                self._touched.append(queue)
-            queue.batch.append(item)
+            self.out.publish(instrument.id, state)
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
         """Build a delta, if anybody listens to those of this instrument."""
@@ -255,14 +237,14 @@ class Feed:
             self._bad(exc.field or "message", str(exc), None)
             return
         stamped = replace(delta, generation=self._book.generation, received_at=self._received_at)
-        self._put("instrument:delta", key, (key, stamped))
+        self.out.put("instrument:delta", key, (key, stamped))
 
     def _on_private(self, content: dict[str, Any], type_: str) -> None:
         self._counters.private_events += 1
         event = decode_private_event(content, str(type_))
         event.generation = self._book.generation
         event.received_at = self._received_at
-        self.emit("private:event", event)
+        self.out.emit("private:event", event)
 
     def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:
         try:
@@ -270,7 +252,7 @@ class Feed:
         except _BAD as exc:
             self._bad("envelope", text, exc)
         else:
-            self._put("message", None, (envelope,))
+            self.out.put("message", None, (envelope,))
 
     # -- trouble -------------------------------------------------------------------------------
 
@@ -310,55 +292,4 @@ class Feed:
         quiet = self._gate.passes(kind)
         if quiet is not None:
             log(logging.WARNING, "%s (%d more of this kind before)", error, quiet)
-        self._put("error", None, (error,))
-
-    # -- handing over --------------------------------------------------------------------------
-
-    def _put(self, event: str, key: int | None, arguments: tuple[Any, ...]) -> None:
-        """Collect an event that may be dropped when nobody keeps up.
-
-        :param key: the instrument, for the listeners' filter.
-        """
-        listeners = self._registry.listeners(event)
-        handlers, queues = listeners.handlers, listeners.queues
-        if key is not None:
-            handlers = listeners.handlers_by_id.get(key, handlers)
-            queues = listeners.queues_by_id.get(key, queues)
-        if handlers:
-            self._others.append((len(self._batch), event, arguments))
-        self._feed_queues(queues, arguments if len(arguments) != 1 else arguments[0])
-
-    def flush(self) -> None:
-        """Hand over what was collected."""
-        if self._batch or self._others:
-            self._dispatcher.extend(self._batch, self._others)
-            self._batch.clear()
-            self._others.clear()
-        if self._touched:
-            for queue in self._touched:
-                queue.flush()
-            self._touched.clear()
-
-    def emit(self, event: str, *arguments: Any) -> None:
-        """Hand over at once, in order, an event that must not be lost."""
-        assert event in EVENTS
-        self.flush()
-        self._dispatcher.post(event, *arguments)
-        listeners = self._registry.listeners(event)
-        queues = listeners.queues
-        if listeners.queues_by_id and arguments:
-            queues = listeners.queues_by_id.get(arguments[0], queues)
-        item = arguments if len(arguments) != 1 else arguments[0]
-        for queue in queues:
-            queue.feed([item])
-
-    def error(self, error: EToroError) -> None:
-        """Emit ``"error"`` for trouble that is not a message's."""
-        self.emit("error", error)
-
-    def barrier(self) -> None:
-        """Let no rate of the next connection move in front of those of the last one."""
-        self.flush()
-        self._dispatcher.barrier()
-        for queue in self._registry.queues():
-            queue.barrier()
+        self.out.put("error", None, (error,))

@@ -170,7 +170,7 @@ class Reader:
                 delay,
                 attempt,
             )
-            self._feed.emit("reconnecting", attempt, delay)
+            self._feed.out.emit("reconnecting", attempt, delay)
             self._pause(delay)
         return None
 
@@ -223,7 +223,7 @@ class Reader:
             self._closed(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
             # What is fatal is told at the end.
-            self._feed.error(failure.error)
+            self._feed.out.error(failure.error)
         return failure
 
     def _open(self, deadline: float) -> Connection:
@@ -236,7 +236,7 @@ class Reader:
     def _serve(self, connection: Connection, keys: Keys) -> None:
         """Authenticate, then read until the connection or the session ends."""
         self._advance(self._state_while(ClientState.AUTHENTICATING))
-        self._feed.emit("open")
+        self._feed.out.emit("open")
         connection.send_text(
             self._protocol.authenticate(keys.api_key, keys.user_key, time.monotonic())
         )
@@ -247,7 +247,7 @@ class Reader:
             if texts is not None:
                 self._feed.begin_read()
                 self._feed.on_texts(texts, self._on_reply)
-                self._feed.flush()
+                self._feed.out.flush()
                 self._counters.bytes = bytes_before + connection.bytes_received
                 self._look_at(connection)
                 if not connection.drained:
@@ -350,7 +350,7 @@ class Reader:
         self._recovery.lost()
         if self._recovery.ever_live and not self._stopping:
             self._advance(ClientState.RECONNECTING)
-        self._feed.emit("close", code, reason)
+        self._feed.out.emit("close", code, reason)
 
     def _finish(self, error: EToroError | None) -> None:
         """End everything that waits for this thread; the last thing it does."""
@@ -360,8 +360,8 @@ class Reader:
             self._drop_outbox(error or _closed())
             if error is not None:
                 log(logging.ERROR, "The client ended: %s", error)
-                self._feed.error(error)
-            self._feed.flush()
+                self._feed.out.error(error)
+            self._feed.out.flush()
         finally:
             self._on_end(error)
             self._waker.close()

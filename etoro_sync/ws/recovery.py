@@ -129,12 +129,12 @@ class Recovery:
             self._book.forget(topics)
         if self._gate.passes(getattr(error, "error_code", None)) is not None:
             log(logging.ERROR, "%s", error)
-        self._feed.error(error)
+        self._feed.out.error(error)
 
     def _on_authenticated(self) -> None:
         if self._options.stale_after:
             self.next_stale_check = time.monotonic()
-        self._feed.barrier()
+        self._feed.out.barrier()
         # Also where connect() was called after a failure: what was wanted has seen a gap.
         resumed = self.ever_live or self._resumed
         self._restored = self._protocol.restore(with_snapshots=resumed)
@@ -144,7 +144,7 @@ class Recovery:
         if not self.ever_live:
             self.ever_live = True
             self._advance(ClientState.LIVE)
-        self._feed.emit("authenticated")
+        self._feed.out.emit("authenticated")
 
     def _on_restored(self) -> None:
         """All subscriptions are acknowledged: the gap, if there was one, is over."""
@@ -158,7 +158,7 @@ class Recovery:
         self._counters.reconnects += 1
         log(logging.INFO, "Reconnected after %.1f s; %d topics.", gap.seconds, len(gap.topics))
         self._advance(ClientState.LIVE)
-        self._feed.emit("reconnected", gap)
+        self._feed.out.emit("reconnected", gap)
 
     # -- silence -------------------------------------------------------------------------------
 
@@ -172,4 +172,4 @@ class Recovery:
                 continue
             if self._protocol.is_confirmed(topic):
                 instrument.stale = True
-                self._feed.emit("stale", instrument.id, age)
+                self._feed.out.emit("stale", instrument.id, age)

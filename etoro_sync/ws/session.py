@@ -17,6 +17,7 @@ from .feed import Feed
 from .handlers import Registry
 from .lifecycle import Lifecycle, ProcessGuard
 from .options import WsClientOptions
+from .outlet import Outlet
 from .protocol import Protocol
 from .rate_book import RateBook
 from .reader import Reader
@@ -70,7 +71,8 @@ class Session:
             options.callback_queue_size,
             before.dispatcher if before is not None else None,
         )
-        feed = Feed(book, registry, self.dispatcher, counters, options.redact)
+        out = Outlet(registry, self.dispatcher)
+        feed = Feed(book, registry, out, counters, options.redact)
         protocol = Protocol(tracker, options.auth_timeout, options.request_timeout, options.redact)
         self.reader = Reader(
             name % "reader",

@@ -22,6 +22,7 @@ from etoro_sync.ws.dispatcher import Dispatcher
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.frames import FrameParser
 from etoro_sync.ws.handlers import Registry
+from etoro_sync.ws.outlet import Outlet
 from etoro_sync.ws.queues import EventQueue, make_buffer
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.stats import Counters
@@ -56,7 +57,7 @@ class Side:
         self.feed = Feed(
             self.book,
             self.registry,
-            dispatcher,
+            Outlet(self.registry, dispatcher),
             self.counters,
             str,
             json_loads,
@@ -85,7 +86,7 @@ class Side:
                 reply = self.feed.on_text(text)
                 if reply is not None:
                     self.replies.append(reply)
-            self.feed.flush()
+            self.feed.out.flush()
         return self
 
     def seen(self) -> dict[str, Any]:

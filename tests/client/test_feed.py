@@ -13,6 +13,7 @@ from etoro_sync.codec import loads, loads_standard
 from etoro_sync.ws.dispatcher import Dispatcher
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.handlers import Registry
+from etoro_sync.ws.outlet import Outlet
 from etoro_sync.ws.queues import EventQueue, make_buffer
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.stats import Counters
@@ -33,7 +34,7 @@ class Bench:
         self.feed = Feed(
             self.book,
             self.registry,
-            dispatcher,
+            Outlet(self.registry, dispatcher),
             self.counters,
             redact,
             json_loads,
@@ -53,7 +54,7 @@ class Bench:
         self.feed.begin_read()
         replies: list[dict[str, Any]] = []
         self.feed.on_texts([text], replies.append)
-        self.feed.flush()
+        self.feed.out.flush()
         return replies[0] if replies else None
 
     def got(self, event: str) -> list[Any]:
@@ -99,10 +100,8 @@ def test_objects_that_nobody_listens_to_are_not_built(
 ) -> None:
     """Without listeners a rate is merged, and neither rate, delta nor envelope is made."""
     built: list[str] = []
-    for name in ("make_rate", "decode_delta", "_make_envelope"):
-        monkeypatch.setattr(
-            f"etoro_sync.ws.feed.{name}", lambda *args, name=name: built.append(name)
-        )
+    for name in ("feed.make_rate", "outlet.make_rate", "feed.decode_delta", "feed._make_envelope"):
+        monkeypatch.setattr(f"etoro_sync.ws.{name}", lambda *args, name=name: built.append(name))
     bench.listen("instrument:rate", "instrument:delta", ids=(99,))
     bench.take(envelope("instrument:18", FULL))
     assert built == []

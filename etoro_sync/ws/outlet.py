@@ -1,0 +1,102 @@
+"""What a read has brought, on its way to callbacks and queues.
+
+It is collected in lists and handed over once per read, so that the price of a lock is paid once.
+What must not be lost goes at once, behind what was collected before it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..errors import EToroError
+from .dispatcher import Dispatcher
+from .events import EVENTS
+from .handlers import Registry
+from .queues import EventQueue
+from .rate_book import make_rate
+
+__all__ = ["Outlet"]
+
+
+class Outlet:
+    """Hands events to whoever listens. Every method runs on the reader thread.
+
+    :param registry: who listens.
+    :param dispatcher: runs the callbacks.
+    """
+
+    def __init__(self, registry: Registry, dispatcher: Dispatcher) -> None:
+        self._registry = registry
+        self._dispatcher = dispatcher
+        self._rates = registry.listeners("instrument:rate")
+        #: Rates for callbacks, as pairs of instrument id and rate; the same list for ever, so that
+        #: the feed may append to it.
+        self.batch: list[tuple[Any, ...]] = []
+        self._others: list[tuple[int, str, tuple[Any, ...]]] = []
+        self._touched: list[EventQueue] = []
+
+    def publish(self, key: int, state: dict[str, Any]) -> None:
+        """Hand a rate to those who listen to this instrument."""
+        rates = self._rates
+        handlers = rates.handlers_by_id.get(key, rates.handlers)
+        queues = rates.queues_by_id.get(key, rates.queues)
+        if handlers or queues:
+            pair = (key, make_rate(state))
+            if handlers:
+                self.batch.append(pair)
+            self.feed_queues(queues, pair)
+
+    def feed_queues(self, queues: Iterable[EventQueue], item: Any) -> None:
+        """Collect *item* for *queues*."""
+        for queue in queues:
+            if not queue.batch:
+                self._touched.append(queue)
+            queue.batch.append(item)
+
+    def put(self, event: str, key: int | None, arguments: tuple[Any, ...]) -> None:
+        """Collect an event that may be dropped when nobody keeps up.
+
+        :param key: the instrument, for the listeners' filter.
+        """
+        listeners = self._registry.listeners(event)
+        handlers, queues = listeners.handlers, listeners.queues
+        if key is not None:
+            handlers = listeners.handlers_by_id.get(key, handlers)
+            queues = listeners.queues_by_id.get(key, queues)
+        if handlers:
+            self._others.append((len(self.batch), event, arguments))
+        self.feed_queues(queues, arguments if len(arguments) != 1 else arguments[0])
+
+    def flush(self) -> None:
+        """Hand over what was collected."""
+        if self.batch or self._others:
+            self._dispatcher.extend(self.batch, self._others)
+            self.batch.clear()
+            self._others.clear()
+        if self._touched:
+            for queue in self._touched:
+                queue.flush()
+            self._touched.clear()
+
+    def emit(self, event: str, *arguments: Any) -> None:
+        """Hand over at once, in order, an event that must not be lost."""
+        assert event in EVENTS
+        self.flush()
+        self._dispatcher.post(event, *arguments)
+        listeners = self._registry.listeners(event)
+        queues = listeners.queues
+        if listeners.queues_by_id and arguments:
+            queues = listeners.queues_by_id.get(arguments[0], queues)
+        item = arguments if len(arguments) != 1 else arguments[0]
+        for queue in queues:
+            queue.feed([item])
+
+    def error(self, error: EToroError) -> None:
+        """Emit ``"error"`` for trouble that is not a message's."""
+        self.emit("error", error)
+
+    def barrier(self) -> None:
+        """Let no rate of the next connection move in front of those of the last one."""
+        self.flush()
+        self._dispatcher.barrier()
+        for queue in self._registry.queues():
+            queue.barrier()
