@@ -101,13 +101,9 @@ class Feed:
                 self._take_plainly(text, on_reply)
             return
         loads, known, shapes, merge = self._loads, self._known, self._shapes, self._book.merge_usual
-        now, received_at, listeners, batch = (
-            self._now,
-            self._received_at,
-            self._rates,
-            self.out.batch,
-        )
+        now, received_at, batch = self._now, self._received_at, self.out.batch
         # Who begins to listen meanwhile hears from the next read on.
+        listeners = self._rates
         handlers, queues = listeners.handlers, listeners.queues
         filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
         heartbeats = rates = 0
