@@ -1,4 +1,7 @@
-"""Keys that are read anew before each attempt, by callables that may raise, hang, or be wrong."""
+"""Keys that are read anew before each attempt, by callables that may raise, hang, or be wrong.
+
+That a rotated key is never sent again is tests/complaints/test_22_rotated_keys.py.
+"""
 
 from __future__ import annotations
 
@@ -81,33 +84,7 @@ def close(peer: Peer) -> None:
     peer.send_close(1012)
 
 
-# Rotation
-
-
-def test_complaint_22_a_rotated_key_is_never_sent_again(
-    raw_server: StartServer, client: MakeClient, vault: Vault
-) -> None:
-    """From the first attempt after the rotation on, every connection brings the new key."""
-    sent: list[dict[str, str]] = []
-    rotated = threading.Event()
-
-    def wait_for_rotation(peer: Peer) -> None:
-        peer.wait(rotated)
-        peer.send_close(1012)
-
-    vault.content = FIRST
-    before = serve(sent, wait_for_rotation)
-    server = raw_server([before, serve(sent, close), serve(sent, close), serve(sent)])
-    c = client(server.url, user_key=vault)
-    ear = Ear(c)
-    c.connect()
-    vault.content = SECOND
-    rotated.set()
-    ear.wait_for("reconnected", 3)
-    c.disconnect()
-    assert [keys["userKey"] for keys in sent] == [FIRST, SECOND, SECOND, SECOND]
-    assert {keys["apiKey"] for keys in sent} == {API_KEY}
-    assert len(vault.calls) == 4
+# Functions as keys
 
 
 def test_both_keys_may_be_callables(

@@ -8,9 +8,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 #: Complaint -> why it cannot befall a user of this library.
-NOT_APPLICABLE: dict[int, str] = {
-    22: "the options are frozen: new credentials are a new client, and the old one is disconnected",
-}
+NOT_APPLICABLE: dict[int, str] = {}
 _TEST = re.compile(r"test_complaint_(\d\d)_\w+")
 
 
