@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench bench-quick tls-stress fuzz autobahn clean
+.PHONY: help demo test check format bench bench-quick tls-stress fuzz soak autobahn clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ tls-stress: $(VENV)/.has-test ## One TLS connection, many threads, on every Pyth
 
 fuzz: $(VENV)/.has-fuzz ## Search for bytes that break a rule (SECONDS=60, for all targets together)
 	@$(BIN)/python tests/fuzz/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+soak: $(VENV)/.has-test ## A client for half an hour under random faults (SECONDS=1800)
+	@$(BIN)/python tests/soak/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 autobahn: $(VENV)/.has-test ## Autobahn's cases for WebSocket clients (PYTHON2=python2.7)
 	@$(BIN)/python tests/fuzz/autobahn.py --python2 $(PYTHON2)

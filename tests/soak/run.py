@@ -1,0 +1,281 @@
+"""Runs a soak and reports: ``make soak``. Exit status 1, and a line each, for broken promises.
+
+Minutes of random faults alternate with quiet moments in which client and server are compared. The
+seed of the faults is printed; ``--seed`` plays them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from etoro_sync import ClientState
+from tests.soak.audit import Audit
+from tests.soak.picture import draw
+from tests.soak.program import Program
+from tests.soak.samples import MB, Sample, growth_per_hour, measure
+from tests.soak.script import FaultScripts
+from tests.soak.server import SimulatorProcess
+
+#: Memory may grow by so much per hour, and by so much at all: where the allocator puts things, and
+#: how far a buffer ever was filled, differs from minute to minute.
+BOUND_PER_HOUR, BOUND_AT_ALL = 8 * MB, 8 * MB
+#: The share of a run, and the seconds at most, that are not judged: everything comes to its size.
+_WARM_UP, _LONGEST_WARM_UP = 0.3, 300.0
+_SAMPLE = 1.0
+
+
+class Soak:
+    """One run.
+
+    :param options: of the command line.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._terminal = sys.stdout.isatty()
+        self._told = 0.0
+        self.samples: list[Sample] = []
+        self.faults = 0
+
+    def run(self) -> list[str]:
+        """Soak, report, and return what was broken."""
+        o = self._options
+        mix = {"rate": o.rate, "mix": "universe", "seed": o.seed, "max_topics": o.topics}
+        with SimulatorProcess(o.order_interval, max_backlog=40_000, **mix) as server:
+            program = Program(server.url, o.topics)
+            audit = Audit(program, server)
+            self._began, self._began_wall = time.monotonic(), time.time()
+            try:
+                program.start()
+                audit.take()
+                self._rounds(program, server, audit)
+                self._sample(program)
+            finally:
+                program.stop()
+        broken = [*audit.broken, *program.failures, *program.log.defects]
+        broken += self._judge_memory()
+        self._report(program, audit)
+        return broken
+
+    def _rounds(self, program: Program, server: SimulatorProcess, audit: Audit) -> None:
+        """Faults, then a quiet moment, until the time is over or nothing goes any more."""
+        o = self._options
+        end = self._began + o.seconds
+        scripts, whims = FaultScripts(o.seed, program.ids), random.Random(o.seed)
+        while (left := end - time.monotonic()) > 0:
+            steps = scripts.next(min(o.round, left))
+            self.faults += sum(name != "heal" for _, name, _ in steps)
+            # Now and then the callbacks are slower than the feed.
+            program.callbacks.pause = whims.choice((0.0, 0.0, 10.0 / o.rate))
+            server.play(steps)
+            self._watch(program, audit, min(o.round, left))
+            audit.take(last=time.monotonic() >= end)
+            if program.client.state is ClientState.FAILED or program.failures:
+                return
+
+    def _watch(self, program: Program, audit: Audit, seconds: float) -> None:
+        """Measure, and tell how it goes."""
+        until = time.monotonic() + seconds
+        while (now := time.monotonic()) < until:
+            time.sleep(min(_SAMPLE, self._options.round / 10, until - now))
+            self._sample(program)
+            audit.broken += [text for r in program.readers if (text := r.account())]
+            self._tell(program, audit)
+
+    def _sample(self, program: Program) -> None:
+        self.samples.append(measure(program.client))
+
+    def _tell(self, program: Program, audit: Audit) -> None:
+        """One line, written anew each second; where there is no terminal, once a minute."""
+        now = time.monotonic()
+        if not self._terminal and now - self._told < 60.0:
+            return
+        self._told = now
+        last, client = self.samples[-1], program.client
+        line = (
+            f"{_clock(now - self._began)} of {_clock(self._options.seconds)}  "
+            f"{last.messages:,} messages  {(last.rss or 0) / MB:.0f} MB  "
+            f"{len(program.callbacks.gaps)} gaps  {client.state.value}  "
+            f"{len(audit.broken)} broken"
+        )
+        print(f"\r\x1b[K{line}" if self._terminal else line, end="", flush=True)
+        if not self._terminal:
+            print(flush=True)
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    def _warm(self) -> list[Sample]:
+        warm_up = min(_WARM_UP * self._options.seconds, _LONGEST_WARM_UP)
+        return [s for s in self.samples if s.at - self._began >= warm_up]
+
+    def growth(self, figure: str) -> tuple[float, float] | None:
+        """Return how fast a figure of the samples grows, in bytes per hour, and over what time."""
+        points = [
+            (s.at, float(value)) for s in self._warm() if (value := getattr(s, figure)) is not None
+        ]
+        slope = growth_per_hour(points)
+        return None if slope is None else (slope, points[-1][0] - points[0][0])
+
+    def _judge_memory(self) -> list[str]:
+        broken = []
+        for figure, name in (("rss", "resident memory"), ("traced", "traced memory")):
+            found = self.growth(figure)
+            if found is None:
+                continue
+            slope, seconds = found
+            hours = seconds / 3600
+            if slope * hours > BOUND_AT_ALL + BOUND_PER_HOUR * hours:
+                broken.append(f"{name} grows by {slope / MB:.1f} MB per hour")
+        return broken
+
+    # -- the report ------------------------------------------------------------------------------
+
+    def _report(self, program: Program, audit: Audit) -> None:
+        """Print the table, and draw the picture."""
+        if self._terminal:
+            print("\r\x1b[K", end="")
+        rows = [*self._figures(program, audit), *self._consumers(program)]
+        width = max(len(name) for name, _ in rows)
+        for name, value in rows:
+            print(f"{name:{width}}  {value}")
+        if self._options.picture is not None:
+            self._draw(program)
+
+    def _figures(self, program: Program, audit: Audit) -> list[tuple[str, str]]:
+        stats, heard = program.client.stats(), program.callbacks
+        seconds = time.monotonic() - self._began
+        longest = max((gap.seconds for gap in heard.gaps), default=0.0)
+        rows = [
+            ("time", f"{_clock(seconds)}, seed {self._options.seed}"),
+            ("topics", f"{self._options.topics:,}"),
+            ("messages", f"{stats.messages:,}; {stats.rates:,} rates, {stats.bytes / MB:,.0f} MB"),
+            ("faults", f"{self.faults}"),
+            ("attempts, connections", f"{stats.connect_attempts}, {stats.connections}"),
+            ("gaps, generation", f"{len(heard.gaps)}, {program.client.generation}"),
+            ("longest gap", f"{longest:.1f} s"),
+            (
+                "until data after healing",
+                f"{audit.slowest:.1f} s at worst (bound {program.patience:g})",
+            ),
+            (
+                "quiet moments",
+                f"{audit.moments}; {audit.compared:,} last prices compared, "
+                f"{audit.shed:,} had been dropped by a slow consumer's queue",
+            ),
+        ]
+        rows += [
+            (f"orders, {book.name}", f"{book.received} delivered, {book.lost} lost in gaps")
+            for book in program.orders
+        ]
+        rows += [("errors told", _counts(heard.errors)), ("others did", _counts(program.done))]
+        rows += [("bad messages", f"{stats.bad_messages}"), ("stale", f"{heard.stale}")]
+        return [*rows, *self._resources()]
+
+    def _resources(self) -> list[tuple[str, str]]:
+        warm = self._warm() or self.samples
+        rows = [("threads", _span([s.threads for s in warm]))]
+        rows.append(("descriptors", _span([s.descriptors for s in warm])))
+        for figure, name in (("rss", "resident memory"), ("traced", "traced memory")):
+            found, values = self.growth(figure), [getattr(s, figure) for s in warm]
+            if found is not None:
+                bound = (BOUND_PER_HOUR + BOUND_AT_ALL * 3600 / max(found[1], 1.0)) / MB
+                span = _span([round(value / MB, 1) for value in values if value is not None])
+                rows.append(
+                    (name, f"{span} MB, {found[0] / MB:+.1f} MB per hour (bound {bound:.0f})")
+                )
+        return rows
+
+    @staticmethod
+    def _consumers(program: Program) -> list[tuple[str, str]]:
+        stats = program.client.stats()
+        rows = [
+            (
+                f"queue: {r.name}",
+                f"{r.events.received:,} = {r.events.delivered:,} delivered + "
+                f"{r.events.dropped:,} dropped + {r.events.conflated:,} conflated + "
+                f"{r.events.qsize()} waiting",
+            )
+            for r in program.readers
+        ]
+        calls = f"{stats.callbacks:,} calls, {stats.callback_errors:,} raised"
+        losses = f"{stats.callbacks_conflated:,} rates conflated, {stats.callbacks_dropped:,} shed"
+        return [*rows, ("callbacks", f"{calls}, {losses}")]
+
+    def _draw(self, program: Program) -> None:
+        points = [s.at - self._began for s in self.samples]
+        memory = [
+            (at, s.rss / MB)
+            for at, s in zip(points, self.samples, strict=True)
+            if s.rss is not None
+        ]
+        pace = [
+            (later.at - self._began, (later.messages - earlier.messages) / (later.at - earlier.at))
+            for earlier, later in zip(self.samples, self.samples[1:], strict=False)
+            if later.at > earlier.at
+        ]
+        gaps = [
+            (gap.from_ - self._began_wall, gap.until - self._began_wall)
+            for gap in program.callbacks.gaps
+        ]
+        title = f"{self._options.topics:,} topics, seed {self._options.seed}"
+        panels = (("resident memory, MB", memory), ("messages per second", pace))
+        draw(self._options.picture, title, panels, gaps)
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+
+
+def _span(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "not measured here"
+    return f"{min(known)}" if min(known) == max(known) else f"{min(known)} to {max(known)}"
+
+
+def _counts(counter: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items())) or "none"
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=1800.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--topics", type=int, default=4999)
+    parser.add_argument("--rate", type=float, default=1000.0, help="messages per second")
+    parser.add_argument("--round", type=float, default=60.0, help="seconds between comparisons")
+    parser.add_argument("--order-interval", type=float, default=0.25, help="seconds")
+    parser.add_argument("--tracemalloc", action="store_true", help="trace Python's memory, too")
+    parser.add_argument("--picture", type=Path, help="draw memory and messages into this SVG")
+    options = parser.parse_args(arguments)
+    if options.topics < 30:
+        parser.error("--topics must be 30 or more")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    options = _parse(arguments)
+    print(f"Soak of {_clock(options.seconds)} minutes, --seed {options.seed}", flush=True)
+    if options.tracemalloc:
+        tracemalloc.start()
+    try:
+        broken = Soak(options).run()
+    finally:
+        tracemalloc.stop()
+    for line in broken:
+        print(f"BROKEN: {line}")
+    print(f"{len(broken)} broken" if broken else "Everything held.")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

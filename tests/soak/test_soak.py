@@ -1,0 +1,196 @@
+"""A soak of seconds, and that a soak notices what it is there to notice."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from etoro_sync.models import WsGap
+from etoro_sync.simulator import FAULTS
+from etoro_sync.simulator.faults import read_script
+from etoro_sync.ws.buffers import BoundedBuffer, ConflatingBuffer
+from etoro_sync.ws.feed import Feed
+from etoro_sync.ws.rate_book import RateBook
+from tests.soak.orders import OrderBook
+from tests.soak.picture import draw
+from tests.soak.run import main
+from tests.soak.samples import MB, growth_per_hour
+from tests.soak.script import FaultScripts
+
+BRIEF = ["--seconds", "3", "--round", "1.5", "--topics", "60", "--rate", "400", "--seed", "11"]
+
+
+def lines_of(output: str) -> dict[str, str]:
+    """Return the report's table."""
+    rows = [line.split("  ", 1) for line in output.splitlines() if "  " in line]
+    return {name: value.strip() for name, value in rows}
+
+
+@pytest.mark.timeout(90)
+def test_a_brief_soak_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Faults, gaps, comparisons, a table and a picture; nothing is broken."""
+    picture = tmp_path / "soak.svg"
+    status = main([*BRIEF, "--tracemalloc", "--picture", str(picture)])
+    output = capsys.readouterr().out
+    assert status == 0, output
+    assert "--seed 11" in output
+    assert "Everything held." in output
+    report = lines_of(output)
+    assert int(report["faults"]) > 0
+    assert int(report["orders, callback"].split()[0]) > 0
+    assert int(report["quiet moments"].split(";")[0]) >= 3
+    assert " MB" in report["traced memory"]
+    assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+
+
+def lose_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def extend(buffer: Any, entries: Any) -> None:
+        real(buffer, list(entries)[1:])
+        buffer.received += 1
+
+    real = ConflatingBuffer.extend
+    monkeypatch.setattr(ConflatingBuffer, "extend", extend)
+
+
+def lose_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    def emit(feed: Any, event: str, *arguments: Any) -> None:
+        if event != "private:event" or next(numbers) % 5:
+            real(feed, event, *arguments)
+
+    real, numbers = Feed.emit, itertools.count()
+    monkeypatch.setattr(Feed, "emit", emit)
+
+
+def freeze_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    def merge(book: Any, instrument: Any, *arguments: Any) -> Any:
+        state = real(book, instrument, *arguments)
+        return state if state is None or instrument.id != 3 else {**state, "ask": 1.0}
+
+    real = RateBook.merge_usual
+    monkeypatch.setattr(RateBook, "merge_usual", merge)
+
+
+def forget_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pop(buffer: Any) -> Any:
+        item = real(buffer)
+        buffer.delivered = 0
+        return item
+
+    real = BoundedBuffer.pop
+    monkeypatch.setattr(BoundedBuffer, "pop", pop)
+
+
+def leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much for each read as no buffer grows."""
+
+    def begin_read(feed: Any) -> None:
+        kept.append(b"x" * (MB // 10))
+        real(feed)
+
+    kept: list[bytes] = []
+    real = Feed.begin_read
+    monkeypatch.setattr(Feed, "begin_read", begin_read)
+
+
+DEFECTS = {
+    lose_a_rate: "does not add up",
+    lose_an_order: "are missing on connection",
+    freeze_a_price: "last prices differ",
+    forget_what_was_read: "waiting !=",
+    leak: "resident memory grows",
+}
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_soak_notices_a_defect(
+    defect: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is told in a line of its own, and the exit status is 1."""
+    defect(monkeypatch)
+    assert main(BRIEF) == 1
+    broken = [line for line in capsys.readouterr().out.splitlines() if "BROKEN: " in line]
+    assert any(DEFECTS[defect] in line for line in broken), broken
+
+
+def test_a_seed_repeats_its_faults() -> None:
+    """And another one makes others."""
+    one, same, other = (FaultScripts(seed, range(1, 50)) for seed in (5, 5, 6))
+    scripts = [one.next(60.0) for _ in range(3)]
+    assert scripts == [same.next(60.0) for _ in range(3)]
+    assert scripts != [other.next(60.0) for _ in range(3)]
+
+
+def test_a_script_can_be_played_and_has_every_fault_in_time() -> None:
+    """Steps in order, with arguments that the simulator takes; all faults but those of TLS."""
+    scripts = FaultScripts(1, range(1, 50))
+    steps = [step for _ in range(100) for step in scripts.next(60.0)]
+    for _ in range(10):
+        read_script(scripts.next(60.0), tls=False)
+    names = {name for _, name, _ in steps} - {"heal"}
+    assert names == {name for name, fault in FAULTS.items() if not fault.needs_tls}
+
+
+def test_faults_that_last_are_healed() -> None:
+    """None stays in force until the end of a round, where it would hide the next ones."""
+    steps = FaultScripts(2, range(1, 50)).next(600.0)
+    healed = {(at, given["name"]) for at, name, given in steps if name == "heal"}
+    for at, name, _ in steps:
+        if name != "heal" and FAULTS[name].lasting:
+            assert any(then > at and whom == name for then, whom in healed)
+
+
+def orders(book: OrderBook, *numbers: int, generation: int = 1) -> None:
+    for number in numbers:
+        event: Any = SimpleNamespace(order_id=number, generation=generation)
+        book.on_event(event)
+
+
+def test_orders_that_are_missing_need_a_gap() -> None:
+    """In time: from when one may have waited in the server until the end of the gap."""
+    gap = WsGap(from_=100.0, until=110.0, generation=2)
+    sent = [(1, 90.0), (2, 96.0), (3, 109.9), (4, 110.1), (5, 120.0)]
+    book = OrderBook("test")
+    orders(book, 1)
+    orders(book, 5, generation=2)
+    assert book.judge(sent, [gap], slack=5.0) == ["test: order 4 is missing, and there was no gap"]
+    assert (book.received, book.lost) == (2, 3)
+    assert len(OrderBook("test").judge(sent, [gap], slack=5.0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [((1, 2, 4), "orders 3 to 3 are missing on connection 1"), ((1, 2, 2), "order 2 came after 2")],
+)
+def test_orders_of_one_connection_are_consecutive(numbers: tuple[int, ...], words: str) -> None:
+    """Even in a gap: what was received later on the same connection shows what is missing."""
+    book = OrderBook("test")
+    orders(book, *numbers)
+    gap = WsGap(from_=0.0, until=10.0, generation=2)
+    (wrong,) = book.judge([(n, 5.0) for n in range(1, 5)], [gap], slack=0.0)
+    assert words in wrong
+
+
+def test_growth_does_not_follow_a_peak() -> None:
+    """The median slope of a line with two peaks is that of the line."""
+    points = [(float(t), 1000.0 + t + (t in (10, 90)) * 10**6) for t in range(100)]
+    assert growth_per_hour(points) == pytest.approx(3600.0)
+    assert growth_per_hour(points[:1]) is None
+
+
+def test_the_picture_has_its_curves_and_gaps(tmp_path: Path) -> None:
+    """A line for each panel, a mark for each gap in each."""
+    path = tmp_path / "picture.svg"
+    curve = [(0.0, 1.0), (5.0, 4.0), (10.0, 2.0)]
+    draw(path, "title", [("memory", curve), ("messages", curve)], [(2.0, 3.0), (9.0, 99.0)])
+    root = ElementTree.parse(path).getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    marks = [r for r in root.iter(f"{space}rect") if r.get("class") == "gap"]
+    assert len(list(root.iter(f"{space}polyline"))) == 2
+    assert len(marks) == 4
+    assert all(float(m.get("x", "")) + float(m.get("width", "")) <= 971 for m in marks)
