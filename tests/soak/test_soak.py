@@ -49,9 +49,9 @@ def test_a_brief_soak_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 
 
 def lose_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    def extend(buffer: Any, entries: Any) -> None:
-        real(buffer, list(entries)[1:])
+    def extend(buffer: Any, entries: Any) -> Any:
         buffer.received += 1
+        return real(buffer, list(entries)[1:])
 
     real = ConflatingBuffer.extend
     monkeypatch.setattr(ConflatingBuffer, "extend", extend)
