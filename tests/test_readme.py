@@ -74,8 +74,15 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[EToroSimulator]:
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of POSIX")
 @pytest.mark.parametrize("code", BLOCKS, ids=[str(number) for number in range(len(BLOCKS))])
-def test_every_program_of_the_readme_runs(code: str, reader: Reader, feed: EToroSimulator) -> None:
-    """A block that makes no client of its own is given a connected one."""
+def test_every_program_of_the_readme_runs(
+    code: str, reader: Reader, feed: EToroSimulator, etoro_simulator: EToroSimulator
+) -> None:
+    """A block that makes no client of its own is given a connected one; a test is called."""
+    name = re.search(r"^def (test_\w+)\(etoro_simulator\):", code, flags=re.MULTILINE)
+    if name is not None:
+        reader.run(f"{code}\n{name[1]}(etoro_simulator)", {"etoro_simulator": etoro_simulator})
+        assert etoro_simulator.connections
+        return
     if "WsClient(" in code:
         reader.run(code, {})
         assert not reader.lines or len(reader.lines) >= ENOUGH
@@ -91,6 +98,7 @@ def test_the_blocks_were_found() -> None:
     assert len(BLOCKS) >= 8
     assert any("client.stream(" in block for block in BLOCKS)
     assert any("run_forever()" in block for block in BLOCKS)
+    assert any("(etoro_simulator)" in block for block in BLOCKS)
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(WsClientOptions)])
