@@ -66,7 +66,7 @@ class Soak:
         return broken
 
     def _rounds(self, program: Program, server: SimulatorProcess, audit: Audit) -> None:
-        """Faults, then a quiet moment, until the time is over or nothing goes any more."""
+        """Faults and quiet moments in turn, until the time is over or somebody has ended."""
         o = self._options
         end = self._began + o.seconds
         scripts, whims = FaultScripts(o.seed, program.ids), random.Random(o.seed)
@@ -77,9 +77,11 @@ class Soak:
             program.callbacks.pause = whims.choice((0.0, 0.0, 10.0 / o.rate))
             server.play(steps)
             self._watch(program, audit, min(o.round, left))
-            audit.take(last=time.monotonic() >= end)
             if program.client.state is ClientState.FAILED or program.failures:
-                return
+                break
+            if time.monotonic() < end:
+                audit.take()
+        audit.take(last=True)
 
     def _watch(self, program: Program, audit: Audit, seconds: float) -> None:
         """Measure, and tell how it goes."""

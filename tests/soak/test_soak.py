@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,15 +15,18 @@ from etoro_sync.models import WsGap
 from etoro_sync.simulator import FAULTS
 from etoro_sync.simulator.faults import read_script
 from etoro_sync.ws.buffers import BoundedBuffer, ConflatingBuffer
+from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.rate_book import RateBook
+from etoro_sync.ws.subscription import WsSubscriptionTracker
 from tests.soak.orders import OrderBook
 from tests.soak.picture import draw
 from tests.soak.run import main
 from tests.soak.samples import MB, growth_per_hour
 from tests.soak.script import FaultScripts
 
-BRIEF = ["--seconds", "3", "--round", "1.5", "--topics", "60", "--rate", "400", "--seed", "11"]
+BRIEF = ["--seconds", "3", "--round", "1.5", "--topics", "60", "--rate", "400"]
+BRIEF += ["--order-interval", "0.05", "--seed", "11"]
 
 
 def lines_of(output: str) -> dict[str, str]:
@@ -67,12 +71,23 @@ def lose_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def freeze_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    def merge(book: Any, instrument: Any, *arguments: Any) -> Any:
-        state = real(book, instrument, *arguments)
-        return state if state is None or instrument.id != 3 else {**state, "ask": 1.0}
+    """From its first price on, so that no snapshot mends it."""
+    seen: list[bool] = []
 
-    real = RateBook.merge_usual
-    monkeypatch.setattr(RateBook, "merge_usual", merge)
+    def freeze(name: str) -> None:
+        def merge(book: Any, instrument: Any, *arguments: Any) -> Any:
+            if instrument.id != 3:
+                return real(book, instrument, *arguments)
+            state = None if seen else real(book, instrument, *arguments)
+            if state is not None:
+                seen.append(True)
+            return state
+
+        real = getattr(RateBook, name)
+        monkeypatch.setattr(RateBook, name, merge)
+
+    freeze("merge")
+    freeze("merge_usual")
 
 
 def forget_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,25 +112,52 @@ def leak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Feed, "begin_read", begin_read)
 
 
+def forget_a_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshots(tracker: Any) -> dict[str, bool]:
+        return {topic: want for topic, want in real(tracker).items() if topic != "instrument:5"}
+
+    real = WsSubscriptionTracker.snapshots
+    monkeypatch.setattr(WsSubscriptionTracker, "snapshots", snapshots)
+
+
+def keep_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dispose(connection: Any) -> None:
+        KEPT.append(socket.socket())
+        real(connection)
+
+    real = Connection.dispose
+    monkeypatch.setattr(Connection, "dispose", dispose)
+
+
+#: What a defect has kept, to be closed behind the test.
+KEPT: list[socket.socket] = []
 DEFECTS = {
-    lose_a_rate: "does not add up",
+    lose_a_rate: "lane of rates does not add up",
     lose_an_order: "are missing on connection",
-    freeze_a_price: "last prices differ",
-    forget_what_was_read: "waiting !=",
+    freeze_a_price: "client.rates: 1 last prices differ",
+    forget_what_was_read: "drop_oldest: (0, 0, 0) + 0 waiting !=",
     leak: "resident memory grows",
+    forget_a_topic: "instrument:5 is not subscribed",
+    keep_a_descriptor: "descriptors, where there were",
 }
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_a_soak_notices_a_defect(
-    defect: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_soak_notices_defects(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each is told in a line of its own, and the exit status is 1."""
-    defect(monkeypatch)
-    assert main(BRIEF) == 1
+    for defect in DEFECTS:
+        defect(monkeypatch)
+    try:
+        status = main(BRIEF)
+    finally:
+        for kept in KEPT:
+            kept.close()
     broken = [line for line in capsys.readouterr().out.splitlines() if "BROKEN: " in line]
-    assert any(DEFECTS[defect] in line for line in broken), broken
+    for defect, words in DEFECTS.items():
+        assert any(words in line for line in broken), (defect.__name__, broken)
+    assert status == 1
 
 
 def test_a_seed_repeats_its_faults() -> None:
