@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ class Audit:
         self._away_since: dict[str, float] = {}
         self.broken: list[str] = []
         self.moments = self.compared = 0
+        #: Seconds, and how many blocks of memory Python's objects take when nothing waits.
+        self.blocks: list[tuple[float, float]] = []
         #: Last prices that a slow consumer did not get, for they were dropped.
         self.shed = 0
         #: Seconds until data flowed again after all faults were healed, at worst.
@@ -158,6 +161,7 @@ class Audit:
     def _compare_resources(self) -> None:
         """Threads and descriptors are as many as in the first quiet moment."""
         gc.collect()
+        self.blocks.append((time.monotonic(), float(sys.getallocatedblocks())))
         names = [t.name for t in threading.enumerate() if t.name.startswith("etoro-sync")]
         if len(names) != 2:
             self.broken.append(f"the client has {len(names)} threads: {', '.join(sorted(names))}")

@@ -18,15 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from etoro_sync import ClientState
 from tests.soak.audit import Audit
+from tests.soak.memory import Memory, span
 from tests.soak.picture import draw
 from tests.soak.program import Program
-from tests.soak.samples import MB, Sample, growth_per_hour, measure
+from tests.soak.samples import MB, Sample, measure
 from tests.soak.script import FaultScripts
 from tests.soak.server import SimulatorProcess
 
-#: Memory may grow by so much per hour, and by so much at all: where the allocator puts things, and
-#: how far a buffer ever was filled, differs from minute to minute.
-BOUND_PER_HOUR, BOUND_AT_ALL = 8 * MB, 8 * MB
 #: The share of a run, and the seconds at most, that are not judged: everything comes to its size.
 _WARM_UP, _LONGEST_WARM_UP = 0.3, 300.0
 _SAMPLE = 1.0
@@ -61,8 +59,9 @@ class Soak:
             finally:
                 program.stop()
         broken = [*audit.broken, *program.failures, *program.log.defects]
-        broken += self._judge_memory()
-        self._report(program, audit)
+        memory = Memory(self.samples, audit.blocks, self._judged_from)
+        broken += memory.judge()
+        self._report(program, audit, memory)
         return broken
 
     def _rounds(self, program: Program, server: SimulatorProcess, audit: Audit) -> None:
@@ -73,8 +72,10 @@ class Soak:
         while (left := end - time.monotonic()) > 0:
             steps = scripts.next(min(o.round, left))
             self.faults += sum(name != "heal" for _, name, _ in steps)
-            # Now and then the callbacks are slower than the feed.
-            program.callbacks.pause = whims.choice((0.0, 0.0, 10.0 / o.rate))
+            # Now and then the callbacks are slower than the feed; at first always, so that what
+            # waits has come to its bounds before memory is judged.
+            slow = end - left < self._judged_from or whims.random() < 0.3
+            program.callbacks.pause = 10.0 / o.rate if slow else 0.0
             server.play(steps)
             self._watch(program, audit, min(o.round, left))
             if program.client.state is ClientState.FAILED or program.failures:
@@ -112,39 +113,17 @@ class Soak:
         if not self._terminal:
             print(flush=True)
 
-    # -- memory ----------------------------------------------------------------------------------
-
-    def _warm(self) -> list[Sample]:
-        warm_up = min(_WARM_UP * self._options.seconds, _LONGEST_WARM_UP)
-        return [s for s in self.samples if s.at - self._began >= warm_up]
-
-    def growth(self, figure: str) -> tuple[float, float] | None:
-        """Return how fast a figure of the samples grows, in bytes per hour, and over what time."""
-        points = [
-            (s.at, float(value)) for s in self._warm() if (value := getattr(s, figure)) is not None
-        ]
-        slope = growth_per_hour(points)
-        return None if slope is None else (slope, points[-1][0] - points[0][0])
-
-    def _judge_memory(self) -> list[str]:
-        broken = []
-        for figure, name in (("rss", "resident memory"), ("traced", "traced memory")):
-            found = self.growth(figure)
-            if found is None:
-                continue
-            slope, seconds = found
-            hours = seconds / 3600
-            if slope * hours > BOUND_AT_ALL + BOUND_PER_HOUR * hours:
-                broken.append(f"{name} grows by {slope / MB:.1f} MB per hour")
-        return broken
+    @property
+    def _judged_from(self) -> float:
+        return self._began + min(_WARM_UP * self._options.seconds, _LONGEST_WARM_UP)
 
     # -- the report ------------------------------------------------------------------------------
 
-    def _report(self, program: Program, audit: Audit) -> None:
+    def _report(self, program: Program, audit: Audit, memory: Memory) -> None:
         """Print the table, and draw the picture."""
         if self._terminal:
             print("\r\x1b[K", end="")
-        rows = [*self._figures(program, audit), *self._consumers(program)]
+        rows = [*self._figures(program, audit), *memory.rows(), *self._consumers(program)]
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
             print(f"{name:{width}}  {value}")
@@ -179,21 +158,9 @@ class Soak:
         ]
         rows += [("errors told", _counts(heard.errors)), ("others did", _counts(program.done))]
         rows += [("bad messages", f"{stats.bad_messages}"), ("stale", f"{heard.stale}")]
-        return [*rows, *self._resources()]
-
-    def _resources(self) -> list[tuple[str, str]]:
-        warm = self._warm() or self.samples
-        rows = [("threads", _span([s.threads for s in warm]))]
-        rows.append(("descriptors", _span([s.descriptors for s in warm])))
-        for figure, name in (("rss", "resident memory"), ("traced", "traced memory")):
-            found, values = self.growth(figure), [getattr(s, figure) for s in warm]
-            if found is not None:
-                bound = (BOUND_PER_HOUR + BOUND_AT_ALL * 3600 / max(found[1], 1.0)) / MB
-                span = _span([round(value / MB, 1) for value in values if value is not None])
-                rows.append(
-                    (name, f"{span} MB, {found[0] / MB:+.1f} MB per hour (bound {bound:.0f})")
-                )
-        return rows
+        warm = [s for s in self.samples if s.at >= self._judged_from]
+        rows += [("threads", span([s.threads for s in warm]))]
+        return [*rows, ("descriptors", span([s.descriptors for s in warm]))]
 
     @staticmethod
     def _consumers(program: Program) -> list[tuple[str, str]]:
@@ -234,13 +201,6 @@ class Soak:
 
 def _clock(seconds: float) -> str:
     return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
-
-
-def _span(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "not measured here"
-    return f"{min(known)}" if min(known) == max(known) else f"{min(known)} to {max(known)}"
 
 
 def _counts(counter: dict[str, int]) -> str:

@@ -20,7 +20,7 @@ MB = 1024 * 1024
 _MOST_POINTS = 400
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One moment.
 

@@ -19,10 +19,11 @@ from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.subscription import WsSubscriptionTracker
+from tests.soak.memory import Memory
 from tests.soak.orders import OrderBook
 from tests.soak.picture import draw
 from tests.soak.run import main
-from tests.soak.samples import MB, growth_per_hour
+from tests.soak.samples import MB, Sample, growth_per_hour
 from tests.soak.script import FaultScripts
 
 BRIEF = ["--seconds", "3", "--round", "1.5", "--topics", "60", "--rate", "400"]
@@ -48,7 +49,7 @@ def test_a_brief_soak_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert int(report["faults"]) > 0
     assert int(report["orders, callback"].split()[0]) > 0
     assert int(report["quiet moments"].split(";")[0]) >= 3
-    assert " MB" in report["traced memory"]
+    assert "per hour" in report["traced memory, MB"]
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 
 
@@ -136,7 +137,7 @@ DEFECTS = {
     lose_an_order: "are missing on connection",
     freeze_a_price: "client.rates: 1 last prices differ",
     forget_what_was_read: "drop_oldest: (0, 0, 0) + 0 waiting !=",
-    leak: "resident memory grows",
+    leak: "resident memory, MB: +",
     forget_a_topic: "instrument:5 is not subscribed",
     keep_a_descriptor: "descriptors, where there were",
 }
@@ -223,6 +224,22 @@ def test_growth_does_not_follow_a_peak() -> None:
     points = [(float(t), 1000.0 + t + (t in (10, 90)) * 10**6) for t in range(100)]
     assert growth_per_hour(points) == pytest.approx(3600.0)
     assert growth_per_hour(points[:1]) is None
+
+
+def test_memory_is_judged_behind_the_warm_up_and_in_proportion_to_the_time() -> None:
+    """A step that stays is no growth; what was measured nowhere is not judged."""
+    hour = [float(t) for t in range(0, 3601, 60)]
+    samples = [Sample(t, int((50 + t / 60) * MB), None, 0, 2, None) for t in hour]
+    blocks = [(t, 100_000.0 + (t > 600) * 10**6) for t in hour]
+    (broken,) = Memory(samples, blocks, judged_from=900.0).judge()
+    assert broken.startswith("resident memory, MB: +60.0 per hour")
+    assert not Memory(samples[:20], blocks, judged_from=600.0).judge()
+    many = [(t, 20 * t) for t in hour]
+    (broken,) = Memory([], many, judged_from=0.0).judge()
+    assert broken.startswith(
+        "blocks in quiet moments: +72,000.0 per hour, which is more than 70,000"
+    )
+    assert Memory([], [], judged_from=0.0).rows() == []
 
 
 def test_the_picture_has_its_curves_and_gaps(tmp_path: Path) -> None:
