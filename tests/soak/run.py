@@ -42,6 +42,7 @@ class Soak:
         self._told = 0.0
         self.samples: list[Sample] = []
         self.faults = 0
+        self.interrupted = False
 
     def run(self) -> list[str]:
         """Soak, report, and return what was broken."""
@@ -56,6 +57,8 @@ class Soak:
                 audit.take()
                 self._rounds(program, server, audit)
                 self._sample(program)
+            except KeyboardInterrupt:
+                self.interrupted = True  # what there is so far is told
             finally:
                 program.stop()
         broken = [*audit.broken, *program.failures, *program.log.defects]
@@ -224,19 +227,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command; return its exit status: 0, 1 for what is broken, or 130 after Ctrl-C."""
     options = _parse(arguments)
     print(f"Soak of {_clock(options.seconds)} minutes, --seed {options.seed}", flush=True)
     if options.tracemalloc:
         tracemalloc.start()
+    soak = Soak(options)
     try:
-        broken = Soak(options).run()
+        broken = soak.run()
     finally:
         tracemalloc.stop()
     for line in broken:
         print(f"BROKEN: {line}")
     print(f"{len(broken)} broken" if broken else "Everything held.")
-    return 1 if broken else 0
+    return 1 if broken else 130 * soak.interrupted
 
 
 if __name__ == "__main__":

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,12 +23,14 @@ from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.subscription import WsSubscriptionTracker
+from tests.soak import run
 from tests.soak.memory import Memory
 from tests.soak.orders import OrderBook
 from tests.soak.picture import draw
 from tests.soak.run import main
 from tests.soak.samples import MB, Sample, growth_per_hour
 from tests.soak.script import FaultScripts
+from tests.support.processes import interruptible
 
 BRIEF = ["--seconds", "3", "--round", "1.5", "--topics", "60", "--rate", "400"]
 BRIEF += ["--order-interval", "0.05", "--seed", "11"]
@@ -51,6 +57,23 @@ def test_a_brief_soak_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert int(report["quiet moments"].split(";")[0]) >= 3
     assert "per hour" in report["traced memory, MB"]
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals of POSIX")
+def test_ctrl_c_ends_a_soak_with_its_report() -> None:
+    """Half an hour is long, and what was seen until then is not to be lost."""
+    arguments = [sys.executable, str(Path(run.__file__)), *BRIEF, "--seconds", "600"]
+    process = subprocess.Popen(interruptible(arguments), stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if " messages " in line:  # the first word on how it goes
+                process.send_signal(signal.SIGINT)
+                break
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 130, output
+    assert lines_of(output)["topics"] == "60"
+    assert "Everything held." in output
 
 
 def lose_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
