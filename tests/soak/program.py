@@ -38,14 +38,16 @@ class Program:
 
     :param url: of the simulator.
     :param topics: how many topics it holds at most.
+    :param rate: messages per second of all topics together.
     """
 
-    def __init__(self, url: str, topics: int) -> None:
+    def __init__(self, url: str, topics: int, rate: float) -> None:
         self.ids = range(1, topics - _SPARE - 1)
         spare = range(800_000, 800_000 + _SPARE)
         self.topics = [*(f"instrument:{i}" for i in (*self.ids, MARKER)), "private"]
         self.spare_topics = [f"instrument:{i}" for i in spare]
-        self.options = _options(url)
+        # So long that chance hardly ever keeps a topic silent: 12 times the mean, e ** -12.
+        self.options = _options(url, stale_after=max(12.0 * topics / rate, 1.0))
         self.client = WsClient(self.options)
         self.failures: list[str] = []
         self.log = _Log()
@@ -190,7 +192,7 @@ class _Log(logging.Handler):
             self.defects.append(text)
 
 
-def _options(url: str) -> WsClientOptions:
+def _options(url: str, stale_after: float) -> WsClientOptions:
     lock = threading.Lock()
 
     def user_key() -> str:
@@ -209,7 +211,7 @@ def _options(url: str) -> WsClientOptions:
         reconnect_max_delay=2.0,
         connect_timeout=3.0,
         request_timeout=5.0,
-        stale_after=60.0,
+        stale_after=stale_after,
         callback_queue_size=6_000,
         proxy="",
     )

@@ -49,7 +49,7 @@ class Soak:
         o = self._options
         mix = {"rate": o.rate, "mix": "universe", "seed": o.seed, "max_topics": o.topics}
         with SimulatorProcess(o.order_interval, max_backlog=40_000, **mix) as server:
-            program = Program(server.url, o.topics)
+            program = Program(server.url, o.topics, o.rate)
             audit = Audit(program, server)
             self._began, self._began_wall = time.monotonic(), time.time()
             try:
