@@ -53,12 +53,14 @@ class Audit:
         :param last: the connection is replaced first, so that nothing is an older one's.
         """
         program, server = self._program, self._server
+        asked = time.monotonic()
         server.quiet()
         if last:
             connections = program.client.stats().connections
             server.drop()
             self._until(lambda: program.client.stats().connections > connections, program.patience)
         if self._recovered():
+            self.slowest = max(self.slowest, time.monotonic() - asked)
             program.be_quick(True)
             if self._drained():
                 self._compare(last)
@@ -82,7 +84,6 @@ class Audit:
             number = next(self._numbers)
             self._server.publish(MARKER, f"{number}.0", f"{number}.5")
             if self._until(lambda: self._has_marker(float(number)), 0.5):  # noqa: B023 - at once
-                self.slowest = max(self.slowest, time.monotonic() - began)
                 return True
         self.broken.append(
             f"no data {waited:.1f} s after all faults were healed; the client is "
