@@ -137,15 +137,20 @@ class PeerFault(Limited):
         before it is answered.
     :param client: Strike only the client with this ``id``.
     :param times: How many connections it strikes; None strikes all.
+    :param skip: With ``at``: how many such moments to let pass first.
     """
 
     at: str | None = None
     client: int | None = None
+    skip: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.at is not None:
             arguments.choice("at", self.at, MOMENTS)
+        elif self.skip:
+            raise ValueError("skip needs at")
+        self._left_to_skip = arguments.integer("skip", self.skip, 0)
         if self.client is not None:
             arguments.integer("client", self.client, 1)
 
@@ -157,8 +162,10 @@ class PeerFault(Limited):
 
     def reached(self, moment: str, stage: "Stage", peer: "Peer") -> None:
         """Strike a client that has come to the moment this waits for. Requires the lock."""
-        if moment == self.at:
-            self.consider(stage, peer)
+        if moment == self.at and self.client in (None, peer.id):
+            self._left_to_skip -= 1
+            if self._left_to_skip < 0:
+                self.consider(stage, peer)
 
     def consider(self, stage: "Stage", peer: "Peer") -> None:
         """Strike a client, if it is one of those meant."""

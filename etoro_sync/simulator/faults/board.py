@@ -109,7 +109,7 @@ class Board:
 
     def request_fault(self, operation: object) -> RequestFault | None:
         """Give the fault for a request, if there is one."""
-        return self.strike(RequestFault, lambda fault: fault.operation == operation)
+        return self.strike(RequestFault, lambda fault: fault.meant(operation))
 
     def passed(self, topic: str, text: str) -> list[str]:
         """Give what is to be sent in place of a message of the feed."""

@@ -30,8 +30,10 @@ class LineFault(PeerFault):
 
     def reached(self, moment: str, stage: Stage, peer: "Peer") -> None:
         """Without a moment to wait for, connections are struck as soon as they are open."""
-        if moment == (self.at or "open"):
+        if self.at is None and moment == "open":
             self.consider(stage, peer)
+        else:
+            super().reached(moment, stage, peer)
 
     def strike(self, stage: Stage, peer: "Peer") -> None:
         """Put the line in the way."""

@@ -41,15 +41,25 @@ class RequestFault(Limited):
 
     :param operation: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
     :param times: How many requests; None is all.
+    :param skip: How many of them to let pass first.
     """
 
     concerns: ClassVar[str] = "requests"
     phases: ClassVar[Phases] = _IN_EITHER
     operation: str
+    skip: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         arguments.choice("operation", self.operation, OPERATIONS)
+        self._left_to_skip = arguments.integer("skip", self.skip, 0)
+
+    def meant(self, operation: object) -> bool:
+        """Say whether a request that has come is to be struck; asked once for each."""
+        if operation != self.operation:
+            return False
+        self._left_to_skip -= 1
+        return self._left_to_skip < 0
 
     def plan(self) -> Plan:
         """Say how the request is answered."""

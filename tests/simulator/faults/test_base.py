@@ -16,7 +16,7 @@ def test_every_fault_says_what_it_is(name: str) -> None:
     assert cls.concerns
     assert cls.phases
     assert set(cls.phases) <= set(PHASES)
-    own = [key for key in parameters(cls) if key not in ("at", "client", "times", "topic")]
+    own = [key for key in parameters(cls) if key not in ("at", "client", "times", "topic", "skip")]
     described = "".join(base.__doc__ or "" for base in cls.__mro__ if issubclass(base, Fault))
     for key in own:
         assert f":param {key}:" in described
@@ -66,6 +66,8 @@ def test_every_fault_can_be_made_for_each_of_its_phases(
         ("close", {"reason": "x" * 124}, ValueError, "longer than 123 bytes"),
         ("close", {"code": None, "reason": "x"}, ValueError, "reason needs a code"),
         ("mute", {"at": "login"}, ValueError, "at must be one of open, Authenticate, "),
+        ("mute", {"skip": 1}, ValueError, "skip needs at"),
+        ("mute", {"at": "open", "skip": -1}, ValueError, "skip must be 0 or more"),
         ("mute", {"times": 0}, ValueError, "times must be 1 or more"),
         ("mute", {"client": "a"}, TypeError, "client must be an integer"),
         ("redirect", {"location": "x", "status": 200}, ValueError, "status must be 301, "),
@@ -110,3 +112,27 @@ def test_a_fault_shows_what_it_is() -> None:
     fault.heal()
     fault.heal()
     assert sim.faults == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("reset", {"at": "Subscribe"}),
+        ("mute", {"at": "Subscribe"}),
+        ("no_answer", {"operation": "Subscribe"}),
+    ],
+)
+def test_a_fault_can_let_moments_pass_first(
+    simulate: Simulate, dial: Dial, name: str, given: dict[str, Any]
+) -> None:
+    """So the third of three requests can be struck; other requests do not count."""
+    sim = simulate()
+    client = dial(sim)
+    fault = sim.fault(name, skip=2, **given)
+    assert client.subscribe("instrument:1").json["success"]
+    client.ask("Unsubscribe", topics=["instrument:1"])
+    assert client.frame().json["success"]
+    assert client.subscribe("instrument:2").json["success"]
+    assert fault.struck == 0
+    client.ask("Subscribe", topics=["instrument:3"])
+    sim.wait_until(lambda s: fault.struck == 1)
