@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench bench-quick tls-stress fuzz soak autobahn clean
+.PHONY: help demo test check format bench bench-quick faults soak tls-stress fuzz autobahn clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: $(VENV)/.has-bench ## Compare speed with other clients; writes docs/bench
 
 bench-quick: $(VENV)/.has-bench ## The most important of it, in a minute
 	@$(BIN)/python benchmarks/run.py --quick
+
+faults: $(VENV)/.has-plots ## Play every fault in every phase; writes docs/faults.md
+	@$(BIN)/python tests/faults/run.py --docs
 
 tls-stress: $(VENV)/.has-test ## One TLS connection, many threads, on every Python here (SECONDS=30)
 	@$(BIN)/python benchmarks/tls_pythons.py $(if $(SECONDS),--seconds $(SECONDS))
@@ -77,6 +80,12 @@ $(VENV)/.has-bench: benchmarks/requirements.txt $(VENV)/.has-speed
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
 			"$$wanted" </dev/null || echo "The benchmarks do without $$wanted" >&2; \
 	done
+	@touch $@
+
+# What draws the pictures of the page of faults; without it, there are none.
+$(VENV)/.has-plots: $(VENV)/.has-test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+		"matplotlib>=3.9" </dev/null || echo "Drawing nothing without matplotlib" >&2
 	@touch $@
 
 # A fuzzer that is led by the lines an input reaches. It has no build for each Python; without it

@@ -1,0 +1,74 @@
+"""The picture of the fault matrix, as SVG that is the same for the same figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .expectations import seconds
+from .judge import detection_bound, recovery_bound
+from .measurement import Measurement
+from .scenarios import PHASES, SCENARIOS
+
+__all__ = ["draw"]
+
+_SETTINGS: Any = {
+    "svg.hashsalt": "etoro_sync",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "figure.facecolor": "white",
+}
+
+
+def draw(measured: list[Measurement], path: Path) -> bool:
+    """Draw all times against their bounds; without matplotlib, nothing, and return False."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    faults = list(dict.fromkeys(SCENARIOS[each.scenario].fault for each in measured))[::-1]
+    with pyplot.rc_context(_SETTINGS):
+        size = (10, 1 + 0.16 * len(faults))
+        figure, panels = pyplot.subplots(1, 2, figsize=size, sharey=True)
+        colours = {phase: f"C{number}" for number, phase in enumerate(PHASES)}
+        for each in measured:
+            _place(panels, each, faults, colours)
+        for axes, title in zip(
+            panels, ("until the user is told", "until all is back"), strict=True
+        ):
+            axes.set_xlabel(f"seconds {title}; |: the bound")
+            axes.set_xlim(left=-0.02)
+        panels[0].set_yticks(range(len(faults)), faults)
+        for phase, colour in colours.items():
+            panels[0].plot([], [], "o", color=colour, markersize=4, label=phase)
+        figure.tight_layout()
+        above = (0.5, 1)
+        figure.legend(frameon=False, ncols=len(PHASES), loc="lower center", bbox_to_anchor=above)
+        figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+        pyplot.close(figure)
+    return True
+
+
+def _place(panels: Any, each: Measurement, faults: list[str], colours: dict[str, str]) -> None:
+    """Draw both times of a measurement and their bounds."""
+    scenario = SCENARIOS[each.scenario]
+    row, colour = faults.index(scenario.fault), colours[scenario.phase]
+    times = (
+        (detection_bound(scenario), each.detected),
+        (recovery_bound(scenario), each.recovered),
+    )
+    for axes, (bound, value) in zip(panels, times, strict=True):
+        if bound is not None and value is not None:
+            axes.plot(value, row, "o", color=colour, markersize=3, alpha=0.8)
+            limit = seconds(bound, scenario.all_options)
+            axes.plot(limit, row, "|", color=colour, markersize=7, alpha=0.8)

@@ -1,0 +1,53 @@
+"""Plays scenarios in processes of their own, several at a time.
+
+Each process plays one scenario after the other, so that a thread or a descriptor that is left is
+this scenario's, and the name resolution of the others stays as it is.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import multiprocessing
+import sys
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+
+from tests.support.timing import SCALE
+
+from .judge import broken
+from .measurement import Measurement
+from .play import play
+from .scenarios import SCENARIOS
+
+__all__ = ["Result", "start"]
+
+#: A scenario that takes as long hangs: it prints the stacks of all threads, and ends its process.
+_TOO_LONG = 25.0 * SCALE
+
+#: A measurement, and a line for each broken promise.
+Result = tuple[Measurement, list[str]]
+
+
+def start(ids: Iterable[str], jobs: int) -> tuple[ProcessPoolExecutor, dict[str, Future[Result]]]:
+    """Begin to play; return what to shut down in the end, and the results to come."""
+    # Threads do not survive a fork; a new interpreter has none to lose.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare)
+    results = {name: pool.submit(_play, name) for name in ids}
+    return pool, results
+
+
+def _prepare() -> None:
+    """Runs once in each process."""
+    logging.disable()
+
+
+def _play(name: str) -> Result:
+    """Runs in a process of the pool."""
+    faulthandler.dump_traceback_later(_TOO_LONG, exit=True, file=sys.__stderr__ or 2)
+    try:
+        measured = play(SCENARIOS[name])
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return measured, broken(SCENARIOS[name], measured)
