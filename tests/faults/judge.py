@@ -72,7 +72,7 @@ def _times(scenario: Scenario, measured: Measurement) -> Iterator[str]:
     ):
         if bound is None:
             continue
-        limit = seconds(bound, options) + MARGIN + measured.held_up
+        limit = seconds(bound, options) + MARGIN * scenario.slowness + measured.held_up
         if value is None:
             yield f"{what}: never, instead of within {limit:.2f} s"
         elif value > limit:

@@ -27,6 +27,7 @@ class Measurement:
     :param threads: those left behind.
     :param descriptors: the same.
     :param held_up: how long the machine kept threads from running meanwhile.
+    :param slowness: what all times of the scenario were multiplied with.
     """
 
     scenario: str
@@ -46,3 +47,4 @@ class Measurement:
     threads: list[str] = field(default_factory=list)
     descriptors: list[str] = field(default_factory=list)
     held_up: float = 0.0
+    slowness: float = 1.0

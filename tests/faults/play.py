@@ -17,7 +17,7 @@ from etoro_sync.simulator import FAULTS, EToroSimulator
 from tests.support.threads import join_stragglers, open_descriptors
 from tests.support.timing import SCALE
 
-from .expectations import MARGIN, SILENCE, Outcome
+from .expectations import SILENCE, Outcome
 from .measurement import Measurement
 from .pulse import Pulse
 from .resolver import Resolver
@@ -32,7 +32,7 @@ __all__ = ["play"]
 def play(scenario: Scenario) -> Measurement:
     """Play a scenario; nothing else may happen in this process meanwhile."""
     threads, descriptors = frozenset(threading.enumerate()), open_descriptors()
-    measured = Measurement(scenario.id)
+    measured = Measurement(scenario.id, slowness=scenario.slowness)
     simulator = EToroSimulator(
         dict.fromkeys(INSTRUMENTS, 1000.0), rate=0, nul_interval=0, tls=scenario.tls
     )
@@ -40,6 +40,8 @@ def play(scenario: Scenario) -> Measurement:
         stage = Stage(scenario, sim, resolver, measured)
         try:
             _PLAYS[scenario.how](stage)
+        except Exception as exc:
+            measured.different.append(f"the play broke off: {exc!r}")
         finally:
             stage.end()
     measured.held_up = pulse.held_up
@@ -107,7 +109,7 @@ def _live(stage: Stage) -> None:
             started = seen.at
     elif FAULTS[stage.scenario.fault].lasting:
         # Long enough for the keepalive to be mistaken.
-        stage.see("close", stage.bound(SILENCE) + MARGIN / 2)
+        stage.see("close", stage.bound(SILENCE) * 1.25)
     stage.heal()
     if expect.outcome is Outcome.REPLACED:
         back = stage.see("reconnected")
@@ -208,7 +210,7 @@ def _backoff(stage: Stage) -> None:
     """Something happens while the client waits for its next attempt."""
     measured, fault = stage.measured, stage.scenario.fault
     stage.begin()
-    stage.sim.fault("reject", **stage.scenario.given)
+    stage.sim.fault("reject", **stage.scenario.arguments)
     leaving = fault == "disconnect_in_callback"
     took: list[float] = []
     left = threading.Event()

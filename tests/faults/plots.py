@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def draw(measured: list[Measurement], path: Path) -> bool:
 
 def _place(panels: Any, each: Measurement, faults: list[str], colours: dict[str, str]) -> None:
     """Draw both times of a measurement and their bounds."""
-    scenario = SCENARIOS[each.scenario]
+    scenario = replace(SCENARIOS[each.scenario], slowness=each.slowness)
     row, colour = faults.index(scenario.fault), colours[scenario.phase]
     times = (
         (detection_bound(scenario), each.detected),

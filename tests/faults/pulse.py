@@ -10,7 +10,7 @@ __all__ = ["Pulse"]
 
 _BEAT = 0.01
 #: Less than this is what every timer is late.
-_USUAL = 0.01
+_USUAL = 0.003
 
 
 class Pulse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etoro_sync.simulator import FAULTS
@@ -15,7 +15,9 @@ from .expectations import (
     EXPECTED,
     OPTIONS,
     Expect,
+    Of,
     Outcome,
+    seconds,
 )
 
 __all__ = ["PHASES", "REQUESTS", "SCENARIOS", "Scenario"]
@@ -24,7 +26,9 @@ PHASES = (
     *("resolve", "connect", "tls", "handshake", "authenticate", "subscribe"),
     *("live", "backoff", "closing"),
 )
-_BEFORE_LIVE = PHASES[:6]
+#: What the faults of requests have to do with.
+_TIMEOUTS = {"authenticate": "auth_timeout", "subscribe": "request_timeout"}
+_NO_TIMES = ("max_message_bytes", "reconnect_attempts")
 #: How many Subscribe requests the topics of the phase `subscribe` take.
 REQUESTS = 3
 
@@ -42,6 +46,7 @@ class Scenario:
     :param tls: whether TLS is spoken.
     :param variant: what tells it from others of the same fault and phase.
     :param fast: whether the tests run it, too.
+    :param slowness: what all times are multiplied with.
     """
 
     phase: str
@@ -53,6 +58,7 @@ class Scenario:
     tls: bool = False
     variant: str = ""
     fast: bool = True
+    slowness: float = SCALE
 
     @property
     def id(self) -> str:
@@ -63,7 +69,22 @@ class Scenario:
     @property
     def all_options(self) -> dict[str, Any]:
         """The options of the client, by which bounds are computed."""
-        return {**OPTIONS, **self.options}
+        options = {**OPTIONS, **self.options}
+        slow = {name: options[name] * self.slowness for name in options if name not in _NO_TIMES}
+        return {**options, **slow}
+
+    def slowed(self, factor: float) -> Scenario:
+        """Return the same with longer times."""
+        return replace(self, slowness=self.slowness * factor)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The fault's arguments, formulas computed."""
+        options = self.all_options
+        return {
+            name: seconds(value, options) if isinstance(value, Of) else value
+            for name, value in self.given.items()
+        }
 
 
 def _arguments(fault: str, phase: str) -> dict[str, Any]:
@@ -72,12 +93,12 @@ def _arguments(fault: str, phase: str) -> dict[str, Any]:
     if fault == "endless_fragments":
         given |= {"size": 100_000, "interval": 0.01}
     if fault == "late_answer":
-        given |= {"delay": 1.0 * SCALE}
+        given |= {"delay": Of(f"{_TIMEOUTS[phase]} * 2")}
     return given
 
 
 def _options(expect: Expect) -> dict[str, Any]:
-    return {"stale_after": 0.4 * SCALE} if expect.outcome is Outcome.STALE else {}
+    return {"stale_after": 0.4} if expect.outcome is Outcome.STALE else {}
 
 
 def _from_the_registry() -> Iterator[Scenario]:
@@ -119,10 +140,11 @@ def _variants() -> Iterator[Scenario]:
         for how in ("reconnection", "first"):
             yield Scenario("authenticate", "reject", how, ended, given, variant=refusal)
     for operation, phase in (("Authenticate", "authenticate"), ("Subscribe", "subscribe")):
-        given = {"operation": operation, "delay": 0.2 * SCALE, "times": 1}
-        unharmed = Expect(Outcome.UNHARMED, str(0.2 * SCALE))
+        delay = Of(f"{_TIMEOUTS[phase]} / 3")
+        given = {"operation": operation, "delay": delay, "times": 1}
+        unharmed = Expect(Outcome.UNHARMED, delay)
         yield Scenario(phase, "late_answer", "reconnection", unharmed, given, variant="in-time")
-    expect = Expect(Outcome.UNHARMED, str(0.4 * SCALE))  # a millisecond for each byte, and more
+    expect = Expect(Outcome.UNHARMED, "connect_timeout")
     given = {"interval": 0.001}
     yield Scenario("handshake", "drip_handshake", "reconnection", expect, given, variant="quick")
     for status in (401, 403, 404, 429, 500):
@@ -142,18 +164,17 @@ def _resolving() -> Iterator[Scenario]:
     """Faults of the name resolution, which are the client's machine's and not the simulator's."""
     lost, unharmed = Expect(Outcome.REPLACED), Expect(Outcome.UNHARMED)
     # No program can interrupt the system's resolver; afterwards the time is up.
-    late = {"hang": 0.9 * SCALE}
+    late, soon = Of("connect_timeout + 0.2"), Of("connect_timeout / 3")
     for how in ("reconnection", "first"):
         yield Scenario("resolve", "fails", how, lost)
         yield Scenario("resolve", "no_address", how, lost)
         yield Scenario("resolve", "refused_first", how, unharmed)
         silent = Expect(Outcome.UNHARMED, "connect_timeout / 2")
         yield Scenario("resolve", "silent_first", how, silent)
-        briefly = Expect(Outcome.UNHARMED, str(0.2 * SCALE))
-        yield Scenario("resolve", "hangs", how, briefly, {"hang": 0.2 * SCALE}, variant="briefly")
-        error = "EToroTimeoutError"
-        expect = Expect(Outcome.REPLACED, str(late["hang"]), error)
-        yield Scenario("resolve", "hangs", how, expect, late, variant="too-long")
+        expect = Expect(Outcome.UNHARMED, soon)
+        yield Scenario("resolve", "hangs", how, expect, {"hang": soon}, variant="briefly")
+        expect = Expect(Outcome.REPLACED, late, "EToroTimeoutError")
+        yield Scenario("resolve", "hangs", how, expect, {"hang": late}, variant="too-long")
     bound = "connect_timeout + auth_timeout + 1.0"
     forever = Expect(Outcome.REPLACED, bound, "EToroTimeoutError", silent=True)
     yield Scenario("resolve", "hangs", "first", forever, {"hang": 60.0}, variant="for-ever")
@@ -169,7 +190,7 @@ def _resolving() -> Iterator[Scenario]:
 
 def _backing_off() -> Iterator[Scenario]:
     """What may happen while the client waits before its next attempt."""
-    slow = {"reconnect_max_delay": 1.0 * SCALE}
+    slow = {"reconnect_max_delay": 1.0}
     refused = {"operation": "Authenticate", "code": "TooManyRequests"}
     for fault, within in (
         ("healed", "reconnect_max_delay"),

@@ -7,19 +7,18 @@ from functools import partial
 
 from etoro_sync import ClientState, WsClient, WsClientOptions, WsGap
 from etoro_sync.simulator import FAULTS, EToroSimulator
-from tests.support.timing import SCALE
 
 from .expectations import seconds
 from .measurement import Measurement
 from .resolver import NAME, Resolver
 from .scenarios import REQUESTS, Scenario
-from .traffic import INSTRUMENTS, ORDERS, Traffic, losses
+from .traffic import INSTRUMENTS, ORDERS, Traffic, longest_transit, losses
 from .witness import Seen, Witness
 
 __all__ = ["PATIENCE", "Stage"]
 
 #: Seconds, longer than any bound: who has seen nothing by then will not see it any more.
-PATIENCE = 5.0 * SCALE
+PATIENCE = 10.0
 #: How many messages of each kind are sent at once, before and after a fault.
 _BURST = 10
 #: Topics that nothing is ever sent for, so long that they need three requests.
@@ -116,9 +115,9 @@ class Stage:
     def strike(self) -> None:
         """Let it go wrong."""
         if self.scenario.phase == "resolve":
-            self.resolver.fault(self.scenario.fault, **self.scenario.given)
+            self.resolver.fault(self.scenario.fault, **self.scenario.arguments)
         elif self.scenario.fault in FAULTS:
-            self.sim.fault(self.scenario.fault, **self.scenario.given)
+            self.sim.fault(self.scenario.fault, **self.scenario.arguments)
 
     def heal(self) -> None:
         """Let everything be right again."""
@@ -153,10 +152,9 @@ class Stage:
         self.measured.sent = sum(map(len, self.traffic.sent.values()))
         with self.witness.changed:
             delivered = {place: list(came) for place, came in self.witness.delivered.items()}
+        transit = longest_transit(self.traffic.sent, delivered)
         for (way, place), came in delivered.items():
             sent = self.traffic.sent[place]
-            times = dict(sent)
-            transit = max((c.at - times[c.number] for c in came if c.number in times), default=0.0)
             if way == "stream":  # which begins when it begins
                 sent = [each for each in sent if each.number >= came[0].number]
             inside, outside = losses(sent, came, gaps, transit)

@@ -13,7 +13,7 @@ from .expectations import MARGIN, seconds
 from .judge import broken
 from .measurement import Measurement
 from .scenarios import SCENARIOS
-from .traffic import Sent, losses
+from .traffic import ORDERS, Sent, longest_transit, losses
 from .witness import Delivered
 
 CALLS = {
@@ -77,7 +77,7 @@ def test_each_broken_promise_has_its_line(change: dict[str, Any], words: str) ->
 def test_a_machine_that_stood_still_is_no_broken_promise() -> None:
     """What the pulse has measured is added to each bound, and no more."""
     bound = seconds(MUTE.expect.within, MUTE.all_options)
-    late = replace(GOOD, detected=bound + MARGIN + 1.0)
+    late = replace(GOOD, detected=bound + MARGIN * MUTE.slowness + 1.0)
     assert broken(MUTE, late)
     assert broken(MUTE, replace(late, held_up=1.1)) == []
 
@@ -112,3 +112,13 @@ def test_within_one_connection_no_gap_explains_a_loss() -> None:
     """Even where the times fit."""
     delivered = came(1, 2, 4) + came(7, 8, generation=2)
     assert losses(SENT, delivered, [GAP], 0.0) == ([5, 6], [3])
+
+
+def test_the_longest_transit_is_not_that_of_a_snapshot() -> None:
+    """The first rate of a connection and a repetition may tell of what was sent long ago."""
+    rates = [(1, 1, 90.0), (2, 1, 2.5), (2, 1, 80.0), (4, 2, 70.0), (5, 2, 5.25)]
+    delivered = {
+        ("queue", 18): [Delivered(*each) for each in rates],
+        ("queue", ORDERS): [Delivered(7, 0, 7.125)],
+    }
+    assert longest_transit({18: SENT, ORDERS: SENT}, delivered) == 0.5

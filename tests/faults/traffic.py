@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from etoro_sync import WsGap
@@ -13,7 +13,7 @@ from etoro_sync.simulator import EToroSimulator
 
 from .witness import Delivered
 
-__all__ = ["INSTRUMENTS", "ORDERS", "Sent", "Traffic", "losses"]
+__all__ = ["INSTRUMENTS", "ORDERS", "Sent", "Traffic", "longest_transit", "losses"]
 
 INSTRUMENTS = (18, 19)
 #: Stands for the order events, where others have an instrument.
@@ -74,6 +74,28 @@ class Traffic:
             if reached:
                 self.sent[place].append(Sent(number, at))
             return number
+
+
+def longest_transit(
+    sent: Mapping[int, Sequence[Sent]], delivered: Mapping[tuple[str, int], Sequence[Delivered]]
+) -> float:
+    """Return the longest time that a message was under way.
+
+    Snapshots, which tell once more what may have been sent long ago, are left out: the first rate
+    of a connection, and every repetition.
+    """
+    times = {message.number: message.at for messages in sent.values() for message in messages}
+    longest = 0.0
+    for (_, place), came in delivered.items():
+        seen: set[int] = set()
+        generation = 0
+        for each in came:
+            fresh = each.number not in seen and each.number in times
+            if fresh and (place == ORDERS or each.generation == generation):
+                longest = max(longest, each.at - times[each.number])
+            seen.add(each.number)
+            generation = each.generation
+    return longest
 
 
 def losses(
