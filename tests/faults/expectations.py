@@ -53,6 +53,7 @@ class Outcome(Enum):
     UNHARMED = "unharmed"  #: nothing is to be noticed
     REPORTED = "reported"  #: it stays, and `error` tells
     STALE = "stale"  #: it stays, and `stale` tells
+    CLOSED = "closed"  #: the user disconnects, whatever goes wrong
     ENDED = "ended"  #: the client ends: trying again cannot help
 
 
@@ -89,7 +90,7 @@ _LOST = _lost()
 _UNHARMED = Expect(Outcome.UNHARMED)
 _REPORTED = Expect(Outcome.REPORTED)
 _STALE = Expect(Outcome.STALE, STALE)
-_CLOSED = Expect(Outcome.UNHARMED, CLOSING)
+_CLOSED = Expect(Outcome.CLOSED, CLOSING)
 _SILENT = _lost(SILENCE)
 _TOO_LONG = _lost("max_message_bytes / 10_000_000")
 _TOO_LATE = _lost("connect_timeout", "EToroTimeoutError")

@@ -46,11 +46,11 @@ def detection_bound(scenario: Scenario) -> str | None:
 def recovery_bound(scenario: Scenario) -> str | None:
     """Return the bound until all is as before, from what was detected; None: nothing to recover."""
     outcome, within = scenario.expect.outcome, scenario.expect.within
-    if scenario.how in ("closing", "disconnect_while_resolving") or outcome is Outcome.ENDED:
+    if outcome in (Outcome.CLOSED, Outcome.ENDED):
         # A client that never was connected is simply connected again.
         return AT_ONCE if scenario.how == "first" else None
     if scenario.how == "backoff":
-        return None if scenario.fault.startswith("disconnect") else "reconnect_max_delay"
+        return "reconnect_max_delay"
     if scenario.how == "first":
         return AT_ONCE if outcome is Outcome.REPLACED else None
     if outcome is Outcome.STALE:
@@ -107,8 +107,8 @@ def _expected_story(scenario: Scenario) -> str:
             return "error" if attempt == "error" else f"{attempt} error"
         return "open authenticated"
     if how == "backoff":
-        ends = scenario.fault.startswith("disconnect")
-        return _IN_BACKOFF if ends else f"{_IN_BACKOFF} open authenticated reconnected"
+        closed = outcome is Outcome.CLOSED
+        return _IN_BACKOFF if closed else f"{_IN_BACKOFF} open authenticated reconnected"
     if how == "attempts_used_up":
         return f"close( reconnecting error){{{scenario.all_options['reconnect_attempts']}}} error"
     if how == "closing":
@@ -122,7 +122,7 @@ def _expected_story(scenario: Scenario) -> str:
 
 def _end(scenario: Scenario, measured: Measurement) -> Iterator[str]:
     outcome, how = scenario.expect.outcome, scenario.how
-    closed = scenario.expect.within == CLOSING
+    closed = outcome is Outcome.CLOSED
     failed = outcome is Outcome.ENDED or (how == "first" and outcome is Outcome.REPLACED)
     state = "FAILED" if failed else "CLOSED" if closed else "LIVE"
     if measured.state != state:

@@ -203,7 +203,5 @@ def _time(value: float | None) -> str:
 
 def _count(scenario: Scenario, number: int) -> str:
     """A number of messages, where they were counted."""
-    counted = scenario.how in ("reconnection", "live", "subscribing") or (
-        scenario.how == "backoff" and not scenario.fault.startswith("disconnect")
-    )
-    return str(number) if counted and scenario.expect.outcome is not Outcome.ENDED else "-"
+    over = scenario.expect.outcome in (Outcome.CLOSED, Outcome.ENDED)
+    return "-" if over or scenario.how == "first" else str(number)
