@@ -174,18 +174,19 @@ def _subscribing(stage: Stage) -> None:
     stage.strike()
     started = time.monotonic()
     call = Call("subscribe()", partial(stage.client.subscribe, stage.topics, snapshot=True))
+    lost = None
     if expect.outcome is Outcome.REPLACED:
         lost = stage.see("close")
         if lost is not None:
-            opened = stage.witness.first("authenticated", 0)
-            measured.detected = lost.at - started if opened is not None else None
+            measured.detected = lost.at - started
+        stage.heal()
     call.join(PATIENCE)
     stage.heal()
     measured.raised, measured.took = call.outcome, call.ended_at - started
     if expect.outcome is Outcome.REPLACED:
-        if stage.see("reconnected") is not None and measured.detected is not None:
-            back = stage.witness.first("reconnected", stage.mark)
-            measured.recovered = None if back is None else back.at - started - measured.detected
+        back = stage.see("reconnected")
+        if back is not None and lost is not None:
+            measured.recovered = back.at - lost.at
     else:
         measured.detected = call.ended_at - started
     if measured.raised == "EToroSubscriptionError":

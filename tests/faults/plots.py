@@ -42,8 +42,9 @@ def draw(measured: list[Measurement], path: Path) -> bool:
         size = (10, 1 + 0.16 * len(faults))
         figure, panels = pyplot.subplots(1, 2, figsize=size, sharey=True)
         colours = {phase: f"C{number}" for number, phase in enumerate(PHASES)}
-        for each in measured:
-            _place(panels, each, faults, colours)
+        for (panel, phase, marker), (xs, ys) in _points(measured, faults).items():
+            look = {"color": colours[phase], "markersize": 3 if marker == "o" else 7}
+            panels[panel].plot(xs, ys, marker, alpha=0.8, **look)
         for axes, title in zip(
             panels, ("until the user is told", "until all is back"), strict=True
         ):
@@ -60,16 +61,21 @@ def draw(measured: list[Measurement], path: Path) -> bool:
     return True
 
 
-def _place(panels: Any, each: Measurement, faults: list[str], colours: dict[str, str]) -> None:
-    """Draw both times of a measurement and their bounds."""
-    scenario = replace(SCENARIOS[each.scenario], slowness=each.slowness)
-    row, colour = faults.index(scenario.fault), colours[scenario.phase]
-    times = (
-        (detection_bound(scenario), each.detected),
-        (recovery_bound(scenario), each.recovered),
-    )
-    for axes, (bound, value) in zip(panels, times, strict=True):
-        if bound is not None and value is not None:
-            axes.plot(value, row, "o", color=colour, markersize=3, alpha=0.8)
-            limit = seconds(bound, scenario.all_options)
-            axes.plot(limit, row, "|", color=colour, markersize=7, alpha=0.8)
+def _points(
+    measured: list[Measurement], faults: list[str]
+) -> dict[tuple[int, str, str], tuple[Any, ...]]:
+    """Return what is drawn: panel, phase and marker -> all that look the same, each once."""
+    points: dict[tuple[int, str, str], dict[tuple[float, int], None]] = {}
+    for each in measured:
+        scenario = replace(SCENARIOS[each.scenario], slowness=each.slowness)
+        times = (
+            (detection_bound(scenario), each.detected),
+            (recovery_bound(scenario), each.recovered),
+        )
+        for panel, (bound, value) in enumerate(times):
+            if bound is None or value is None:
+                continue
+            for marker, x in (("o", value), ("|", seconds(bound, scenario.all_options))):
+                place = round(x, 3), faults.index(scenario.fault)
+                points.setdefault((panel, scenario.phase, marker), {})[place] = None
+    return {look: tuple(zip(*places, strict=True)) for look, places in points.items()}

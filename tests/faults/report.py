@@ -162,7 +162,7 @@ def _row(measured: Measurement, broken: list[str]) -> str:
         "-" if told is None else _bound(told, seconds(told, options)),
         _time(measured.recovered),
         "-" if back is None else _bound(back, seconds(back, options), formula=False),
-        _count(scenario, measured.inside),
+        "-" if scenario.how == "subscribing" else _count(scenario, measured.inside),
         _count(scenario, len(measured.outside)),
         str(left),
         measured.state,
