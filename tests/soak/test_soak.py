@@ -21,6 +21,7 @@ from etoro_sync.simulator.faults import read_script
 from etoro_sync.ws.buffers import BoundedBuffer, ConflatingBuffer
 from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.feed import Feed
+from etoro_sync.ws.outlet import Outlet
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.subscription import WsSubscriptionTracker
 from tests.soak import run
@@ -86,12 +87,12 @@ def lose_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    def emit(feed: Any, event: str, *arguments: Any) -> None:
+    def emit(out: Any, event: str, *arguments: Any) -> None:
         if event != "private:event" or next(numbers) % 5:
-            real(feed, event, *arguments)
+            real(out, event, *arguments)
 
-    real, numbers = Feed.emit, itertools.count()
-    monkeypatch.setattr(Feed, "emit", emit)
+    real, numbers = Outlet.emit, itertools.count()
+    monkeypatch.setattr(Outlet, "emit", emit)
 
 
 def freeze_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
