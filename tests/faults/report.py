@@ -80,9 +80,10 @@ _WORDS = {
     "resolve": "The system's resolver cannot be interrupted: an attempt takes as long as it hangs, "
     "and a thread of the client ends when it has answered. But neither `connect()` nor "
     "`disconnect()` waits for it any longer than they may.",
-    "live": "With `stale_after`, `stale` tells where a connection lives and an instrument does not; "
-    "what to do then is the user's to decide (for `forget`: to subscribe again). A server that reads "
-    "nothing but goes on sending is not noticed before the next request, which is not answered.",
+    "live": "With `stale_after`, `stale` tells where a connection lives and an instrument does "
+    "not; what to do then is the user's to decide (for `forget`: to subscribe again). A server "
+    "that reads nothing but goes on sending is not noticed before the next request, which is not "
+    "answered.",
     "backoff": "The server has said `TooManyRequests`, so that the client waits for half of "
     "`reconnect_max_delay` at least; meanwhile the fault ends, or the user does something.",
     "closing": "The fault is set, and the user calls `disconnect()`: *told after* is how long it "
