@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,10 @@ def test_every_phase_has_its_scenarios() -> None:
     assert {scenario.phase for scenario in SCENARIOS.values()} == set(PHASES)
     assert {scenario.phase for scenario in FAST} == set(PHASES)
     assert {s.fault for s in FAST} == {s.fault for s in SCENARIOS.values()}
+
+
+def test_the_page_tells_of_all_scenarios() -> None:
+    """Who adds one runs ``make faults``, and a page with a broken promise is not to be published."""
+    page = Path(__file__).parents[2] / "docs" / "faults.md"
+    words = f"{len(SCENARIOS)} scenarios, no promise was broken"
+    assert words in " ".join(page.read_text(encoding="utf-8").split())
