@@ -28,6 +28,7 @@ class Measurement:
     :param descriptors: the same.
     :param held_up: how long the machine kept threads from running meanwhile.
     :param slowness: what all times of the scenario were multiplied with.
+    :param plays: how often it was played, this time included: all others were held up too long.
     """
 
     scenario: str
@@ -48,3 +49,4 @@ class Measurement:
     descriptors: list[str] = field(default_factory=list)
     held_up: float = 0.0
     slowness: float = 1.0
+    plays: int = 1

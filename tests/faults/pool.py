@@ -48,13 +48,14 @@ def _prepare() -> None:
 
 def _play(name: str) -> Result:
     """Runs in a process of the pool."""
-    for factor in _SLOWER:
+    for plays, factor in enumerate(_SLOWER, 1):
         scenario = SCENARIOS[name].slowed(factor)
         faulthandler.dump_traceback_later(_TOO_LONG, exit=True, file=sys.__stderr__ or 2)
         try:
             measured = play(scenario)
         finally:
             faulthandler.cancel_dump_traceback_later()
+        measured.plays = plays
         if measured.held_up <= _VOID * scenario.slowness:
             break
     return measured, broken(scenario, measured)

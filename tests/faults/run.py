@@ -41,6 +41,8 @@ def run(scenarios: list[Scenario], jobs: int) -> tuple[list[Result], list[str]]:
             new = _lines(name, future, results)
             lines += new
             verdict = "BROKEN" if new else "kept"
+            if not future.exception() and (plays := future.result()[0].plays) > 1:
+                verdict += f", played {plays} times on a busy machine"
             print(f"{number}/{len(futures)} {name}: {verdict}", file=sys.stderr, flush=True)
     return results, lines
 

@@ -54,7 +54,7 @@ def test_every_phase_has_its_scenarios() -> None:
 
 
 def test_the_page_tells_of_all_scenarios() -> None:
-    """Who adds one runs ``make faults``, and a page with a broken promise is not to be published."""
+    """Who adds one runs ``make faults``; a page with a broken promise is not to be published."""
     page = Path(__file__).parents[2] / "docs" / "faults.md"
     words = f"{len(SCENARIOS)} scenarios, no promise was broken"
     assert words in " ".join(page.read_text(encoding="utf-8").split())
