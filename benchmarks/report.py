@@ -6,6 +6,7 @@ from typing import Any
 
 from .plots import draw
 from .tables import Table, tables
+from .targets import reasons
 
 __all__ = ["server_line", "write_page"]
 
@@ -174,7 +175,7 @@ def write_page(results: Results, docs: Path) -> None:
         machine=_rows(results["machine"]),
         versions=_rows(results["versions"]),
         notes=f"\nNot measured:\n{notes}\n" if notes else "",
-        targets=_targets(made),
+        targets=_targets(made, reasons(results)),
         server=server_line(results),
         sections="\n\n".join(_section(name, made, plots) for name in _SECTIONS if name in made),
     )
@@ -185,10 +186,12 @@ def _rows(pairs: dict[str, str]) -> str:
     return "\n".join(f"| {name} | {value} |" for name, value in pairs.items())
 
 
-def _targets(made: dict[str, list[Table]]) -> str:
+def _targets(made: dict[str, list[Table]], why_not: list[str]) -> str:
     if "targets" not in made:
         return ""
-    return f"\n## Targets\n\n{made['targets'][0].markdown()}\n"
+    missed = "".join(f"\n- {reason}" for reason in why_not)
+    words = f"\nWhat was missed, and why:\n{missed}\n" if missed else ""
+    return f"\n## Targets\n\n{made['targets'][0].markdown()}\n{words}"
 
 
 def _section(name: str, made: dict[str, list[Table]], plots: dict[str, str]) -> str:

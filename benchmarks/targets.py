@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["TARGET_HEADER", "targets"]
+__all__ = ["TARGET_HEADER", "reasons", "targets"]
 
 Results = dict[str, Any]
 Line = tuple[str, str, str, str]
@@ -11,6 +11,24 @@ TARGET_HEADER = ("figure", "target", "measured", "met")
 #: Mix -> how many times etoropy's throughput: with the extra `speed`, and without.
 _FACTORS = {"universe": (5.0, 2.5), "liquid": (3.5, 1.8), "full": (3.5, 1.8)}
 _CLOSE_TIMEOUT_MS = 1000.0
+#: Why a target may be out of reach: the beginning of its figure -> what the other tables show.
+_REASONS = {
+    "CPU at 12,000/s": (
+        "at a steady rate nearly every message comes alone, and what it costs is mostly waking up: "
+        "the reader by the system, and the callbacks' thread by the reader. The stages of the hot "
+        "path take about 3 us of it (see the end of this page). Even the ceiling, which has one "
+        "thread and makes no object, takes {ceiling} of a core where etoropy takes {etoropy}, so "
+        "that half of the latter leaves next to nothing for a second thread, which a callback "
+        "that must not hold up reading cannot do without."
+    ),
+    "throughput, 100 to 12,000 instruments": (
+        "the feed goes through all instruments in turn, which is the worst order for caches. What "
+        "takes longer is looking up and merging (see the stages with 12,000 instruments, at the "
+        "end of this page): it touches some 0.9 KB in a dozen places for each message, and what "
+        "12,000 instruments have of that does not fit into a core's cache. Clients that keep no "
+        "state, and so cannot merge, do not have to pay for that."
+    ),
+}
 
 
 def targets(results: Results) -> list[Line]:
@@ -19,6 +37,23 @@ def targets(results: Results) -> list[Line]:
     for part in (_throughput, _delivered, _latency, _cpu, _flat, _import, _disconnect):
         lines += part(results)
     return lines
+
+
+def reasons(results: Results) -> list[str]:
+    """Return a sentence for each target that was not met, where the reason is known."""
+    shares = {
+        row["key"]: f"{row['cpu_share']:.0%}"
+        for row in results.get("latency", ())
+        if row["rate"] == 12_000
+    }
+    known = {"ceiling": shares.get("ceiling", "?"), "etoropy": shares.get("etoropy", "?")}
+    missed = [figure for figure, _, _, met in targets(results) if met != _met(True)]
+    return [
+        f"{figure}: {reason.format(**known)}"
+        for figure in missed
+        for start, reason in _REASONS.items()
+        if figure.startswith(start)
+    ]
 
 
 def _met(met: bool) -> str:

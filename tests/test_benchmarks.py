@@ -88,6 +88,19 @@ def test_a_steady_feed_tells_the_age_of_each_price() -> None:
     assert 0 < report["p50_us"] <= report["p99_us"] <= report["p999_us"]
 
 
+def test_a_missed_target_has_its_reason() -> None:
+    """With the figures that it speaks of; a target that was met needs none."""
+    latency = [
+        {"key": key, "rate": 12_000, "cpu_share": share}
+        for key, share in (("speed", 0.4), ("etoropy", 0.6), ("ceiling", 0.25))
+    ]
+    (reason,) = targets.reasons({"latency": latency})
+    assert reason.startswith("CPU at 12,000/s")
+    assert "takes 25% of a core where etoropy takes 60%" in reason
+    latency[0]["cpu_share"] = 0.3
+    assert targets.reasons({"latency": latency}) == []
+
+
 def test_each_group_has_a_table_and_a_section() -> None:
     """What is measured is shown."""
     assert run.GROUPS.keys() == tables._MAKERS.keys() == report._SECTIONS.keys()
