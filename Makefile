@@ -22,11 +22,11 @@ demo: $(VENV)/.has-all ## Watch a client and a simulated feed (SECONDS=5: for so
 test: $(VENV)/.has-test ## Run the tests (ARGS="-k name": some of them)
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/.has-dev ## Lint, check format and types, run the tests with coverage
+check: $(VENV)/.has-dev ## Lint, check format and types, tests with coverage (not the heavy ones)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict etoro_sync
-	@$(BIN)/python -m pytest --cov $(ARGS)
+	@$(BIN)/python -m pytest --cov -m "not heavy" $(ARGS)
 
 format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .

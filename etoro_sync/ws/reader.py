@@ -36,6 +36,9 @@ from .wire import Interrupted, Waker
 
 __all__ = ["Reader"]
 
+#: Messages that are handled before a look at whether the client is to stop: about a millisecond.
+_SLICE = 256
+
 
 class Reader:
     """Runs the connections of one session, from ``connect()`` to its end.
@@ -245,15 +248,25 @@ class Reader:
         while True:
             texts = connection.receive()
             if texts is not None:
-                self._feed.begin_read()
-                self._feed.on_texts(texts, self._on_reply)
-                self._feed.out.flush()
+                self._take(connection, texts)
                 self._counters.bytes = bytes_before + connection.bytes_received
                 self._look_at(connection)
                 if not connection.drained:
                     self._work(connection, time.monotonic())
                     continue
             self._idle(connection, heard=texts is not None)
+
+    def _take(self, connection: Connection, texts: list[str]) -> None:
+        """Handle the messages of one read, in slices: a server can send very many small ones."""
+        self._feed.begin_read()
+        if len(texts) <= _SLICE:
+            self._feed.on_texts(texts, self._on_reply)
+        else:
+            for start in range(0, len(texts), _SLICE):
+                self._feed.on_texts(texts[start : start + _SLICE], self._on_reply)
+                if self._stopping:
+                    self._work_on_closing(connection, time.monotonic())
+        self._feed.out.flush()
 
     def _look_at(self, connection: Connection) -> None:
         """Note what a read has brought besides messages; raise what it means to the connection."""

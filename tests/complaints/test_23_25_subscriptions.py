@@ -19,6 +19,7 @@ from tests.support.threads import run_in_thread
 PRICE = {"Ask": "2", "Bid": "1"}
 
 
+@pytest.mark.heavy
 def test_complaint_23_it_reconnects_but_does_not_resubscribe(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:

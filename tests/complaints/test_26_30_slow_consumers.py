@@ -220,6 +220,7 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
     assert c.generation == 1
 
 
+@pytest.mark.heavy
 def test_complaint_29_memory_grows_for_days(
     raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

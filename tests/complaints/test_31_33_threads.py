@@ -244,6 +244,7 @@ def test_complaint_31_trouble_just_before_tls_leaves_no_descriptor(trouble: str)
         assert caught.value.__traceback__ is not None
 
 
+@pytest.mark.heavy
 def test_complaint_32_a_thread_per_message(raw_server: StartServer, client: MakeClient) -> None:
     """100,000 messages for a slow handler: no further thread, and order in every instrument."""
     instruments, count = 10, 100_000
@@ -337,6 +338,7 @@ def all_actions(c: WsClient, sim: EToroSimulator) -> dict[str, Action]:
     }
 
 
+@pytest.mark.heavy
 def test_complaint_33_sixteen_threads_under_faults(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:

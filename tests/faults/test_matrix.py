@@ -13,6 +13,8 @@ from etoro_sync.simulator import FAULTS
 from .pool import Result, start
 from .scenarios import PHASES, SCENARIOS, Scenario
 
+pytestmark = pytest.mark.heavy
+
 FAST = [scenario for scenario in SCENARIOS.values() if scenario.fast]
 #: They wait more than they work.
 _JOBS = 8

@@ -33,6 +33,8 @@ from tests.soak.samples import MB, Sample, growth_per_hour
 from tests.soak.script import FaultScripts
 from tests.support.processes import interruptible
 
+pytestmark = pytest.mark.heavy
+
 BRIEF = ["--seconds", "3", "--round", "1.5", "--topics", "60", "--rate", "400"]
 BRIEF += ["--order-interval", "0.05", "--seed", "11"]
 

@@ -20,6 +20,8 @@ from tests.support.raw_server import RawServer
 from tests.support.threads import assert_no_new_descriptors, join_stragglers
 from tests.support.timing import MS
 
+pytestmark = pytest.mark.heavy
+
 
 class _Counting:
     """A redactor that counts how much text it has searched."""

@@ -20,6 +20,8 @@ from tests.support.certificates import Certificates
 from tests.support.clients import Ear, make_client
 from tests.support.threads import assert_no_new_descriptors, run_in_thread
 
+pytestmark = pytest.mark.heavy
+
 
 @contextlib.contextmanager
 def serving(server: EchoServer) -> Iterator[EchoServer]:
