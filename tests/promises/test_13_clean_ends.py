@@ -11,14 +11,17 @@ import textwrap
 import threading
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
 from etoro_sync import ClientState, EToroClosedError, WsClient
 from etoro_sync.simulator import EToroSimulator
+from etoro_sync.ws.feed import Feed
+from etoro_sync.ws.reader import Reader
 from tests.conftest import StartServer
 from tests.support.clients import Ear, quick_options
+from tests.support.frames import TEXT, frame
 from tests.support.peer import Peer
 from tests.support.processes import interruptible
 from tests.support.threads import (
@@ -388,3 +391,40 @@ def _in_the_child(c: WsClient, q: object) -> int:
     if c.is_connected or c.is_authenticated or c.state is not ClientState.CLOSED:
         return 99
     return 0
+
+
+def test_promise_13_a_read_of_many_small_messages_is_left_when_the_client_is_to_stop(
+    raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are handled in slices, and between two of them the end is looked for."""
+    sizes: list[int] = []
+    sent, begun, told = (threading.Event() for _ in range(3))
+    take, stop = Feed.on_texts, Reader.stop
+
+    def on_texts(feed: Feed, texts: list[str], on_reply: Any) -> None:
+        sent.wait(5)  # the next read finds all of it
+        take(feed, texts, on_reply)
+        if len(texts) > 100:
+            sizes.append(len(texts))
+            begun.set()
+            told.wait(5)
+
+    def stop_and_tell(reader: Reader) -> None:
+        stop(reader)
+        told.set()
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.send(frame(TEXT, b"{}") * 10_000)
+        sent.set()
+        peer.hold()
+
+    monkeypatch.setattr(Feed, "on_texts", on_texts)
+    monkeypatch.setattr(Reader, "stop", stop_and_tell)
+    c = client(raw_server(script).url, close_timeout=0.001)
+    c.connect()
+    assert begun.wait(5)
+    c.disconnect()
+    assert max(sizes) == 256
+    assert sum(sizes) < 9_000
