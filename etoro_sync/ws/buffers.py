@@ -6,12 +6,12 @@ identity ``delivered + dropped + conflated + waiting == received``.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any, Protocol
 
 from ..errors import EToroQueueOverflowError
+from .conflation import ConflatingBuffer
 
-__all__ = ["RATE_EVENT", "BoundedBuffer", "Buffer", "ConflatingBuffer", "Lanes", "Run"]
+__all__ = ["RATE_EVENT", "BoundedBuffer", "Buffer", "Lanes", "Run"]
 
 #: The event of the entries that may be conflated.
 RATE_EVENT = "instrument:rate"
@@ -41,114 +41,6 @@ class Buffer(Protocol):
     @property
     def ready(self) -> bool:
         """Whether :meth:`pop` has something to return or to raise."""
-
-
-class ConflatingBuffer:
-    """Keeps everything while there is room; when full, the newest value of a key wins.
-
-    Entries are tuples whose first item is the key. When the buffer is full, a new entry takes the
-    place of the waiting one of its key; if none waits, or the key is None, the oldest is dropped.
-
-    While there is room, no bookkeeping is done at all. The first overflow notes where the last
-    entry of each key waits (:attr:`_last`); replacements are kept beside the queue, by place
-    (:attr:`_replaced`), so that entries can stay immutable tuples that consumers share. A place
-    is the number of an entry, counted from the first that was ever kept.
-
-    :param maxsize: most entries that wait; 0 is unbounded.
-    """
-
-    def __init__(self, maxsize: int) -> None:
-        self._maxsize = maxsize
-        self._entries: deque[tuple[Any, ...]] = deque()
-        self._last: dict[Any, int] | None = None
-        self._replaced: dict[int, tuple[Any, ...]] = {}
-        self._barrier = 0  # the first place that may be replaced
-        self.received = self.delivered = self.dropped = self.conflated = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def ready(self) -> bool:
-        """Whether :meth:`pop` has something to return."""
-        return bool(self._entries)
-
-    @property
-    def removed(self) -> int:
-        """How many entries have left the queue, delivered or dropped: the place of the oldest."""
-        return self.delivered + self.dropped
-
-    def extend(self, entries: Sequence[tuple[Any, ...]]) -> int:
-        """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
-        self.received += len(entries)
-        fits = not self._maxsize or len(self._entries) + len(entries) <= self._maxsize
-        if fits and self._last is None:
-            self._entries.extend(entries)
-            return 0
-        if self._last is None:
-            self._last = self._find_last()
-        before = self.dropped + self.conflated
-        for entry in entries:
-            self._add(entry, self._last)
-        return self.dropped + self.conflated - before
-
-    def _find_last(self) -> dict[Any, int]:
-        start = max(self._barrier - self.removed, 0)
-        # Not by index: in the middle of a deque that takes as long as the deque is.
-        waiting = enumerate(islice(self._entries, start, None), self.removed + start)
-        return {entry[0]: place for place, entry in waiting if entry[0] is not None}
-
-    def _add(self, entry: tuple[Any, ...], last: dict[Any, int]) -> None:
-        """Take one entry while it is known where the others wait."""
-        key = entry[0]
-        if len(self._entries) >= self._maxsize > 0:
-            place = last.get(key)
-            if place is not None:
-                self._replaced[place] = entry
-                self.conflated += 1
-                return
-            self._take()
-            self.dropped += 1
-        if key is not None:
-            last[key] = self.removed + len(self._entries)
-        self._entries.append(entry)
-
-    def pop(self) -> tuple[Any, ...]:
-        """Return the oldest entry; IndexError when empty."""
-        entry = self._take()
-        self.delivered += 1
-        if self._last is not None and len(self._entries) * 2 <= self._maxsize:
-            # Half empty: note nothing more; the next overflow has earned its search.
-            self._last = None
-        return entry
-
-    def take(self, most: int) -> list[tuple[Any, ...]]:
-        """Return the oldest entries, *most* of them at most."""
-        count = max(min(most, len(self._entries)), 0)
-        if self._last is not None or self._replaced:
-            return [self.pop() for _ in range(count)]
-        popleft = self._entries.popleft
-        self.delivered += count
-        return [popleft() for _ in range(count)]
-
-    def _take(self) -> tuple[Any, ...]:
-        """Remove the oldest entry, in its newest form; the caller counts it."""
-        entry = self._entries.popleft()
-        if self._last is None and not self._replaced:
-            return entry
-        place = self.removed
-        if self._last is not None and self._last.get(entry[0]) == place:
-            del self._last[entry[0]]
-        return self._replaced.pop(place, entry)
-
-    def barrier(self) -> None:
-        """Let nothing from before this call be replaced by something after it.
-
-        Called when a new connection begins: a rate of the new generation must not move in front
-        of the gap that the consumer is to see.
-        """
-        self._barrier = self.removed + len(self._entries)
-        self._last = None
 
 
 class _Lost:
@@ -240,8 +132,8 @@ class Lanes:
     Rates are bounded and conflated; other events that come as fast as the feed are bounded and
     drop the oldest, so that they can never cost a rate; the lossless lane carries what must not
     be lost. A rate waits as the arguments of its callbacks, and nothing is added to it; an entry
-    that is no rate remembers how many rates came before it, and its number among all that are no
-    rates.
+    that is no rate remembers the place among the rates that it stands before, and its number among
+    all that are no rates.
 
     :param bulk_size: most rates, and most other fast events, that wait.
     :param lossless_size: most order and connection events that wait.
@@ -289,7 +181,7 @@ class Lanes:
 
     def _placed(self, event: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         self._count += 1
-        return self.rates.removed + len(self.rates), event, arguments, self._count
+        return self.rates.end, event, arguments, self._count
 
     def take(self, most: int) -> list[Run]:
         """Return the next events, *most* of them at most, as runs of one event.
@@ -316,10 +208,10 @@ class Lanes:
 
     def _take_rates(self, most: int) -> list[tuple[Any, ...]]:
         """Return the rates that are next; an empty list: something else is."""
-        if self.lossless.ready or self.others.ready:
-            head = self._older().head
-            most = min(most, head[0] - self.rates.removed) if head is not None else 0
-        return self.rates.take(most)
+        if not (self.lossless.ready or self.others.ready):
+            return self.rates.take(most)
+        head = self._older().head
+        return [] if head is None else self.rates.take(most, before=head[0])
 
     def _older(self) -> BoundedBuffer:
         """Return the lane, of the two that hold no rates, whose head came first."""

@@ -385,7 +385,8 @@ class WsClient:
         :param maxsize: most items that wait; 0 is unbounded; None is 10,000 for market events and
             100,000 for the rest.
         :param overflow: what to do when it is full: ``"conflate"`` (default of
-            ``"instrument:rate"``; the newest rate of an instrument wins), ``"drop_oldest"``,
+            ``"instrument:rate"``; the newest rate of an instrument wins, and none of them is lost
+            while *maxsize* is no less than the number of instruments), ``"drop_oldest"``,
             ``"drop_newest"``, or ``"raise"`` (default of the rest).
         :raises EToroValidationError: naming the argument.
         """

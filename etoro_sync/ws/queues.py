@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
-from .buffers import BoundedBuffer, Buffer, ConflatingBuffer
+from .buffers import BoundedBuffer, Buffer
+from .conflation import ConflatingBuffer
 from .events import MARKET_EVENTS
 from .gate import LogGate
 from .lifecycle import ProcessGuard, wait_slices

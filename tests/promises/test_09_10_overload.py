@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from etoro_sync import EToroQueueOverflowError
+from etoro_sync.models import WsInstrumentRate
 from tests.conftest import StartServer
 from tests.support.clients import envelope
 from tests.support.peer import Peer
@@ -99,6 +100,47 @@ def test_promise_9_order_events_travel_in_a_lossless_lane(
     c.disconnect()
     assert len(rates) <= 10
     assert rates[-1] == 201
+
+
+def test_promise_9_a_consumer_that_lags_gets_the_last_rate_of_each_instrument(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Even of one that changed once, before a flood of others."""
+    sim = simulator()
+    c = client(sim.url, callback_queue_size=10)
+    release, hanging, done = threading.Event(), threading.Event(), threading.Event()
+    heard: dict[int, tuple[float, float]] = {}
+
+    @c.on("open")
+    def hang() -> None:
+        hanging.set()
+        release.wait(20)
+
+    @c.on("instrument:rate")
+    def rate(instrument_id: int, rate: WsInstrumentRate) -> None:
+        heard[instrument_id] = (rate.bid, rate.ask)
+        if rate.bid == 1000:
+            done.set()
+
+    q = c.queue("instrument:rate", maxsize=10)
+    end = c.queue("instrument:rate", instrument_ids=[10])
+    c.connect()
+    assert hanging.wait(5)
+    try:
+        c.subscribe(range(1, 11))
+        sim.publish(1, Ask="2", Bid="1")
+        for number in range(2, 200):
+            sim.publish(2 + number // 3 % 9, Ask=str(number + 1), Bid=str(number))
+        sim.publish(10, Ask="1001", Bid="1000")
+        while end.get(timeout=5)[1].bid != 1000:
+            pass
+        read = {id_: (rate.bid, rate.ask) for id_, rate in (q.get_nowait() for _ in range(10))}
+        assert read == {id_: (rate.bid, rate.ask) for id_, rate in c.rates.items()}
+        assert (len(read), read[1]) == (10, (1.0, 2.0))
+    finally:
+        release.set()
+    assert done.wait(5)
+    assert heard == read
 
 
 @pytest.mark.parametrize("overflow", ["conflate", "drop_oldest", "drop_newest", "raise"])

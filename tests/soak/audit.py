@@ -42,8 +42,6 @@ class Audit:
         self.moments = self.compared = 0
         #: Seconds, and how many blocks of memory Python's objects take when nothing waits.
         self.blocks: list[tuple[float, float]] = []
-        #: Last prices that a slow consumer did not get, for they were dropped.
-        self.shed = 0
         #: Seconds until data flowed again after all faults were healed, at worst.
         self.slowest = 0.0
 
@@ -133,26 +131,20 @@ class Audit:
             self.broken.append("the server has topics that nobody wants")
 
     def _compare_prices(self) -> None:
-        """The last price of each instrument, where it is looked up and with who got each one.
-
-        A consumer that was too slow may not have got it, if its queue has counted a drop.
-        """
+        """The last price of each instrument, where it is looked up and with who got each one."""
         program = self._program
         ids = [id_ for id_ in program.ids if f"instrument:{id_}" not in self._away_since]
         rates, prices = program.client.rates, self._server.prices(ids)
-        views = {"client.rates": (rates, False), **program.views()}
-        for name, (view, has_dropped) in views.items():
+        views = {"client.rates": rates, **program.views()}
+        for name, view in views.items():
             wrong = [
                 f"{id_}: {view.get(id_)} instead of {texts}"
                 for id_, texts in zip(ids, prices, strict=True)
                 if not _shows(view.get(id_), texts)
             ]
             self.compared += len(ids)
-            if wrong and not has_dropped:
+            if wrong:
                 self.broken.append(f"{name}: {len(wrong)} last prices differ, first {wrong[0]}")
-            elif wrong:
-                self.shed += len(wrong)
-                view.update((id_, rates[id_]) for id_ in ids)
 
     def _compare_orders(self) -> None:
         program, sent = self._program, self._server.orders()

@@ -29,7 +29,7 @@ _QUEUES: dict[str, tuple[str, int | None, str | None, float]] = {
     "gaps": ("reconnected", None, None, 0.0),
     "errors": ("error", 1_000, "drop_oldest", 0.0),
 }
-#: Whose readers note the last price of each instrument.
+#: Whose readers note the last price of each instrument, which they must get however slow they are.
 _EXACT = ("conflate, fast", "conflate, slow", "unbounded")
 
 
@@ -55,7 +55,6 @@ class Program:
         self.callbacks = Callbacks(self.client, self.orders[0])
         self.last_seen: dict[str, dict[int, Any]] = {name: {} for name in _EXACT}
         self.gap_generations: list[int] = []
-        self._dropped: dict[str, int] = {}
         self._hurry = self.callbacks.hurry
         self.readers = [self._reader(name, *how) for name, how in _QUEUES.items()]
         self._stopping = threading.Event()
@@ -117,19 +116,9 @@ class Program:
 
     # -- prices ----------------------------------------------------------------------------------
 
-    def views(self) -> dict[str, tuple[dict[int, Any], bool]]:
-        """Return what each consumer has seen last, and whether it has missed rates since."""
-        lanes = self.client._session.dispatcher.lanes  # type: ignore[union-attr]
-        found = {"callbacks": (self.callbacks.last, lanes.rates.dropped)}
-        for reader in self.readers:
-            if reader.name in self.last_seen:
-                found[reader.name] = (self.last_seen[reader.name], reader.events.dropped)
-        views = {
-            name: (last, dropped > self._dropped.get(name, 0))
-            for name, (last, dropped) in found.items()
-        }
-        self._dropped = {name: dropped for name, (_, dropped) in found.items()}
-        return views
+    def views(self) -> dict[str, dict[int, Any]]:
+        """Return the last rates that each consumer has seen whose queue has room for all topics."""
+        return {"callbacks": self.callbacks.last, **self.last_seen}
 
     # -- counts ----------------------------------------------------------------------------------
 

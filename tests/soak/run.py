@@ -151,8 +151,7 @@ class Soak:
             ),
             (
                 "quiet moments",
-                f"{audit.moments}; {audit.compared:,} last prices compared, "
-                f"{audit.shed:,} had been dropped by a slow consumer's queue",
+                f"{audit.moments}; {audit.compared:,} last prices compared",
             ),
         ]
         rows += [

@@ -18,7 +18,8 @@ import pytest
 from etoro_sync.models import WsGap
 from etoro_sync.simulator import FAULTS
 from etoro_sync.simulator.faults import read_script
-from etoro_sync.ws.buffers import BoundedBuffer, ConflatingBuffer
+from etoro_sync.ws.buffers import BoundedBuffer
+from etoro_sync.ws.conflation import ConflatingBuffer
 from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.outlet import Outlet

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from etoro_sync.errors import EToroQueueOverflowError
-from etoro_sync.ws.buffers import BoundedBuffer, Buffer, ConflatingBuffer, Lanes
+from etoro_sync.ws.buffers import BoundedBuffer, Lanes
 
 
-def drain(buffer: Buffer | Lanes) -> list[Any]:
+def drain(buffer: BoundedBuffer) -> list[Any]:
     """Everything that waits, with losses as negative numbers."""
     items: list[Any] = []
     while True:
@@ -24,180 +23,6 @@ def drain(buffer: Buffer | Lanes) -> list[Any]:
             return items
         except EToroQueueOverflowError as exc:
             items.append(-exc.lost)
-
-
-def entries(text: str) -> list[tuple[str, str]]:
-    """``"a1 b1"`` as entries with the keys a and b."""
-    return [(word[0], word) for word in text.split()]
-
-
-# Conflation --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("maxsize", "sent", "left"),
-    [
-        (3, "a1 a2 a3", "a1 a2 a3"),
-        (3, "a1 a2 b1 a3", "a1 a3 b1"),
-        (3, "a1 b1 c1 d1", "b1 c1 d1"),
-        (3, "a1 b1 c1 a2 b2 c2 a3", "a3 b2 c2"),
-        (1, "a1 b1 b2", "b2"),
-        (0, "a1 a2 b1 a3 c1", "a1 a2 b1 a3 c1"),
-    ],
-)
-def test_the_newest_value_of_a_key_wins_only_when_there_is_no_room(
-    maxsize: int, sent: str, left: str
-) -> None:
-    """It takes the place of the waiting one; if none waits, the oldest gives way."""
-    for batches in ([sent], sent.split()):
-        buffer = ConflatingBuffer(maxsize)
-        for batch in batches:
-            buffer.extend(entries(batch))
-        assert [entry[1] for entry in drain(buffer)] == left.split()
-
-
-def test_entries_without_a_key_are_never_replaced() -> None:
-    """Each one counts, as long as there is room."""
-    buffer = ConflatingBuffer(2)
-    buffer.extend([(None, 1), ("a", 1), (None, 2), ("a", 2), (None, 3)])
-    assert drain(buffer) == [(None, 2), (None, 3)]
-    assert (buffer.dropped, buffer.conflated) == (2, 1)
-
-
-def test_a_value_that_comes_after_a_replaced_one_is_delivered_after_it() -> None:
-    """When there is room again, a new value must not be taken for the one that was replaced."""
-    buffer = ConflatingBuffer(2)
-    buffer.extend(entries("a1 b1 a2"))
-    buffer.extend(entries("b2"))
-    assert buffer.pop()[1] == "a2"
-    buffer.extend(entries("b3"))
-    assert [entry[1] for entry in drain(buffer)] == ["b2", "b3"]
-
-
-def test_nothing_from_before_a_barrier_is_replaced_after_it() -> None:
-    """A rate of the new connection must not stand in front of the gap."""
-    buffer = ConflatingBuffer(2)
-    buffer.extend(entries("a1 b1 b2"))
-    buffer.barrier()
-    buffer.extend(entries("b3"))
-    assert [entry[1] for entry in drain(buffer)] == ["b2", "b3"]
-    assert (buffer.dropped, buffer.conflated) == (1, 1)
-
-
-def test_popping_an_empty_buffer_is_an_index_error() -> None:
-    """And changes no count."""
-    buffer = ConflatingBuffer(2)
-    with pytest.raises(IndexError):
-        buffer.pop()
-    assert buffer.delivered == 0
-
-
-class _Counted(deque[Any]):
-    """A deque that counts how often it is read in the middle, which takes long."""
-
-    indexed = 0
-
-    def __getitem__(self, index: Any) -> Any:
-        _Counted.indexed += 1
-        return super().__getitem__(index)
-
-
-def test_an_overflow_and_a_barrier_take_one_walk_over_the_entries() -> None:
-    """By index, a million entries that wait would stop the reader for minutes."""
-    buffer = ConflatingBuffer(1000)
-    buffer.extend([(key % 500, key) for key in range(1000)])
-    buffer._entries = _Counted(buffer._entries)
-    buffer.extend([(key, "new") for key in range(500)])
-    buffer.barrier()
-    assert _Counted.indexed == 0
-    assert buffer.conflated == 500
-
-
-class Model:
-    """The documented rule, written down without regard to speed."""
-
-    def __init__(self, maxsize: int) -> None:
-        self.maxsize = maxsize
-        self.items: list[list[Any]] = []
-        self.settled = 0
-        self.dropped = self.conflated = 0
-
-    def add(self, entry: tuple[Any, ...]) -> None:
-        if not self.maxsize or len(self.items) < self.maxsize:
-            self.items.append([entry])
-            return
-        for place in reversed(self.items[self.settled :]):
-            if entry[0] is not None and place[0][0] == entry[0]:
-                place[0] = entry
-                self.conflated += 1
-                return
-        self.pop()
-        self.dropped += 1
-        self.items.append([entry])
-
-    def pop(self) -> Any:
-        (entry,) = self.items.pop(0)
-        self.settled = max(self.settled - 1, 0)
-        return entry
-
-
-class Conflation(RuleBasedStateMachine):
-    """The buffer beside the model, through every kind of call."""
-
-    @initialize(maxsize=st.sampled_from([0, 1, 2, 3, 5, 8]))
-    def begin(self, maxsize: int) -> None:
-        self.buffer = ConflatingBuffer(maxsize)
-        self.model = Model(maxsize)
-        self.number = 0
-        self.delivered: list[tuple[Any, int]] = []
-
-    @rule(keys=st.lists(st.sampled_from([1, 2, 3, 4, None]), max_size=7))
-    def extend(self, keys: list[int | None]) -> None:
-        batch = []
-        for key in keys:
-            self.number += 1
-            batch.append((key, self.number))
-        self.buffer.extend(batch)
-        for entry in batch:
-            self.model.add(entry)
-
-    @rule(count=st.integers(1, 6))
-    def pop(self, count: int) -> None:
-        for _ in range(count):
-            if not self.model.items:
-                with pytest.raises(IndexError):
-                    self.buffer.pop()
-                return
-            entry = self.buffer.pop()
-            assert entry == self.model.pop()
-            self.delivered.append((entry[0], entry[1]))
-
-    @rule()
-    def barrier(self) -> None:
-        self.buffer.barrier()
-        self.model.settled = len(self.model.items)
-
-    @invariant()
-    def every_entry_is_accounted_for(self) -> None:
-        buffer = self.buffer
-        assert len(buffer) == len(self.model.items)
-        assert not buffer._maxsize or len(buffer) <= buffer._maxsize
-        assert (buffer.dropped, buffer.conflated) == (self.model.dropped, self.model.conflated)
-        assert buffer.delivered == len(self.delivered)
-        assert buffer.received == self.number
-        gone = buffer.delivered + buffer.dropped + buffer.conflated
-        assert gone + len(buffer) == buffer.received
-        assert buffer.removed == buffer.delivered + buffer.dropped
-
-    @invariant()
-    def the_order_per_key_is_kept(self) -> None:
-        for key in (1, 2, 3, 4, None):
-            numbers = [number for k, number in self.delivered if k == key]
-            assert numbers == sorted(numbers)
-
-
-TestConflation = Conflation.TestCase
-TestConflation.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
 # Bounded buffers ---------------------------------------------------------------------------------
@@ -396,15 +221,6 @@ def test_a_bounded_buffer_says_what_gave_way(overflow: str) -> None:
     """For its owner to warn, without a look at the counters each time."""
     buffer = BoundedBuffer(3, overflow)
     assert [buffer.extend([1, 2]), buffer.extend([3]), buffer.extend([4, 5])] == [0, 0, 2]
-
-
-def test_a_conflating_buffer_says_what_gave_way() -> None:
-    """Replaced or dropped; nothing, once there is room again."""
-    buffer = ConflatingBuffer(2)
-    assert buffer.extend([(1, "a"), (2, "a")]) == 0
-    assert buffer.extend([(1, "b"), (3, "a"), (3, "b")]) == 3
-    buffer.take(2)
-    assert buffer.extend([(1, "c"), (2, "c")]) == 0
 
 
 def test_the_lanes_say_what_gave_way() -> None:
