@@ -598,7 +598,7 @@ class WsClient:
 
         Pings are only sent in silence, so on a busy stream this does not advance.
         """
-        return self._session.reader.last_pong_at if self._session is not None else 0.0
+        return self._counters.last_pong_at
 
     def _callback_losses(self) -> tuple[int, int, int]:
         conflated, dropped, lost = self._past

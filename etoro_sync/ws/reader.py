@@ -1,93 +1,65 @@
-"""The reader thread: it alone touches the socket, and it keeps the stream alive.
+"""The reader thread: it alone touches the socket, and it brings the stream back.
 
-One loop per connection reads, answers, sends what other threads have posted, and judges
-deadlines; one loop around it reconnects. Other threads only post operations and wake it.
+One connection after the other: get the keys, connect, hold a conversation, and find out why it
+ended; then wait, and try again. Other threads only leave a word in the mailbox.
 """
 
-import contextlib
 import logging
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from ..errors import (
-    EToroClosedError,
-    EToroError,
-    EToroWebSocketError,
-    forget_locals,
-)
+from ..errors import EToroError, EToroWebSocketError, forget_locals
 from .backoff import Backoff
 from .connection import Connection
-from .credentials import Credentials, Keys
-from .feed import Feed
+from .conversation import Conversation
+from .credentials import Credentials
 from .lifecycle import ClientState
 from .log import log
+from .mailbox import Mailbox
 from .opener import Opener
-from .options import WsClientOptions
-from .protocol import Operation, Protocol
-from .rate_book import RateBook
+from .parts import Parts
+from .protocol import Operation
 from .recovery import Recovery
 from .replies import ConnectionFailed
-from .stats import Counters
-from .wire import Interrupted, Waker
+from .wire import Interrupted
 
 __all__ = ["Reader"]
-
-#: Messages that are handled before a look at whether the client is to stop: about a millisecond.
-_SLICE = 256
 
 
 class Reader:
     """Runs the connections of one session, from ``connect()`` to its end.
 
     :param name: of the thread.
-    :param options: the client's.
-    :param protocol: requests and replies; used by this thread alone.
-    :param book: merged states; changed by this thread alone.
-    :param feed: turns messages into events.
-    :param advance: told where the session stands.
-    :param counters: what is counted.
-    :param resumed: the session before this one failed, so that there was a gap.
+    :param parts: of the session.
     :param on_end: called once, last of all, with None or the error that ended the session.
+    :param resumed: the session before this one failed, so that there was a gap.
     """
 
     def __init__(
         self,
         name: str,
-        options: WsClientOptions,
-        protocol: Protocol,
-        book: RateBook,
-        feed: Feed,
-        advance: Callable[[ClientState], None],
-        counters: Counters,
+        parts: Parts,
         on_end: Callable[[EToroError | None], None],
         resumed: bool = False,
     ) -> None:
+        options = parts.options
+        self._parts = parts
         self._options = options
-        self._protocol = protocol
-        self._book = book
-        self._feed = feed
-        self._advance = advance
-        self._counters = counters
+        self._feed = parts.feed
+        self._counters = parts.counters
+        self._advance = parts.advance
         self._on_end = on_end
-        self._recovery = Recovery(options, protocol, book, feed, counters, advance, resumed)
-        self._waker = Waker()
-        self._outbox: deque[Operation] = deque()
+        self._recovery = Recovery(parts, resumed)
+        self._mailbox = Mailbox(parts.protocol, parts.book)
         self._backoff = Backoff(
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
-        self._credentials = Credentials(options, self._waker, lambda: self._stopping)
-        self._opener = Opener(options, self._waker, lambda: self._stopping)
-        self._stopping = False
-        self._aborting = False
-        self._close_deadline: float | None = None
-        self._over = False
-        self._failure: ConnectionFailed | None = None
+        waker = self._mailbox.waker
+        self._credentials = Credentials(options, waker, lambda: self._mailbox.stopping)
+        self._opener = Opener(options, waker, lambda: self._mailbox.stopping)
         self.is_connected = False
-        self.last_pong_at = 0.0
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -99,24 +71,19 @@ class Reader:
 
     def never_started(self) -> None:
         """Free what the thread would have freed, had it run."""
-        self._waker.close()
+        self._mailbox.close()
 
     def post(self, operation: Operation) -> None:
         """Hand over an operation; one that comes too late is ended with EToroClosedError."""
-        self._outbox.append(operation)
-        self._waker.wake()
-        if self._over:
-            self._drop_outbox(_closed())
+        self._mailbox.post(operation)
 
     def stop(self) -> None:
         """Ask for the end, with a closing handshake of at most ``close_timeout``."""
-        self._stopping = True
-        self._waker.wake()
+        self._mailbox.stop()
 
     def abort(self) -> None:
         """Ask for the end at once."""
-        self._aborting = True
-        self.stop()
+        self._mailbox.abort()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False: it takes longer."""
@@ -153,9 +120,9 @@ class Reader:
 
     def _session(self) -> EToroError | None:
         """Connect, and reconnect until stopped (None) or until it cannot go on (the error)."""
-        while not self._stopping:
+        while not self._mailbox.stopping:
             failure = self._connection()
-            if self._stopping or failure is None:
+            if self._mailbox.stopping or failure is None:
                 return None
             if failure.fatal or not self._recovery.ever_live:
                 return failure.error
@@ -174,7 +141,7 @@ class Reader:
                 attempt,
             )
             self._feed.out.emit("reconnecting", attempt, delay)
-            self._pause(delay)
+            self._mailbox.pause(delay)
         return None
 
     def _gave_up(self, last: EToroError) -> EToroError:
@@ -188,12 +155,6 @@ class Reader:
         error.__cause__ = last
         return error
 
-    def _pause(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not self._stopping and (left := deadline - time.monotonic()) > 0:
-            self._waker.wait(left)
-            self._take_outbox()
-
     # -- one connection ------------------------------------------------------------------------
 
     def _connection(self) -> ConnectionFailed | None:
@@ -205,7 +166,7 @@ class Reader:
         try:
             keys = self._credentials.get(deadline)
             connection = self._open(deadline)
-            self._serve(connection, keys)
+            Conversation(connection, self._parts, self._recovery, self._mailbox).run(keys)
         except Interrupted:
             failure = None
         except ConnectionFailed as exc:
@@ -221,7 +182,7 @@ class Reader:
                 connection.dispose()
         if failure is not None:
             forget_locals(failure, failure.error)
-        reconnecting = self._recovery.ever_live and not self._stopping
+        reconnecting = self._recovery.ever_live and not self._mailbox.stopping
         if connection is not None:
             self._closed(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
@@ -236,120 +197,7 @@ class Reader:
         self.is_connected = True
         return connection
 
-    def _serve(self, connection: Connection, keys: Keys) -> None:
-        """Authenticate, then read until the connection or the session ends."""
-        self._advance(self._state_while(ClientState.AUTHENTICATING))
-        self._feed.out.emit("open")
-        connection.send_text(
-            self._protocol.authenticate(keys.api_key, keys.user_key, time.monotonic())
-        )
-        bytes_before = self._counters.bytes
-        self._failure = None
-        while True:
-            texts = connection.receive()
-            if texts is not None:
-                self._take(connection, texts)
-                self._counters.bytes = bytes_before + connection.bytes_received
-                self._look_at(connection)
-                if not connection.drained:
-                    self._work(connection, time.monotonic())
-                    continue
-            self._idle(connection, heard=texts is not None)
-
-    def _take(self, connection: Connection, texts: list[str]) -> None:
-        """Handle the messages of one read, in slices: a server can send very many small ones."""
-        self._feed.begin_read()
-        if len(texts) <= _SLICE:
-            self._feed.on_texts(texts, self._on_reply)
-        else:
-            for start in range(0, len(texts), _SLICE):
-                self._feed.on_texts(texts[start : start + _SLICE], self._on_reply)
-                if self._stopping:
-                    self._work_on_closing(connection, time.monotonic())
-        self._feed.out.flush()
-
-    def _look_at(self, connection: Connection) -> None:
-        """Note what a read has brought besides messages; raise what it means to the connection."""
-        self.last_pong_at = connection.last_pong_at or self.last_pong_at
-        if self._failure is not None:
-            raise self._failure
-        if connection.peer_close is not None:
-            raise self._closed_by_peer(connection)
-        # A second timeout's grace: the answer may be among the bytes not yet read.
-        self._protocol.check_deadline(time.monotonic() - self._options.request_timeout)
-
-    def _on_reply(self, reply: dict[str, Any]) -> None:
-        """Handle a control message; keep what ends the connection until the read is dealt with."""
-        if self._failure is None:
-            try:
-                self._recovery.on_reply(reply)
-            except ConnectionFailed as exc:
-                # Order events may stand behind it in the same read.
-                self._failure = exc
-
-    def _state_while(self, first: ClientState) -> ClientState:
-        return ClientState.RECONNECTING if self._recovery.ever_live else first
-
-    def _idle(self, connection: Connection, heard: bool) -> None:
-        """Nothing to read: judge the deadlines, send what is due, and sleep.
-
-        :param heard: something was read just now, so that an answer may have come since.
-        """
-        now = time.monotonic()
-        self._work(connection, now)
-        if self._close_deadline is not None:
-            # The only one that is judged now; another would turn the wait into a busy loop.
-            connection.wait(self._close_deadline)
-            return
-        connection.check(now)
-        if not heard:
-            self._protocol.check_deadline(now)
-        deadline = self._recovery.next_stale_check
-        answer_due = self._protocol.deadline
-        connection.wait(deadline if answer_due is None else min(deadline, answer_due))
-
-    def _work(self, connection: Connection, now: float) -> None:
-        """Do what other threads have asked for."""
-        if self._stopping:
-            self._work_on_closing(connection, now)
-            return
-        if now >= self._recovery.next_stale_check:
-            self._recovery.check_stale(now)
-        if self._outbox:
-            self._take_outbox()
-        request = self._protocol.next_request(now)
-        if request is not None:
-            text, snapshots = request
-            self._book.expect_snapshots(snapshots)
-            connection.send_text(text)
-
-    def _work_on_closing(self, connection: Connection, now: float) -> None:
-        """Close politely, within ``close_timeout``, whatever the peer does."""
-        if self._close_deadline is None:
-            self._close_deadline = now + self._options.close_timeout
-            connection.close(1000)
-        if self._aborting or now >= self._close_deadline:
-            raise Interrupted
-
-    def _take_outbox(self) -> None:
-        # As many as there are now: others may post faster than this thread takes.
-        for _ in range(len(self._outbox)):
-            operation = self._outbox.popleft()
-            if operation.name == "Unsubscribe" and not self._protocol.authenticated:
-                topics = operation.topics
-                self._book.forget([t for t in topics if not self._protocol.is_of_use(t)])
-            self._protocol.submit(operation)
-
     # -- ends ----------------------------------------------------------------------------------
-
-    def _closed_by_peer(self, connection: Connection) -> Exception:
-        if self._stopping:
-            return Interrupted()
-        code, reason = connection.close_words()
-        words = f"code {code}" + (f", {reason!r}" if reason else "")
-        return ConnectionFailed(
-            EToroWebSocketError(f"The server closed the connection ({words})."), code=code
-        )
 
     def _closed(self, connection: Connection, failure: ConnectionFailed | None) -> None:
         """Tell of the end of an open connection; exactly once for each."""
@@ -361,32 +209,21 @@ class Reader:
         else:
             code, reason = 1006, "the server did not answer the close in time"
         self._recovery.lost()
-        if self._recovery.ever_live and not self._stopping:
+        if self._recovery.ever_live and not self._mailbox.stopping:
             self._advance(ClientState.RECONNECTING)
         self._feed.out.emit("close", code, reason)
 
     def _finish(self, error: EToroError | None) -> None:
         """End everything that waits for this thread; the last thing it does."""
-        self._over = True
         try:
-            self._protocol.fail_all(error or _closed())
-            self._drop_outbox(error or _closed())
+            self._mailbox.finish(error)
             if error is not None:
                 log(logging.ERROR, "The client ended: %s", error)
                 self._feed.out.error(error)
             self._feed.out.flush()
         finally:
             self._on_end(error)
-            self._waker.close()
-
-    def _drop_outbox(self, error: EToroError) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self._outbox.popleft().on_done(error)
-
-
-def _closed() -> EToroClosedError:
-    return EToroClosedError("The client was disconnected. Call connect() to use it again.")
+            self._mailbox.close()
 
 
 def _block_sigpipe() -> None:

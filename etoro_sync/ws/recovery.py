@@ -6,18 +6,13 @@ and whether the last connection was stable. Everything here runs on the reader t
 
 import logging
 import time
-from collections.abc import Callable
 
 from ..errors import EToroError, EToroSubscriptionError
 from ..models import WsGap
-from .feed import Feed
 from .gate import LogGate
 from .lifecycle import ClientState
 from .log import log
-from .options import WsClientOptions
-from .protocol import Protocol
-from .rate_book import RateBook
-from .stats import Counters
+from .parts import Parts
 
 __all__ = ["Recovery"]
 
@@ -32,31 +27,17 @@ _NEVER = float("inf")
 class Recovery:
     """Brings each connection to what is wanted, and tells of what was missed.
 
-    :param options: the client's.
-    :param protocol: requests and replies.
-    :param book: merged states.
-    :param feed: emits.
-    :param counters: what is counted.
-    :param advance: told where the session stands.
+    :param parts: of the session.
     :param resumed: the session before this one failed, so that there was a gap.
     """
 
-    def __init__(
-        self,
-        options: WsClientOptions,
-        protocol: Protocol,
-        book: RateBook,
-        feed: Feed,
-        counters: Counters,
-        advance: Callable[[ClientState], None],
-        resumed: bool,
-    ) -> None:
-        self._options = options
-        self._protocol = protocol
-        self._book = book
-        self._feed = feed
-        self._counters = counters
-        self._advance = advance
+    def __init__(self, parts: Parts, resumed: bool) -> None:
+        self._options = parts.options
+        self._protocol = parts.protocol
+        self._book = parts.book
+        self._out = parts.feed.out
+        self._counters = parts.counters
+        self._advance = parts.advance
         self._resumed = resumed
         self._gate = LogGate()
         self._gap_from: float | None = None
@@ -129,12 +110,12 @@ class Recovery:
             self._book.forget(topics)
         if self._gate.passes(getattr(error, "error_code", None)) is not None:
             log(logging.ERROR, "%s", error)
-        self._feed.out.error(error)
+        self._out.error(error)
 
     def _on_authenticated(self) -> None:
         if self._options.stale_after:
             self.next_stale_check = time.monotonic()
-        self._feed.out.barrier()
+        self._out.barrier()
         # Also where connect() was called after a failure: what was wanted has seen a gap.
         resumed = self.ever_live or self._resumed
         self._restored = self._protocol.restore(with_snapshots=resumed)
@@ -144,7 +125,7 @@ class Recovery:
         if not self.ever_live:
             self.ever_live = True
             self._advance(ClientState.LIVE)
-        self._feed.out.emit("authenticated")
+        self._out.emit("authenticated")
 
     def _on_restored(self) -> None:
         """All subscriptions are acknowledged: the gap, if there was one, is over."""
@@ -158,7 +139,7 @@ class Recovery:
         self._counters.reconnects += 1
         log(logging.INFO, "Reconnected after %.1f s; %d topics.", gap.seconds, len(gap.topics))
         self._advance(ClientState.LIVE)
-        self._feed.out.emit("reconnected", gap)
+        self._out.emit("reconnected", gap)
 
     # -- silence -------------------------------------------------------------------------------
 
@@ -172,4 +153,4 @@ class Recovery:
                 continue
             if self._protocol.is_confirmed(topic):
                 instrument.stale = True
-                self._feed.out.emit("stale", instrument.id, age)
+                self._out.emit("stale", instrument.id, age)

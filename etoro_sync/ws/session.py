@@ -18,6 +18,7 @@ from .handlers import Registry
 from .lifecycle import Lifecycle, ProcessGuard
 from .options import WsClientOptions
 from .outlet import Outlet
+from .parts import Parts
 from .protocol import Protocol
 from .rate_book import RateBook
 from .reader import Reader
@@ -74,17 +75,8 @@ class Session:
         out = Outlet(registry, self.dispatcher)
         feed = Feed(book, registry, out, counters, options.redact)
         protocol = Protocol(tracker, options.auth_timeout, options.request_timeout, options.redact)
-        self.reader = Reader(
-            name % "reader",
-            options,
-            protocol,
-            book,
-            feed,
-            partial(lifecycle.advance, number),
-            counters,
-            self._on_end,
-            resumed,
-        )
+        parts = Parts(options, protocol, book, feed, counters, partial(lifecycle.advance, number))
+        self.reader = Reader(name % "reader", parts, self._on_end, resumed)
         _sessions.add(self)
 
     def start(self) -> None:

@@ -18,6 +18,7 @@ class Counters:
         "connections",
         "heartbeats",
         "last_message_at",
+        "last_pong_at",
         "messages",
         "private_events",
         "rates",
@@ -39,6 +40,7 @@ class Counters:
         self.reconnects = 0
         self.connected_at: float | None = None
         self.last_message_at: float | None = None
+        self.last_pong_at = 0.0  # seconds since the epoch
         # Changed by the dispatcher thread:
         self.callbacks = 0
         self.callback_errors = 0

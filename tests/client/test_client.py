@@ -19,7 +19,7 @@ from etoro_sync import (
     WsClient,
     WsClientOptions,
 )
-from etoro_sync.ws import reader, session
+from etoro_sync.ws import feed, session
 from etoro_sync.ws.operations import Operation
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
@@ -291,7 +291,7 @@ def test_a_defect_in_the_reader_is_told_and_not_a_silent_death(
     def defect(self: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(reader.Feed, "begin_read", defect)
+    monkeypatch.setattr(feed.Feed, "begin_read", defect)
     sim.publish(18, Ask="2", Bid="1")
     with pytest.raises(EToroWebSocketError, match="Internal error"):
         q.get(timeout=5)

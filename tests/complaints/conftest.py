@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from etoro_sync.ws import credentials, dialing, reader, recovery
+from etoro_sync.ws import conversation, credentials, dialing, mailbox, reader, recovery
 from tests.promises.conftest import client, simulator
 from tests.support.clocks import LeapingTime, leaping_waker
 
@@ -22,9 +22,9 @@ def leap(monkeypatch: pytest.MonkeyPatch) -> Iterator[LeapingTime]:
     leap: it is to be switched off. The jitter is the same in each run.
     """
     time = LeapingTime()
-    for module in (credentials, dialing, reader, recovery):
+    for module in (conversation, credentials, dialing, mailbox, reader, recovery):
         monkeypatch.setattr(module, "time", time)
-    monkeypatch.setattr(reader, "Waker", leaping_waker(time))
+    monkeypatch.setattr(mailbox, "Waker", leaping_waker(time))
     state = random.getstate()
     random.seed(20)
     yield time

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from etoro_sync import WsClient
 from etoro_sync.ws.stats import Counters, WsStats
 
 
@@ -19,11 +20,12 @@ def test_counters_start_at_nothing() -> None:
 
 
 def test_every_counter_is_part_of_a_reading() -> None:
-    """Times become ages; nothing that is counted is kept from the user."""
+    """Times become ages, or are the client's own; nothing that is counted is kept from the user."""
     read = {field.name for field in dataclasses.fields(WsStats)}
-    counted = set(Counters.__slots__) - {"connected_at", "last_message_at"}
+    counted = set(Counters.__slots__) - {"connected_at", "last_message_at", "last_pong_at"}
     assert counted <= read
     assert {"connected_age", "last_message_age"} <= read
+    assert isinstance(WsClient.last_pong_at, property)
 
 
 def test_a_reading_cannot_be_changed() -> None:

@@ -1,0 +1,153 @@
+"""One connection, from the authentication to its end: read, answer, send, judge deadlines.
+
+Every method runs on the reader thread; nothing blocks but the wait at the end of ``_idle()``.
+"""
+
+import time
+from typing import Any
+
+from ..errors import EToroWebSocketError
+from .connection import Connection
+from .credentials import Keys
+from .lifecycle import ClientState
+from .mailbox import Mailbox
+from .parts import Parts
+from .recovery import Recovery
+from .replies import ConnectionFailed
+from .wire import Interrupted
+
+__all__ = ["Conversation"]
+
+#: Messages that are handled before a look at whether the client is to stop: about a millisecond.
+_SLICE = 256
+
+
+class Conversation:
+    """Reads one open connection and writes to it, until it fails or the client is to stop.
+
+    :param connection: open, nothing sent on it yet.
+    :param parts: of the session.
+    :param recovery: judges replies and silence.
+    :param mailbox: what other threads ask for.
+    """
+
+    def __init__(
+        self, connection: Connection, parts: Parts, recovery: Recovery, mailbox: Mailbox
+    ) -> None:
+        self._connection = connection
+        self._options = parts.options
+        self._protocol = parts.protocol
+        self._book = parts.book
+        self._feed = parts.feed
+        self._counters = parts.counters
+        self._advance = parts.advance
+        self._recovery = recovery
+        self._mailbox = mailbox
+        self._close_deadline: float | None = None
+        self._failure: ConnectionFailed | None = None
+
+    def run(self, keys: Keys) -> None:
+        """Authenticate, then read until the connection or the session ends.
+
+        :raises ConnectionFailed: why the connection is to be replaced, or the client must end.
+        :raises Interrupted: when the client was to stop.
+        """
+        connection = self._connection
+        live_before = self._recovery.ever_live
+        self._advance(ClientState.RECONNECTING if live_before else ClientState.AUTHENTICATING)
+        self._feed.out.emit("open")
+        connection.send_text(
+            self._protocol.authenticate(keys.api_key, keys.user_key, time.monotonic())
+        )
+        bytes_before = self._counters.bytes
+        while True:
+            texts = connection.receive()
+            if texts is not None:
+                self._take(texts)
+                self._counters.bytes = bytes_before + connection.bytes_received
+                self._look_at()
+                if not connection.drained:
+                    self._work(time.monotonic())
+                    continue
+            self._idle(heard=texts is not None)
+
+    def _take(self, texts: list[str]) -> None:
+        """Handle the messages of one read, in slices: a server can send very many small ones."""
+        self._feed.begin_read()
+        if len(texts) <= _SLICE:
+            self._feed.on_texts(texts, self._on_reply)
+        else:
+            for start in range(0, len(texts), _SLICE):
+                self._feed.on_texts(texts[start : start + _SLICE], self._on_reply)
+                if self._mailbox.stopping:
+                    self._work_on_closing(time.monotonic())
+        self._feed.out.flush()
+
+    def _look_at(self) -> None:
+        """Note what a read has brought besides messages; raise what it means to the connection."""
+        connection = self._connection
+        self._counters.last_pong_at = connection.last_pong_at or self._counters.last_pong_at
+        if self._failure is not None:
+            raise self._failure
+        if connection.peer_close is not None:
+            raise self._closed_by_peer()
+        # A second timeout's grace: the answer may be among the bytes not yet read.
+        self._protocol.check_deadline(time.monotonic() - self._options.request_timeout)
+
+    def _on_reply(self, reply: dict[str, Any]) -> None:
+        """Handle a control message; keep what ends the connection until the read is dealt with."""
+        if self._failure is None:
+            try:
+                self._recovery.on_reply(reply)
+            except ConnectionFailed as exc:
+                # Order events may stand behind it in the same read.
+                self._failure = exc
+
+    def _idle(self, heard: bool) -> None:
+        """Nothing to read: judge the deadlines, send what is due, and sleep.
+
+        :param heard: something was read just now, so that an answer may have come since.
+        """
+        now = time.monotonic()
+        self._work(now)
+        if self._close_deadline is not None:
+            # The only one that is judged now; another would turn the wait into a busy loop.
+            self._connection.wait(self._close_deadline)
+            return
+        self._connection.check(now)
+        if not heard:
+            self._protocol.check_deadline(now)
+        deadline = self._recovery.next_stale_check
+        answer_due = self._protocol.deadline
+        self._connection.wait(deadline if answer_due is None else min(deadline, answer_due))
+
+    def _work(self, now: float) -> None:
+        """Do what other threads have asked for."""
+        if self._mailbox.stopping:
+            self._work_on_closing(now)
+            return
+        if now >= self._recovery.next_stale_check:
+            self._recovery.check_stale(now)
+        self._mailbox.deliver()
+        request = self._protocol.next_request(now)
+        if request is not None:
+            text, snapshots = request
+            self._book.expect_snapshots(snapshots)
+            self._connection.send_text(text)
+
+    def _work_on_closing(self, now: float) -> None:
+        """Close politely, within ``close_timeout``, whatever the peer does."""
+        if self._close_deadline is None:
+            self._close_deadline = now + self._options.close_timeout
+            self._connection.close(1000)
+        if self._mailbox.aborting or now >= self._close_deadline:
+            raise Interrupted
+
+    def _closed_by_peer(self) -> Exception:
+        if self._mailbox.stopping:
+            return Interrupted()
+        code, reason = self._connection.close_words()
+        words = f"code {code}" + (f", {reason!r}" if reason else "")
+        return ConnectionFailed(
+            EToroWebSocketError(f"The server closed the connection ({words})."), code=code
+        )
