@@ -22,6 +22,7 @@ from .events import (
     check_event,
     check_filter,
     check_instrument_ids,
+    check_snapshot,
     check_timeout,
     check_topics,
 )
@@ -528,12 +529,13 @@ class WsClient:
         :param timeout: seconds to wait for the acknowledgement; None is ``request_timeout``.
         :raises EToroSubscriptionError: when eToro refuses; those topics are no longer wanted.
         :raises EToroTimeoutError: when it does not answer; the topics stay wanted.
-        :raises EToroValidationError: for a topic that does not exist.
+        :raises EToroValidationError: for a topic that does not exist, and when *snapshot* is one.
         """
         self._guard.check()
         names = check_topics(topics)
+        check_snapshot(snapshot)
         check_timeout(timeout)
-        self._requests.subscribe(names, bool(snapshot), wait, timeout)
+        self._requests.subscribe(names, snapshot, wait, timeout)
 
     def unsubscribe(
         self,

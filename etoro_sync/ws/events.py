@@ -14,6 +14,7 @@ __all__ = [
     "check_filter",
     "check_instrument_id",
     "check_instrument_ids",
+    "check_snapshot",
     "check_timeout",
     "check_topics",
 ]
@@ -110,6 +111,16 @@ def _check_topic(topic: Any) -> str:
         "positive whole number for an instrument.",
         "topics",
     )
+
+
+def check_snapshot(snapshot: Any) -> None:
+    """:raises EToroValidationError: for a second topic in the place of True or False."""
+    if not isinstance(snapshot, bool):
+        raise EToroValidationError(
+            f"snapshot must be True or False, not {show(snapshot, 60)}. Several topics go in a "
+            "list: subscribe([100000, 1001]).",
+            "snapshot",
+        )
 
 
 def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...] | None:

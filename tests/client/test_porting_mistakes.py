@@ -54,6 +54,18 @@ def test_forgetting_connect_is_told(client: MakeClient) -> None:
         c.wait_for("open", 5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("second", [1001, 1, "private", None, [1001]])
+def test_a_second_topic_is_not_taken_for_the_wish_for_a_snapshot(
+    client: MakeClient, second: Any
+) -> None:
+    """As in ``subscribe(100000, 1001)``: the second one would never be subscribed to."""
+    c = client("ws://127.0.0.1:9/ws")
+    with pytest.raises(EToroValidationError, match="in a list") as caught:
+        c.subscribe(100000, second)
+    assert caught.value.field == "snapshot"
+    assert c.subscriptions == ()
+
+
 def test_run_forever_in_a_callback_is_refused(simulator: MakeSimulator, client: MakeClient) -> None:
     """It would keep the other callbacks waiting, and itself."""
     c = client(simulator().url)
