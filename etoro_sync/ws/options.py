@@ -117,7 +117,7 @@ class WsClientOptions:
                 )
         _check_url(self.ws_url)
         if self.reconnect_attempts is not None:
-            _check_int("reconnect_attempts", self.reconnect_attempts, 0)
+            _check_int("reconnect_attempts", self.reconnect_attempts, 0, " (None is unlimited)")
         for name in ("auth_timeout", "connect_timeout", "request_timeout", "close_timeout"):
             _check_seconds(name, getattr(self, name), positive=True)
         for name in (
@@ -231,10 +231,10 @@ def check_key(name: str, value: Any, what: str) -> None:
         )
 
 
-def _check_int(name: str, value: Any, least: int) -> None:
+def _check_int(name: str, value: Any, least: int, more: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise EToroValidationError(
-            f"{name} must be a whole number of at least {least}, not {_kind(value)}.", name
+            f"{name} must be a whole number of at least {least}{more}, not {_kind(value)}.", name
         )
 
 

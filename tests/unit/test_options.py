@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import pickle
 import ssl
 import sys
@@ -94,6 +95,13 @@ def test_a_bad_value_is_refused_with_the_fields_name(field: str, value: Any) -> 
         WsClientOptions(**{field: value})
     assert caught.value.field == field
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("value", [-1, math.inf])
+def test_who_wants_unlimited_attempts_is_told_how(value: Any) -> None:
+    """Other libraries write it as -1."""
+    with pytest.raises(EToroValidationError, match="None is unlimited"):
+        WsClientOptions(reconnect_attempts=value)
 
 
 @pytest.mark.parametrize(
