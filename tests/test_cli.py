@@ -201,7 +201,7 @@ def test_a_simulator_of_its_own_serves_clients(spawn: Any) -> None:
         orders = client.queue("private:event")
         client.subscribe(["private"])
         assert orders.get(timeout=5).order_id
-        while "1 topics" not in process.stdout.readline():
+        while "1 topic\n" not in process.stdout.readline():
             pass
     while "0 clients" not in process.stdout.readline():
         pass
@@ -305,19 +305,21 @@ def test_main_runs_the_command_line(
     ("arguments", "words"),
     [
         (["stream"], "Name at least one instrument"),
-        (["stream", "bitcoin"], "integer"),
+        (["stream", "bitcoin"], "not 'bitcoin'"),
+        (["stream", "1001.0"], "not '1001.0'"),
         (["stream", "0"], "greater than 0"),
         (["stream", "100000"], "ETORO_API_KEY"),
         (["stream", "100000", "--nonsense"], "--nonsense"),
         (["stream", "100000", "--seconds", "nan"], "greater than 0"),
         (["stream", "100000", "--seconds", "0"], "greater than 0"),
-        (["stream", str(10**20)], "ETORO_API_KEY"),
+        (["stream", str(10**20)], "whole number"),
         (["nonsense"], "nonsense"),
         (["demo", "--mix", "nonsense"], "mix must be one of"),
         (["demo", "--rate", "-1"], "rate must be"),
         (["simulate", "--host", "0.0.0.0"], "loopback"),
         (["simulate", "--port", "99999"], "port must be"),
         (["simulate", "--api-key", ""], "api_key must not be empty"),
+        (["simulate", "--ca-file", "ca.pem"], "Without --tls"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -331,6 +333,27 @@ def test_wrong_usage_is_one_line(
     assert words in err
     assert err.startswith("etoro-sync: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [("No such command.", "No such command. See"), ("Did you mean 'x'?", "Did you mean 'x'? See")],
+)
+def test_the_words_of_the_parser_stay_sentences(
+    words: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some of its versions end with a question."""
+
+    class WrongUsage(Exception):
+        def format_message(self) -> str:
+            return words
+
+    def parse(*args: object, **kwargs: object) -> None:
+        raise WrongUsage
+
+    monkeypatch.setattr(app, "app", parse)
+    assert run(["demo"]) == 2
+    assert capsys.readouterr().err == f"etoro-sync: {line} etoro-sync --help.\n"
 
 
 def test_rejected_keys_are_one_line(
@@ -486,6 +509,36 @@ def test_a_complaint_that_nobody_can_read_is_no_failure(monkeypatch: pytest.Monk
 
 
 # Streams in this process -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["demo"], ["simulate", "--port", "0"]], ids=" ".join)
+def test_a_command_without_output_runs_all_the_same(arguments: list[str], spawn: Any) -> None:
+    """As under a supervisor that opens none: Python then has no stdout at all."""
+    code = (
+        "import sys; sys.stdout = None; from etoro_sync.cli import run; "
+        f"sys.exit(run({[*arguments, '--seconds', '0.2']}))"
+    )
+    out, err = (process := spawn("-c", code)).communicate(timeout=10)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_failure_that_nobody_can_be_told_has_its_exit_code(spawn: Any) -> None:
+    """Without stderr, too."""
+    code = "import sys; sys.stderr = None; from etoro_sync.cli import run; sys.exit(run(['x']))"
+    out, _ = (process := spawn("-c", code)).communicate(timeout=10)
+    assert (process.returncode, out) == (2, "")
+
+
+def test_a_terminal_that_lacks_a_character_gets_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The character becomes a question mark, and not a traceback."""
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert run(["demo", "--seconds", "0.3"]) == 0
+    terminal.flush()
+    assert b"? " in terminal.buffer.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_pipe_gets_a_line_per_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -943,6 +996,17 @@ def test_the_certificate_is_handed_over(tmp_path: Path, capsys: pytest.CaptureFi
     assert file.read_text().startswith("-----BEGIN CERTIFICATE-----")
 
 
+def test_a_certificate_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file's name is the user's choice, so what is wrong with it ends with 2."""
+    file = tmp_path / "missing" / "ca.pem"
+    arguments = ["simulate", "--port", "0", "--seconds", "5", "--tls", "--ca-file", str(file)]
+    assert run(arguments) == 2
+    err = capsys.readouterr().err
+    assert err == f"etoro-sync: Cannot write the certificate to {file}: {os.strerror(2)}.\n"
+
+
 def test_clients_that_come_and_go_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever writes a client sees whether it has arrived, and how it takes a cut."""
     said: queue.Queue[str] = queue.Queue()
@@ -955,8 +1019,8 @@ def test_clients_that_come_and_go_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     said.get(timeout=5)
     with WsClient(quick_options(simulator.url)) as client:
         client.subscribe([1001])
-        while "cut off" not in said.get(timeout=5):
-            pass
+        heard = list(iter(lambda: said.get(timeout=5), "All connections were cut off."))
+        assert "1 client, 1 topic" in heard
         assert client.wait_for("reconnected", timeout=5).generation == 2
     running.wait()
     assert "0 clients, 0 topics" in list(said.queue)
@@ -991,6 +1055,13 @@ def test_the_picture_is_that_of_a_demonstration(
     assert "spread" in svg
     assert "live" in svg
     assert "url(http" not in svg
+
+
+def test_a_picture_without_a_file_to_write_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is drawn."""
+    monkeypatch.setattr(sys, "argv", ["picture"])
+    with pytest.raises(SystemExit, match=r"^Usage: .* FILE\.svg$"):
+        picture.main()
 
 
 def test_a_picture_needs_no_log() -> None:

@@ -10,7 +10,7 @@ import typer
 
 from .._version import __version__
 from ..ws import WsClientOptions
-from .ending import CommandError, carry_out, complain
+from .ending import CommandError, carry_out, complain, prepare_output
 from .simulating import DEMO_PRICES, Cuts, make_simulator, play, simulate
 from .streaming import StreamSettings, choose_screen, stream
 
@@ -78,7 +78,7 @@ def _root(
 @app.command("stream")
 def stream_command(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ID", help="Instruments, such as 100000.")
+        list[str] | None, typer.Argument(metavar="ID", help="Instruments, such as 100000.")
     ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="Order events of the account.")
@@ -96,11 +96,9 @@ def stream_command(
     """
 
     def work() -> None:
-        instrument_ids = dict.fromkeys(ids or ())
+        instrument_ids = dict.fromkeys(_instrument_id(word) for word in ids or ())
         if not instrument_ids and not private:
             raise CommandError("Name at least one instrument, such as 100000, or use --private.")
-        if any(instrument_id <= 0 for instrument_id in instrument_ids):
-            raise CommandError("An instrument is a whole number greater than 0, such as 100000.")
         topics: tuple[int | str, ...] = (*instrument_ids, *["private"] * private)
         settings = StreamSettings(topics, as_json, seconds, verbose)
         if demo:
@@ -130,6 +128,16 @@ def demo_command(
         _stream_simulated(settings, cut_every, rate=rate, mix=mix, seed=seed, order_interval=orders)
 
     return carry_out(work)
+
+
+def _instrument_id(word: str) -> int:
+    """Read an id here and not by its type: a symbol is what everybody tries first."""
+    if not (word.isascii() and word.isdigit() and len(word) <= 18 and int(word) > 0):
+        raise CommandError(
+            "An instrument is a whole number greater than 0, such as 100000, not "
+            f"{word!r:.60}. eToro's REST API tells the number of a symbol."
+        )
+    return int(word)
 
 
 def _stream_simulated(
@@ -166,6 +174,8 @@ def simulate_command(
     """Run a server that speaks eToro's protocol, for clients in any language."""
 
     def work() -> None:
+        if ca_file is not None and not tls:
+            raise CommandError("Without --tls there is no certificate for --ca-file.")
         simulator = make_simulator(
             port=port,
             host=host,
@@ -199,6 +209,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     :param arguments: None takes them from ``sys.argv``.
     :returns: the exit code.
     """
+    prepare_output()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(given or ["--help"], prog_name=_NAME, standalone_mode=False)
@@ -210,6 +221,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         message = getattr(exc, "format_message", None)
         if message is None:
             raise
-        complain(f"{message().rstrip('.')}. See {_NAME} --help.")
+        words = message().rstrip(".")
+        complain(f"{words}{'' if words.endswith('?') else '.'} See {_NAME} --help.")
         return 2
     return code if isinstance(code, int) else 0

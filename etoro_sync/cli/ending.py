@@ -1,6 +1,7 @@
 """How a command ends: with an exit code, and at most one line on stderr."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from types import FrameType
 
 from ..errors import EToroAuthError, EToroError, EToroValidationError
 
-__all__ = ["CommandError", "carry_out", "complain"]
+__all__ = ["CommandError", "carry_out", "complain", "prepare_output"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -31,6 +32,21 @@ class _Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+
+def prepare_output() -> None:
+    """Let nothing that is written fail for where it goes.
+
+    A terminal that does not know a character shows a question mark; where there is no stream at
+    all, as under some supervisors, words go nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # to the end
+            setattr(sys, name, nowhere)
+        elif name == "stdout" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def complain(message: object) -> None:

@@ -68,6 +68,8 @@ def draw(seconds: float) -> str:
 
 def main() -> None:
     """Write the picture to the file that the command line names."""
+    if len(sys.argv) != 2:
+        sys.exit("Usage: python -m etoro_sync.cli.picture FILE.svg")
     Path(sys.argv[1]).write_text(draw(3.2), encoding="utf-8")
 
 

@@ -90,6 +90,7 @@ def simulate(
     :param seconds: how long; None is without end.
     :param cut_every: seconds between cut connections; None never cuts.
     :param keys: what keys it accepts, in words.
+    :raises CommandError: when *ca_file* cannot be written.
     """
     try:
         simulator.start()
@@ -126,15 +127,22 @@ def _await_change(
     except TimeoutError:
         return seen
     clients, topics = now = _census(simulator)
-    _say(f"{clients} client{'' if clients == 1 else 's'}, {topics} topics")
+    _say(f"{_count(clients, 'client')}, {_count(topics, 'topic')}")
     return now
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _hand_over(pem: str, ca_file: Path | None) -> None:
     if ca_file is None:
         _say(f"Its certificate authority, for clients to trust:\n{pem.strip()}")
         return
-    ca_file.write_text(pem)
+    try:
+        ca_file.write_text(pem)
+    except OSError as exc:
+        raise CommandError(f"Cannot write the certificate to {ca_file}: {exc.strerror}.") from exc
     _say(f"Its certificate authority, for clients to trust: {ca_file}")
 
 
