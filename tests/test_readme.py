@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import EVENTS, WsClient, WsClientOptions, errors
+from etoro_sync import EVENTS, ClientState, WsClient, WsClientOptions, WsStats, errors
 from etoro_sync.simulator import EToroSimulator
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
 #: Lines of output after which a program that has no end of its own is interrupted.
 ENOUGH = 3
 
@@ -117,6 +118,26 @@ def test_every_event_is_in_the_table(name: str) -> None:
 def test_every_error_is_named(name: str) -> None:
     """The tree of errors is complete."""
     assert name in TEXT
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(WsStats)])
+def test_every_counter_is_named(name: str) -> None:
+    """Whoever writes a monitor has to know what it is called."""
+    assert re.search(rf"`{name}`", SECTIONS["Statistics"])
+
+
+@pytest.mark.parametrize("state", ClientState)
+def test_every_state_is_named(state: ClientState) -> None:
+    """Whoever asks for the state has to know what may come."""
+    assert re.search(rf"`{state.name}`", SECTIONS["Statistics"])
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, m in vars(WsClient).items() if callable(m) and not n.startswith("_")]
+)
+def test_every_method_is_named(name: str) -> None:
+    """What nobody reads of, nobody uses."""
+    assert re.search(rf"[`.]{name}\b", TEXT)
 
 
 def test_every_default_is_the_real_one() -> None:
