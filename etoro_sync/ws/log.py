@@ -15,7 +15,8 @@ _logger = logging.getLogger("etoro_sync")
 def log(level: int, message: str, *arguments: Any, exc_info: BaseException | None = None) -> None:
     """Write one record to the logger ``etoro_sync``; whatever its handlers raise is dropped."""
     try:
-        _logger.log(level, message, *arguments, exc_info=exc_info)
+        # The caller's file and line, not these here, which would be the same for all records.
+        _logger.log(level, message, *arguments, exc_info=exc_info, stacklevel=2)
     except Exception:
         pass
     except BaseException:
