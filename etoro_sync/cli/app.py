@@ -175,7 +175,7 @@ def simulate_command(
 
     def work() -> None:
         if ca_file is not None and not tls:
-            raise CommandError("Without --tls there is no certificate for --ca-file.")
+            raise CommandError("Without --tls there is no certificate to write; add --tls.")
         simulator = make_simulator(
             port=port,
             host=host,
