@@ -8,6 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from ..errors import EToroClosedError, EToroError, fresh
+from .monitor import Monitor
 
 __all__ = ["Bell", "ClientState", "Lifecycle", "ProcessGuard", "wait_slices"]
 
@@ -95,11 +96,11 @@ class Bell:
 class Lifecycle:
     """The state of a client and the error that ended it.
 
-    The condition's lock guards both and the session's number. Reading :attr:`state` needs no lock.
+    The monitor's lock guards both and the session's number. Reading :attr:`state` needs no lock.
     """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._monitor = Monitor()
         self._session = 0
         self._failure: tuple[int, EToroError] | None = None
         self.state = ClientState.DISCONNECTED
@@ -112,7 +113,7 @@ class Lifecycle:
 
     def begin(self) -> int | None:
         """Start a session and return its number; None when one is at work already."""
-        with self._condition:
+        with self._monitor.lock:
             if not self.idle:
                 return None
             self._session += 1
@@ -121,14 +122,14 @@ class Lifecycle:
 
     def advance(self, session: int, state: ClientState) -> None:
         """Move within *session*; without effect once it is closing, over, or replaced."""
-        with self._condition:
+        with self._monitor.lock:
             active = not self.idle and self.state is not ClientState.CLOSING
             if active and session == self._session:
                 self._to(state, None)
 
     def closing(self) -> int:
         """Note that ``disconnect()`` is at work; return the number of the session it ends."""
-        with self._condition:
+        with self._monitor.lock:
             if not self.idle:
                 self._to(ClientState.CLOSING, None)
             return self._session
@@ -138,14 +139,14 @@ class Lifecycle:
 
         :param cleanup: called before a new session can begin.
         """
-        with self._condition:
+        with self._monitor.lock:
             if session == self._session:
                 cleanup()
                 self._to(ClientState.CLOSED, None)
 
     def failed(self, session: int, error: EToroError) -> bool:
         """End *session* by an error; False when it was over already."""
-        with self._condition:
+        with self._monitor.lock:
             if self.idle or session != self._session or self.state is ClientState.CLOSING:
                 return False
             # Kept for those who waited for this session: disconnect() may follow at once.
@@ -156,7 +157,7 @@ class Lifecycle:
     def _to(self, state: ClientState, error: EToroError | None) -> None:
         self.state = state
         self.error = error
-        self._condition.notify_all()
+        self._monitor.changed()
 
     @property
     def session(self) -> int:
@@ -168,11 +169,11 @@ class Lifecycle:
 
         :raises EToroError: what ended the session, if it failed, even when it was closed since.
         """
-        with self._condition:
-            while session == self._session and self.state in waiting:
-                if not wait_slices(self._condition, deadline):
-                    return False
-            failure = self._failure
+        if not self._monitor.wait(
+            lambda: session != self._session or self.state not in waiting, deadline
+        ):
+            return False
+        failure = self._failure
         if failure is not None and failure[0] == session:
             raise fresh(failure[1])
         return True

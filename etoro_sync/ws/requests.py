@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import EToroError, EToroTimeoutError, fresh
-from .lifecycle import ClientState, Lifecycle, wait_slices
+from .lifecycle import ClientState, Lifecycle
+from .monitor import Monitor
 from .protocol import Operation
 from .subscription import WsSubscriptionTracker
 
@@ -16,28 +17,24 @@ __all__ = ["Held", "Requests", "Ticket"]
 class Ticket:
     """Lets a caller wait for an operation that the reader thread carries out.
 
-    The condition's lock guards the outcome.
+    The monitor's lock guards the outcome.
     """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._monitor = Monitor()
         self._done = False
         self.error: EToroError | None = None
 
     def done(self, error: EToroError | None) -> None:
         """Note the outcome. Any thread."""
-        with self._condition:
+        with self._monitor.lock:
             self._done = True
             self.error = error
-            self._condition.notify_all()
+            self._monitor.changed()
 
     def wait(self, deadline: float) -> bool:
         """Block until the outcome is known; False when *deadline* has passed."""
-        with self._condition:
-            while not self._done:
-                if not wait_slices(self._condition, deadline):
-                    return False
-            return True
+        return self._monitor.wait(lambda: self._done, deadline)
 
 
 class Held(NamedTuple):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from etoro_sync import ClientState, EToroClosedError, EToroWebSocketError
-from etoro_sync.ws import lifecycle as module
+from etoro_sync.ws import monitor
 from etoro_sync.ws.lifecycle import Lifecycle, ProcessGuard
 from tests.support.threads import run_in_thread
 
@@ -73,7 +73,7 @@ def test_a_failure_is_kept_until_the_next_session() -> None:
 
 def test_waiting_ends_with_the_state_or_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Woken by the change itself."""
-    monkeypatch.setattr(module, "_SLICE", 60.0)
+    monkeypatch.setattr(monitor, "_SLICE", 60.0)
     lifecycle, number = begun()
     late = time.monotonic() + 0.01
     assert not lifecycle.outcome(number, ClientState.CONNECTING, deadline=late)

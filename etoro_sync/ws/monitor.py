@@ -1,0 +1,70 @@
+"""A lock, and waiting for a change of what it guards, that Ctrl-C cannot break.
+
+``threading.Condition`` is written in Python, so KeyboardInterrupt may be raised in the middle of
+it: between taking its lock and the ``with`` block, and the lock is held for ever, with the reader
+thread behind it; or between releasing it to wait and being ready to take it again, and the end is
+"RuntimeError: cannot release un-acquired lock" in place of the KeyboardInterrupt. A user who
+interrupts a notebook cell that reads a busy queue meets the former in one of six cases.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["Monitor"]
+
+#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows, so all waits are
+#: cut into slices of this many seconds.
+_SLICE = 1.0
+
+
+class Monitor:
+    """A lock that is held by ``with monitor.lock`` alone, and the threads that wait for a change.
+
+    CPython does not look for signals between taking a lock of its own and the ``with`` block, nor
+    between the block and the release. So this class has no ``__enter__``, which it might; and a
+    thread that waits does not hold the lock.
+    """
+
+    __slots__ = ("_bells", "lock")
+
+    def __init__(self) -> None:
+        #: Re-entrant, because the garbage collector may run a finalizer that wants it, too.
+        self.lock = threading.RLock()
+        # One locked lock for each thread that waits. Guarded by the lock.
+        self._bells: list[threading.Lock] = []
+
+    def changed(self) -> None:
+        """Let all who wait look again; the caller holds the lock."""
+        bells = self._bells
+        while bells:
+            bells.pop().release()
+
+    def wait(self, ready: Callable[[], bool], deadline: float | None) -> bool:
+        """Block until *ready* returns True; False: *deadline* has passed. Any thread.
+
+        :param ready: called with the lock held, at first and after each change.
+        :param deadline: absolute monotonic time; None is without limit.
+        """
+        bell: threading.Lock | None = None
+        while True:
+            with self.lock:
+                if bell is not None:
+                    self._take_off(bell)
+                if ready():
+                    return True
+                left = _SLICE if deadline is None else min(deadline - time.monotonic(), _SLICE)
+                if left <= 0:
+                    return False
+                # What Ctrl-C leaves on the list goes away with the next change.
+                bell = threading.Lock()
+                bell.acquire()
+                self._bells.append(bell)
+            if bell.acquire(timeout=left):
+                bell = None  # rung, and off the list
+
+    def _take_off(self, bell: threading.Lock) -> None:
+        try:
+            self._bells.remove(bell)
+        except ValueError:
+            pass  # rung just now
