@@ -32,7 +32,7 @@ from .options import WsClientOptions
 from .queues import EventQueue, make_buffer
 from .rate_book import RateBook
 from .rate_view import RateView
-from .requests import Requests
+from .requests import Requests, Use
 from .session import Session
 from .stats import Counters, WsStats
 from .subscription import WsSubscriptionTracker
@@ -391,11 +391,19 @@ class WsClient:
             ``"drop_newest"``, or ``"raise"`` (default of the rest).
         :raises EToroValidationError: naming the argument.
         """
+        new = self._new_queue(event, maxsize, overflow)
+        self._feed(new, check_filter(event, instrument_ids, "instrument_ids"))
+        return new
+
+    def _new_queue(
+        self, event: str, maxsize: int | None = None, overflow: str | None = None
+    ) -> EventQueue:
         self._guard.check()
-        check_event(event)
-        ids = check_filter(event, instrument_ids, "instrument_ids")
-        buffer = make_buffer(event, maxsize, overflow)
-        new = EventQueue(event, buffer, self._registry.remove_queue)
+        buffer = make_buffer(check_event(event), maxsize, overflow)
+        return EventQueue(event, buffer, self._registry.remove_queue)
+
+    def _feed(self, new: EventQueue, ids: tuple[int, ...] | None) -> None:
+        """Let *new* collect its event from now on."""
         self._registry.add_queue(new, ids)
         # Asked after it was added: whoever ends the queues of a client changes the state first.
         state, error = self.state, self._lifecycle.error
@@ -405,7 +413,6 @@ class WsClient:
         elif state is ClientState.CLOSING:
             self._registry.remove_queue(new)
             new.end(_DISCONNECTED)
-        return new
 
     def _check_not_closed(self) -> None:
         """:raises EToroClosedError: when nothing can come, for the user has closed the client."""
@@ -453,22 +460,23 @@ class WsClient:
         timeout: float | None,
     ) -> Iterator[tuple[int, WsInstrumentRate]]:
         topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        self._check_connected()
-        with self.queue(
-            "instrument:rate", instrument_ids=ids, maxsize=maxsize, overflow=overflow
-        ) as rates:
+        with self._new_queue("instrument:rate", maxsize, overflow) as rates:
+            self._feed(rates, ids)
+            # Not before: whoever disconnects in between would find no queue to end.
+            self._check_connected()
+            use = Use()
             try:
-                held = self._requests.hold(topics, timeout)
-            except EToroClosedError:
-                # Closed by the user while subscribing: the loop ends, as it does later on.
-                if self._guard.foreign or self.state is ClientState.FAILED:
-                    raise
-                return
-            try:
+                try:
+                    self._requests.hold(use, topics, timeout)
+                except EToroClosedError:
+                    # Closed by the user while subscribing: the loop ends, as it does later on.
+                    if self._guard.foreign or self.state is ClientState.FAILED:
+                        raise
+                    return
                 yield from rates
             finally:
                 if not self._guard.foreign:
-                    self._requests.release(held)
+                    self._requests.release(use)
 
     def wait_for(
         self,
@@ -491,8 +499,11 @@ class WsClient:
                 f"predicate must be callable, not {predicate!r:.60}.", "predicate"
             )
         deadline = None if timeout is None else time.monotonic() + timeout
-        self._check_not_closed()
-        with self.queue(event) as events:
+        with self._new_queue(event) as events:
+            # In here, where it will be closed, whenever Ctrl-C comes.
+            self._feed(events, None)
+            # Not before: whoever disconnects in between would find no queue to end.
+            self._check_not_closed()
             while True:
                 left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
                 try:

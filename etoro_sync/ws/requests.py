@@ -1,9 +1,7 @@
 """What a user wishes to be subscribed to, and how a caller waits until eToro has agreed."""
 
-import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ..errors import EToroError, EToroTimeoutError, fresh
 from .lifecycle import ClientState, Lifecycle
@@ -11,7 +9,7 @@ from .monitor import Monitor
 from .protocol import Operation
 from .subscription import WsSubscriptionTracker
 
-__all__ = ["Held", "Requests", "Ticket"]
+__all__ = ["Requests", "Ticket", "Use"]
 
 
 class Ticket:
@@ -37,15 +35,11 @@ class Ticket:
         return self._monitor.wait(lambda: self._done, deadline)
 
 
-class Held(NamedTuple):
-    """Topics that a stream uses.
+class Use:
+    """One stream's use of topics."""
 
-    :param epoch: how often all topics had been forgotten when it began.
-    :param topics: those that are to be unsubscribed when no stream uses them any more.
-    """
-
-    epoch: int
-    topics: list[str]
+    def __init__(self) -> None:
+        self.topics: list[str] = []
 
 
 class Requests:
@@ -54,8 +48,8 @@ class Requests:
     The wish is recorded first and handed over second: whatever other threads do in between, the
     operation that is handed over last finds the last wish.
 
-    The lock guards how many streams use a topic that nobody else has asked for, and since which
-    :meth:`clear`.
+    The tracker's lock guards which streams use a topic that nobody else has asked for. It is held
+    while a wish is recorded, too, so that a stream and a user never undo each other's.
 
     :param tracker: the wanted topics.
     :param lifecycle: where the client stands.
@@ -74,67 +68,62 @@ class Requests:
         #: referred to from here: a circle would keep a client that nobody uses any more alive.
         self.post: Callable[[Operation], None] = lambda operation: None
         self._request_timeout = request_timeout
-        # Re-entrant, because the end of a stream may come from the garbage collector.
-        self._lock = threading.RLock()
-        self._streamed: dict[str, int] = {}
-        self._epoch = 0
+        # Re-entrant, and the tracker's, because the end of a stream may come from the garbage
+        # collector, also while this thread is in the tracker.
+        self._lock = tracker.lock
+        self._streamed: dict[str, set[Use]] = {}
 
     def subscribe(
         self, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
     ) -> None:
         """Want *topics* for the user himself: a stream that ends will not take them away."""
-        self._disown(topics)
-        wish = self._tracker.add(topics, snapshot)
+        with self._lock:
+            self._disown(topics)
+            wish = self._tracker.add(topics, snapshot)
         self._request("Subscribe", topics, snapshot, wait, timeout, wish)
 
     def unsubscribe(self, topics: list[str], wait: bool, timeout: float | None) -> None:
         """Want *topics* no longer, whoever wanted them."""
-        self._disown(topics)
-        self._tracker.remove(topics)
+        with self._lock:
+            self._disown(topics)
+            self._tracker.remove(topics)
         self._request("Unsubscribe", topics, False, wait, timeout)
 
     def clear(self) -> None:
         """Want nothing."""
         with self._lock:
             self._streamed.clear()
-            self._epoch += 1
-        self._tracker.clear()
+            self._tracker.clear()
 
     def _disown(self, topics: list[str]) -> None:
-        with self._lock:
-            for topic in topics:
-                self._streamed.pop(topic, None)
+        for topic in topics:
+            self._streamed.pop(topic, None)
 
     # -- streams -------------------------------------------------------------------------------
 
-    def hold(self, topics: list[str], timeout: float | None) -> Held:
-        """Want *topics* for a stream; return what it is to :meth:`release`."""
+    def hold(self, use: Use, topics: list[str], timeout: float | None) -> None:
+        """Want *topics* for a stream, until :meth:`release`, however this ends."""
         with self._lock:
-            held = [t for t in topics if t in self._streamed or not self._tracker.has(t)]
-            for topic in held:
-                self._streamed[topic] = self._streamed.get(topic, 0) + 1
+            use.topics = topics
+            for topic in topics:
+                if topic in self._streamed or not self._tracker.has(topic):
+                    self._streamed.setdefault(topic, set()).add(use)
             wish = self._tracker.add(topics, True)
-            use = Held(self._epoch, held)
-        try:
-            self._request("Subscribe", topics, True, True, timeout, wish)
-        except BaseException:
-            self.release(use)
-            raise
-        return use
+        self._request("Subscribe", topics, True, True, timeout, wish)
 
-    def release(self, use: Held) -> None:
+    def release(self, use: Use) -> None:
         """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
+        unused = []
         with self._lock:
-            if use.epoch != self._epoch:
-                # Forgotten since; who uses these topics now is another stream.
-                return
-            unused = []
             for topic in use.topics:
-                uses = self._streamed.pop(topic, 0) - 1
-                if uses > 0:
-                    self._streamed[topic] = uses
-                elif uses == 0:
-                    unused.append(topic)
+                users = self._streamed.get(topic, set())
+                # By who uses it, not by how many: the topic may have been disowned since, and be
+                # used by other streams now.
+                if use in users:
+                    users.remove(use)
+                    if not users:
+                        del self._streamed[topic]
+                        unused.append(topic)
             self._tracker.remove(unused)
         if unused:
             self._request("Unsubscribe", unused, False, False, None)

@@ -16,8 +16,10 @@ class WsSubscriptionTracker:
     def __init__(self) -> None:
         self._topics: dict[str, tuple[bool, int]] = {}
         self._wishes = 0
-        # Re-entrant, because a finalizer may unsubscribe while this thread is in here.
-        self._lock = threading.RLock()
+        #: For those, too, who do several things at once with what is wanted: two locks could be
+        #: taken in two orders. Re-entrant, because a finalizer may unsubscribe while this thread
+        #: is in here.
+        self.lock = threading.RLock()
 
     def add(self, topics: Iterable[str], snapshot: bool = False) -> int:
         """Want *topics*.
@@ -27,7 +29,7 @@ class WsSubscriptionTracker:
         :returns: the number of this wish, for :meth:`withdraw`.
         """
         topics = _listed(topics)
-        with self._lock:
+        with self.lock:
             self._wishes += 1
             for topic in topics:
                 before, _ = self._topics.get(topic, (False, 0))
@@ -41,7 +43,7 @@ class WsSubscriptionTracker:
         :param wish: from :meth:`add`.
         """
         topics = _listed(topics)
-        with self._lock:
+        with self.lock:
             for topic in topics:
                 if topic in self._topics and self._topics[topic][1] <= wish:
                     del self._topics[topic]
@@ -52,18 +54,18 @@ class WsSubscriptionTracker:
         :param topics: those that were not wanted are ignored.
         """
         topics = _listed(topics)
-        with self._lock:
+        with self.lock:
             for topic in topics:
                 self._topics.pop(topic, None)
 
     def get_all(self) -> list[str]:
         """Return the wanted topics, oldest first."""
-        with self._lock:
+        with self.lock:
             return list(self._topics)
 
     def snapshots(self) -> dict[str, bool]:
         """Return a copy: topic -> whether a snapshot was asked for."""
-        with self._lock:
+        with self.lock:
             topics = dict(self._topics)
         return {topic: snapshot for topic, (snapshot, _) in topics.items()}
 
@@ -83,7 +85,7 @@ class WsSubscriptionTracker:
 
     def clear(self) -> None:
         """Want nothing."""
-        with self._lock:
+        with self.lock:
             self._topics.clear()
 
     @property

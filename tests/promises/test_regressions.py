@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import logging
@@ -16,11 +17,12 @@ import pytest
 
 from etoro_sync import ClientState, EToroClosedError, EToroSubscriptionError, EToroWebSocketError
 from etoro_sync.ws import session
+from etoro_sync.ws.requests import Use
 from tests.conftest import StartServer
 from tests.support.clients import API_KEY, Ear, envelope, make_client
 from tests.support.frames import TEXT, frame
 from tests.support.peer import Peer
-from tests.support.threads import Watchdog, join_stragglers, run_in_thread
+from tests.support.threads import Background, Watchdog, join_stragglers, run_in_thread
 
 from .conftest import MakeClient, MakeSimulator
 
@@ -532,3 +534,85 @@ def test_promise_13_the_collector_in_a_forked_child_does_not_end_the_parents_ses
         c._session.abandon()
     c.subscribe([18])
     assert c.state is ClientState.LIVE
+
+
+def test_promise_7_a_stream_that_ends_late_does_not_take_a_topic_from_a_newer_one(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """The user has unsubscribed in between, so the topic belongs to the second stream alone."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    first = iter(c.stream([18]))
+    next(first)
+    c.unsubscribe([18])
+    second = iter(c.stream([18]))
+    next(second)
+    first.close()  # type: ignore[attr-defined]
+    c.subscribe([19])  # whatever was asked for before has been answered then
+    assert c.subscriptions == ("instrument:18", "instrument:19")
+    assert sim.subscribed == {"instrument:18", "instrument:19"}
+    second.close()  # type: ignore[attr-defined]
+    assert c.subscriptions == ("instrument:19",)
+
+
+def test_promise_7_a_stream_that_begins_in_the_middle_of_a_subscribe_does_not_own_the_topic(
+    client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it ends, what the user has asked for stays wanted."""
+    c = client("ws://127.0.0.1:9/ws")
+    use, add = Use(), c._tracker.add
+    overtaking: list[Background[None]] = []
+
+    def overtaken(topics: list[str], snapshot: bool = False) -> int:
+        monkeypatch.undo()
+        overtaking.append(run_in_thread(lambda: c._requests.hold(use, topics, None)))
+        with contextlib.suppress(TimeoutError):
+            overtaking[0].wait(0.05)
+        return add(topics, snapshot)
+
+    monkeypatch.setattr(c._tracker, "add", overtaken)
+    c.subscribe([18])
+    overtaking[0].result()
+    c._requests.release(use)
+    assert c.subscriptions == ("instrument:18",)
+
+
+def test_promise_12_a_stream_that_is_collected_inside_the_tracker_does_not_deadlock(
+    client: MakeClient,
+) -> None:
+    """The garbage collector ends a stream while its thread holds the tracker's lock."""
+    c = client("ws://127.0.0.1:9/ws")
+    use = Use()
+    c._requests.hold(use, ["instrument:18"], None)
+    with Watchdog(5):
+        with c._tracker.lock:
+            other = run_in_thread(lambda: c._requests.hold(Use(), ["instrument:19"], None))
+            with contextlib.suppress(TimeoutError):
+                other.wait(0.05)
+            c._requests.release(use)
+        other.result()
+    assert c.subscriptions == ("instrument:19",)
+
+
+@pytest.mark.parametrize("call", ["wait_for", "stream"])
+def test_promise_2_a_call_that_disconnect_overtakes_at_its_beginning_ends(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """It has found the client at work, but has no queue yet that disconnect() could end."""
+    c = client(simulator().url)
+    c.connect()
+    add = c._registry.add_queue
+
+    def overtaken(queue: Any, ids: Any) -> None:
+        c.disconnect()
+        add(queue, ids)
+
+    monkeypatch.setattr(c._registry, "add_queue", overtaken)
+    calls = {"wait_for": lambda: c.wait_for("unknown"), "stream": lambda: next(iter(c.stream(18)))}
+    waiting = run_in_thread(calls[call])
+    try:
+        assert isinstance(waiting.exception(timeout=2), EToroClosedError)
+    finally:
+        for left in c._registry.queues():
+            left.close()
