@@ -200,8 +200,7 @@ class WsClient:
             # Together, or the session of a connect() in another thread would be closed untold.
             number, session = self._lifecycle.closing(), self._session
         self._requests.clear()
-        for event_queue in self._registry.take_queues():
-            event_queue.end(_DISCONNECTED)
+        self._registry.end_queues(_DISCONNECTED)
         try:
             if session is not None:
                 session.close(self._options.close_timeout if timeout is None else timeout)

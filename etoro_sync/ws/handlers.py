@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..errors import EToroError
 from .queues import EventQueue
 
 __all__ = ["Handler", "Listeners", "Registry"]
@@ -176,25 +177,28 @@ class Registry:
         def change() -> None:
             if queue not in self._queue_ids:
                 return
-            ids = self._queue_ids.pop(queue)
+            ids = self._queue_ids[queue]
             listeners = self._listeners[queue.event]
             listeners.queues = tuple(q for q in listeners.queues if q is not queue)
             for key in ids if ids is not None else list(listeners.queues_by_id):
-                left = tuple(q for q in listeners.queues_by_id[key] if q is not queue)
+                # Not there: Ctrl-C came in the middle of add_queue().
+                left = tuple(q for q in listeners.queues_by_id.get(key, ()) if q is not queue)
                 if left == listeners.queues:
-                    del listeners.queues_by_id[key]
+                    listeners.queues_by_id.pop(key, None)
                 else:
                     listeners.queues_by_id[key] = left
             listeners.refresh()
+            # Last, so that what Ctrl-C leaves half done can be done again.
+            del self._queue_ids[queue]
 
         self._change(change)
 
-    def take_queues(self) -> list[EventQueue]:
-        """Feed no queue any longer, and return those that were fed."""
-        queues = self.queues()
-        for queue in queues:
+    def end_queues(self, reason: str, error: EToroError | None = None) -> None:
+        """Feed no queue any longer, and tell their readers why."""
+        for queue in self.queues():
+            # In this order, or Ctrl-C in between would leave readers whom nobody can find.
+            queue.end(reason, error)
             self.remove_queue(queue)
-        return queues
 
     def queues(self) -> list[EventQueue]:
         """Return all queues that are fed."""

@@ -59,6 +59,7 @@ class Reader:
         waker = self._mailbox.waker
         self._credentials = Credentials(options, waker, lambda: self._mailbox.stopping)
         self._opener = Opener(options, waker, lambda: self._mailbox.stopping)
+        self._begun = False
         self.is_connected = False
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -69,10 +70,6 @@ class Reader:
         """Start the thread."""
         self._thread.start()
 
-    def never_started(self) -> None:
-        """Free what the thread would have freed, had it run."""
-        self._mailbox.close()
-
     def post(self, operation: Operation) -> None:
         """Hand over an operation; one that comes too late is ended with EToroClosedError."""
         self._mailbox.post(operation)
@@ -82,8 +79,13 @@ class Reader:
         self._mailbox.stop()
 
     def abort(self) -> None:
-        """Ask for the end at once."""
+        """Ask for the end at once; free what a thread that never began would have freed.
+
+        One that begins only now finds that it is to stop, and uses nothing any more.
+        """
         self._mailbox.abort()
+        if not self._begun:
+            self._mailbox.close()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False: it takes longer."""
@@ -104,6 +106,7 @@ class Reader:
     # -- the session; from here on everything runs on the reader thread --------------------------
 
     def _run(self) -> None:
+        self._begun = True  # before the first look at whether it is to stop
         error: EToroError | None = None
         _block_sigpipe()
         try:

@@ -87,8 +87,11 @@ class Session:
         try:
             self.dispatcher.start()
             self.reader.start()
-        except BaseException:
-            self.reader.never_started()
+        except BaseException as exc:
+            self.reader.abort()
+            if isinstance(exc, RuntimeError) and isinstance(exc.__context__, KeyboardInterrupt):
+                # Ctrl-C broke the Condition in which Thread.start() waits; see monitor.py.
+                raise exc.__context__ from None
             raise
 
     def _on_end(self, error: EToroError | None) -> None:
@@ -98,15 +101,15 @@ class Session:
         elif self._abandoned:
             # The client is gone, but its queues may be in use.
             self._lifecycle.closed(self._number, lambda: None)
-            for queue in self._registry.take_queues():
-                queue.end("The client of this queue is not in use any more, and was closed.")
+            self._registry.end_queues(
+                "The client of this queue is not in use any more, and was closed."
+            )
         self.dispatcher.stop()
 
     def fail(self, error: EToroError) -> None:
         """End the client by *error*, unless it is over already. Any thread."""
         if self._lifecycle.failed(self._number, error):
-            for queue in self._registry.take_queues():
-                queue.end(str(error), error)
+            self._registry.end_queues(str(error), error)
 
     def close(self, timeout: float) -> None:
         """End politely and wait for it, for about *timeout* seconds at most. Any thread.

@@ -1,0 +1,132 @@
+"""Promise 13: Ctrl-C is clean wherever it comes, also for those who go on after it."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from etoro_sync import ClientState, EToroClosedError, WsClient
+from tests.support.interrupts import every_interrupt, locks_held
+from tests.support.threads import join_stragglers
+from tests.support.timing import MS
+
+from .conftest import MakeClient, MakeSimulator
+
+#: Calls of a connected client, which block or take a while.
+CALLS: dict[str, Callable[[WsClient], Any]] = {
+    "run_forever": lambda c: c.run_forever(),
+    "subscribe": lambda c: (c.unsubscribe([18], wait=False), c.subscribe([18])),
+    "unsubscribe": lambda c: (c.subscribe([18], wait=False), c.unsubscribe([18])),
+    "disconnect": lambda c: c.disconnect(),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_promise_13_ctrl_c_is_clean_wherever_it_comes(
+    simulator: MakeSimulator, client: MakeClient, name: str
+) -> None:
+    """It ends the call as KeyboardInterrupt and leaves no lock held; the client goes on, or ends.
+
+    A thread that waits for it meanwhile hears of its end.
+    """
+    c = client(simulator().url)
+    c.connect()
+    waiting = c.queue("unknown")
+    places = 0
+    for where, outcome in every_interrupt(lambda: CALLS[name](c)):
+        places += 1
+        assert type(outcome) is KeyboardInterrupt, where
+        assert locks_held(c) == 0, where
+        if name in ("disconnect", "run_forever"):
+            c.disconnect()
+            assert c.state is ClientState.CLOSED, where
+            assert not join_stragglers(prefix="etoro-sync-reader"), where
+            with pytest.raises(EToroClosedError):
+                waiting.get(timeout=1)
+            c.connect()
+            waiting = c.queue("unknown")
+        assert c.state is ClientState.LIVE, where
+    assert places > 10
+
+
+def test_promise_13_ctrl_c_while_a_queue_is_made_or_closed_can_be_made_good(
+    client: MakeClient,
+) -> None:
+    """Closing it again, and disconnect(), find what was left half done."""
+    c = client("ws://127.0.0.1:9/ws")
+
+    def make_and_close() -> None:
+        with c.queue("instrument:rate", instrument_ids=[18, 19]):
+            pass
+
+    places = 0
+    for where, outcome in every_interrupt(make_and_close):
+        places += 1
+        assert type(outcome) is KeyboardInterrupt, where
+        for left in c._registry.queues():
+            left.close()
+        c.disconnect()
+        assert c._registry.queues() == [], where
+        assert c._registry.listeners("instrument:rate").queues_by_id == {}, where
+        assert not c._registry.listeners("instrument:rate").active, where
+    assert places > 10
+
+
+# Of sockets that are closed by being forgotten: their maker was interrupted.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_promise_13_ctrl_c_in_connect_is_clean_wherever_it_comes(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """The client is over, and can connect again."""
+    c = client(simulator().url)
+    places = 0
+    for where, outcome in every_interrupt(c.connect):
+        places += 1
+        assert type(outcome) is KeyboardInterrupt, where
+        assert locks_held(c) == 0, where
+        c.disconnect()
+        assert c.state is ClientState.CLOSED, where
+        assert not join_stragglers(prefix="etoro-sync-reader"), where
+        del outcome
+    gc.collect()  # in here, where it is expected
+    assert places > 10
+    c.disconnect()
+    c.connect()
+    assert c.state is ClientState.LIVE
+
+
+def test_promise_13_ctrl_c_while_the_reader_begins_is_no_internal_error(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thread.start() waits for the thread, which goes on when Ctrl-C ends the wait.
+
+    It may end as a RuntimeError of CPython's Condition, and is a KeyboardInterrupt all the same.
+    """
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("etoro-sync-reader"):
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("cannot release un-acquired lock")
+
+    c = client(simulator().url)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        for _ in range(20):
+            with pytest.raises(KeyboardInterrupt):
+                c.connect()
+            assert not join_stragglers(prefix="etoro-sync-reader", grace=5000 * MS)
+            c.disconnect()
+    assert "Internal error" not in caplog.text
+    c.connect()
+    assert c.state is ClientState.LIVE
