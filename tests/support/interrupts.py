@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import gc
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -85,10 +86,13 @@ class _Run:
 
 
 def _looks_for_signals(frame: FrameType, event: str) -> bool:
+    if event == "call":
+        # What is raised here ends a generator of 3.10 without its finally; a signal does not.
+        return not frame.f_code.co_flags & inspect.CO_GENERATOR
     if event != "return":
-        return event in ("call", "c_return")
+        return event == "c_return"
     # Not when an exception leaves the function, nor when no call instruction has called it.
-    if not _instruction(frame).startswith(("RETURN", "YIELD")):
+    if not _instruction(frame).startswith("RETURN"):
         return False
     return frame.f_back is not None and _instruction(frame.f_back).startswith("CALL")
 
