@@ -28,6 +28,7 @@ from .outlet import Outlet
 from .rate_book import Instrument, RateBook, make_rate
 from .shapes import ShapeTable
 from .stats import Counters
+from .wire import Interrupted
 
 __all__ = ["Feed"]
 
@@ -76,6 +77,8 @@ class Feed:
         self._received_at = wall_clock()
         self._bad_in_read = 0
         self._bad_text = self._bad_text_shown = ""
+        #: Set from another thread, when nothing more of this session may reach anybody.
+        self.over = False
         self._known = book.by_topic
         self._shapes = ShapeTable()
         self._rates = registry.listeners("instrument:rate")
@@ -95,6 +98,7 @@ class Feed:
         """Take the text messages of one read.
 
         :param on_reply: called, in its turn, with each control message; must not raise.
+        :raises Interrupted: when the session is over.
         """
         if self._envelopes.active or self._deltas.active:
             for text in texts:
@@ -150,6 +154,16 @@ class Feed:
         reply = self.on_text(text)
         if reply is not None:
             on_reply(reply)
+        self._check_over()
+
+    def _check_over(self) -> None:
+        """Stop in the middle of a read, where the log may have been written to.
+
+        Its handlers are user code, and may have taken so long that disconnect() did not wait. The
+        next session has the same book, whose prices must not change to those of before.
+        """
+        if self.over:
+            raise Interrupted
 
     def on_text(self, text: str) -> dict[str, Any] | None:
         """Take one text message; a control message is returned for the protocol to handle."""
@@ -288,4 +302,5 @@ class Feed:
         quiet = self._gate.passes(kind)
         if quiet is not None:
             log(logging.WARNING, "%s (%d more of this kind before)", error, quiet)
+            self._check_over()
         self.out.put("error", None, (error,))

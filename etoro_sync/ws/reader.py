@@ -83,6 +83,7 @@ class Reader:
 
         One that begins only now finds that it is to stop, and uses nothing any more.
         """
+        self._feed.over = True
         self._mailbox.abort()
         if not self._begun:
             self._mailbox.close()

@@ -616,3 +616,54 @@ def test_promise_2_a_call_that_disconnect_overtakes_at_its_beginning_ends(
     finally:
         for left in c._registry.queues():
             left.close()
+
+
+@pytest.mark.parametrize("blocks", ["a bad message", "a queue that is full"])
+def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_session(
+    raw_server: StartServer, client: MakeClient, blocks: str
+) -> None:
+    """A log handler has held it up for longer than disconnect() waits, in the middle of a read."""
+    inside, release = threading.Event(), threading.Event()
+
+    class Blocks(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if blocks.split()[-1] in record.getMessage() or "JSON" in record.getMessage():
+                inside.set()
+                release.wait(10)
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.send_text(envelope("instrument:18", {"Ask": "20", "Bid": "10"}, "Snapshot"))
+        if peer.index == 0:
+            order = envelope("private", {"OrderID": 1}, "Trading.New")
+            first = ["no JSON"] if blocks == "a bad message" else [order, order, order]
+            texts = [*first, envelope("instrument:18", {"Ask": "2", "Bid": "1"})]
+            peer.send(b"".join(frame(TEXT, text.encode()) for text in texts))
+            peer.hold()
+        peer.serve()
+
+    c = client(raw_server(script).url, close_timeout=0.05)
+    handler, logger = Blocks(), logging.getLogger("etoro_sync")
+    logger.addHandler(handler)
+    try:
+        c.queue("private:event", maxsize=1)
+        c.connect()
+        c.subscribe([18], snapshot=True)
+        assert inside.wait(5)
+        assert c._session is not None
+        late = c._session.reader._thread
+        c.disconnect()
+        assert late.is_alive()
+        rates = c.queue("instrument:rate")
+        c.connect()
+        c.subscribe([18], snapshot=True)
+        assert rates.get(timeout=5)[1].bid == 10
+        release.set()
+        late.join(5)
+    finally:
+        release.set()
+        logger.removeHandler(handler)
+    assert c.rates[18].bid == 10
+    assert rates.empty()
