@@ -138,14 +138,13 @@ class RateBook:
                 if known is not None:
                     known.awaits_snapshot = True
 
-    def expect_none(self, topics: Iterable[str]) -> None:
-        """Hold *topics* back no longer: eToro has said that it sends no snapshot."""
-        for topic in topics:
-            known = self.by_topic.get(topic)
-            if known is not None and known.awaits_snapshot:
-                known.awaits_snapshot = False
-                self._awaited.discard(known.id)
-                self._show(known)
+    def expect_none(self, topics: Iterable[str]) -> list[tuple[int, dict[str, Any]]]:
+        """Hold *topics* back no longer: eToro has said that it sends no snapshot.
+
+        :returns: instrument id and state of what is to be published now.
+        """
+        held = [self.by_topic[topic] for topic in topics if topic in self.by_topic]
+        return [(one.id, one.state) for one in held if one.awaits_snapshot and self._let_go(one)]
 
     def subscribed(self, topics: Iterable[str], now: float) -> None:
         """Note the acknowledgement of *topics*: from now on silence and missing snapshots count."""
@@ -214,10 +213,10 @@ class RateBook:
         :param report: called with the wire name and the error of each field of a wrong type.
         """
         instrument.heard_at = now
-        if instrument.awaits_snapshot:
-            self._release(instrument, type_, now)
+        # A price that was held back is news now, whatever this message brings.
+        late = instrument.awaits_snapshot and self._release(instrument, type_, now)
         if len(content) == 2 and "Date" in content and "PriceRateID" in content:
-            return None  # a heartbeat: a sign of life, not news
+            return instrument.state if late else None  # a heartbeat: a sign of life, not news
         bad: Sequence[str] = ()
         try:
             news = _decode(content)
@@ -228,8 +227,8 @@ class RateBook:
             # Not the time of a price.
             news.pop("date", None)
             news.pop("price_rate_id", None)
-            if not news:
-                return None  # a heartbeat of another shape, or nothing that is known
+            if not news:  # a heartbeat of another shape, or nothing that is known
+                return instrument.state if late else None
         changed = tuple(news)
         if priced:
             _refuse_no_price(news, report)
@@ -244,7 +243,7 @@ class RateBook:
             "generation": self.generation,
             "received_at": received_at,
         }
-        return state if self._show(instrument) and priced else None
+        return state if self._show(instrument) and (priced or late) else None
 
     def merge_usual(
         self, instrument: Instrument, shape: Shape, content: dict[str, Any], received_at: float
@@ -298,13 +297,18 @@ class RateBook:
             del self.latest[instrument.id]
         return False
 
-    def _release(self, instrument: Instrument, type_: str, now: float) -> None:
-        """Hold an instrument back no longer, if its snapshot is in, or is overdue."""
+    def _release(self, instrument: Instrument, type_: str, now: float) -> bool:
+        """Hold an instrument back no longer, if its snapshot is in, or is overdue.
+
+        :returns: whether a complete price was held back until now.
+        """
         overdue = now - instrument.awaited_since >= self._snapshot_timeout
-        if type_ == SNAPSHOT_TYPE or overdue:
-            instrument.awaits_snapshot = False
-            self._awaited.discard(instrument.id)
-            self._show(instrument)
+        return (type_ == SNAPSHOT_TYPE or overdue) and self._let_go(instrument)
+
+    def _let_go(self, instrument: Instrument) -> bool:
+        instrument.awaits_snapshot = False
+        self._awaited.discard(instrument.id)
+        return self._show(instrument)
 
 
 def _refuse_no_price(news: dict[str, Any], report: Callable[[str, Exception], None]) -> None:

@@ -98,7 +98,8 @@ class Recovery:
         elif outcome.name == "Subscribe":
             self._book.subscribed(outcome.topics, time.monotonic())
             if outcome.duplicate:
-                self._book.expect_none(outcome.topics)
+                for key, state in self._book.expect_none(outcome.topics):
+                    self._out.publish(key, state)
         elif outcome.name == "Unsubscribe":
             self._book.forget(outcome.topics)
         if restoring and not self._protocol.restoring:

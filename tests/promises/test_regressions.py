@@ -376,6 +376,30 @@ def test_promise_8_a_duplicate_that_brings_no_snapshot_holds_nothing_back(
     assert q.get(timeout=5)[1].ask == 2
 
 
+def test_promise_9_a_price_that_was_held_back_for_a_snapshot_is_told_if_none_comes(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """It came while eToro was asked for the snapshot, and may be the last one for long."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        again = peer.read_json()
+        peer.send_text(envelope("instrument:18", PRICE))
+        peer.reply(again, "TopicAlreadySubscribed")
+        peer.serve()
+
+    c = client(raw_server(script).url)
+    q = c.queue("instrument:rate")
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18])
+    c.subscribe([18], snapshot=True)
+    assert q.get(timeout=5)[1].ask == 2
+    assert ear.wait_for("instrument:rate")[0][1] == c.rates[18]
+
+
 def test_promise_13_ctrl_c_inside_disconnect_leaves_a_client_that_is_closed(
     raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,13 +251,44 @@ def test_rates_are_held_until_the_snapshot_is_in() -> None:
 
 
 def test_a_snapshot_without_a_price_ends_the_holding_too() -> None:
-    """What the deltas have brought by then is shown."""
+    """What the deltas have brought by then is shown, and published, once."""
     feed = Feed()
     feed.book.expect_snapshots([TOPIC])
     feed.send({"Ask": "2", "Bid": "1"})
-    assert feed.send({"Date": "d"}, "Snapshot") is None
+    assert feed.send({"Date": "d"}, "Snapshot") == feed.rate
     assert feed.rate is not None
     assert feed.rate.ask == 2.0
+    assert feed.send({"Date": "e"}) is None
+
+
+@pytest.mark.parametrize(
+    "content", [{"Date": "d", "PriceRateID": "2"}, {"Date": "d"}, {"IsMarketOpen": "False"}]
+)
+def test_a_price_that_was_held_back_is_published_when_the_snapshot_is_overdue(
+    content: dict[str, Any],
+) -> None:
+    """Whatever it is that comes then: a price that users see was also told to those who listen."""
+    feed = Feed(snapshot_timeout=10.0)
+    feed.book.expect_snapshots([TOPIC])
+    feed.book.subscribed([TOPIC], feed.now)
+    assert feed.send({"Ask": "2", "Bid": "1"}) is None
+    feed.now += 10.0
+    rate = feed.send(content)
+    assert rate is not None
+    assert (rate.ask, rate.bid) == (2.0, 1.0)
+    assert rate == feed.rate
+    assert feed.send(content) is None
+
+
+def test_half_a_price_that_was_held_back_is_not_published() -> None:
+    """One side is no rate."""
+    feed = Feed(snapshot_timeout=10.0)
+    feed.book.expect_snapshots([TOPIC])
+    feed.send({"Ask": "2"})
+    feed.now += 60.0
+    assert feed.send({"Date": "d", "PriceRateID": "2"}) is None
+    feed.book.expect_snapshots([TOPIC])
+    assert feed.book.expect_none([TOPIC]) == []
 
 
 def test_an_overdue_snapshot_is_waited_for_no_longer() -> None:
