@@ -122,6 +122,13 @@ class RateBook:
         self._forget_connection()
         return self.generation
 
+    def connection_lost(self) -> None:
+        """Note that nothing more comes of this connection; :attr:`latest` keeps its last rates.
+
+        What a server sends before it has accepted the next one must not be mixed with them.
+        """
+        self._forget_connection()
+
     def _forget_connection(self) -> None:
         self.by_topic.clear()
         self._awaited = set()

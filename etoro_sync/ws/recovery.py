@@ -61,6 +61,7 @@ class Recovery:
         self.is_authenticated = False
         self.next_stale_check = _NEVER
         self._protocol.connection_lost()
+        self._book.connection_lost()
 
     def lost(self) -> None:
         """Note that data may be missing from now on, if there was any before."""

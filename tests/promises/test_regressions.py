@@ -691,3 +691,29 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
         logger.removeHandler(handler)
     assert c.rates[18].bid == 10
     assert rates.empty()
+
+
+def test_promise_8_news_before_the_authentication_is_not_mixed_with_the_lost_connection(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Its other side may have changed meanwhile."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        if peer.index == 1:
+            peer.send_text(envelope("instrument:18", {"Bid": "10"}))
+        peer.authenticate()
+        peer.acknowledge()
+        if peer.index == 0:
+            peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
+            return
+        peer.send_text(envelope("instrument:18", {"Ask": "20", "Bid": "10"}, "Snapshot"))
+        peer.serve()
+
+    c = client(raw_server(script).url)
+    ear = Ear(c)
+    c.subscribe([18], snapshot=True)
+    c.connect()
+    ear.wait_for("instrument:rate", 2)
+    found = [(rate.generation, rate.ask, rate.bid) for _, rate in ear.of("instrument:rate")]
+    assert found == [(1, 2, 1), (2, 20, 10)]
