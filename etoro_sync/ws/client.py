@@ -556,6 +556,8 @@ class WsClient:
     ) -> None:
         """Want *topics* no longer; waits as :meth:`subscribe` does.
 
+        Also those of a :meth:`stream`, which then waits for rates that do not come.
+
         :param topics: as :meth:`subscribe`; those that were not wanted are ignored.
         :param wait: False returns at once.
         :param timeout: seconds to wait for the acknowledgement; None is ``request_timeout``.
