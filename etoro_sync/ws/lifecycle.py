@@ -3,18 +3,13 @@
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable
 from enum import Enum
 
 from ..errors import EToroClosedError, EToroError, fresh
 from .monitor import Monitor
 
-__all__ = ["Bell", "ClientState", "Lifecycle", "ProcessGuard", "wait_slices"]
-
-#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows, so all waits are
-#: cut into slices of this many seconds.
-_SLICE = 1.0
+__all__ = ["Bell", "ClientState", "Lifecycle", "ProcessGuard"]
 
 
 class ClientState(Enum):
@@ -31,18 +26,6 @@ class ClientState(Enum):
 
 
 _IDLE = frozenset([ClientState.DISCONNECTED, ClientState.CLOSED, ClientState.FAILED])
-
-
-def wait_slices(condition: threading.Condition, deadline: float | None) -> bool:
-    """Wait on *condition*, which is held, for one slice; False: the deadline has passed."""
-    if deadline is None:
-        condition.wait(_SLICE)
-        return True
-    left = deadline - time.monotonic()
-    if left <= 0:
-        return False
-    condition.wait(min(left, _SLICE))
-    return True
 
 
 class ProcessGuard:

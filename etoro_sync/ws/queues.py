@@ -6,7 +6,6 @@ overflow policy decides what gives way, and everything is counted.
 
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,8 +15,9 @@ from .buffers import BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
 from .events import MARKET_EVENTS
 from .gate import LogGate
-from .lifecycle import ProcessGuard, wait_slices
+from .lifecycle import ProcessGuard
 from .log import log
+from .monitor import Monitor
 
 __all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
 
@@ -61,7 +61,7 @@ class EventQueue:
     Several threads may read; each item goes to one of them. Iteration ends when the client is
     closed, and raises what ended it when it failed; items that wait are delivered first.
 
-    The condition's lock guards the buffer and the end. It is held for a few operations on
+    The monitor's lock guards the buffer and the end. It is held for a few operations on
     containers, never while user code runs.
 
     :param event: what is queued.
@@ -75,8 +75,7 @@ class EventQueue:
         self.event = event
         self._buffer = buffer
         self._on_close = on_close
-        self._condition = threading.Condition()
-        self._readers = 0
+        self._monitor = Monitor()
         self._ended = False
         self._error: EToroError | None = None
         self._end_reason = ""
@@ -94,12 +93,11 @@ class EventQueue:
 
     def feed(self, items: Sequence[Any]) -> None:
         """Add *items* in order. Runs on the reader thread; never blocks on a consumer."""
-        with self._condition:
+        with self._monitor.lock:
             if self._ended:
                 return
             gone = self._buffer.extend(items)
-            if self._readers:
-                self._condition.notify(len(items))
+            self._monitor.changed()
         if gone and self._gate.passes("full") is not None:
             log(
                 logging.WARNING,
@@ -113,7 +111,7 @@ class EventQueue:
 
     def barrier(self) -> None:
         """Keep rates of a lost connection apart from those of the next. Reader thread."""
-        with self._condition:
+        with self._monitor.lock:
             self._buffer.barrier()
 
     def end(self, reason: str, error: EToroError | None = None) -> None:
@@ -122,12 +120,12 @@ class EventQueue:
         :param reason: what readers are told once nothing waits any more.
         :param error: what ended the client, if it failed.
         """
-        with self._condition:
+        with self._monitor.lock:
             if not self._ended:
                 self._ended = True
                 self._end_reason = reason
                 self._error = error
-            self._condition.notify_all()
+            self._monitor.changed()
 
     # -- the user's side -----------------------------------------------------------------------
 
@@ -146,23 +144,19 @@ class EventQueue:
         if timeout is not None and not timeout >= 0:
             raise ValueError("timeout must be 0 or more seconds")
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._condition:
-            while True:
+        while True:
+            with self._monitor.lock:
                 try:
                     return self._buffer.pop()
                 except IndexError:
                     pass
                 if self._ended:
                     raise self._ending()
-                if not block or not self._wait(deadline):
-                    raise queue.Empty
+            if not block or not self._monitor.wait(self._stirs, deadline):
+                raise queue.Empty
 
-    def _wait(self, deadline: float | None) -> bool:
-        self._readers += 1
-        try:
-            return wait_slices(self._condition, deadline)
-        finally:
-            self._readers -= 1
+    def _stirs(self) -> bool:
+        return self._ended or self._buffer.ready
 
     def _ending(self) -> EToroError:
         if self._error is not None:

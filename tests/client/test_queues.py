@@ -14,7 +14,7 @@ from etoro_sync import (
     EToroValidationError,
     EToroWebSocketError,
 )
-from etoro_sync.ws import lifecycle
+from etoro_sync.ws import monitor
 from etoro_sync.ws import queues as module
 from etoro_sync.ws.gate import LogGate
 from etoro_sync.ws.queues import EventQueue, make_buffer
@@ -149,15 +149,15 @@ def test_each_reader_of_a_failed_queue_gets_an_exception_of_its_own() -> None:
 
 def test_a_reader_is_woken_by_an_item_and_by_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, and not because a wait is cut into slices for Windows."""
-    monkeypatch.setattr(lifecycle, "_SLICE", 60.0)
+    monkeypatch.setattr(monitor, "_SLICE", 60.0)
     q = new_queue()
     reader = run_in_thread(q.get)
-    while not q._readers:
+    while not q._monitor._bells:
         pass
     q.feed(["item"])
     assert reader.result() == "item"
     reader = run_in_thread(q.get)
-    while not q._readers:
+    while not q._monitor._bells:
         pass
     q.end("over")
     assert isinstance(reader.exception(), EToroClosedError)
@@ -165,10 +165,10 @@ def test_a_reader_is_woken_by_an_item_and_by_the_end(monkeypatch: pytest.MonkeyP
 
 def test_several_readers_are_woken_by_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there are items, not one of them."""
-    monkeypatch.setattr(lifecycle, "_SLICE", 60.0)
+    monkeypatch.setattr(monitor, "_SLICE", 60.0)
     q = new_queue()
     readers = [run_in_thread(q.get) for _ in range(2)]
-    while q._readers < 2:
+    while len(q._monitor._bells) < 2:
         pass
     q.feed(["a", "b"])
     assert sorted(reader.result() for reader in readers) == ["a", "b"]

@@ -19,6 +19,8 @@ from .conftest import MakeClient, MakeSimulator
 #: Calls of a connected client, which block or take a while.
 CALLS: dict[str, Callable[[WsClient], Any]] = {
     "run_forever": lambda c: c.run_forever(),
+    "wait_for": lambda c: c.wait_for("private:event"),
+    "stream": lambda c: list(c.stream([55])),
     "subscribe": lambda c: (c.unsubscribe([18], wait=False), c.subscribe([18])),
     "unsubscribe": lambda c: (c.subscribe([18], wait=False), c.unsubscribe([18])),
     "disconnect": lambda c: c.disconnect(),
@@ -50,7 +52,40 @@ def test_promise_13_ctrl_c_is_clean_wherever_it_comes(
             c.connect()
             waiting = c.queue("unknown")
         assert c.state is ClientState.LIVE, where
+        del outcome  # its traceback holds the generator of a stream
+        assert c.subscriptions == () or name in ("subscribe", "unsubscribe"), where
+        assert c._registry.queues() == [waiting], where
     assert places > 10
+
+
+@pytest.mark.parametrize("backlog", [0, 3])
+def test_promise_13_ctrl_c_in_get_cannot_hold_up_the_reader(
+    simulator: MakeSimulator, client: MakeClient, backlog: int
+) -> None:
+    """Whoever goes on after it, as in a notebook, has a stream that goes on, too."""
+    sim = simulator()
+    c = client(sim.url)
+    rates = c.queue("instrument:rate")
+    c.subscribe([18], snapshot=True)
+    c.connect()
+    rates.get(timeout=5)
+
+    def read() -> None:
+        while True:
+            rates.get()
+
+    places = 0
+    rates.feed([None] * backlog)
+    for where, outcome in every_interrupt(read):
+        places += 1
+        assert type(outcome) is KeyboardInterrupt, where
+        assert locks_held(rates) == 0, where
+        while rates.qsize():
+            rates.get()
+        sim.publish(18, Bid=1.0 + places / 1000)
+        assert rates.get(timeout=5)[1].bid == 1.0 + places / 1000
+        rates.feed([None] * backlog)
+    assert places > 5
 
 
 def test_promise_13_ctrl_c_while_a_queue_is_made_or_closed_can_be_made_good(

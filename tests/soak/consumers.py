@@ -91,7 +91,7 @@ class Reader:
     def account(self) -> str:
         """Return what is wrong with the identity of promise 10; "": nothing."""
         events = self.events
-        with events._condition:  # the five figures of one moment
+        with events._monitor.lock:  # the five figures of one moment
             received, waiting = events.received, events.qsize()
             gone = events.delivered, events.dropped, events.conflated
         if sum(gone) + waiting == received:
