@@ -9,12 +9,11 @@ from typing import Any
 from ..errors import EToroWebSocketError
 from .connection import Connection
 from .credentials import Keys
-from .lifecycle import ClientState
+from .lifecycle import ClientState, Interrupted
 from .mailbox import Mailbox
 from .parts import Parts
 from .recovery import Recovery
 from .replies import ConnectionFailed
-from .wire import Interrupted
 
 __all__ = ["Conversation"]
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from ..errors import EToroAuthError, EToroError, EToroWebSocketError
 from ..text import Secret
+from .lifecycle import Interrupted
 from .options import WsClientOptions, check_key
 from .replies import ConnectionFailed
-from .wire import Interrupted, Waker
+from .wire import Waker
 
 __all__ = ["Credentials", "Keys"]
 

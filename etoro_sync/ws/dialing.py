@@ -17,7 +17,8 @@ from typing import Protocol
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
 from .hosts import Target, is_loopback
-from .wire import Interrupted, Waker, Wire, cap
+from .lifecycle import Interrupted
+from .wire import Waker, Wire, cap
 
 __all__ = ["Dialer", "Tunnel"]
 

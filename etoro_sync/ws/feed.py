@@ -22,13 +22,13 @@ from ..models import WsEnvelope, WsMessage
 from ..text import fit
 from .gate import LogGate
 from .handlers import Registry
+from .lifecycle import Interrupted
 from .log import log
 from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content
 from .outlet import Outlet
 from .rate_book import Instrument, RateBook, make_rate
 from .shapes import ShapeTable
 from .stats import Counters
-from .wire import Interrupted
 
 __all__ = ["Feed"]
 

@@ -9,7 +9,7 @@ from enum import Enum
 from ..errors import EToroClosedError, EToroError, fresh
 from .monitor import Monitor
 
-__all__ = ["Bell", "ClientState", "Lifecycle", "ProcessGuard"]
+__all__ = ["Bell", "ClientState", "Interrupted", "Lifecycle", "ProcessGuard"]
 
 
 class ClientState(Enum):
@@ -26,6 +26,10 @@ class ClientState(Enum):
 
 
 _IDLE = frozenset([ClientState.DISCONNECTED, ClientState.CLOSED, ClientState.FAILED])
+
+
+class Interrupted(Exception):
+    """Leaves whatever the reader thread is at: the client is to stop."""
 
 
 class ProcessGuard:

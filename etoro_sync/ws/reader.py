@@ -15,7 +15,7 @@ from .backoff import Backoff
 from .connection import Connection
 from .conversation import Conversation
 from .credentials import Credentials
-from .lifecycle import ClientState
+from .lifecycle import ClientState, Interrupted
 from .log import log
 from .mailbox import Mailbox
 from .opener import Opener
@@ -23,7 +23,6 @@ from .parts import Parts
 from .protocol import Operation
 from .recovery import Recovery
 from .replies import ConnectionFailed
-from .wire import Interrupted
 
 __all__ = ["Reader"]
 

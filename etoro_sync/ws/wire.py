@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-__all__ = ["Interrupted", "Waker", "Wire", "cap"]
+__all__ = ["Waker", "Wire", "cap"]
 
 _READ_SIZE = 262144
 #: What one TLS record holds. OpenSSL counts a write only when all of it is sent, so a larger one
@@ -23,10 +23,6 @@ _WRITE_SIZE = 16384
 _WANTS_RETRY = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 #: A year of heartbeat is a legal option, but more than a selector takes (epoll: 24 days).
 _LONGEST_WAIT = 3600.0
-
-
-class Interrupted(Exception):
-    """The wait was ended by :meth:`Waker.wake` and the client is to stop."""
 
 
 def cap(seconds: float) -> float:

@@ -14,7 +14,8 @@ import pytest
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws import dialing
 from etoro_sync.ws.hosts import Target
-from etoro_sync.ws.wire import Interrupted, Waker
+from etoro_sync.ws.lifecycle import Interrupted
+from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
 from tests.support.raw_server import Peer, Refuser
 from tests.support.threads import Watchdog, run_in_thread

@@ -14,8 +14,9 @@ import websocket._handshake
 from etoro_sync._version import __version__
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws.handshake import open_websocket
+from etoro_sync.ws.lifecycle import Interrupted
 from etoro_sync.ws.replies import ConnectionFailed
-from etoro_sync.ws.wire import Interrupted, Waker
+from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
 from tests.support.raw_server import TEXT, Peer, RawServer, frame
 from tests.support.threads import Watchdog

@@ -18,8 +18,9 @@ from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws.dialing import Tunnel
 from etoro_sync.ws.handshake import open_websocket
 from etoro_sync.ws.hosts import Target
+from etoro_sync.ws.lifecycle import Interrupted
 from etoro_sync.ws.proxy import find_proxy, make_tunnel
-from etoro_sync.ws.wire import Interrupted, Waker, Wire
+from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.raw_server import TEXT, Peer, RawServer, Refuser

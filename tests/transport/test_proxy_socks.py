@@ -16,8 +16,9 @@ from etoro_sync import EToroClosedError
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws.dialing import Tunnel
 from etoro_sync.ws.hosts import Target
+from etoro_sync.ws.lifecycle import Interrupted
 from etoro_sync.ws.proxy import make_tunnel
-from etoro_sync.ws.wire import Interrupted, Waker, Wire
+from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.support.clients import make_client
 from tests.support.raw_server import Peer, RawServer

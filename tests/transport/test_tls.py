@@ -17,8 +17,9 @@ import pytest
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.hosts import Target
+from etoro_sync.ws.lifecycle import Interrupted
 from etoro_sync.ws.replies import ConnectionFailed
-from etoro_sync.ws.wire import Interrupted, Waker
+from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.clocks import FakeClock
