@@ -44,8 +44,12 @@ class RateView(Mapping[int, WsInstrumentRate]):
         return f"<RateView of {len(self)} instruments>"
 
     def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
-        # list() of a dictionary's items is one step; a loop over the dictionary is not.
-        return ((key, make_rate(one.visible)) for key, one in list(self._book.latest.items()))
+        # To list a dictionary's keys is one step. A loop over it is not, nor is the list of its
+        # items: those are new tuples, so the garbage collector may run in between, and with it
+        # other threads.
+        latest = self._book.latest
+        there = [(key, one) for key in list(latest) if (one := latest.get(key)) is not None]
+        return ((key, make_rate(one.visible)) for key, one in there)
 
 
 class _Items(ItemsView[int, WsInstrumentRate]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -482,6 +483,29 @@ def test_the_view_can_be_read_while_another_thread_changes_it() -> None:
     for reader in readers:
         reader.join()
     assert failures == []
+
+
+def test_the_view_can_be_read_while_the_garbage_collector_runs() -> None:
+    """It may run wherever an object is made, finalizers with it, and in these other threads."""
+    feed = Feed()
+    for number in range(1, 100):
+        feed.send({"Ask": "2", "Bid": "1"}, topic=f"instrument:{number}")
+    view, runs, threshold = RateView(feed.book), 0, gc.get_threshold()
+
+    def another_thread(phase: str, info: object) -> None:
+        nonlocal runs
+        runs += 1
+        feed.book.latest[1000 + runs] = feed.book.latest[1]
+
+    gc.callbacks.append(another_thread)
+    try:
+        gc.set_threshold(1)
+        pairs, values, ids = list(view.items()), list(view.values()), list(view)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(another_thread)
+    assert runs > 0
+    assert min(len(pairs), len(values), len(ids)) >= 99
 
 
 def test_published_rates_never_change() -> None:
