@@ -2,19 +2,14 @@
 
 import inspect
 import queue as standard_queue
-import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 from ..errors import (
-    EToroAuthError,
     EToroClosedError,
-    EToroError,
     EToroTimeoutError,
     EToroValidationError,
-    EToroWebSocketError,
 )
 from ..models import WsInstrumentRate
 from .events import (
@@ -27,29 +22,17 @@ from .events import (
     check_topics,
 )
 from .handlers import Handler, Registry
-from .lifecycle import ClientState, Lifecycle, ProcessGuard
+from .lifecycle import ClientState, ProcessGuard
 from .options import WsClientOptions
 from .queues import EventQueue, make_buffer
-from .rate_book import RateBook
 from .rate_view import RateView
-from .requests import Requests, Use
-from .session import Session
+from .requests import Use
+from .sessions import DISCONNECTED, Sessions
 from .stats import Counters, WsStats
-from .subscription import WsSubscriptionTracker
 
 __all__ = ["WsClient"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
-_OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
-_AT_WORK = (
-    ClientState.CONNECTING,
-    ClientState.AUTHENTICATING,
-    ClientState.LIVE,
-    ClientState.RECONNECTING,
-    ClientState.CLOSING,
-)
-_DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
 
 
 class WsClient:
@@ -59,8 +42,6 @@ class WsClient:
     Every method may be called from any thread and from any callback. After a ``fork()`` the child's
     copy is closed: whatever waits or changes raises :class:`~etoro_sync.EToroClosedError`. The
     names are those of etoropy's ``WsClient``.
-
-    The lock guards the present session and its number, which change together.
 
     :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
     :raises EToroValidationError: naming the field.
@@ -74,19 +55,14 @@ class WsClient:
             )
         self._options = options if options is not None else WsClientOptions.from_env()
         self._registry = Registry(EVENTS)
-        self._tracker = WsSubscriptionTracker()
-        self._book = RateBook(self._options.request_timeout)
-        self._rates = RateView(self._book)
-        self._lifecycle = Lifecycle()
         self._counters = Counters()
+        self._sessions = Sessions(self._options, self._registry, self._counters)
+        self._tracker = self._sessions.tracker
+        self._book = self._sessions.book
+        self._lifecycle = self._sessions.lifecycle
+        self._requests = self._sessions.requests
+        self._rates = RateView(self._book)
         self._guard = ProcessGuard()
-        # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
-        self._lock = threading.RLock()
-        self._session: Session | None = None
-        self._requests = Requests(self._tracker, self._lifecycle, self._options.request_timeout)
-        self._finalizer: weakref.finalize[Any, Any] | None = None
-        # Callbacks that earlier sessions have conflated, dropped and lost.
-        self._past = (0, 0, 0)
 
     # -- connection ----------------------------------------------------------------------------
 
@@ -106,83 +82,7 @@ class WsClient:
         """
         self._guard.check()
         check_timeout(timeout)
-        self._check_credentials()
-        number, session = self._begin()
-        options = self._options
-        patience = options.connect_timeout + options.auth_timeout + 1.0
-        seconds = patience if timeout is None else min(timeout, patience)
-        try:
-            session.start()
-            done = self._lifecycle.outcome(
-                number, *_CONNECTING, deadline=time.monotonic() + seconds
-            )
-        except EToroError:
-            raise
-        except RuntimeError as exc:
-            error = EToroWebSocketError(f"Cannot start the client's threads: {exc}.")
-            session.fail(error)
-            session.close(0.0)
-            raise error from exc
-        except BaseException:
-            # Ctrl-C while waiting.
-            session.fail(EToroClosedError("connect() was interrupted."))
-            session.close(0.0)
-            raise
-        if not done:
-            late = EToroTimeoutError(
-                f"connect() did not finish in {seconds:g} s. Check ws_url and the network."
-            )
-            session.fail(late)
-            session.close(0.0)
-            raise late
-        if self._lifecycle.session != number or self.state in _OVER:
-            # Whoever disconnected may have come before there was a session to close.
-            session.close(0.0)
-            raise EToroClosedError("disconnect() was called while connect() was waiting.")
-
-    def _check_credentials(self) -> None:
-        for name in ("api_key", "user_key"):
-            if getattr(self._options, name) == "":
-                raise EToroAuthError(
-                    f"The {name} is missing. Set ETORO_{name.upper()} in the environment, or "
-                    f"pass WsClientOptions({name}=...)."
-                )
-
-    def _begin(self) -> tuple[int, Session]:
-        with self._lock:
-            resumed = self.state is ClientState.FAILED and self.generation > 0
-            number = self._lifecycle.begin()
-            if number is None:
-                raise EToroWebSocketError(
-                    f"This client is {self.state.value} already. Call disconnect() first, or "
-                    "make another client."
-                )
-            self._past = self._callback_losses()
-            try:
-                session = Session(
-                    number,
-                    self._options,
-                    self._tracker,
-                    self._registry,
-                    self._book,
-                    self._lifecycle,
-                    self._counters,
-                    self._session,
-                    resumed,
-                )
-            except OSError as exc:
-                error = EToroWebSocketError(f"Cannot start the client: {exc}.")
-                self._lifecycle.failed(number, error)
-                raise error from exc
-            self._session = session
-            self._requests.post = session.reader.post
-            # A client that is collected takes its session with it; at the interpreter's exit
-            # the session module sees to it.
-            if self._finalizer is not None:
-                self._finalizer.detach()
-            self._finalizer = weakref.finalize(self, session.abandon)
-            self._finalizer.atexit = False
-        return number, session
+        self._sessions.connect(timeout)
 
     def disconnect(self, timeout: float | None = None) -> None:
         """End the session: close the connection, forget the subscriptions, stop the threads.
@@ -196,22 +96,7 @@ class WsClient:
         if self._guard.foreign:
             return
         check_timeout(timeout)
-        with self._lock:
-            # Together, or the session of a connect() in another thread would be closed untold.
-            number, session = self._lifecycle.closing(), self._session
-        self._requests.clear()
-        self._registry.end_queues(_DISCONNECTED)
-        try:
-            if session is not None:
-                session.close(self._options.close_timeout if timeout is None else timeout)
-        finally:
-            # Also after Ctrl-C in here.
-            self._lifecycle.closed(number, self._forget)
-
-    def _forget(self) -> None:
-        # Callbacks that ran meanwhile may have subscribed.
-        self._requests.clear()
-        self._book.clear()
+        self._sessions.disconnect(timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Do what :meth:`disconnect` does.
@@ -236,20 +121,10 @@ class WsClient:
         :raises EToroError: what ended the client.
         """
         self._guard.check()
-        number, session = self._lifecycle.session, self._session
         if self.state is ClientState.CLOSED:
             return
         self._check_connected()
-        if session is not None and session.dispatcher.is_current:
-            raise EToroWebSocketError(
-                "run_forever() in a callback would keep all other callbacks waiting. Call it in "
-                "the thread that is to wait."
-            )
-        try:
-            self._lifecycle.outcome(number, *_AT_WORK)
-        except KeyboardInterrupt:
-            self.disconnect()
-            raise
+        self._sessions.outlast()
 
     # -- callbacks -----------------------------------------------------------------------------
 
@@ -411,7 +286,7 @@ class WsClient:
             new.end(str(error), error)
         elif state is ClientState.CLOSING:
             self._registry.remove_queue(new)
-            new.end(_DISCONNECTED)
+            new.end(DISCONNECTED)
 
     def _check_not_closed(self) -> None:
         """:raises EToroClosedError: when nothing can come, for the user has closed the client."""
@@ -592,13 +467,13 @@ class WsClient:
     @property
     def is_connected(self) -> bool:
         """Whether a WebSocket is open now."""
-        session = None if self._guard.foreign else self._session
+        session = None if self._guard.foreign else self._sessions.present
         return session is not None and session.reader.is_connected
 
     @property
     def is_authenticated(self) -> bool:
         """Whether eToro has accepted the credentials on the present connection."""
-        session = None if self._guard.foreign else self._session
+        session = None if self._guard.foreign else self._sessions.present
         return session is not None and session.reader.is_authenticated
 
     @property
@@ -614,21 +489,12 @@ class WsClient:
         """
         return self._counters.last_pong_at
 
-    def _callback_losses(self) -> tuple[int, int, int]:
-        conflated, dropped, lost = self._past
-        if self._session is not None:
-            lanes = self._session.dispatcher.lanes
-            conflated += lanes.rates.conflated
-            dropped += lanes.dropped
-            lost += lanes.lossless.dropped
-        return conflated, dropped, lost
-
     def stats(self) -> WsStats:
         """Return a reading of all counters; cheap, never blocks on user code."""
         self._guard.check()
         counters, now = self._counters, time.monotonic()
-        conflated, dropped, lost = self._callback_losses()
-        session = self._session
+        conflated, dropped, lost = self._sessions.callback_losses()
+        session = self._sessions.present
         connected_at, last = counters.connected_at, counters.last_message_at
         return WsStats(
             bytes=counters.bytes,

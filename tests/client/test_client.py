@@ -332,7 +332,7 @@ def test_an_operation_that_comes_after_the_end_is_ended_too(
     """Between two looks at the state the session may have ended; the caller must not wait."""
     c = client(simulator().url)
     c.connect()
-    session_ = c._session
+    session_ = c._sessions.present
     c.disconnect()
     assert session_ is not None
     told: list[Any] = []

@@ -27,7 +27,7 @@ from etoro_sync import (
     WsInstrumentRate,
 )
 from etoro_sync.simulator import EToroSimulator
-from etoro_sync.ws import client as client_module
+from etoro_sync.ws import sessions
 from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
@@ -162,7 +162,7 @@ def test_complaint_31_a_session_that_begins_while_another_thread_disconnects_is_
 ) -> None:
     """However a `connect()` and a `disconnect()` cross, no thread survives that nobody can end."""
     c = client(simulator().url)
-    real = client_module.Session
+    real = sessions.Session
     crossing: list[Background[None]] = []
 
     def slow_session(*arguments: Any) -> Any:
@@ -173,7 +173,7 @@ def test_complaint_31_a_session_that_begins_while_another_thread_disconnects_is_
             crossing[0].wait(0.2)
         return session
 
-    monkeypatch.setattr(client_module, "Session", slow_session)
+    monkeypatch.setattr(sessions, "Session", slow_session)
     with pytest.raises(EToroClosedError):
         c.connect()
     crossing[0].result()

@@ -43,7 +43,8 @@ LAST_CELL = """
 def own():
     return [t for t in threading.enumerate() if t.name.startswith("etoro-sync")]
 for thread in own():
-    if thread not in (client._session.reader._thread, client._session.dispatcher._thread):
+    session = client._sessions.present
+    if thread not in (session.reader._thread, session.dispatcher._thread):
         thread.join(5)
 print("threads:", len(own()))
 print("untouched:", loop is asyncio.get_running_loop(),

@@ -317,7 +317,7 @@ def test_promise_10_wishes_in_an_outage_do_not_pile_up(
     ear.wait_for("reconnecting")
     for n in range(20_000):
         c.subscribe([1 + n % 3], wait=False)
-    assert c._session is not None
+    assert c._sessions.present is not None
     with Watchdog(10):
         c.disconnect()
         assert not join_stragglers(prefix="etoro-sync-reader")
@@ -551,11 +551,11 @@ def test_promise_13_the_collector_in_a_forked_child_does_not_end_the_parents_ses
     """A copy that is collected there leaves the threads, which are the parent's, alone."""
     c = client(simulator().url)
     c.connect()
-    assert c._session is not None
+    assert c._sessions.present is not None
     own = os.getpid()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: own + 1)
-        c._session.abandon()
+        c._sessions.present.abandon()
     c.subscribe([18])
     assert c.state is ClientState.LIVE
 
@@ -676,8 +676,8 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
         c.connect()
         c.subscribe([18], snapshot=True)
         assert inside.wait(5)
-        assert c._session is not None
-        late = c._session.reader._thread
+        assert c._sessions.present is not None
+        late = c._sessions.present.reader._thread
         c.disconnect()
         assert late.is_alive()
         rates = c.queue("instrument:rate")

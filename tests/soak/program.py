@@ -125,7 +125,7 @@ class Program:
     @property
     def waiting(self) -> int:
         """What has not been read yet; a callback that runs counts."""
-        lanes = self.client._session.dispatcher.lanes  # type: ignore[union-attr]
+        lanes = self.client._sessions.present.dispatcher.lanes  # type: ignore[union-attr]
         running = lanes.rates.delivered - self.callbacks.rates
         return sum(r.events.qsize() for r in self.readers) + len(lanes) + max(running, 0)
 
@@ -133,7 +133,7 @@ class Program:
         """Return what is wrong with the counts, while nothing moves."""
         stats, heard, client = self.client.stats(), self.callbacks, self.client
         wrong = [text for reader in self.readers if (text := reader.account())]
-        lanes = client._session.dispatcher.lanes  # type: ignore[union-attr]
+        lanes = client._sessions.present.dispatcher.lanes  # type: ignore[union-attr]
         for name in ("rates", "others", "lossless"):
             lane = getattr(lanes, name)
             if lane.received != lane.delivered + lane.dropped + lane.conflated + len(lane):
