@@ -45,7 +45,7 @@ class ConflatingBuffer:
     @property
     def ready(self) -> bool:
         """Whether :meth:`pop` has something to return."""
-        return len(self) > 0
+        return bool(self._entries) or self._crowd is not None  # which is never empty
 
     @property
     def end(self) -> int:
