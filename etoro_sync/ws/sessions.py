@@ -126,6 +126,7 @@ class Sessions:
             except OSError as exc:
                 error = EToroWebSocketError(f"Cannot start the client: {exc}.")
                 self.lifecycle.failed(number, error)
+                self._registry.end_queues(str(error), error)
                 raise error from exc
             self.present = session
             self.requests.post = session.reader.post

@@ -251,8 +251,12 @@ def test_repr_shows_the_state_and_no_key(idle: WsClient) -> None:
 def test_a_session_that_cannot_start_says_so_and_leaves_the_client_usable(
     simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Out of descriptors, or of threads: an error, and not a client that is connecting for ever."""
+    """Out of descriptors, or of threads: an error, and not a client that is connecting for ever.
+
+    Whoever reads a queue of it gets the same error.
+    """
     c = client(simulator().url)
+    early = c.queue("instrument:rate")
     with monkeypatch.context() as patch:
 
         def no_descriptor() -> None:
@@ -262,6 +266,8 @@ def test_a_session_that_cannot_start_says_so_and_leaves_the_client_usable(
         with pytest.raises(EToroWebSocketError, match="Too many open files"):
             c.connect()
     assert c.state is ClientState.FAILED
+    with pytest.raises(EToroWebSocketError, match="Too many open files"):
+        early.get(timeout=5)
     with monkeypatch.context() as patch:
 
         def no_thread(self: object) -> None:
