@@ -1,0 +1,36 @@
+"""docs/inside.md describes the code that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "inside.md").read_text(encoding="utf-8")
+
+
+def test_every_link_leads_to_a_file() -> None:
+    """Modules are renamed and split; the page follows."""
+    links = re.findall(r"\]\(([^)#]+)\)", PAGE)
+    assert len(links) > 15
+    assert [link for link in links if not (ROOT / "docs" / link).is_file()] == []
+
+
+def test_every_module_and_name_of_the_drawing_exists() -> None:
+    """The drawing names where each step is."""
+    drawing = PAGE.split("```")[1]
+    modules = re.findall(r"\b[a-z_]+\.py\b", drawing)
+    assert len(modules) > 8
+    sources = {path.name: path.read_text() for path in (ROOT / "etoro_sync" / "ws").glob("*.py")}
+    assert [name for name in modules if name not in sources] == []
+    steps = re.findall(r"^ ([A-Z]\w+) -", drawing, re.MULTILINE)
+    assert len(steps) == 7
+    assert [s for s in steps if not any(f"class {s}:" in text for text in sources.values())] == []
+
+
+def test_classes_that_are_linked_are_in_the_file_that_is_linked() -> None:
+    """A class is found where the page says."""
+    found = re.findall(r"\[`([A-Z]\w+)`\]\(([^)]+)\)", PAGE)
+    assert len(found) > 6
+    for name, link in found:
+        assert f"class {name}:" in (ROOT / "docs" / link).read_text(), name
