@@ -35,6 +35,7 @@ class Recovery:
         self._options = parts.options
         self._protocol = parts.protocol
         self._book = parts.book
+        self._feed = parts.feed
         self._out = parts.feed.out
         self._counters = parts.counters
         self._advance = parts.advance
@@ -61,7 +62,8 @@ class Recovery:
         self.is_authenticated = False
         self.next_stale_check = _NEVER
         self._protocol.connection_lost()
-        self._book.connection_lost()
+        if not self._feed.over:  # else the next session may have the book already
+            self._book.connection_lost()
 
     def lost(self) -> None:
         """Note that data may be missing from now on, if there was any before."""

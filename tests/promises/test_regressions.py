@@ -7,6 +7,7 @@ import functools
 import gc
 import logging
 import os
+import socket
 import threading
 import time
 from collections import deque
@@ -15,7 +16,13 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import ClientState, EToroClosedError, EToroSubscriptionError, EToroWebSocketError
+from etoro_sync import (
+    ClientState,
+    EToroClosedError,
+    EToroSubscriptionError,
+    EToroTimeoutError,
+    EToroWebSocketError,
+)
 from etoro_sync.ws import session
 from etoro_sync.ws.requests import Use
 from tests.conftest import StartServer
@@ -691,6 +698,49 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
         logger.removeHandler(handler)
     assert c.rates[18].bid == 10
     assert rates.empty()
+
+
+def test_promise_8_a_look_up_that_comes_back_late_leaves_the_next_session_its_prices(
+    raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader of a connect() that timed out ends when another session has its states."""
+    real, calls, release, late = socket.getaddrinfo, [0], threading.Event(), threading.Event()
+
+    def slow_at_first(*arguments: Any, **options: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 1:
+            release.wait(10)
+        return real(*arguments, **options)
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
+        late.wait(10)
+        peer.send_text(envelope("instrument:18", {"Bid": "1.5"}))
+        peer.serve()
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow_at_first)
+    c = client(raw_server(script).url)
+    try:
+        with pytest.raises(EToroTimeoutError):
+            c.connect(timeout=0.05)
+        assert c._sessions.present is not None
+        first = c._sessions.present.reader._thread
+        c.connect()
+        rates = c.queue("instrument:rate")
+        c.subscribe([18], snapshot=True)
+        assert rates.get(timeout=5)[1].bid == 1
+        assert first.is_alive()
+        release.set()
+        first.join(5)
+        assert not first.is_alive()
+    finally:
+        release.set()
+        late.set()
+    rate = rates.get(timeout=5)[1]
+    assert (rate.ask, rate.bid) == (2, 1.5)
 
 
 def test_promise_8_news_before_the_authentication_is_not_mixed_with_the_lost_connection(
