@@ -1,10 +1,11 @@
 """What a buffer of rates does when it is full: the newest rate of each instrument stays.
 
-Pure containers: no threads, no locks; their owners hold a lock around every call.
+Pure containers: no threads, no locks; their owners hold a lock around every call, but for a look
+at how much waits.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
 __all__ = ["ConflatingBuffer"]
@@ -36,16 +37,18 @@ class ConflatingBuffer:
         self._maxsize = maxsize
         self._entries: deque[Entry] = deque()
         self._crowd: _Crowd | None = None
+        # What holds the entries now, by one name: qsize() and stats() look at it without the lock.
+        self._waiting: Sized = self._entries
         self._barrier = 0
         self.received = self.delivered = self.dropped = self.conflated = 0
 
     def __len__(self) -> int:
-        return len(self._entries if self._crowd is None else self._crowd.waiting)
+        return len(self._waiting)
 
     @property
     def ready(self) -> bool:
         """Whether :meth:`pop` has something to return."""
-        return bool(self._entries) or self._crowd is not None  # which is never empty
+        return len(self._waiting) > 0
 
     @property
     def end(self) -> int:
@@ -67,6 +70,7 @@ class ConflatingBuffer:
                 self.received += len(entries)
                 return 0
             self._crowd = _Crowd(self._entries, self.start)
+            self._waiting = self._crowd.waiting
             self._entries = deque()
         gone = self._add(entries, self._crowd)
         self.received += len(entries)
@@ -103,7 +107,7 @@ class ConflatingBuffer:
         Not before all places between which something was dropped are gone: a deque has no holes.
         """
         if self.start + len(crowd.waiting) == self.end:
-            self._entries = deque(crowd.waiting.values())
+            self._waiting = self._entries = deque(crowd.waiting.values())
             self._crowd = None
 
     def take(self, most: int, before: int | None = None) -> list[Entry]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -186,6 +189,43 @@ def test_places_are_right_where_something_was_dropped_behind_the_middle() -> Non
     assert (buffer.start, buffer.end) == (2, 5)
     assert [entry[1] for entry in buffer.take(64, before=4)] == ["c1"]
     assert (buffer.start, buffer.end) == (4, 5)
+
+
+@pytest.mark.parametrize("look", [len, lambda buffer: buffer.ready], ids=["len", "ready"])
+@pytest.mark.parametrize("change", ["overflow", "relief"])
+def test_a_look_without_the_lock_is_right_whenever_another_thread_comes_in_between(
+    look: Callable[[ConflatingBuffer], int], change: str
+) -> None:
+    """``qsize()``, ``empty()`` and ``stats()`` look; here the other comes after each opcode."""
+    places = 0
+    while True:
+        buffer = ConflatingBuffer(4)
+        buffer.extend(entries("a1 b1 c1 d1" if change == "overflow" else "a1 b1 c1 d1 e1"))
+        if change == "relief":
+            buffer.pop()
+        left = places
+
+        def step(frame: FrameType, event: str, _: object, buffer: ConflatingBuffer = buffer) -> Any:
+            nonlocal left
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                left -= 1
+                if left == -1:
+                    sys.settrace(None)
+                    buffer.extend(entries("f1")) if change == "overflow" else buffer.pop()
+            return step
+
+        before = look(buffer)
+        sys.settrace(step)
+        try:
+            seen = look(buffer)
+        finally:
+            sys.settrace(None)
+        if left >= 0:
+            break
+        assert seen in (before, look(buffer))
+        places += 1
+    assert places > 2
 
 
 def test_notes_are_taken_only_while_there_is_no_room() -> None:
