@@ -110,7 +110,6 @@ class Sessions:
                     f"This client is {state.value} already. Call disconnect() first, or make "
                     "another client."
                 )
-            self._past = self.callback_losses()
             try:
                 session = Session(
                     number,
@@ -128,6 +127,8 @@ class Sessions:
                 self.lifecycle.failed(number, error)
                 self._registry.end_queues(str(error), error)
                 raise error from exc
+            # Not before, or those of a session that could not be made would count twice.
+            self._past = self.callback_losses()
             self.present = session
             self.requests.post = session.reader.post
             # A client that is collected takes its session with it; at the interpreter's exit

@@ -281,6 +281,28 @@ def test_a_session_that_cannot_start_says_so_and_leaves_the_client_usable(
     assert c.is_authenticated
 
 
+def test_a_session_that_cannot_start_counts_nothing_twice(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the callbacks of the one before have lost stays what it was."""
+    c = client(simulator().url)
+    c.connect()
+    assert c._sessions.present is not None
+    c._sessions.present.dispatcher.lanes.rates.dropped = 3
+    c.disconnect()
+
+    def no_descriptor() -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socketpair", no_descriptor)
+        with pytest.raises(EToroWebSocketError):
+            c.connect()
+    assert c.stats().callbacks_dropped == 3
+    c.connect()
+    assert c.stats().callbacks_dropped == 3
+
+
 def test_a_defect_in_the_reader_is_told_and_not_a_silent_death(
     simulator: MakeSimulator,
     client: MakeClient,
