@@ -182,7 +182,8 @@ class Registry:
             listeners.queues = tuple(q for q in listeners.queues if q is not queue)
             for key in ids if ids is not None else list(listeners.queues_by_id):
                 # Not there: Ctrl-C came in the middle of add_queue().
-                left = tuple(q for q in listeners.queues_by_id.get(key, ()) if q is not queue)
+                known = listeners.queues_by_id.get(key, listeners.queues)
+                left = tuple(q for q in known if q is not queue)
                 if left == listeners.queues:
                     listeners.queues_by_id.pop(key, None)
                 else:

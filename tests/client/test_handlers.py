@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from etoro_sync.ws.handlers import Handler, Listeners, Registry
@@ -119,3 +121,28 @@ def test_queues_are_found_by_instrument_with_one_access() -> None:
     late.close()
     assert not listeners.active
     assert listeners.queues_by_id == {}
+
+
+def test_a_queue_that_ctrl_c_left_half_added_takes_nothing_from_the_others() -> None:
+    """Those without a filter still get the instruments that it was not yet added to."""
+
+    class Interrupted(tuple[int, ...]):
+        """Its first loop does not come to the second id."""
+
+        def __iter__(self) -> Iterator[int]:
+            yield 18
+            if 18 in registry.listeners("instrument:rate").queues_by_id and not interrupted:
+                interrupted.append(True)
+                raise KeyboardInterrupt
+            yield 19
+
+    registry, interrupted = make_registry(), list[bool]()
+    everything, half = make_queue(registry), make_queue(registry)
+    registry.add_queue(everything, None)
+    with contextlib.suppress(KeyboardInterrupt):
+        registry.add_queue(half, Interrupted())
+    assert interrupted
+    half.close()
+    assert registry.queues() == [everything]
+    assert registry.listeners("instrument:rate").queues == (everything,)
+    assert registry.listeners("instrument:rate").queues_by_id == {}
