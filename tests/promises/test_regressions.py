@@ -649,7 +649,7 @@ def test_promise_2_a_call_that_disconnect_overtakes_at_its_beginning_ends(
             left.close()
 
 
-@pytest.mark.parametrize("blocks", ["a bad message", "a queue that is full"])
+@pytest.mark.parametrize("blocks", ["a bad message", "a bad Ask", "a queue that is full"])
 def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_session(
     raw_server: StartServer, client: MakeClient, blocks: str
 ) -> None:
@@ -669,8 +669,12 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
         peer.send_text(envelope("instrument:18", {"Ask": "20", "Bid": "10"}, "Snapshot"))
         if peer.index == 0:
             order = envelope("private", {"OrderID": 1}, "Trading.New")
-            first = ["no JSON"] if blocks == "a bad message" else [order, order, order]
-            texts = [*first, envelope("instrument:18", {"Ask": "2", "Bid": "1"})]
+            first = {
+                "a bad message": ["no JSON"],
+                "a bad Ask": [envelope("instrument:18", {"Ask": "x", "Bid": "1"})],
+                "a queue that is full": [order, order, order],
+            }
+            texts = [*first[blocks], envelope("instrument:18", {"Ask": "2", "Bid": "1"})]
             peer.send(b"".join(frame(TEXT, text.encode()) for text in texts))
             peer.hold()
         peer.serve()
