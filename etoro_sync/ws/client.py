@@ -6,11 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
-from ..errors import (
-    EToroClosedError,
-    EToroTimeoutError,
-    EToroValidationError,
-)
+from ..errors import EToroClosedError, EToroTimeoutError, EToroValidationError
 from ..models import WsInstrumentRate
 from .events import (
     EVENTS,
