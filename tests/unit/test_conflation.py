@@ -198,6 +198,7 @@ def test_a_look_without_the_lock_is_right_whenever_another_thread_comes_in_betwe
 ) -> None:
     """``qsize()``, ``empty()`` and ``stats()`` look; here the other comes after each opcode."""
     places = 0
+    sys._getframe().f_trace_opcodes = True  # 3.12 has to know before the trace function is set
     while True:
         buffer = ConflatingBuffer(4)
         buffer.extend(entries("a1 b1 c1 d1" if change == "overflow" else "a1 b1 c1 d1 e1"))
