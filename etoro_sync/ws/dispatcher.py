@@ -52,7 +52,9 @@ class Dispatcher:
         self._after = after
         self._registry = registry
         self._counters = counters
-        self._lock = threading.Lock()
+        # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
+        self._lock = threading.RLock()
+        self._in_lanes = False
         self._bell = Bell()
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE)
         self._stopping = False
@@ -82,7 +84,9 @@ class Dispatcher:
         with self._lock:
             if self._stopping:
                 return
+            self._in_lanes = True
             gone = self._lanes.extend(rates, others)
+            self._leave_lanes()
         self._bell.ring()
         if gone and self._gate.passes("bulk lanes") is not None:
             lanes = self._lanes
@@ -123,8 +127,15 @@ class Dispatcher:
         """Let the thread end once the lossless events are delivered; rates are dropped."""
         with self._lock:
             self._stopping = True
-            self._lanes.shed()
+            if not self._in_lanes:
+                self._lanes.shed()
         self._bell.ring()
+
+    def _leave_lanes(self) -> None:
+        """Do what :meth:`stop` left undone, if a finalizer has called it in their midst."""
+        self._in_lanes = False
+        if self._stopping:
+            self._lanes.shed()
 
     def join(self, timeout: float) -> bool:
         """Wait until the thread has ended; False: a callback still runs, and its thread will end
@@ -136,12 +147,15 @@ class Dispatcher:
         if not self._thread.is_alive():
             return True
         self._abandoned = True
-        log(
-            logging.WARNING,
-            "disconnect() did not wait for the callback %s, which is still running; "
-            "its thread ends when it returns.",
-            name_of(self._running),
-        )
+        if self._running is None:
+            log(logging.WARNING, "disconnect() did not wait for the thread of the callbacks.")
+        else:
+            log(
+                logging.WARNING,
+                "disconnect() did not wait for the callback %s, which is still running; "
+                "its thread ends when it returns.",
+                name_of(self._running),
+            )
         return False
 
     @property
@@ -171,11 +185,14 @@ class Dispatcher:
         """Wait for events; an empty list: the thread is to end."""
         while True:
             with self._lock:
+                self._in_lanes = True
                 try:
                     runs = self._lanes.take(_BATCH)
                 except EToroQueueOverflowError as exc:
                     error = exc
                     break
+                finally:
+                    self._leave_lanes()
                 if runs or self._stopping:
                     return runs
             self._bell.wait()

@@ -122,7 +122,7 @@ class Requests:
                 if use in users:
                     users.remove(use)
                     if not users:
-                        del self._streamed[topic]
+                        self._streamed.pop(topic, None)
                         unused.append(topic)
             self._tracker.remove(unused)
         if unused:

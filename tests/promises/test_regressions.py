@@ -62,6 +62,41 @@ def test_promise_12_a_finalizer_that_changes_the_listeners_does_not_deadlock(
         c.once("open", print)
 
 
+@pytest.mark.parametrize("inside", ["extend", "take"])
+def test_promise_12_a_finalizer_that_disconnects_amid_the_lanes_does_not_deadlock(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    inside: str,
+) -> None:
+    """The collector may run it on either thread, under the lock; the rates are still accounted."""
+    sim = simulator()
+    c = client(sim.url, close_timeout=0.2)
+    c.on("instrument:rate", lambda *arguments: None)
+    c.connect()
+    c.subscribe([18])
+    lanes = c._sessions.present.dispatcher.lanes  # type: ignore[union-attr]
+    real, done = getattr(lanes, inside), threading.Event()
+
+    def with_finalizer(*arguments: Any) -> Any:
+        if not done.is_set() and (inside == "extend" or lanes.rates.ready):
+            done.set()
+            c.disconnect()
+        return real(*arguments)
+
+    with Watchdog(10):
+        monkeypatch.setattr(lanes, inside, with_finalizer)
+        sim.publish(18, Ask="2", Bid="1")
+        assert done.wait(5)
+        c.disconnect()
+        for kind in ("reader", "dispatcher"):
+            assert not join_stragglers(prefix=f"etoro-sync-{kind}")
+    # What was being put in when it stopped is dropped; what was being taken out is not.
+    gone = (lanes.rates.delivered, lanes.rates.dropped)
+    assert gone == ((0, 1) if inside == "extend" else (1, 0))
+    assert (lanes.rates.received, len(lanes)) == (1, 0)
+
+
 def test_promise_12_streams_that_are_collected_in_the_middle_of_a_change_do_not_deadlock(
     client: MakeClient,
 ) -> None:
