@@ -145,11 +145,12 @@ class RateBook:
                 if known is not None:
                     known.awaits_snapshot = True
 
-    def expect_none(self, topics: Iterable[str]) -> list[tuple[int, dict[str, Any]]]:
+    def expect_none(self, topics: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
         """Hold *topics* back no longer: eToro has said that it sends no snapshot.
 
         :returns: instrument id and state of what is to be published now.
         """
+        self._awaited.difference_update(map(instrument_id_of, topics))
         held = [self.by_topic[topic] for topic in topics if topic in self.by_topic]
         return [(one.id, one.state) for one in held if one.awaits_snapshot and self._let_go(one)]
 

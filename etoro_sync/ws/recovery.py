@@ -100,11 +100,12 @@ class Recovery:
             restoring = True
         elif outcome.name == "Subscribe":
             self._book.subscribed(outcome.topics, time.monotonic())
-            if outcome.duplicate:
-                for key, state in self._book.expect_none(outcome.topics):
-                    self._out.publish(key, state)
         elif outcome.name == "Unsubscribe":
             self._book.forget(outcome.topics)
+        if outcome.name == "Subscribe" and (outcome.duplicate or outcome.error is not None):
+            # Also of a refused topic, which another call may have asked for without a snapshot.
+            for key, state in self._book.expect_none(outcome.topics):
+                self._out.publish(key, state)
         if restoring and not self._protocol.restoring:
             self._on_restored()
 

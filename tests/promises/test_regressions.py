@@ -806,3 +806,28 @@ def test_promise_8_news_before_the_authentication_is_not_mixed_with_the_lost_con
     ear.wait_for("instrument:rate", 2)
     found = [(rate.generation, rate.ask, rate.bid) for _, rate in ear.of("instrument:rate")]
     assert found == [(1, 2, 1), (2, 20, 10)]
+
+
+def test_promise_9_a_refused_request_for_a_snapshot_holds_no_price_back(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Another call wants the same topic without one, and that call is accepted."""
+    second = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        refused = peer.read_json()
+        assert second.wait(5)
+        peer.reply(refused, "SubscribeFailed")
+        peer.acknowledge()
+        peer.send_text(envelope("instrument:18", PRICE))
+        peer.serve()
+
+    c = client(raw_server(script).url)
+    rates = c.queue("instrument:rate")
+    c.connect()
+    c.subscribe([18], snapshot=True, wait=False)
+    c.subscribe([18], wait=False)
+    second.set()
+    assert rates.get(timeout=5)[1].bid == 1
