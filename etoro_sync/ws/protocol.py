@@ -336,10 +336,19 @@ class Protocol:
             self._tracker.withdraw(failed, operation.wish)
         if operation.restoring:
             # The other parts belong to other calls.
+            self._tell_waiting(operation.wish, refusal)
             self._finish_if_done(operation)
             return
         self._operations.remove(operation)
         operation.on_done(refusal)
+
+    def _tell_waiting(self, wish: int, refusal: EToroSubscriptionError) -> None:
+        """End calls that have waited since before the connection for what was refused just now."""
+        gone = {topic for topic in refusal.topics if not self.is_of_use(topic)}
+        for call in [op for op in self._operations if not op.restoring]:
+            if call.name == "Subscribe" and call.wish <= wish and not gone.isdisjoint(call.topics):
+                self._operations.remove(call)
+                call.on_done(refusal)
 
     def fail_all(self, error: EToroError) -> None:
         """End every operation that waits: the client is over."""

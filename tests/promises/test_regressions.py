@@ -831,3 +831,25 @@ def test_promise_9_a_refused_request_for_a_snapshot_holds_no_price_back(
     c.subscribe([18], wait=False)
     second.set()
     assert rates.get(timeout=5)[1].bid == 1
+
+
+def test_promise_2_a_call_that_waits_hears_that_its_topics_were_refused_after_a_reconnect(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """They are asked for by the restoration then; the call must not return as if all were well."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        if peer.index == 0:
+            peer.read_json()  # and then the connection is lost
+            return
+        peer.acknowledge("SubscribeFailed")
+        peer.serve()
+
+    c = client(raw_server(script).url)
+    c.connect()
+    with pytest.raises(EToroSubscriptionError) as refused:
+        c.subscribe([18], timeout=5)
+    assert refused.value.topics == ("instrument:18",)
+    assert c.subscriptions == ()
