@@ -22,7 +22,8 @@ class Operation:
 
     :param name: ``"Subscribe"`` or ``"Unsubscribe"``.
     :param topics: what it is about.
-    :param snapshot: whether snapshots are asked for, topic by topic.
+    :param snapshot: the topics that a snapshot is wished for, and whether this operation is to ask
+        for it; False: it was left to the restoration.
     :param on_done: called once with None or the error, on the reader thread.
     :param wish: the number of the last wish that it carries out, from the tracker.
     :param awaited: a caller waits for its end.

@@ -133,8 +133,8 @@ class Protocol:
     def _leave_to_restoration(self, operation: Operation) -> None:
         """Ask for no snapshot that a restoration is still to bring."""
         for topic, coming in self._restored.items():
-            if coming and topic not in self._confirmed:
-                operation.snapshot.pop(topic, None)
+            if coming and topic not in self._confirmed and topic in operation.snapshot:
+                operation.snapshot[topic] = False
 
     @property
     def restoring(self) -> bool:
@@ -336,11 +336,20 @@ class Protocol:
             self._tracker.withdraw(failed, operation.wish)
         if operation.restoring:
             # The other parts belong to other calls.
+            self._take_back_from_restoration(refusal.topics)
             self._tell_waiting(operation.wish, refusal)
             self._finish_if_done(operation)
             return
         self._operations.remove(operation)
         operation.on_done(refusal)
+
+    def _take_back_from_restoration(self, topics: tuple[str, ...]) -> None:
+        """Let calls ask themselves for the snapshots that it will not bring."""
+        for topic in topics:
+            self._restored.pop(topic, None)
+        for operation in self._operations:
+            if not operation.restoring:
+                operation.snapshot.update((t, True) for t in topics if t in operation.snapshot)
 
     def _tell_waiting(self, wish: int, refusal: EToroSubscriptionError) -> None:
         """End calls that have waited since before the connection for what was refused just now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import json
 import logging
 import os
 import socket
@@ -24,7 +25,9 @@ from etoro_sync import (
     EToroWebSocketError,
 )
 from etoro_sync.ws import session
+from etoro_sync.ws.protocol import Operation, Protocol
 from etoro_sync.ws.requests import Use
+from etoro_sync.ws.subscription import WsSubscriptionTracker
 from tests.conftest import StartServer
 from tests.support.clients import API_KEY, Ear, envelope, make_client
 from tests.support.frames import TEXT, frame
@@ -853,3 +856,31 @@ def test_promise_2_a_call_that_waits_hears_that_its_topics_were_refused_after_a_
         c.subscribe([18], timeout=5)
     assert refused.value.topics == ("instrument:18",)
     assert c.subscriptions == ()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_promise_7_no_snapshot_is_left_to_a_restoration_that_is_refused_it(moment: str) -> None:
+    """A call that came before or after the refusal, while others are restored, asks for itself."""
+    tracker, ids = WsSubscriptionTracker(), iter("1234567")
+    tracker.add(["private", "instrument:18"], True)
+    protocol = Protocol(tracker, 10.0, 10.0, new_id=lambda: next(ids))
+
+    def answer(number: int, code: str = "") -> dict[str, Any]:
+        protocol.on_reply({"id": str(number), "success": not code, "errorCode": code})
+        if number == 1:
+            protocol.restore(with_snapshots=False)
+        request = protocol.next_request(0.0)
+        return json.loads(request[0])["data"] if request else {}
+
+    def subscribe() -> None:
+        wish = tracker.add(["private"], True)
+        protocol.submit(Operation("Subscribe", ["private"], {"private": True}, wish=wish))
+
+    protocol.authenticate("k", "u", 0.0)
+    assert answer(1) == {"topics": ["private"], "snapshot": True}
+    if moment == "before":
+        subscribe()
+    assert answer(2, "SubscribeFailed") == {"topics": ["instrument:18"], "snapshot": True}
+    if moment == "after":
+        subscribe()
+    assert answer(3) == {"topics": ["private"], "snapshot": True}
