@@ -105,6 +105,7 @@ class Recovery:
         if outcome.name == "Subscribe" and (outcome.duplicate or outcome.error is not None):
             # Also of a refused topic, which another call may have asked for without a snapshot.
             for key, state in self._book.expect_none(outcome.topics):
+                self._counters.rates += 1
                 self._out.publish(key, state)
         if restoring and not self._protocol.restoring:
             self._on_restored()

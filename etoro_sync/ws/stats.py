@@ -52,8 +52,8 @@ class WsStats:
 
     :param bytes: received on open connections.
     :param messages: data messages received: market, order and unknown ones.
-    :param rates: messages that carried a price and made a complete rate.
-    :param heartbeats: market messages that carried no news.
+    :param rates: rates that were published: what a queue of all of them has received.
+    :param heartbeats: market messages that made no rate: without news, or held back for a snapshot.
     :param private_events: order events.
     :param unknown: messages of a topic or type that is not known.
     :param bad_messages: what could not be parsed, in whole or in part.

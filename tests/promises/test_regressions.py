@@ -443,6 +443,7 @@ def test_promise_9_a_price_that_was_held_back_for_a_snapshot_is_told_if_none_com
     c.subscribe([18], snapshot=True)
     assert q.get(timeout=5)[1].ask == 2
     assert ear.wait_for("instrument:rate")[0][1] == c.rates[18]
+    assert c.stats().rates == 1
 
 
 def test_promise_13_ctrl_c_inside_disconnect_leaves_a_client_that_is_closed(
