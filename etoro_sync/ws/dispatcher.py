@@ -137,9 +137,11 @@ class Dispatcher:
         if self._stopping:
             self._lanes.shed()
 
-    def join(self, timeout: float) -> bool:
+    def join(self, timeout: float, caller: str = "disconnect()") -> bool:
         """Wait until the thread has ended; False: a callback still runs, and its thread will end
         when it returns. Not to be called while user code waits for the caller.
+
+        :param caller: who does not wait any longer, for the log.
         """
         if self.is_current or not self._thread.is_alive():
             return True
@@ -148,12 +150,13 @@ class Dispatcher:
             return True
         self._abandoned = True
         if self._running is None:
-            log(logging.WARNING, "disconnect() did not wait for the thread of the callbacks.")
+            log(logging.WARNING, "%s did not wait for the thread of the callbacks.", caller)
         else:
             log(
                 logging.WARNING,
-                "disconnect() did not wait for the callback %s, which is still running; "
-                "its thread ends when it returns.",
+                "%s did not wait for the callback %s, which is still running; no callback hears "
+                "of the events behind it.",
+                caller,
                 name_of(self._running),
             )
         return False

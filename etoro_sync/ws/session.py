@@ -111,10 +111,12 @@ class Session:
         if self._lifecycle.failed(self._number, error):
             self._registry.end_queues(str(error), error)
 
-    def close(self, timeout: float) -> None:
+    def close(self, timeout: float, caller: str = "disconnect()") -> None:
         """End politely and wait for it, for about *timeout* seconds at most. Any thread.
 
         A callback may call this; its own thread then ends after it has returned.
+
+        :param caller: who ends the session, for the log.
         """
         if self._guard.foreign:
             return
@@ -126,7 +128,7 @@ class Session:
                 self.reader.join(_GRACE / 4)
             # Where the reader hangs in a name resolution, the callbacks still have to end.
             self.dispatcher.stop()
-            self.dispatcher.join(begun + timeout + _GRACE * 0.9 - time.monotonic())
+            self.dispatcher.join(begun + timeout + _GRACE * 0.9 - time.monotonic(), caller)
         finally:
             # Also after Ctrl-C in here.
             self.reader.abort()
@@ -156,4 +158,4 @@ def _end_all() -> None:
     for session in sessions:
         left = max(deadline - time.monotonic(), 0.0)
         with contextlib.suppress(Exception):
-            session.close(min(session._options.close_timeout, left))
+            session.close(min(session._options.close_timeout, left), "The end of the program")

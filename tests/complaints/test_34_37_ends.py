@@ -83,8 +83,12 @@ BLOCKING = {
     """,
     "a callback": """
         client.on("authenticated", lambda: (print('now', flush=True), client.wait_for("unknown")))
-        client.connect()
-        client.run_forever()
+        try:
+            client.connect()
+            # Ctrl-C may come here, where only the user's disconnect() lets the callback go.
+            client.run_forever()
+        finally:
+            client.disconnect()
     """,
 }
 
@@ -294,7 +298,18 @@ EXITS: dict[str, tuple[str, int, str]] = {
         assert inside.wait(10)
         """,
         0,
-        r"disconnect\(\) did not wait for the callback <lambda>, [^\n]*\n",
+        r"The end of the program did not wait for the callback <lambda>, [^\n]*\n",
+    ),
+    "Ctrl-C outside of all calls, while a callback waits in one": (
+        """
+        inside = threading.Event()
+        client.on('instrument:delta', lambda i, d: (inside.set(), client.wait_for('unknown')))
+        assert inside.wait(10)
+        raise KeyboardInterrupt
+        """,
+        -signal.SIGINT,
+        r"Traceback .*\nKeyboardInterrupt\n"
+        r"The end of the program did not wait for the callback <lambda>, [^\n]*\n",
     ),
     "threads that still read": (
         """
