@@ -89,9 +89,9 @@ def test_promise_5_there_is_one_attempt_in_flight_and_jitter_within_its_bounds(
             most[0] = max(most[0], open_now[0])
         peer.handshake()
         peer.authenticate()
-        peer.reset()
-        with lock:
+        with lock:  # not after the reset: the client may be back before this thread goes on
             open_now[0] -= 1
+        peer.reset()
 
     server = raw_server(count)
     c = client(server.url, reconnect_attempts=15, reconnect_delay=0.002, reconnect_max_delay=0.01)
