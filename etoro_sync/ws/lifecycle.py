@@ -131,15 +131,18 @@ class Lifecycle:
                 cleanup()
                 self._to(ClientState.CLOSED, None)
 
-    def failed(self, session: int, error: EToroError) -> bool:
-        """End *session* by an error; False when it was over already."""
+    def failed(self, session: int, error: EToroError, cleanup: Callable[[], None]) -> None:
+        """End *session* by an error; without effect when it was over already.
+
+        :param cleanup: called before a new session can begin.
+        """
         with self._monitor.lock:
             if self.idle or session != self._session or self.state is ClientState.CLOSING:
-                return False
+                return
             # Kept for those who waited for this session: disconnect() may follow at once.
             self._failure = (session, error)
             self._to(ClientState.FAILED, error)
-            return True
+            cleanup()
 
     def _to(self, state: ClientState, error: EToroError | None) -> None:
         self.state = state

@@ -108,8 +108,8 @@ class Session:
 
     def fail(self, error: EToroError) -> None:
         """End the client by *error*, unless it is over already. Any thread."""
-        if self._lifecycle.failed(self._number, error):
-            self._registry.end_queues(str(error), error)
+        end_queues = partial(self._registry.end_queues, str(error), error)
+        self._lifecycle.failed(self._number, error, end_queues)
 
     def close(self, timeout: float, caller: str = "disconnect()") -> None:
         """End politely and wait for it, for about *timeout* seconds at most. Any thread.

@@ -3,6 +3,7 @@
 import threading
 import time
 import weakref
+from functools import partial
 from typing import Any
 
 from ..errors import (
@@ -124,8 +125,8 @@ class Sessions:
                 )
             except OSError as exc:
                 error = EToroWebSocketError(f"Cannot start the client: {exc}.")
-                self.lifecycle.failed(number, error)
-                self._registry.end_queues(str(error), error)
+                end_queues = partial(self._registry.end_queues, str(error), error)
+                self.lifecycle.failed(number, error, end_queues)
                 raise error from exc
             # Not before, or those of a session that could not be made would count twice.
             self._past = self.callback_losses()

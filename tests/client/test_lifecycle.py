@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,9 @@ from etoro_sync import ClientState, EToroClosedError, EToroWebSocketError
 from etoro_sync.ws import monitor
 from etoro_sync.ws.lifecycle import Lifecycle, ProcessGuard
 from tests.support.threads import run_in_thread
+
+
+def nothing() -> None: ...
 
 
 def begun() -> tuple[Lifecycle, int]:
@@ -24,7 +28,7 @@ def test_a_session_begins_once_and_again_when_it_is_over() -> None:
     """While one is at work, a second one is refused."""
     lifecycle, first = begun()
     assert lifecycle.begin() is None
-    lifecycle.closed(first, lambda: None)
+    lifecycle.closed(first, nothing)
     second = lifecycle.begin()
     assert second is not None
     assert second != first
@@ -34,13 +38,14 @@ def test_a_session_begins_once_and_again_when_it_is_over() -> None:
 def test_a_session_that_was_replaced_changes_nothing() -> None:
     """A thread that hung in a name resolution comes back late."""
     lifecycle, old = begun()
-    lifecycle.failed(old, EToroWebSocketError("late"))
+    lifecycle.failed(old, EToroWebSocketError("late"), nothing)
     new = lifecycle.begin()
     assert new is not None
     lifecycle.advance(old, ClientState.LIVE)
     assert lifecycle.state is ClientState.CONNECTING
-    assert not lifecycle.failed(old, EToroWebSocketError("later"))
-    lifecycle.closed(old, lambda: pytest.fail("cleaned up the newer session"))
+    cleanup = partial(pytest.fail, "cleaned up the newer session")
+    lifecycle.failed(old, EToroWebSocketError("later"), cleanup)
+    lifecycle.closed(old, cleanup)
     assert lifecycle.state is ClientState.CONNECTING
     lifecycle.advance(new, ClientState.LIVE)
     assert lifecycle.state is ClientState.LIVE
@@ -50,10 +55,10 @@ def test_the_wish_of_the_user_wins_over_a_failure() -> None:
     """Once disconnect() is at work, a failing connection is no news, and nothing goes live."""
     lifecycle, number = begun()
     assert lifecycle.closing() == number
-    assert not lifecycle.failed(number, EToroWebSocketError("reset"))
+    lifecycle.failed(number, EToroWebSocketError("reset"), partial(pytest.fail, "no failure"))
     lifecycle.advance(number, ClientState.LIVE)
     assert lifecycle.state is ClientState.CLOSING
-    lifecycle.closed(number, lambda: None)
+    lifecycle.closed(number, nothing)
     assert lifecycle.state is ClientState.CLOSED
     assert lifecycle.error is None
 
@@ -62,13 +67,30 @@ def test_a_failure_is_kept_until_the_next_session() -> None:
     """disconnect() after it, and connect(), forget it."""
     lifecycle, number = begun()
     error = EToroWebSocketError("gave up")
-    assert lifecycle.failed(number, error)
-    assert not lifecycle.failed(number, EToroWebSocketError("second"))
+    cleaned: list[int] = []
+    lifecycle.failed(number, error, partial(cleaned.append, 1))
+    lifecycle.failed(number, EToroWebSocketError("second"), partial(cleaned.append, 2))
+    assert cleaned == [1]
     assert lifecycle.error is error
     assert lifecycle.closing() == number
     assert lifecycle.state is ClientState.FAILED
-    lifecycle.closed(number, lambda: None)
+    lifecycle.closed(number, nothing)
     assert lifecycle.error is None
+
+
+def test_no_session_begins_before_the_queues_of_a_failed_one_are_ended() -> None:
+    """A supervisor connects anew as soon as it hears; its queues must not end by the old error."""
+    lifecycle, number = begun()
+    lock = lifecycle._monitor.lock
+    free: list[bool] = []
+
+    def end_queues() -> None:
+        free.append(run_in_thread(lambda: lock.acquire(blocking=False)).result(5))
+        assert lifecycle.state is ClientState.FAILED
+
+    lifecycle.failed(number, EToroWebSocketError("gave up"), end_queues)
+    assert free == [False]
+    assert run_in_thread(lambda: lifecycle.begin()).result(5) is not None
 
 
 def test_waiting_ends_with_the_state_or_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +107,8 @@ def test_waiting_ends_with_the_state_or_the_deadline(monkeypatch: pytest.MonkeyP
 def test_a_failure_is_told_to_who_waited_also_when_the_user_closes_at_once() -> None:
     """The waiting thread may wake only after both have happened."""
     lifecycle, number = begun()
-    lifecycle.failed(number, EToroWebSocketError("gave up"))
-    lifecycle.closed(number, lambda: None)
+    lifecycle.failed(number, EToroWebSocketError("gave up"), nothing)
+    lifecycle.closed(number, nothing)
     with pytest.raises(EToroWebSocketError, match="gave up"):
         lifecycle.outcome(number, ClientState.CONNECTING)
     second = lifecycle.begin()
