@@ -30,6 +30,8 @@ def results(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Result]
     pool.shutdown(cancel_futures=True)
 
 
+# The first ones wait for their turn among all that are played; their own bounds are judged apart.
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", FAST, ids=lambda scenario: scenario.id)
 def test_every_promise_is_kept(scenario: Scenario, results: dict[str, Future[Result]]) -> None:
     """Told in order and in time, recovered in time, nothing lost outside the gap, nothing left."""
