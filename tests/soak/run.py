@@ -28,6 +28,8 @@ from tests.soak.server import SimulatorProcess
 #: The share of a run, and the seconds at most, that are not judged: everything comes to its size.
 _WARM_UP, _LONGEST_WARM_UP = 0.3, 300.0
 _SAMPLE = 1.0
+#: For a terminal: begin the line anew.
+_ANEW = "\r\x1b[K"
 
 
 class Soak:
@@ -40,6 +42,7 @@ class Soak:
         self._options = options
         self._terminal = sys.stdout.isatty()
         self._told = 0.0
+        self._named = 0
         self.samples: list[Sample] = []
         self.faults = 0
         self.interrupted = False
@@ -100,8 +103,16 @@ class Soak:
         self.samples.append(measure(program.client))
 
     def _tell(self, program: Program, audit: Audit) -> None:
-        """One line, written anew each second; where there is no terminal, once a minute."""
+        """One line, written anew each second; where there is no terminal, once a minute.
+
+        What breaks is told at once, too: half an hour is long to wait for a reason.
+        """
         now = time.monotonic()
+        for text in audit.broken[self._named :]:
+            print(
+                f"{_ANEW * self._terminal}{_clock(now - self._began)}: broken: {text}", flush=True
+            )
+        self._named = len(audit.broken)
         if not self._terminal and now - self._told < 60.0:
             return
         self._told = now
@@ -112,7 +123,7 @@ class Soak:
             f"{len(program.callbacks.gaps)} gaps  {client.state.value}  "
             f"{len(audit.broken)} broken"
         )
-        print(f"\r\x1b[K{line}" if self._terminal else line, end="", flush=True)
+        print(f"{_ANEW * self._terminal}{line}", end="", flush=True)
         if not self._terminal:
             print(flush=True)
 
@@ -125,7 +136,7 @@ class Soak:
     def _report(self, program: Program, audit: Audit, memory: Memory) -> None:
         """Print the table, and draw the picture."""
         if self._terminal:
-            print("\r\x1b[K", end="")
+            print(_ANEW, end="")
         rows = [*self._figures(program, audit), *memory.rows(), *self._consumers(program)]
         width = max(len(name) for name, _ in rows)
         for name, value in rows:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from etoro_sync.simulator import FAULTS
 
-__all__ = ["LONGEST_HOLD", "FaultScripts", "Step"]
+__all__ = ["LONGEST_HOLD", "FaultScripts", "Step", "twisted"]
 
 Step = tuple[float, str, dict[str, Any]]
 
@@ -20,7 +20,7 @@ _PAIR = 0.25
 #: A client that meets them is not to recover, or the simulator of the soak has no TLS.
 _PHASES = ("connect", "handshake", "authenticate", "subscribe", "live")
 #: After these, what the client was sent and what the simulator takes for the truth may differ: an
-#: older price came last, or a price in a message that is wrong elsewhere. Snapshots mend that.
+#: older price came last, or one that is none, so that the price is unknown. Snapshots mend that.
 _TWIST = {"reorder", "nan", "wrong_types"}
 
 
@@ -68,5 +68,13 @@ class FaultScripts:
         if phase != "live":
             yield begin, "reset", {}  # so that there is a connection to be made
         yield end, "heal", {"name": name}
+
+
+def twisted(steps: Iterable[Step]) -> list[int]:
+    """Return the instruments that need a snapshot once the faults of *steps* are healed."""
+    found = set()
+    for _, name, given in steps:
         if name in _TWIST:
-            yield end, "repeat_snapshot", {"instrument_id": chosen if name != "wrong_types" else 18}
+            topic = given.get("topic", "instrument:18")
+            found.add(given.get("instrument_id", int(topic.removeprefix("instrument:"))))
+    return sorted(found)

@@ -17,6 +17,8 @@ from typing import Any
 
 from etoro_sync.simulator import EToroSimulator, Script
 
+from .script import Step, twisted
+
 __all__ = ["SimulatorProcess"]
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -69,16 +71,21 @@ class Commands:
         self._simulator = simulator
         self._orders = orders
         self._script: Script | None = None
+        self._twisted: list[int] = []
 
-    def play(self, steps: list[list[Any]]) -> None:
+    def play(self, steps: list[Step]) -> None:
         self._script = self._simulator.play(steps)
+        self._twisted = twisted(steps)
 
     def quiet(self) -> None:
-        """End all faults, and send nothing by itself any more."""
+        """End all faults, undo what they have left behind, and send nothing by itself any more."""
         if self._script is not None:
             self._script.stop()
         self._simulator.heal()
         self._simulator.pause()
+        # Now, and not in the script: its end may not have come, and no other fault swallows them.
+        for instrument_id in self._twisted:
+            self._simulator.fault("repeat_snapshot", instrument_id=instrument_id)
         self._orders.hold()
 
     def resume(self) -> None:

@@ -15,23 +15,27 @@ from xml.etree import ElementTree
 
 import pytest
 
+from etoro_sync import WsClient, WsClientOptions
 from etoro_sync.models import WsGap
-from etoro_sync.simulator import FAULTS
+from etoro_sync.simulator import FAULTS, EToroSimulator
 from etoro_sync.simulator.faults import read_script
 from etoro_sync.ws.buffers import BoundedBuffer
 from etoro_sync.ws.conflation import ConflatingBuffer
 from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.outlet import Outlet
+from etoro_sync.ws.queues import EventQueue
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.subscription import WsSubscriptionTracker
 from tests.soak import run
 from tests.soak.memory import Memory
 from tests.soak.orders import OrderBook
 from tests.soak.picture import draw
+from tests.soak.program import MARKER
 from tests.soak.run import main
 from tests.soak.samples import MB, Sample, growth_per_hour
-from tests.soak.script import FaultScripts
+from tests.soak.script import FaultScripts, Step, twisted
+from tests.soak.server import Commands, Orders
 from tests.support.processes import interruptible
 
 pytestmark = pytest.mark.heavy
@@ -213,6 +217,43 @@ def test_faults_that_last_are_healed() -> None:
     for at, name, _ in steps:
         if name != "heal" and FAULTS[name].lasting:
             assert any(then > at and whom == name for then, whom in healed)
+
+
+def test_what_a_fault_has_twisted_is_known() -> None:
+    """Prices that a snapshot must mend, whichever way the fault names its instrument."""
+    steps: list[Step] = [
+        (0.0, "reorder", {"topic": "instrument:7"}),
+        (0.0, "duplicate", {"topic": "instrument:8"}),
+        (1.0, "nan", {"instrument_id": 9}),
+        (2.0, "wrong_types", {}),
+        (3.0, "heal", {"name": "wrong_types"}),
+    ]
+    assert twisted(steps) == [7, 9, 18]
+
+
+def test_a_twisted_price_is_mended_in_the_quiet_moment() -> None:
+    """However late in its round the fault came: the script's end is not waited for."""
+    with EToroSimulator() as simulator:
+        simulator.pause()
+        commands = Commands(simulator, Orders(simulator, 1.0))
+        options = WsClientOptions("an-api-key", "a-user-key", simulator.url, proxy="")
+        with WsClient(options) as client:
+            rates, errors = client.queue("instrument:rate"), client.queue("error")
+            client.subscribe([18, MARKER])
+            assert simulator.publish(18, Bid="1.0", Ask="1.5")
+            commands.play([(0.0, "wrong_types", {}), (600.0, "heal", {"name": "wrong_types"})])
+            errors.get(timeout=5)  # all kinds are sent at once
+            _let_all_arrive(simulator, rates)
+            assert 18 not in client.rates
+            commands.quiet()
+            _let_all_arrive(simulator, rates)
+            assert client.rates[18].bid == 1.0
+
+
+def _let_all_arrive(simulator: EToroSimulator, rates: EventQueue) -> None:
+    assert simulator.publish(MARKER, Bid="1.0", Ask="1.5")
+    while rates.get(timeout=5)[0] != MARKER:
+        pass
 
 
 def orders(book: OrderBook, *numbers: int, generation: int = 1) -> None:
