@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import sys
@@ -14,7 +15,7 @@ from etoro_sync import ClientState, EToroAuthError
 from etoro_sync.ws.backoff import Backoff
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient
-from tests.support.clients import Ear, envelope
+from tests.support.clients import Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
 from tests.support.threads import join_stragglers
@@ -233,6 +234,8 @@ def test_complaint_20_two_clients_that_throw_each_other_out(
     c.disconnect()
     heard = ear.of("reconnecting")
     assert all(wait <= min(2**n, 60) for n, (_, wait) in enumerate(heard))
+    ends = itertools.accumulate(wait for _, wait in heard)
+    heard = [one for one, end in zip(heard, ends, strict=True) if end < 300]
     # Five minutes have room for ten such waits and, at their average of half a minute, for twenty.
     assert 5 <= len(heard) <= 25
     assert {attempt for attempt, _ in heard} == {1}
@@ -247,17 +250,16 @@ def test_complaint_20_after_a_session_that_lasted_the_waits_begin_anew(
     def lasting(peer: Peer) -> None:
         peer.handshake()
         peer.authenticate()
-        peer.send_text(envelope("instrument:18", PRICE))
+        peer.send_text(envelope("instrument:19", PRICE))
         assert heard_price.wait(5)
         leap.leap(6.0)
         peer.reset()
 
     server = raw_server([*[until_lost] * 8, lasting, live])
     c = client(server.url, **PATIENT)
+    c.on("instrument:rate", lambda *_: heard_price.set(), instrument_id=19)
     ear = Ear(c)
     c.connect()
-    ear.wait_for("reconnecting", 8)
-    c.on("instrument:rate", lambda *_: heard_price.set())
     ear.wait_for("reconnecting", 9)
     waits = [wait for _, wait in ear.of("reconnecting")]
     assert max(waits[:8]) > 1
@@ -329,10 +331,8 @@ def test_complaint_21_rejected_credentials_are_redialled_for_ever(
     server = raw_server([until_lost, reject] if when == "later" else reject)
     c = client(server.url, reconnect_attempts=None)
     ear = Ear(c)
-    if when == "later":
-        c.connect()
     with pytest.raises(EToroAuthError) as caught:
-        c.run_forever() if when == "later" else c.connect()
+        connect_and_run(c)
     assert caught.value.error_code == code
     assert c.state is ClientState.FAILED
     # Nobody is left who could dial again.

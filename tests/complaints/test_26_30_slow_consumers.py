@@ -184,10 +184,14 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
         peer.serve()
 
     c = client(raw_server(impatient, send_buffer=4096).url, callback_queue_size=100)
-    release, done = threading.Event(), threading.Event()
+    release, done, hanging = threading.Event(), threading.Event(), threading.Event()
     ages: list[float] = []
     last: dict[int, float] = {}
-    c.once("open", lambda: release.wait(20))
+
+    @c.once("open")
+    def hang() -> None:
+        hanging.set()
+        release.wait(20)
 
     @c.on("instrument:rate")
     def measure(instrument_id: int, rate: WsInstrumentRate) -> None:
@@ -199,6 +203,7 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
     q = c.queue("instrument:rate", instrument_ids=range(1, 8), maxsize=50)
     end = c.queue("instrument:rate", instrument_ids=[99])
     c.connect()
+    assert hanging.wait(5)
     assert c.stats().callbacks_waiting <= 2
     told.set()
     _, final = end.get(timeout=20)

@@ -355,7 +355,7 @@ def test_complaint_33_sixteen_threads_under_faults(
 
     def work(seed: int) -> None:
         choice = random.Random(seed)
-        while sim.connections < 60:
+        while sim.connections < 60 or done != set(actions):
             name = choice.choices(list(actions), weights)[0]
             with contextlib.suppress(EToroError):
                 actions[name](choice)

@@ -16,7 +16,7 @@ from etoro_sync import ClientState, EToroError
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.certificates import Certificates
-from tests.support.clients import API_KEY, USER_KEY, Ear, envelope
+from tests.support.clients import API_KEY, USER_KEY, Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
 
@@ -301,9 +301,8 @@ def test_complaint_40_a_proxys_password_is_never_shown(
         reconnect_attempts=2,
     )
     ear = Ear(c)
-    c.connect()
     with pytest.raises(EToroError, match="407") as caught:
-        c.run_forever()
+        connect_and_run(c)
     c.disconnect()
     assert asked[0].startswith("CONNECT example.invalid:443 ")
     assert "Proxy-Authorization: Basic " in asked[0]

@@ -32,8 +32,8 @@ def test_promise_1_a_mute_server_is_replaced_within_interval_plus_timeout(
     server = raw_server(mute)
     c = client(server.url, heartbeat_interval=0.2, heartbeat_timeout=0.2)
     ear = Ear(c)
-    c.connect()
     started = time.monotonic()
+    c.connect()
     (code, reason), *_ = ear.wait_for("close")
     assert code == 1006
     assert "dead" in reason
@@ -73,8 +73,8 @@ def test_promise_1_a_message_that_never_becomes_complete_ends_the_connection(
     server = raw_server([script, live])
     c = client(server.url, heartbeat_interval=0.2, heartbeat_timeout=0.2)
     ear = Ear(c)
-    c.connect()
     started = time.monotonic()
+    c.connect()
     ((code, reason),) = ear.wait_for("close")
     assert code == 1006
     assert "not complete" in reason

@@ -9,7 +9,7 @@ import pytest
 
 from etoro_sync import ClientState, EToroAuthError, EToroWebSocketError
 from tests.conftest import StartServer
-from tests.support.clients import API_KEY, USER_KEY, Ear, envelope
+from tests.support.clients import API_KEY, USER_KEY, Ear, connect_and_run, envelope
 from tests.support.peer import Peer
 from tests.support.raw_server import Refuser
 
@@ -50,9 +50,8 @@ def test_promise_5_the_counter_survives_a_mere_accept_and_the_client_gives_up(
     server = raw_server([live_then_reset, accept_then_drop])
     c = client(server.url, reconnect_attempts=4)
     ear = Ear(c)
-    c.connect()
     with pytest.raises(EToroWebSocketError, match="Gave up after 4 attempts"):
-        c.run_forever()
+        connect_and_run(c)
     assert [attempt for attempt, _ in ear.of("reconnecting")] == [1, 2, 3, 4]
     assert server.connections == 5
     assert c.state is ClientState.FAILED
@@ -96,9 +95,8 @@ def test_promise_5_there_is_one_attempt_in_flight_and_jitter_within_its_bounds(
     server = raw_server(count)
     c = client(server.url, reconnect_attempts=15, reconnect_delay=0.002, reconnect_max_delay=0.01)
     ear = Ear(c)
-    c.connect()
     with pytest.raises(EToroWebSocketError):
-        c.run_forever()
+        connect_and_run(c)
     assert server.connections == 16
     assert most == [1]
     delays = [delay for _, delay in ear.of("reconnecting")]
@@ -195,9 +193,8 @@ def test_promise_6_credentials_that_are_rejected_later_end_the_client_at_once(
 
     server = raw_server([live_then_reset, revoked])
     c = client(server.url, reconnect_attempts=None)
-    c.connect()
     with pytest.raises(EToroAuthError, match="revoked"):
-        c.run_forever()
+        connect_and_run(c)
     assert server.connections == 2
 
 

@@ -47,6 +47,7 @@ def test_promise_14_no_key_reaches_logs_reprs_errors_or_stats(
     c = client(raw_server([echoing, refusing]).url)
     ear = Ear(c)
     c.connect()
+    ear.wait_for("error", 3)  # those of messages: the end of the client would drop what waits
     with pytest.raises(EToroError) as refused:
         c.subscribe([18])
     with pytest.raises(EToroAuthError) as ended:

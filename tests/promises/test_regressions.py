@@ -29,7 +29,7 @@ from etoro_sync.ws.protocol import Operation, Protocol
 from etoro_sync.ws.requests import Use
 from etoro_sync.ws.subscription import WsSubscriptionTracker
 from tests.conftest import StartServer
-from tests.support.clients import API_KEY, Ear, envelope, make_client
+from tests.support.clients import API_KEY, Ear, connect_and_run, envelope, make_client
 from tests.support.frames import TEXT, frame
 from tests.support.peer import Peer
 from tests.support.threads import Background, Watchdog, join_stragglers, run_in_thread
@@ -343,9 +343,8 @@ def test_promise_5_a_restoration_that_is_refused_for_ever_ends_the_client(
     server = raw_server([first, refusing])
     c = client(server.url, reconnect_attempts=3)
     c.subscribe([999])
-    c.connect()
     with pytest.raises(EToroWebSocketError, match="no such topic"):
-        c.run_forever()
+        connect_and_run(c)
     assert server.connections == 4
 
 

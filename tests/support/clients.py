@@ -12,7 +12,15 @@ from etoro_sync import EVENTS, WsClient, WsClientOptions
 
 from .timing import MS
 
-__all__ = ["API_KEY", "USER_KEY", "Ear", "envelope", "make_client", "quick_options"]
+__all__ = [
+    "API_KEY",
+    "USER_KEY",
+    "Ear",
+    "connect_and_run",
+    "envelope",
+    "make_client",
+    "quick_options",
+]
 
 #: Planted keys: no test output may ever show them.
 API_KEY = "planted-api-key-4711"
@@ -42,6 +50,12 @@ def envelope(topic: str, content: object, kind: str = "Trading.Instrument.Rate")
     """Return the text of a data frame as eToro sends it: JSON inside JSON."""
     message = {"topic": topic, "content": json.dumps(content), "id": "m", "type": kind}
     return json.dumps({"messages": [message]})
+
+
+def connect_and_run(client: WsClient) -> None:
+    """Run a client to its end; if ``connect()`` is slow to wake up, it hears of the end itself."""
+    client.connect()
+    client.run_forever()
 
 
 class Ear:
