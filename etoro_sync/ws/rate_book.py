@@ -27,6 +27,8 @@ _UNKNOWN: dict[str, Any] = {
     for field in fields(WsInstrumentRate)
 }
 _PYTHON_NAMES = wire_names(WsInstrumentRate)
+#: What eToro says of whether an instrument is traded now.
+_FLAGS = ("is_market_open", "is_instrument_active")
 #: More instruments than eToro has; a server that invents topics must not fill the memory.
 _MOST_INSTRUMENTS = 50_000
 
@@ -50,6 +52,7 @@ class Instrument:
     __slots__ = (
         "awaited_since",
         "awaits_snapshot",
+        "closed",
         "heard_at",
         "id",
         "settled",
@@ -66,6 +69,8 @@ class Instrument:
         self.told_stale_at: float | None = None
         self.awaits_snapshot = awaits_snapshot
         self.awaited_since = now
+        #: Whether eToro has said that the instrument is not traded now.
+        self.closed = False
         self.shown = True  # False: unsubscribed; what still comes was on its way
         #: Whether both sides are known and shown, so that news needs no second look.
         self.settled = False
@@ -80,12 +85,6 @@ class Instrument:
     @stale.setter
     def stale(self, told: bool) -> None:
         self.told_stale_at = self.heard_at if told else None
-
-    @property
-    def closed(self) -> bool:
-        """Whether eToro has said that the instrument is not traded now."""
-        state = self.state
-        return state["is_market_open"] is False or state["is_instrument_active"] is False
 
 
 class RateBook:
@@ -238,6 +237,11 @@ class RateBook:
             if not news:  # a heartbeat of another shape, or nothing that is known
                 return instrument.state if late else None
         changed = tuple(news)
+        flags = [news[name] for name in _FLAGS if name in news]
+        if flags:
+            # The last word counts: what opens a market in the morning carries one flag, while the
+            # snapshot of the night has said no to both.
+            instrument.closed = False in flags
         if priced:
             _refuse_no_price(news, report)
         last = news.get("last_execution")

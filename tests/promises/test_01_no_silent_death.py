@@ -139,6 +139,23 @@ def test_promise_1_a_closed_market_is_not_stale(
     assert {i for i, _ in ear.of("stale")} == {19}
 
 
+def test_promise_1_an_instrument_whose_market_has_opened_since_is_stale(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """A market opens with one flag; what the snapshot of the night has said does not outlast it."""
+    sim = simulator()
+    sim.set_active(18, False)
+    c = client(sim.url, stale_after=0.1)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18], snapshot=True)
+    ear.wait_for("instrument:rate")
+    assert c.rates[18].is_market_open is False
+    sim.set_active(18, True)
+    sim.publish(18, **FULL)
+    assert ear.wait_for("stale")[0][0] == 18
+
+
 @pytest.mark.parametrize("ending", ["reset", "fin", "close 1000", "close 1011", "close 4001"])
 def test_promise_1_every_way_to_lose_a_connection_is_told_and_repaired(
     raw_server: StartServer, client: MakeClient, ending: str

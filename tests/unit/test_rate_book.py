@@ -125,6 +125,22 @@ def test_an_instrument_knows_that_it_is_closed(flag: str) -> None:
     assert not instrument.closed
 
 
+def test_the_last_word_on_whether_an_instrument_is_closed_counts() -> None:
+    """A market opens with one flag, though the snapshot of the night has said no to both."""
+    feed = Feed()
+    instrument = feed.book.instrument(TOPIC, 0.0)
+    assert instrument is not None
+    night = {"Ask": "2", "Bid": "1", "IsMarketOpen": "false", "IsInstrumentActive": "false"}
+    feed.send(night, "Snapshot")
+    assert instrument.closed
+    feed.send({"IsInstrumentActive": "True"}, "Trading.Instrument.Active")
+    assert not instrument.closed
+    feed.send({"Ask": "3"})
+    assert not instrument.closed
+    feed.send({"IsInstrumentActive": "False"}, "Trading.Instrument.Active")
+    assert instrument.closed
+
+
 # Bad fields --------------------------------------------------------------------------------------
 
 
