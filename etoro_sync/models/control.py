@@ -60,7 +60,8 @@ class WsEnvelope(WireModel):
 class WsGap(WireModel):
     """A hole in the stream that has ended: what was sent in between is gone.
 
-    :param from_: when the last data before it was received, in seconds since the epoch, UTC.
+    :param from_: when the last data before it was received, or, where the connection has brought
+        none, when it was authenticated; in seconds since the epoch, UTC.
     :param until: when the subscriptions were acknowledged again, likewise.
     :param generation: the number of the connection that follows the gap.
     :param topics: the topics that were restored, each with a snapshot to come.

@@ -42,6 +42,7 @@ class Recovery:
         self._resumed = resumed
         self._gate = LogGate()
         self._gap_from: float | None = None
+        self._authenticated_at = 0.0  # monotonic; nothing that is wanted came before that
         self._restored: list[str] = []
         self._restored_at = _NEVER
         self._messages_before = 0
@@ -66,10 +67,14 @@ class Recovery:
             self._book.connection_lost()
 
     def lost(self) -> None:
-        """Note that data may be missing from now on, if there was any before."""
+        """Note that data may be missing since the last message, if there was any before.
+
+        Where no message came, since the authentication: what was sent into a connection that is
+        dead for a while already, such as the first order event of the day, is missing, too.
+        """
         if self._gap_from is None and self.ever_live:
-            last = self._counters.last_message_at
-            self._gap_from = time.time() - (0.0 if last is None else time.monotonic() - last)
+            last = max(self._counters.last_message_at or 0.0, self._authenticated_at)
+            self._gap_from = time.time() - (time.monotonic() - last)
 
     @property
     def stable(self) -> bool:
@@ -119,8 +124,9 @@ class Recovery:
         self._out.error(error)
 
     def _on_authenticated(self) -> None:
+        self._authenticated_at = time.monotonic()
         if self._options.stale_after:
-            self.next_stale_check = time.monotonic()
+            self.next_stale_check = self._authenticated_at
         self._out.barrier()
         # Also where connect() was called after a failure: what was wanted has seen a gap.
         resumed = self.ever_live or self._resumed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -228,6 +229,43 @@ def test_promise_8_the_first_rate_of_a_new_generation_comes_from_a_snapshot(
         (2, 9.0, 8.0),
         (2, 9.0, 8.5),
     ]
+
+
+def test_promise_8_a_gap_covers_the_silence_of_a_connection_that_has_brought_nothing(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """The first order event of the day may have been sent into a connection that was dead already.
+
+    But no gap begins before the session: what was received in an earlier one says nothing here.
+    """
+    lose = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        if peer.index == 0:
+            peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
+        elif peer.index == 1:
+            peer.wait(lose)
+            peer.reset()
+            return
+        peer.serve()
+
+    c = client(raw_server(script).url)
+    c.connect()
+    messages = c.queue("message")
+    c.subscribe([18])
+    messages.get(timeout=5)
+    c.disconnect()
+    begun = time.time()
+    c.connect()
+    gaps = c.queue("reconnected")
+    c.subscribe(["private"])
+    silent_since = time.time()
+    lose.set()
+    gap = gaps.get(timeout=5)
+    assert begun <= gap.from_ <= silent_since < gap.until
 
 
 def one_gap(asleep: threading.Event | None = None) -> Callable[[Peer], None]:
