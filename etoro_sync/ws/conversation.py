@@ -116,7 +116,7 @@ class Conversation:
         self._connection.check(now)
         if not heard:
             self._protocol.check_deadline(now)
-        deadline = self._recovery.next_stale_check
+        deadline = self._recovery.next_check
         answer_due = self._protocol.deadline
         self._connection.wait(deadline if answer_due is None else min(deadline, answer_due))
 
@@ -125,8 +125,7 @@ class Conversation:
         if self._mailbox.stopping:
             self._work_on_closing(now)
             return
-        if now >= self._recovery.next_stale_check:
-            self._recovery.check_stale(now)
+        self._recovery.check(now)
         self._mailbox.deliver()
         request = self._protocol.next_request(now)
         if request is not None:

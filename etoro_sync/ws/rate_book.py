@@ -31,7 +31,7 @@ _PYTHON_NAMES = wire_names(WsInstrumentRate)
 _FLAGS = ("is_market_open", "is_instrument_active")
 #: More instruments than eToro has; a server that invents topics must not fill the memory.
 _MOST_INSTRUMENTS = 50_000
-
+_NEVER = float("inf")
 
 _new = object.__new__
 # The class is frozen, so this is what object.__setattr__(rate, "__dict__", ...) does, without the
@@ -99,6 +99,8 @@ class RateBook:
         #: Topic -> instrument; the same dictionary for ever, so that the feed may look in it.
         self.by_topic: dict[str, Instrument] = {}
         self._awaited: set[int] = set()
+        #: Monotonic time at which :meth:`give_up_waiting` has something to look for.
+        self.next_overdue = _NEVER
         self._unsubscribed: set[str] = set()
         #: Instrument id -> the instrument whose :attr:`Instrument.visible` users see; after a loss
         #: that of the lost connection, until there is news.
@@ -131,6 +133,7 @@ class RateBook:
     def _forget_connection(self) -> None:
         self.by_topic.clear()
         self._awaited = set()
+        self.next_overdue = _NEVER
         self._unsubscribed = set()
 
     def expect_snapshots(self, topics: Iterable[str]) -> None:
@@ -153,6 +156,18 @@ class RateBook:
         held = [self.by_topic[topic] for topic in topics if topic in self.by_topic]
         return [(one.id, one.state) for one in held if one.awaits_snapshot and self._let_go(one)]
 
+    def give_up_waiting(self, now: float) -> list[tuple[int, dict[str, Any]]]:
+        """Hold back no longer what has waited too long for its snapshot.
+
+        :returns: instrument id and state of what is to be published now.
+        """
+        held = [one for one in self.by_topic.values() if one.awaits_snapshot]
+        overdue = [one for one in held if now >= one.awaited_since + self._snapshot_timeout]
+        released = [(one.id, one.state) for one in overdue if self._let_go(one)]
+        left = [one.awaited_since for one in held if one.awaits_snapshot]
+        self.next_overdue = min(left, default=_NEVER) + self._snapshot_timeout
+        return released
+
     def subscribed(self, topics: Iterable[str], now: float) -> None:
         """Note the acknowledgement of *topics*: from now on silence and missing snapshots count."""
         for topic in topics:
@@ -160,6 +175,8 @@ class RateBook:
             instrument = self.instrument(topic, now, wanted=True)
             if instrument is not None:
                 instrument.awaited_since = now
+                if instrument.awaits_snapshot:
+                    self.next_overdue = min(self.next_overdue, now + self._snapshot_timeout)
 
     def _start_again(self, topic: str) -> None:
         """Subscribe anew: between then and now changes were missed, so nothing is known."""
@@ -221,7 +238,7 @@ class RateBook:
         """
         instrument.heard_at = now
         # A price that was held back is news now, whatever this message brings.
-        late = instrument.awaits_snapshot and self._release(instrument, type_, now)
+        late = type_ == SNAPSHOT_TYPE and instrument.awaits_snapshot and self._let_go(instrument)
         if len(content) == 2 and "Date" in content and "PriceRateID" in content:
             return instrument.state if late else None  # a heartbeat: a sign of life, not news
         bad: Sequence[str] = ()
@@ -309,15 +326,8 @@ class RateBook:
             del self.latest[instrument.id]
         return False
 
-    def _release(self, instrument: Instrument, type_: str, now: float) -> bool:
-        """Hold an instrument back no longer, if its snapshot is in, or is overdue.
-
-        :returns: whether a complete price was held back until now.
-        """
-        overdue = now - instrument.awaited_since >= self._snapshot_timeout
-        return (type_ == SNAPSHOT_TYPE or overdue) and self._let_go(instrument)
-
     def _let_go(self, instrument: Instrument) -> bool:
+        """Hold an instrument back no longer; return whether a complete price was until now."""
         instrument.awaits_snapshot = False
         self._awaited.discard(instrument.id)
         return self._show(instrument)

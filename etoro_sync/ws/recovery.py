@@ -109,9 +109,7 @@ class Recovery:
             self._book.forget(outcome.topics)
         if outcome.name == "Subscribe" and (outcome.duplicate or outcome.error is not None):
             # Also of a refused topic, which another call may have asked for without a snapshot.
-            for key, state in self._book.expect_none(outcome.topics):
-                self._counters.rates += 1
-                self._out.publish(key, state)
+            self._publish(self._book.expect_none(outcome.topics))
         if restoring and not self._protocol.restoring:
             self._on_restored()
 
@@ -153,7 +151,26 @@ class Recovery:
         self._advance(ClientState.LIVE)
         self._out.emit("reconnected", gap)
 
+    def _publish(self, released: list[tuple[int, dict[str, object]]]) -> None:
+        """Publish what was held back until now."""
+        for key, state in released:
+            self._counters.rates += 1
+            self._out.publish(key, state)
+
     # -- silence -------------------------------------------------------------------------------
+
+    @property
+    def next_check(self) -> float:
+        """Monotonic time at which :meth:`check` has something to look for."""
+        return min(self.next_stale_check, self._book.next_overdue)
+
+    def check(self, now: float) -> None:
+        """Tell of instruments that are silent, and of prices whose snapshot never came."""
+        if now >= self.next_stale_check:
+            self.check_stale(now)
+        if now >= self._book.next_overdue:
+            self._publish(self._book.give_up_waiting(now))
+            self._out.flush()
 
     def check_stale(self, now: float) -> None:
         """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""

@@ -268,6 +268,35 @@ def test_promise_8_a_gap_covers_the_silence_of_a_connection_that_has_brought_not
     assert begun <= gap.from_ <= silent_since < gap.until
 
 
+def test_promise_8_a_price_is_held_back_for_a_snapshot_that_never_comes_within_a_bound(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """It is told ``request_timeout`` after the acknowledgement, though no message follows."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        if peer.index == 0:
+            peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}, "Snapshot"))
+            peer.reset()
+        else:
+            peer.send_text(envelope("instrument:18", {"Ask": "4", "Bid": "3"}))
+            peer.serve()
+
+    c = client(raw_server(script).url, request_timeout=0.2)
+    rates = c.queue("instrument:rate")
+    ear = Ear(c)
+    c.subscribe([18], snapshot=True)
+    c.connect()
+    assert [(r.generation, r.bid) for _, r in (rates.get(timeout=5), rates.get(timeout=5))] == [
+        (1, 1.0),
+        (2, 3.0),
+    ]
+    assert c.rates[18].bid == 3.0
+    ear.wait_for("instrument:rate", 2)
+
+
 def one_gap(asleep: threading.Event | None = None) -> Callable[[Peer], None]:
     """Prices of two instruments, then a gap, then prices of the first one only.
 

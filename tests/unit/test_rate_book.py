@@ -278,70 +278,63 @@ def test_a_snapshot_without_a_price_ends_the_holding_too() -> None:
     assert feed.send({"Date": "e"}) is None
 
 
-@pytest.mark.parametrize(
-    "content", [{"Date": "d", "PriceRateID": "2"}, {"Date": "d"}, {"IsMarketOpen": "False"}]
-)
-def test_a_price_that_was_held_back_is_published_when_the_snapshot_is_overdue(
-    content: dict[str, Any],
-) -> None:
-    """Whatever it is that comes then: a price that users see was also told to those who listen."""
+def test_a_price_that_was_held_back_is_published_when_the_snapshot_is_overdue() -> None:
+    """Ten seconds after the acknowledgement the deltas alone have to do, though nothing follows."""
     feed = Feed(snapshot_timeout=10.0)
     feed.book.expect_snapshots([TOPIC])
-    feed.book.subscribed([TOPIC], feed.now)
+    feed.book.subscribed([TOPIC], 1000.0)
     assert feed.send({"Ask": "2", "Bid": "1"}) is None
-    feed.now += 10.0
-    rate = feed.send(content)
-    assert rate is not None
-    assert (rate.ask, rate.bid) == (2.0, 1.0)
-    assert rate == feed.rate
-    assert feed.send(content) is None
+    assert feed.book.next_overdue == 1010.0
+    assert feed.book.give_up_waiting(1009.9) == []
+    assert feed.rate is None
+    ((instrument_id, state),) = feed.book.give_up_waiting(1010.0)
+    assert (instrument_id, state["ask"], state["bid"]) == (18, 2.0, 1.0)
+    assert feed.rate == make_rate(state)
+    assert feed.book.next_overdue == float("inf")
+    assert feed.send({"Bid": "1.5"}) is not None
 
 
 def test_half_a_price_that_was_held_back_is_not_published() -> None:
     """One side is no rate."""
     feed = Feed(snapshot_timeout=10.0)
     feed.book.expect_snapshots([TOPIC])
+    feed.book.subscribed([TOPIC], feed.now)
     feed.send({"Ask": "2"})
-    feed.now += 60.0
-    assert feed.send({"Date": "d", "PriceRateID": "2"}) is None
+    assert feed.book.give_up_waiting(feed.now + 60.0) == []
     feed.book.expect_snapshots([TOPIC])
     assert feed.book.expect_none([TOPIC]) == []
 
 
-def test_an_overdue_snapshot_is_waited_for_no_longer() -> None:
-    """Ten seconds after the acknowledgement the deltas alone have to do."""
+def test_each_snapshot_is_waited_for_from_its_own_acknowledgement() -> None:
+    """A message that came before it does not start the wait, nor does another instrument's."""
     feed = Feed(snapshot_timeout=10.0)
-    feed.book.expect_snapshots([TOPIC])
-    feed.book.subscribed([TOPIC], feed.now)
-    assert feed.send({"Ask": "2", "Bid": "1"}) is None
-    feed.now += 9.7
-    assert feed.send({"Bid": "1.25"}) is None
-    assert feed.rate is None
-    feed.now += 0.2
-    rate = feed.send({"Bid": "1.5"})
-    assert (rate.ask, rate.bid) == (2.0, 1.5)
+    feed.book.expect_snapshots([TOPIC, "instrument:19"])
+    feed.send({"Ask": "2", "Bid": "1"})
+    feed.send({"Ask": "4", "Bid": "3"}, topic="instrument:19")
+    assert feed.book.next_overdue == float("inf")
+    feed.book.subscribed(["instrument:19"], 1020.0)
+    feed.book.subscribed([TOPIC], 1025.0)
+    assert [key for key, _ in feed.book.give_up_waiting(1030.0)] == [19]
+    assert feed.book.next_overdue == 1035.0
+    assert [key for key, _ in feed.book.give_up_waiting(1035.0)] == [18]
 
 
-def test_a_quiet_instrument_is_published_at_its_first_message_after_the_deadline() -> None:
-    """The wait began at the acknowledgement, not at the first message."""
+def test_an_instrument_of_which_nothing_came_is_waited_for_no_longer_either() -> None:
+    """Its first price is published at once."""
     feed = Feed(snapshot_timeout=10.0)
     feed.book.expect_snapshots([TOPIC])
-    feed.book.subscribed([TOPIC], feed.now)
-    feed.now += 60.0
+    feed.book.subscribed([TOPIC], 1000.0)
+    assert feed.book.give_up_waiting(1010.0) == []
     assert feed.send({"Ask": "2", "Bid": "1"}) is not None
 
 
-def test_a_snapshot_is_overdue_only_after_the_acknowledgement() -> None:
-    """A message that came before it does not start the wait."""
+def test_a_lost_connection_waits_for_nothing() -> None:
+    """The next one asks for snapshots of its own."""
     feed = Feed(snapshot_timeout=10.0)
     feed.book.expect_snapshots([TOPIC])
-    assert feed.send({"Ask": "2", "Bid": "1"}) is None
-    feed.now += 9.5
-    feed.book.subscribed([TOPIC], feed.now)
-    feed.now += 5.0
-    assert feed.send({"Bid": "1.5"}) is None
-    feed.now += 5.0
-    assert feed.send({"Bid": "1.75"}) is not None
+    feed.book.subscribed([TOPIC], 1000.0)
+    feed.book.connection_lost()
+    assert feed.book.next_overdue == float("inf")
 
 
 def test_a_known_instrument_is_not_held_back_for_a_second_snapshot() -> None:
