@@ -28,6 +28,7 @@ class Operation:
     :param wish: the number of the last wish that it carries out, from the tracker.
     :param awaited: a caller waits for its end.
     :param proven: all topics were accepted before, so that a refusal is the connection's failure.
+    :param recorded: it came while a connection was being restored, and nobody waits for it.
     :param restoring: it brings a new connection to what was wanted before.
     :param started: it was cut into requests.
     :param pending: the requests that are still to be sent.
@@ -40,6 +41,7 @@ class Operation:
     wish: int = 0
     awaited: bool = True
     proven: bool = False
+    recorded: bool = False
     restoring: bool = False
     started: bool = False
     pending: deque["Request"] = field(default_factory=deque)

@@ -115,9 +115,9 @@ class Protocol:
             self._leave_to_restoration(operation)
         proven = [topic for topic in topics if topic in self._proven]
         private = [topic for topic in topics if topic == "private" and topic not in proven]
-        # By wish, so that what was asked for in one call stays together.
+        # What was asked for in the same calls stays together.
         others = [t for t in topics if t not in self._proven and t != "private"]
-        others.sort(key=self._tracker.wish_of)
+        others.sort(key=self._tracker.company_of)
         for group, is_proven in ((others, False), (private, False), (proven, True)):
             if group:
                 operation = Operation(
@@ -163,6 +163,7 @@ class Protocol:
             return
         if self.restoring:
             self._leave_to_restoration(operation)
+            operation.recorded = not operation.awaited
         self._operations.append(operation)
 
     def next_request(self, now: float) -> tuple[str, tuple[str, ...]] | None:
@@ -275,11 +276,12 @@ class Protocol:
         text = refusal_text(f"{what} (first {request.topics[0]})", reply, self._redact)
         code = error_code(reply, self._redact)
         refusal = EToroSubscriptionError(text, code, request.topics)
-        # What was wanted before the connection began has no caller who could ask again.
-        retry = operation.restoring and kind in (ErrorKind.RETRY, ErrorKind.SLOW)
+        # What was recorded before the connection was restored has no caller who could ask again.
+        kept = operation.restoring or operation.recorded
+        retry = kept and kind in (ErrorKind.RETRY, ErrorKind.SLOW)
         if operation.proven or retry:
             raise ConnectionFailed(refusal, slow=slow)
-        between = self._between_wishes(request.topics) if operation.restoring else None
+        between = self._between_calls(request.topics) if operation.restoring else None
         if between is not None:
             # One call's bad topic must not take away what other calls have asked for.
             self._split(request, operation, between)
@@ -312,11 +314,11 @@ class Protocol:
         for part in (request.topics[at:], request.topics[:at]):
             operation.pending.appendleft(Request("Subscribe", part, request.snapshot, operation))
 
-    def _between_wishes(self, topics: list[str]) -> int | None:
-        """Return where, nearest to the middle, the topics of one call of subscribe() end."""
-        wishes = [self._tracker.wish_of(topic) for topic in topics]
-        ends = [n for n in range(1, len(wishes)) if wishes[n] != wishes[n - 1]]
-        return min(ends, key=lambda n: abs(n - len(wishes) // 2), default=None)
+    def _between_calls(self, topics: list[str]) -> int | None:
+        """Return where, nearest to the middle, topics end that the same calls have asked for."""
+        companies = [self._tracker.company_of(topic) for topic in topics]
+        ends = [n for n in range(1, len(companies)) if companies[n] != companies[n - 1]]
+        return min(ends, key=lambda n: abs(n - len(companies) // 2), default=None)
 
     def _give_up(
         self, request: Request, operation: Operation, refusal: EToroSubscriptionError

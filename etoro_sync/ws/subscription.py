@@ -2,20 +2,37 @@
 
 import threading
 from collections.abc import Iterable
+from typing import NamedTuple
 
 __all__ = ["WsSubscriptionTracker"]
+
+
+class _Wanted(NamedTuple):
+    """How a topic is wanted.
+
+    :param snapshot: a snapshot was asked for.
+    :param wish: the number of the last wish.
+    :param company: the same for topics that the very same wishes have named.
+    """
+
+    snapshot: bool = False
+    wish: int = 0
+    company: int = 0
+
+
+_UNWANTED = _Wanted()
 
 
 class WsSubscriptionTracker:
     """The wanted topics, in the order in which they were first wanted. Thread-safe.
 
-    The methods are those of etoropy's tracker. The lock guards the one dictionary: topic ->
-    whether a snapshot was asked for, and the number of the last wish; and the count of wishes.
+    The methods are those of etoropy's tracker. The lock guards the one dictionary, and the counts
+    of wishes and companies.
     """
 
     def __init__(self) -> None:
-        self._topics: dict[str, tuple[bool, int]] = {}
-        self._wishes = 0
+        self._topics: dict[str, _Wanted] = {}
+        self._wishes = self._companies = 0
         #: For those, too, who do several things at once with what is wanted: two locks could be
         #: taken in two orders. Re-entrant, because a finalizer may unsubscribe while this thread
         #: is in here.
@@ -31,9 +48,15 @@ class WsSubscriptionTracker:
         topics = _listed(topics)
         with self.lock:
             self._wishes += 1
-            for topic in topics:
-                before, _ = self._topics.get(topic, (False, 0))
-                self._topics[topic] = (snapshot or before, self._wishes)
+            companies: dict[int, int] = {}
+            for topic in dict.fromkeys(topics):
+                before = self._topics.get(topic, _UNWANTED)
+                if before.company not in companies:
+                    self._companies += 1
+                    companies[before.company] = self._companies
+                self._topics[topic] = _Wanted(
+                    snapshot or before.snapshot, self._wishes, companies[before.company]
+                )
             return self._wishes
 
     def withdraw(self, topics: Iterable[str], wish: int) -> None:
@@ -45,7 +68,7 @@ class WsSubscriptionTracker:
         topics = _listed(topics)
         with self.lock:
             for topic in topics:
-                if topic in self._topics and self._topics[topic][1] <= wish:
+                if topic in self._topics and self._topics[topic].wish <= wish:
                     del self._topics[topic]
 
     def remove(self, topics: Iterable[str]) -> None:
@@ -67,14 +90,14 @@ class WsSubscriptionTracker:
         """Return a copy: topic -> whether a snapshot was asked for."""
         with self.lock:
             topics = dict(self._topics)
-        return {topic: snapshot for topic, (snapshot, _) in topics.items()}
+        return {topic: wanted.snapshot for topic, wanted in topics.items()}
 
-    def wish_of(self, topic: str) -> int:
-        """Return the number of the last wish for a topic; 0 when it is not wanted.
+    def company_of(self, topic: str) -> int:
+        """Return a number that topics have in common which the same calls, and no others, named.
 
-        :param topic: in the spelling in which it was added.
+        :param topic: in the spelling in which it was added; 0 when it is not wanted.
         """
-        return self._topics.get(topic, (False, 0))[1]
+        return self._topics.get(topic, _UNWANTED).company
 
     def has(self, topic: str) -> bool:
         """Return whether a topic is wanted.

@@ -601,6 +601,46 @@ def test_a_restoration_that_may_succeed_later_is_tried_again(code: str, slow: bo
     assert client.wanted == ["a"]
 
 
+@pytest.mark.parametrize("code", ["TooManyRequests", "UnhandledException"])
+def test_what_is_recorded_while_topics_are_restored_is_tried_again_as_they_are(code: str) -> None:
+    """Its caller has returned, as everybody who asks for something in an outage."""
+    client = Client("a").login()
+    wish = client.tracker.add(["b"])
+    client.protocol.submit(Operation("Subscribe", ["b"], {}, wish=wish, awaited=False))
+    assert client.sent() == ["a"]
+    client.ack()
+    assert client.sent() == ["b"]
+    with pytest.raises(ConnectionFailed):
+        client.nack(code)
+    assert client.wanted == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("calls", "kept"),
+    [
+        ([("a", "b"), ("a", "bad")], {"a", "b"}),
+        ([("a", "bad"), ("a", "b")], {"a", "b"}),
+        ([("a", "bad"), ("a",), ("a", "bad")], {"a"}),
+        ([("a", "bad")], set()),
+    ],
+)
+def test_a_refusal_takes_no_topic_that_another_call_has_asked_for_without_the_bad_one(
+    calls: list[tuple[str, ...]], kept: set[str]
+) -> None:
+    """Whichever call came first: those that were recorded before the connection share a request."""
+    client = Client()
+    for topics in calls:
+        client.tracker.add(topics)
+    client.login()
+    while client.send() is not None:
+        if "bad" in client.last["data"]["topics"]:
+            client.nack("SubscribeFailed")
+        else:
+            client.ack()
+    assert set(client.wanted) == kept
+    assert client.confirmed(*kept)
+
+
 def test_a_restoration_ends_by_a_reply_even_if_all_is_unsubscribed_meanwhile() -> None:
     """The reader sees its end only there; the unsubscription follows."""
     client = Client("a").login()

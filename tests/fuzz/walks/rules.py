@@ -138,8 +138,8 @@ class Rules:
             if not ended:
                 again = error.error_code in ("TooManyRequests", "UnhandledException")
                 assert not again, "a restoration was given up that could be tried again"
-                wishes = {self._wishes.wanted.get(topic) for topic in error.topics}
-                assert len(wishes) == 1, "one call's refusal has taken another's topics"
+                askers = {self._wishes.askers.get(topic) for topic in error.topics}
+                assert len(askers) == 1, "one call's refusal has taken another's topics"
             self._wishes.refused(error.topics, call, self._server.subscribed)
 
     # -- what the client reads -------------------------------------------------------------------

@@ -16,6 +16,8 @@ class Wishes:
     def __init__(self) -> None:
         #: Topic -> the number of the last call that asked for it.
         self.wanted: dict[str, int] = {}
+        #: Topic -> the numbers of all calls that have asked for it since it was not wanted.
+        self.askers: dict[str, frozenset[int]] = {}
         #: Of these, what a snapshot was asked for.
         self.snapshots: set[str] = set()
         #: Of these, what eToro has accepted before: a later refusal is no reason to give it up.
@@ -32,15 +34,21 @@ class Wishes:
 
     def _drop(self, topic: str) -> None:
         self.wanted.pop(topic, None)
+        self.askers.pop(topic, None)
         self.snapshots.discard(topic)
         self.proven.discard(topic)
+
+    def _want(self, topics: list[str], call: int) -> None:
+        for topic in topics:
+            self.wanted[topic] = call
+            self.askers[topic] = self.askers.get(topic, frozenset()) | {call}
 
     def subscribe(self, topics: list[str], snapshot: bool) -> int:
         """The user asks: what streams do is nothing to these topics from now on."""
         for topic in topics:
             self._streams.pop(topic, None)
         call = self._call(topics)
-        self.wanted.update(dict.fromkeys(topics, call))
+        self._want(topics, call)
         self.snapshots.update(topics if snapshot else ())
         return call
 
@@ -57,7 +65,7 @@ class Wishes:
         for topic in topics:
             if topic in self._streams or topic not in self.wanted:
                 self._streams.setdefault(topic, set()).add(call)
-            self.wanted[topic] = call
+        self._want(topics, call)
         self.snapshots.update(topics)
         return call
 
