@@ -142,6 +142,11 @@ class Protocol:
         # They stand in front of all others.
         return bool(self._operations) and self._operations[0].restoring
 
+    @property
+    def wanted(self) -> list[str]:
+        """The wanted topics."""
+        return self._tracker.get_all()
+
     def is_of_use(self, topic: str) -> bool:
         """Whether *topic* is wanted, or acknowledged on the present connection."""
         return topic in self._confirmed or self._tracker.has(topic)

@@ -118,16 +118,18 @@ class RateBook:
         :param topics: what is wanted; of these :attr:`latest` keeps the old rates for now.
         """
         self.generation += 1
-        wanted = {instrument_id_of(topic) for topic in topics}
-        self.latest = {key: one for key, one in self.latest.items() if key in wanted}
-        self._forget_connection()
+        self.connection_lost(topics)
         return self.generation
 
-    def connection_lost(self) -> None:
+    def connection_lost(self, topics: Iterable[str]) -> None:
         """Note that nothing more comes of this connection; :attr:`latest` keeps its last rates.
 
         What a server sends before it has accepted the next one must not be mixed with them.
+
+        :param topics: what is wanted; the rates of others are kept up to date by nobody.
         """
+        wanted = {instrument_id_of(topic) for topic in topics}
+        self.latest = {key: one for key, one in self.latest.items() if key in wanted}
         self._forget_connection()
 
     def _forget_connection(self) -> None:

@@ -64,7 +64,7 @@ class Recovery:
         self.next_stale_check = _NEVER
         self._protocol.connection_lost()
         if not self._feed.over:  # else the next session may have the book already
-            self._book.connection_lost()
+            self._book.connection_lost(self._protocol.wanted)
 
     def lost(self) -> None:
         """Note that data may be missing since the last message, if there was any before.

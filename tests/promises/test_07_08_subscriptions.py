@@ -231,6 +231,30 @@ def test_promise_8_the_first_rate_of_a_new_generation_comes_from_a_snapshot(
     ]
 
 
+def test_promise_7_what_is_unsubscribed_as_the_connection_ends_is_shown_no_longer(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Nothing keeps its price up to date, whether or not eToro has seen the request."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        for topic in ("instrument:18", "instrument:19"):
+            peer.send_text(envelope(topic, {"Ask": "2", "Bid": "1"}, "Snapshot"))
+        peer.read_json()  # Unsubscribe, which is not acknowledged
+        peer.reset()
+
+    c = client(raw_server(script).url, reconnect_delay=60, reconnect_max_delay=60)
+    rates, reconnecting = c.queue("instrument:rate"), c.queue("reconnecting")
+    c.subscribe([18, 19], snapshot=True)
+    c.connect()
+    assert {rates.get(timeout=5)[0], rates.get(timeout=5)[0]} == {18, 19}
+    c.unsubscribe([18], wait=False)
+    reconnecting.get(timeout=5)
+    assert list(c.rates) == [19]
+
+
 def test_promise_8_a_gap_covers_the_silence_of_a_connection_that_has_brought_nothing(
     raw_server: StartServer, client: MakeClient
 ) -> None:

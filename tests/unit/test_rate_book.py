@@ -333,7 +333,7 @@ def test_a_lost_connection_waits_for_nothing() -> None:
     feed = Feed(snapshot_timeout=10.0)
     feed.book.expect_snapshots([TOPIC])
     feed.book.subscribed([TOPIC], 1000.0)
-    feed.book.connection_lost()
+    feed.book.connection_lost([TOPIC])
     assert feed.book.next_overdue == float("inf")
 
 
