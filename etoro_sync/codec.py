@@ -32,6 +32,7 @@ __all__ = [
     "decode_number",
     "decode_text",
     "loads",
+    "loads_leniently",
     "loads_standard",
     "wire_casts",
     "wire_names",
@@ -68,6 +69,24 @@ def loads_standard(text: str) -> Any:
         except StopIteration:
             end = -1
         return value if end == len(text) else _standard.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+_lenient = json.JSONDecoder(parse_constant=str, strict=False)
+
+
+def loads_leniently(text: str) -> Any:
+    """Parse what is nearly JSON, for text whose loss costs more than an odd value in it.
+
+    Control characters may stand in strings and NULs around the text; NaN and Infinity become
+    words, which no decoder of a number takes.
+
+    :param text: one document.
+    :raises ValueError: when *text* is not even that, or is nested too deeply.
+    """
+    try:
+        return _lenient.decode(text.strip("\0 \t\r\n"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -300,7 +319,9 @@ def compile_fields(cls: type[DataClassJsonMixin]) -> Callable[[dict[str, Any]], 
     :raises TypeError: as :func:`compile_decoder`.
     """
     plans = [plan for plan in _plans(cls) if plan.renamed]
-    lookup = {plan.wire: (plan.name, plan.cast, plan.convert) for plan in plans}.get
+    # Not as from_dict, which takes the infinity that Python's parser makes of 1e999.
+    converts = {p.wire: decode_number if p.cast is float else p.convert for p in plans}
+    lookup = {p.wire: (p.name, p.cast, converts[p.wire]) for p in plans}.get
 
     def strict(data: dict[str, Any]) -> dict[str, Any]:
         values = {}

@@ -19,7 +19,7 @@ from typing import Any
 from .. import codec
 from ..errors import EToroValidationError
 from ..models import WsEnvelope, WsMessage
-from ..text import fit
+from ..text import fit, show
 from .gate import LogGate
 from .handlers import Registry
 from .lifecycle import Interrupted
@@ -169,15 +169,14 @@ class Feed:
         """Take one text message; a control message is returned for the protocol to handle."""
         try:
             frame = self._loads(text)
-        except ValueError as exc:
-            return self._on_odd_text(text, exc)
-        try:
-            messages = frame["messages"]
-        except (KeyError, TypeError, IndexError):
-            if type(frame) is dict and ("operation" in frame or "success" in frame):
-                return frame
-            self._bad("envelope", text, None)
-            return None
+        except ValueError:
+            return self._on_odd_text(text)
+        return self._on_frame(frame, text)
+
+    def _on_frame(self, frame: Any, text: str) -> dict[str, Any] | None:
+        messages = frame.get("messages") if type(frame) is dict else None
+        if not messages and type(frame) is dict and ("operation" in frame or "success" in frame):
+            return frame
         if type(messages) is not list:
             self._bad("envelope", text, None)
             return None
@@ -192,20 +191,31 @@ class Feed:
                 self._bad("message", text, exc)
         return None
 
-    def _on_odd_text(self, text: str, exc: Exception) -> dict[str, Any] | None:
+    def _on_odd_text(self, text: str) -> dict[str, Any] | None:
         """Text that is not JSON: a keepalive, JSON with padding, or garbage."""
         stripped = text.strip(_PADDING)
         if not stripped:
             return None
         if stripped != text:
             return self.on_text(stripped)
-        self._bad("JSON", text, exc)
-        return None
+        try:
+            # More patient than others, with half of a surrogate pair: there may be an order in it.
+            frame = codec.loads_standard(text)
+        except ValueError as exc:
+            self._bad("JSON", text, exc)
+            return None
+        return self._on_frame(frame, text)
 
     def _on_message(self, message: Any) -> None:
         """Take one message of an envelope; what it may raise is the caller's to tell."""
-        topic, type_, content = message["topic"], message["type"], message["content"]
+        topic = message["topic"]
         counters = self._counters
+        if topic == "private":
+            counters.messages += 1
+            counters.last_message_at = self._now
+            self._on_private(message.get("content"), message.get("type"))
+            return
+        type_, content = message["type"], message["content"]
         counters.messages += 1
         counters.last_message_at = self._now
         instrument = self._book.instrument(topic, self._now)
@@ -215,8 +225,6 @@ class Feed:
                 raise EToroValidationError("the content is not an object", "content")
             self._shapes.learn(tuple(fields))
             self._on_market(instrument, fields, type_)
-        elif topic == "private":
-            self._on_private(parse_content(content), type_)
         else:
             unknown = _make_message(message)  # first, for a bad one is counted as such
             counters.unknown += 1
@@ -249,9 +257,17 @@ class Feed:
         stamped = replace(delta, generation=self._book.generation, received_at=self._received_at)
         self.out.put("instrument:delta", key, (key, stamped))
 
-    def _on_private(self, content: dict[str, Any], type_: str) -> None:
+    def _on_private(self, content: Any, type_: Any) -> None:
+        """Deliver an order event, whatever it looks like: no order may be lost over its form."""
         self._counters.private_events += 1
-        event = decode_private_event(content, str(type_))
+        try:
+            fields = content if type(content) is dict else parse_content(content)
+        except EToroValidationError as exc:
+            self._bad("content", show(content, 1000), exc)
+            fields = {"content": content}
+        if type(type_) is not str:
+            type_ = "" if type_ is None else show(type_)
+        event = decode_private_event(fields, type_)
         event.generation = self._book.generation
         event.received_at = self._received_at
         self.out.emit("private:event", event)

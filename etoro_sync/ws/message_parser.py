@@ -151,11 +151,11 @@ def parse_content(content: str) -> dict[str, Any]:
 
 
 def _loads_patiently(text: str) -> Any:
-    """Parse JSON; half of a surrogate pair, which orjson refuses, must not lose an order event."""
+    """Parse JSON, or what is nearly that: no order event may be lost over its spelling."""
     try:
         return codec.loads(text)
     except ValueError:
-        return codec.loads_standard(text)
+        return codec.loads_leniently(text)
 
 
 def decode_delta(content: dict[str, Any], type_: str) -> WsInstrumentDelta:

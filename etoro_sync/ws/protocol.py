@@ -239,8 +239,9 @@ class Protocol:
             return bool(reply["id"] == request.id)
         if reply.get("operation"):
             return bool(reply["operation"] == request.name)
-        # Without either, such a code can only mean the credentials that were just sent.
-        return request.name == "Authenticate" and classify(reply) is ErrorKind.FATAL
+        # Without either, a refusal can only mean the credentials: nothing else was sent yet.
+        refused = reply.get("success") is False or reply.get("errorCode")
+        return request.name == "Authenticate" and bool(refused)
 
     def _stray(self, reply: dict[str, Any]) -> EToroError | None:
         """A late or repeated acknowledgement is nothing; a refusal of nothing is an error."""

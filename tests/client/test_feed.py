@@ -158,7 +158,7 @@ BAD = {
     "topic list": '{"messages": [{"topic": [], "type": "Snapshot", "content": "{}"}]}',
     "type list": '{"messages": [{"topic": "instrument:1", "type": [], "content": "{}"}]}',
     "type null": '{"messages": [{"topic": "x", "type": null, "content": "{}", "id": "1"}]}',
-    "content object": '{"messages": [{"topic": "private", "type": "Snapshot", "content": {}}]}',
+    "content object": '{"messages":[{"topic":"instrument:1","type":"Snapshot","content":{}}]}',
     "content null": '{"messages": [{"topic": "private", "type": "x", "content": null}]}',
     "content no JSON": envelope("instrument:1", 0).replace('"0"', '"{"'),
     "content number": envelope("instrument:1", 5),
@@ -253,6 +253,71 @@ def test_an_order_event_is_delivered_whatever_its_fields(bench: Bench) -> None:
     assert event.extra == {"StatusID": "strange"}
     assert event.generation == 1
     assert event.received_at == 1_700_000_000.0
+
+
+def private(content: str, rest: str = ', "type": "T", "id": "1"') -> str:
+    """The text of a frame with one message of ``private``, whose content is written as it is."""
+    return f'{{"messages": [{{"topic": "private", "content": {content}{rest}}}]}}'
+
+
+@pytest.mark.parametrize("parse", [loads, loads_standard])
+@pytest.mark.parametrize(
+    "text",
+    [
+        private(r'"{\"OrderID\": 7, \"ErrorMessage\": \"a\\ud83d\"}"'),
+        private(r'"{\"OrderID\": 7, \"ErrorMessage\": \"a\ud83d\"}"'),
+        private(r'"{\"OrderID\": 7, \"NetProfit\": NaN, \"EndRate\": -Infinity}"'),
+        private(r'"{\"OrderID\": 7, \"ErrorMessage\": \"a\tb\"}"'),
+        private(r'"\u0000{\"OrderID\": 7}\u0000"'),
+        private(r'"{\"OrderID\": 7, \"NetProfit\": 1e999}"'),
+        private('{"OrderID": 7}'),
+        private(r'"{\"OrderID\": 7}"', ""),
+        private(r'"{\"OrderID\": 7}"', ', "type": null'),
+        private(r'"{\"OrderID\": 7}"', ', "type": ["T"]'),
+    ],
+)
+def test_an_order_event_is_delivered_however_it_is_spelt(parse: Any, text: str) -> None:
+    """With either parser of JSON."""
+    bench = Bench(parse).listen("private:event", "error")
+    bench.take(text)
+    (event,) = bench.got("private:event")
+    assert event.order_id == 7
+    assert event.type in ("T", "", "['T']")
+    assert event.net_profit == 0.0
+    assert bench.got("error") == []
+
+
+@pytest.mark.parametrize("content", ["[]", '"{"', "null", "5", '"[{}]"', '"' + "[" * 9999 + '"'])
+def test_an_order_event_that_nobody_understands_is_delivered_as_it_came(
+    bench: Bench, content: str
+) -> None:
+    """And told as an error: whoever reads order events has to look it up elsewhere."""
+    bench.listen("private:event", "error")
+    bench.take(private(content))
+    (event,) = bench.got("private:event")
+    assert (event.type, event.order_id, event.generation) == ("T", None, 1)
+    assert event.extra == {"content": loads(content)}
+    (error,) = bench.got("error")
+    assert error.field == "content"
+    assert bench.counters.private_events == bench.counters.bad_messages == 1
+
+
+@pytest.mark.parametrize("parse", [loads, loads_standard])
+def test_a_number_too_large_is_no_price(parse: Any) -> None:
+    """Python reads 1e999 as infinity: such a frame, or at least such a side, is told as bad."""
+    bench = Bench(parse).listen("instrument:rate", "error")
+    bench.take(envelope("instrument:18", FULL))
+    bench.take(envelope("instrument:18", FULL).replace(r"\"2.5\"", "1e999"))
+    assert [rate.ask for _, rate in bench.got("instrument:rate")] == [2.5]
+    assert len(bench.got("error")) == 1
+
+
+@pytest.mark.parametrize("messages", ["null", "[]"])
+def test_a_reply_may_have_an_empty_list_of_messages(bench: Bench, messages: str) -> None:
+    """It is the answer to a request all the same."""
+    reply = f'{{"id": "1", "success": true, "operation": "Subscribe", "messages": {messages}}}'
+    assert bench.take(reply) == {**loads(reply)}
+    assert bench.counters.bad_messages == 0
 
 
 def test_text_of_the_server_is_redacted_in_errors_and_logs(

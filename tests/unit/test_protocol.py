@@ -172,6 +172,16 @@ def test_wrong_credentials_are_told_even_without_id_and_operation(reply: dict[st
     assert caught.value.fatal
 
 
+def test_a_refusal_without_id_and_operation_answers_the_authentication() -> None:
+    """Nothing else was sent yet; and a server that asks for patience gets it."""
+    client = Client()
+    client.protocol.authenticate(API_KEY, USER_KEY, 0.0)
+    with pytest.raises(ConnectionFailed) as caught:
+        client.protocol.on_reply({"success": False, "errorCode": "TooManyRequests"})
+    assert caught.value.slow
+    assert not caught.value.fatal
+
+
 def test_an_unanswered_authentication_is_an_auth_error() -> None:
     """At its deadline, and not before."""
     client = Client()
