@@ -56,7 +56,6 @@ class Recovery:
     def begin(self) -> None:
         """Make ready for a new connection."""
         self._restored_at = self.next_stale_check = _NEVER
-        self._messages_before = self._counters.messages
 
     def end(self) -> None:
         """Note that the connection is over; requests under way start anew on the next one."""
@@ -141,6 +140,7 @@ class Recovery:
         """All subscriptions are acknowledged: the gap, if there was one, is over."""
         # Not before: a session that cannot restore its topics is not stable, whatever it brings.
         self._restored_at = time.monotonic()
+        self._messages_before = self._counters.messages
         if self._gap_from is None:
             return
         topics = tuple(topic for topic in self._restored if self._protocol.is_confirmed(topic))

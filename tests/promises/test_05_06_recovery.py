@@ -76,6 +76,28 @@ def test_promise_5_data_earns_a_new_start_of_the_counter(
     assert [attempt for attempt, _ in ear.of("reconnecting")] == [1] * 5
 
 
+def test_promise_5_data_that_comes_before_the_subscriptions_are_restored_earns_nothing(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """A server that ends each session as soon as it has acknowledged must not be asked for ever."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        request = peer.read_json()
+        peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
+        peer.reply(request)
+        peer.reset()
+
+    server = raw_server(script)
+    c = client(server.url, reconnect_attempts=3)
+    c.on("message", lambda envelope: None)
+    c.subscribe([18])
+    with pytest.raises(EToroWebSocketError, match="Gave up after 3 attempts"):
+        connect_and_run(c)
+    assert server.connections == 4
+
+
 def test_promise_5_there_is_one_attempt_in_flight_and_jitter_within_its_bounds(
     raw_server: StartServer, client: MakeClient
 ) -> None:
