@@ -69,7 +69,8 @@ class WsPrivateEvent(WireModel):
     :param status_id_variant: the second key of the same meaning, ``StatusId``.
     :param type: the message's type on the wire.
     :param extra: fields that are not known here, and known ones whose value has another type
-        than documented, by wire name and as sent.
+        than documented, by wire name and as sent. Of an event that could not be read at all,
+        ``extra["content"]`` is what eToro sent.
     :param generation: which connection of the client brought it, counted from 1.
     :param received_at: seconds since the epoch, UTC, by the local clock.
     """
