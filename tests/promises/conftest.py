@@ -1,8 +1,9 @@
-"""A simulator and clients that always end."""
+"""A simulator and clients that always end, and a clock that leaps over waits."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from etoro_sync import WsClient
 from etoro_sync.simulator import EToroSimulator
+from etoro_sync.ws import conversation, credentials, dialing, mailbox, reader, recovery
 from tests.support.clients import make_client
+from tests.support.clocks import LeapingTime, leaping_waker
 
 __all__ = ["MakeClient", "MakeSimulator"]
 
@@ -42,3 +45,20 @@ def client(simulator: MakeSimulator) -> Iterator[MakeClient]:
     yield make
     for each in made:
         each.disconnect()
+
+
+@pytest.fixture
+def leap(monkeypatch: pytest.MonkeyPatch) -> Iterator[LeapingTime]:
+    """Let the reader of every client leap over its waits between two attempts to connect.
+
+    All else is real: threads, sockets, refusals. Keepalive has a clock of its own, which does not
+    leap: it is to be switched off. The jitter is the same in each run.
+    """
+    time = LeapingTime()
+    for module in (conversation, credentials, dialing, mailbox, reader, recovery):
+        monkeypatch.setattr(module, "time", time)
+    monkeypatch.setattr(mailbox, "Waker", leaping_waker(time))
+    state = random.getstate()
+    random.seed(20)
+    yield time
+    random.setstate(state)
