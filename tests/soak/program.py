@@ -162,6 +162,11 @@ class Program:
             f"{what}: {left} and {right}" for what, (left, right) in pairs.items() if left != right
         ]
 
+    def unused(self) -> list[str]:
+        """Return which ways to use the client have never come to their end in all this time."""
+        kinds = ("waited", "streams", "subscriptions", "looked", "brief queues")
+        return [f"the users of the client have no {kind}" for kind in kinds if not self.done[kind]]
+
 
 RATE = "instrument:rate"
 

@@ -28,6 +28,8 @@ from tests.soak.server import SimulatorProcess
 #: The share of a run, and the seconds at most, that are not judged: everything comes to its size.
 _WARM_UP, _LONGEST_WARM_UP = 0.3, 300.0
 _SAMPLE = 1.0
+#: Seconds after which each way to use the client has come to its end at least once.
+_EVERYBODY = 60.0
 #: For a terminal: begin the line anew.
 _ANEW = "\r\x1b[K"
 
@@ -65,6 +67,8 @@ class Soak:
             finally:
                 program.stop()
         broken = [*audit.broken, *program.failures, *program.log.defects]
+        if time.monotonic() - self._began >= _EVERYBODY:
+            broken += program.unused()
         memory = Memory(self.samples, audit.blocks, self._judged_from)
         broken += memory.judge()
         self._report(program, audit, memory)

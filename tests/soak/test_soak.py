@@ -31,7 +31,7 @@ from tests.soak import run
 from tests.soak.memory import Memory
 from tests.soak.orders import OrderBook
 from tests.soak.picture import draw
-from tests.soak.program import MARKER
+from tests.soak.program import MARKER, Program
 from tests.soak.run import main
 from tests.soak.samples import MB, Sample, growth_per_hour
 from tests.soak.script import FaultScripts, Step, twisted
@@ -190,6 +190,13 @@ def test_a_soak_notices_defects(
     for defect, words in DEFECTS.items():
         assert any(words in line for line in broken), (defect.__name__, broken)
     assert status == 1
+
+
+def test_users_who_never_get_anywhere_are_told() -> None:
+    """Calls that time out in an outage are no defect, and one that always does is one."""
+    program = Program("ws://127.0.0.1:9/ws", 30, 100.0)
+    program.done.update(["waited", "streams", "looked", "brief queues", "subscribe: Timeout"])
+    assert program.unused() == ["the users of the client have no subscriptions"]
 
 
 def test_a_seed_repeats_its_faults() -> None:
