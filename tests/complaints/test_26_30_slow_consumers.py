@@ -164,9 +164,12 @@ def test_complaint_27_the_limits_of_streams_and_callbacks_hold_too(
 
 
 def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
-    raw_server: StartServer, client: MakeClient
+    raw_server: StartServer, client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A consumer that lags can see it: by `received_at`, sizes and counters; the server cannot."""
+    """A consumer that lags can see it: by `received_at`, sizes, counters, and one line in the log.
+
+    The server cannot.
+    """
     told = threading.Event()
     block = b"".join(
         frame(TEXT, envelope(f"instrument:{n % 7 + 1}", {"Ask": str(n + 2), "Bid": "1"}).encode())
@@ -223,6 +226,9 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
     assert min(ages) >= 0.2
     assert last == {n % 7 + 1: n + 2.0 for n in range(6_993, 7_000)} | {99: 2.0}
     assert c.generation == 1
+    # Of thousands that gave way each consumer is warned of once, until the next minute.
+    warnings = [r.getMessage().split(" ")[:2] for r in caplog.records if r.levelname == "WARNING"]
+    assert sorted(warnings) == [["A", "queue"], ["The", "callbacks"]]
 
 
 @pytest.mark.heavy
