@@ -64,8 +64,12 @@ class Board:
             return list(self._active)
 
     def _sort_out(self) -> None:
-        """Take out the faults that have struck often enough and leave nothing to be healed."""
-        self._active = [f for f in self._active if f.lingers or not f.spent]
+        """End the faults that have struck often enough and leave nothing to be healed."""
+        over = [f for f in self._active if f.spent and not f.lingers]
+        if over:
+            self._active = [f for f in self._active if f not in over]
+            for fault in over:
+                fault.end(self._stage)
 
     def strike(
         self, kind: type[_Countable], concerned: Callable[[_Countable], bool] | None = None

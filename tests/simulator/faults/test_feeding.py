@@ -1,3 +1,5 @@
+import pytest
+
 from tests.simulator.conftest import Connect, Simulate
 
 
@@ -37,6 +39,26 @@ def test_messages_change_places_in_pairs(simulate: Simulate, connect: Connect) -
     for ask in "1234":
         sim.publish(18, Ask=ask)
     assert asks(client, 4) == ["2", "1", "3", "4"]
+
+
+@pytest.mark.parametrize("healed", [False, True])
+def test_what_waits_for_its_second_comes_when_the_pairs_are_used_up(
+    simulate: Simulate, connect: Connect, healed: bool
+) -> None:
+    """A message of another topic than the last pair's is not lost, whether anybody heals or not."""
+    sim = simulate()
+    client = connect(sim)
+    client.subscribe("instrument:18", "private")
+    sim.fault("reorder", times=1)
+    sim.fill_order(order_id=7)
+    sim.publish(18, Ask="1")
+    sim.publish(18, Ask="2")
+    if healed:
+        sim.heal()
+    assert sim.faults == []
+    messages = [client.message() for _ in range(3)]
+    assert [m.content["OrderID"] for m in messages if m.topic == "private"] == [7]
+    assert [m.content["Ask"] for m in messages if m.topic != "private"] == ["2", "1"]
 
 
 def test_reordered_and_doubled_messages_are_both(simulate: Simulate, connect: Connect) -> None:
