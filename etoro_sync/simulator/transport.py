@@ -71,6 +71,7 @@ class Transport:
         #: Over the same lock; notified when the transport or its lines change.
         self._changed = threading.Condition(self._lock)
         self._lines: tuple[Line, ...] = ()
+        self._unsaid: int | None = None  # what a silent line keeps from the peer
         self._waiting = 0
         self._dead = False
         self._closed = False
@@ -144,14 +145,23 @@ class Transport:
                 raise
 
     def shutdown(self, how: int) -> None:
-        """Close one or both directions, if nothing keeps the peer from learning of it."""
-        if any(line.silent for line in self._lines):
-            return
+        """Close one or both directions, as soon as nothing keeps the peer from learning of it."""
         with self._lock:
             self._check()
-            # The TLS class's own shutdown() would drop its TLS object first and let
-            # a concurrent recv() read ciphertext.
-            socket.socket.shutdown(self._sock, how)
+            if self._silenced():
+                self._unsaid = how
+            else:
+                self._shut(how)
+
+    def _silenced(self) -> bool:
+        """Whether the peer is not to learn of an end. Requires the lock."""
+        return any(line.silent for line in self._lines)
+
+    def _shut(self, how: int) -> None:
+        """Close one or both directions. Requires the lock."""
+        # The TLS class's own shutdown() would drop its TLS object first and let
+        # a concurrent recv() read ciphertext.
+        socket.socket.shutdown(self._sock, how)
 
     # Lines
 
@@ -161,9 +171,17 @@ class Transport:
             self._lines = tuple(sorted((*self._lines, line), key=lambda one: one.splits))
 
     def detach(self, line: Line) -> None:
-        """Take a line out of the way, if it is there, and wake whoever it holds."""
+        """
+        Take a line out of the way, if it is there, and wake whoever it holds. An end of the stream
+        that the last silent line has kept from the peer shows now.
+        """
         with self._changed:
             self._lines = tuple(other for other in self._lines if other is not line)
+            if self._unsaid is not None and not self._silenced():
+                how, self._unsaid = self._unsaid, None
+                if not (self._dead or self._closed):
+                    with contextlib.suppress(OSError):  # the peer may have gone
+                        self._shut(how)
             self._changed.notify_all()
 
     def before_message(self) -> None:

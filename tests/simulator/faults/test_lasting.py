@@ -7,7 +7,7 @@ import pytest
 from etoro_sync.simulator import EToroSimulator
 from tests.simulator.conftest import Connect, Dial, Simulate
 from tests.simulator.raw import RawClient
-from tests.support.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload
+from tests.support.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 
 
 def subscribed(dial: Dial, sim: EToroSimulator) -> RawClient:
@@ -39,6 +39,27 @@ def test_a_mute_server_does_not_answer_a_close_frame(simulate: Simulate, dial: D
     sim.fault("mute")
     client.send(CLOSE, close_payload(1000))
     assert client.is_quiet(0.3)
+
+
+def test_a_client_that_has_said_goodbye_to_a_mute_server_is_let_go_when_it_is_healed(
+    simulate: Simulate, dial: Dial
+) -> None:
+    """The answer to its close frame is lost, but it sees the end, as soon as nothing is mute."""
+    sim = simulate()
+    client = dial(sim)
+    first = sim.fault("mute")
+    sim.fault("mute")
+    sim.fault("no_answer", operation="Subscribe")  # a waiting answer would end it in its own way
+    # In one piece, so that both have been read when the request shows.
+    request = frame(TEXT, b'{"operation":"Subscribe"}', mask=True)
+    client.sock.sendall(request + frame(CLOSE, close_payload(1000), mask=True))
+    sim.wait_until(lambda s: len(s.requests) == 2)
+    first.heal()
+    assert client.is_quiet()
+    sim.heal()
+    assert client.ended() == b""
+    client.sock.close()
+    sim.wait_until(lambda s: not s.clients)
 
 
 def test_pongs_can_be_all_that_comes(simulate: Simulate, dial: Dial) -> None:
