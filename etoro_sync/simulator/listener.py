@@ -3,7 +3,6 @@ The listening socket. It can refuse connections for a while without losing its p
 all its connections, so that a stop can leave nothing behind.
 """
 
-import contextlib
 import selectors
 import socket
 import ssl
@@ -11,9 +10,10 @@ import sys
 import threading
 from collections.abc import Callable
 
-from .transport import Transport
+from .transport import Selector, Transport
 
 _BACKLOG = 128
+_REST = 0.05  # seconds between two attempts to accept when the system has no descriptor left
 
 
 def _secured(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
@@ -86,29 +86,49 @@ class Listener:
             with self._changed:
                 if self._stopping:
                     return None
-                if self._wanted != self._listening:
-                    self._switch()
-            for key in self._ready():
-                if key is self._wakee:
-                    self._wakee.recv(1)
-                else:
-                    with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
-                        return self._admit(self._socket.accept()[0])
+            try:
+                transport = self._next()
+            except (BlockingIOError, ConnectionAbortedError):
+                continue
+            except OSError:
+                self._rest()
+                continue
+            if transport is not None:
+                return transport
+
+    def _next(self) -> Transport | None:
+        """Wait for a connection and give it; None after a wake-up."""
+        with self._changed:
+            if self._wanted != self._listening or self._socket.fileno() < 0:
+                self._switch()
+        for key in self._ready():
+            if key is self._wakee:
+                self._wakee.recv(1)
+            else:
+                return self._admit(self._socket.accept()[0])
+        return None
+
+    def _rest(self) -> None:
+        """Give the system time to have descriptors again, or whatever it lacks."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, _REST)
 
     def _switch(self) -> None:
         """Listen or refuse, whichever is wanted. Requires the lock."""
-        if self._wanted:
-            self._socket.listen(_BACKLOG)
-        else:
+        if not self._wanted:
             # There is no way to stop listening but to close, which the port has to survive.
             self._socket.close()
+            self._listening = False
+        if self._socket.fileno() < 0:
             self._socket = _bound(self._host, self.port)
+        if self._wanted:
+            self._socket.listen(_BACKLOG)
         self._listening = self._wanted
         self._changed.notify_all()
 
     def _ready(self) -> list[object]:
         """Wait for a connection or a wake-up."""
-        with selectors.DefaultSelector() as selector:
+        with Selector() as selector:
             selector.register(self._wakee, selectors.EVENT_READ)
             if self._listening:
                 selector.register(self._socket, selectors.EVENT_READ)
@@ -116,10 +136,14 @@ class Listener:
 
     def _admit(self, sock: socket.socket) -> Transport:
         """Make a transport of a connection."""
-        context = self._context()
-        if context is not None:
-            sock = _secured(sock, context)
-        transport = Transport(sock, self._send_timeout, self._forget)
+        try:
+            context = self._context()
+            if context is not None:
+                sock = _secured(sock, context)
+            transport = Transport(sock, self._send_timeout, self._forget)
+        except OSError:
+            sock.close()
+            raise
         with self._changed:
             self._open.add(transport)
         return transport

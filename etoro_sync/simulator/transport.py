@@ -17,7 +17,7 @@ from typing import Any
 _LINGER_OFF = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # poll() needs no descriptor of its own and knows no limit; select() is for Windows.
-_Selector: type[selectors.BaseSelector] = getattr(
+Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
 )
 
@@ -254,7 +254,7 @@ class Transport:
             self._check()
             self._waiting += 1
         try:
-            with _Selector() as selector:
+            with Selector() as selector:
                 selector.register(self._sock, events)
                 selector.register(self._wakee, selectors.EVENT_READ)
                 if not selector.select(timeout):

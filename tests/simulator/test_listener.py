@@ -1,4 +1,6 @@
 import contextlib
+import errno
+import os
 import socket
 import ssl
 import threading
@@ -6,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from etoro_sync.simulator import listener as listener_module
 from etoro_sync.simulator.listener import Listener
 from etoro_sync.simulator.tls import make_certificates
 from etoro_sync.simulator.transport import Transport
@@ -50,6 +53,84 @@ def test_a_peer_that_has_gone_before_tls_does_not_end_the_accepting(
             assert accepted.recv(1) in (b"", parting[:1])
         accepted.close()
     assert not listener.transports
+
+
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Count how often a listener waits for the system to have descriptors again."""
+    counted = threading.Semaphore(0)
+    rest = Listener._rest
+
+    def note_and_rest(self: Listener) -> None:
+        counted.release()
+        rest(self)
+
+    monkeypatch.setattr(Listener, "_rest", note_and_rest)
+    return counted
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("spare", [0, 1, 2])
+def test_a_process_without_descriptors_accepts_as_soon_as_it_has_some(
+    listen: Callable[..., Listener], rests: threading.Semaphore, spare: int, tls: bool
+) -> None:
+    """Whichever step lacks one: nothing is left of the failed ones, and the next is served."""
+    resource = pytest.importorskip("resource")
+    listener = listen(context=make_certificates().context if tls else None)
+    served = threading.Semaphore(0)
+
+    def serve() -> None:
+        while (transport := listener.accept()) is not None:
+            transport.close()
+            served.release()
+
+    serving = threading.Thread(target=serve)
+    with socket.socket() as first, socket.socket() as second:
+        usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+        open_before = len(os.listdir("/dev/fd"))
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + spare, usual[1]))
+        try:
+            serving.start()
+            first.connect(("127.0.0.1", listener.port))
+            assert rests.acquire(timeout=PATIENCE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        second.connect(("127.0.0.1", listener.port))
+        assert served.acquire(timeout=PATIENCE)
+        listener.stop()
+        serving.join(PATIENCE)
+        assert not serving.is_alive()
+        assert len(os.listdir("/dev/fd")) <= open_before
+    assert not listener.transports
+
+
+def test_a_port_that_is_not_to_be_had_at_once_is_taken_a_little_later(
+    listen: Callable[..., Listener], rests: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refusing gives it up for a moment; when that fails, listening gets it back."""
+    listener = listen()
+    bound = vars(listener_module)["_bound"]
+
+    def lack(host: str, port: int) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(listener_module, "_bound", lack)
+    outcome: list[Transport | None] = []
+    serving = threading.Thread(target=lambda: outcome.append(listener.accept()))
+    serving.start()
+    listener.listen(False)
+    assert rests.acquire(timeout=PATIENCE)
+    with pytest.raises(ConnectionRefusedError):
+        knock(listener)
+    listener.listen(True)
+    monkeypatch.setattr(listener_module, "_bound", bound)
+    listener.wait_settled(PATIENCE)
+    with knock(listener):
+        serving.join(PATIENCE)
+    assert isinstance(outcome[0], Transport)
+    outcome[0].close()
 
 
 def test_a_listener_knows_its_open_transports(listen: Callable[..., Listener]) -> None:
