@@ -108,6 +108,8 @@ class Board:
     def reached(self, moment: str, peer: "Peer") -> None:
         """Let a client come to one of the moments that faults wait for."""
         for fault in self._of(PeerFault):
+            if peer not in self._stage.peers:  # an older one was its end
+                break
             fault.reached(moment, self._stage, peer)
         self._sort_out()
 

@@ -110,6 +110,26 @@ def test_a_request_that_ends_its_connection_leads_to_nothing_else(
     assert dial(sim).subscribe("private").json["errorCode"] == "Later"
 
 
+@pytest.mark.parametrize(
+    ("name", "given"), [("forget", {"topic": "instrument:18"}), ("repeat_snapshot", {})]
+)
+@pytest.mark.parametrize("moment", ["open", "Authenticate"])
+def test_a_fault_that_ends_a_connection_is_the_last_that_its_moment_brings(
+    simulate: Simulate, dial: Dial, moment: str, name: str, given: dict[str, str]
+) -> None:
+    """The client sees the end that was asked for, and a younger fault waits for another client."""
+    sim = simulate()
+    sim.fault("close", at=moment, code=4001, reason="bye")
+    younger = sim.fault(name, at=moment, **given)
+    client = dial(sim, login=False)
+    client.response()
+    client.ask("Authenticate", apiKey="a", userKey="u")
+    assert client.frame().payload == close_payload(4001, "bye")
+    assert younger.struck == 0
+    dial(sim)
+    assert younger.struck == 1
+
+
 def test_a_moment_can_strike_more_than_once(simulate: Simulate, dial: Dial) -> None:
     """As often as told."""
     sim = simulate()
