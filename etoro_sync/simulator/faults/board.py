@@ -115,7 +115,9 @@ class Board:
 
     def request_fault(self, operation: object) -> RequestFault | None:
         """Give the fault for a request, if there is one."""
-        return self.strike(RequestFault, lambda fault: fault.meant(operation))
+        # All are asked: a request that an older one takes counts for the others' skip as well.
+        meant = [fault for fault in self._of(RequestFault) if fault.meant(operation)]
+        return self.strike(RequestFault, meant.__contains__)
 
     def passed(self, topic: str, text: str) -> list[str]:
         """Give what is to be sent in place of a message of the feed."""

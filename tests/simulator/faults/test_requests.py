@@ -57,6 +57,22 @@ def test_of_two_faults_of_a_request_the_older_one_comes_first(
     assert codes == ["First", "First", "Second", None]
 
 
+def test_requests_that_an_older_fault_strikes_count_as_let_pass(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """A fault that skips one strikes the second that comes, or the first after it that is left."""
+    sim = simulate()
+    client = connect(sim)
+    sim.refuse("Subscribe", "First")
+    sim.fault("reject", operation="Subscribe", code="Second", skip=1, times=1)
+    codes = [client.subscribe("private").get("errorCode") for _ in range(4)]
+    assert codes == ["First", "Second", None, None]
+    sim.refuse("Subscribe", "First", times=3)
+    sim.fault("reject", operation="Subscribe", code="Second", skip=1, times=1)
+    codes = [client.subscribe("private").get("errorCode") for _ in range(5)]
+    assert codes == ["First", "First", "First", "Second", None]
+
+
 def test_a_request_without_an_answer_has_no_effect(simulate: Simulate, dial: Dial) -> None:
     """The next one is answered."""
     sim = simulate()
