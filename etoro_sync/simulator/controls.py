@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from . import arguments
 from .faults import FAULTS, Fault, Script, Step, make, read_script
@@ -27,6 +28,7 @@ class Controls:
     def __init__(self, hub: Hub, feed: Feed) -> None:
         self._hub = hub
         self._feed = feed
+        self._scripts: WeakSet[Script] = WeakSet()
 
     # What has happened
 
@@ -239,8 +241,9 @@ class Controls:
         :raises ValueError: If a step is wrong.
         """
         steps = read_script(script, tls=self._hub.board.tls)
-        playing = Script(len(steps), self._hub.wait_until)
+        playing = Script(len(steps), self._hub)
         with self._hub.changed:
+            self._scripts.add(playing)
             for step, fault in steps:
                 take = functools.partial(playing.carry_out, self._action(step, fault))
                 self._hub.later(step.seconds, take)

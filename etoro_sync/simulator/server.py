@@ -136,7 +136,10 @@ class EToroSimulator(Controls):
         if endpoint is not None:
             self._feed.stop()
             endpoint.stop()
-            self._hub.agenda.clear()
+            with self._hub.changed:
+                for script in self._scripts:
+                    script.stop()
+                self._hub.agenda.clear()
             self.heal()
 
     def __enter__(self) -> "EToroSimulator":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import arguments
+from ..watched import Watched
 from .base import FAULTS, Fault, make
 
 #: The step that ends faults: all, or those of one name.
@@ -90,15 +91,13 @@ class Script:
     A script that plays. Made by :meth:`~etoro_sync.simulator.EToroSimulator.play`.
 
     :param steps: How many steps it has.
-    :param wait_until: Waits for a condition of the simulator.
+    :param simulator: The simulator's state.
     """
 
-    def __init__(
-        self, steps: int, wait_until: Callable[[Callable[[], object], float], bool]
-    ) -> None:
+    def __init__(self, steps: int, simulator: Watched) -> None:
         self._left = steps
         self._stopped = False
-        self._wait_until = wait_until
+        self._simulator = simulator
 
     @property
     def done(self) -> bool:
@@ -107,7 +106,9 @@ class Script:
 
     def stop(self) -> None:
         """Carry out no more steps. The faults that it has brought stay."""
-        self._stopped = True
+        with self._simulator.changed:
+            self._stopped = True
+            self._simulator.changed.notify_all()
 
     def wait(self, timeout: float = 10.0) -> None:
         """
@@ -117,7 +118,7 @@ class Script:
         :raises TimeoutError: If it is not done then.
         """
         arguments.number("timeout", timeout)
-        if not self._wait_until(lambda: self.done, timeout):
+        if not self._simulator.wait_until(lambda: self.done, timeout):
             raise TimeoutError(f"{self._left} steps of the script are left after {timeout:g} s")
 
     def carry_out(self, action: Callable[[], object]) -> None:

@@ -1,4 +1,5 @@
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from etoro_sync.simulator import EToroSimulator
+from tests.simulator.client import PATIENCE
 from tests.simulator.conftest import Dial, Simulate
 from tests.support.frames import close_payload
 
@@ -96,6 +98,22 @@ def test_stopping_the_simulator_ends_its_scripts(simulate: Simulate) -> None:
     sim.start()
     sim.play([(0.3, "freeze", {"instrument_id": 1})]).wait()
     assert [fault.name for fault in sim.faults] == ["freeze"]
+
+
+@pytest.mark.parametrize("which", ["simulator", "script"])
+def test_who_waits_for_a_script_hears_of_its_stop(simulate: Simulate, which: str) -> None:
+    """At once, whether it is stopped alone or with its simulator; later, there is no wait."""
+    sim = simulate()
+    script = sim.play([(1000, "mute")])
+    waiting = threading.Thread(target=script.wait, args=(1000,), daemon=True)
+    waiting.start()
+    while not sim._hub._watchers:
+        time.sleep(0)
+    {"simulator": sim.stop, "script": script.stop}[which]()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
+    script.wait(0)
+    assert script.done
 
 
 @pytest.mark.parametrize(
