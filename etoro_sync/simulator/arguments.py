@@ -74,7 +74,24 @@ def text(name: str, value: object, *, empty: bool = True) -> str:
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     if not (value or empty):
         raise ValueError(f"{name} must not be empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be something that UTF-8 can express") from None
     return value
+
+
+def address(name: str, value: object) -> str:
+    """
+    Check an address that goes out in a header.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    """
+    location = text(name, value, empty=False)
+    if not (location.isascii() and location.isprintable()):
+        raise ValueError(f"{name} must have printable ASCII characters only, not {location!a}")
+    return location
 
 
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:

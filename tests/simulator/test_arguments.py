@@ -67,6 +67,7 @@ def test_a_bad_option_is_named_with_what_is_allowed(
         ("fill_order", {"status_id": None}, TypeError, "status_id must be an integer"),
         ("fill_order", {"Extra": {1}}, TypeError, "Extra must be something that"),
         ("send_text", {"text": b"x"}, TypeError, "text must be a string"),
+        ("send_text", {"text": "x\ud800"}, ValueError, "text must be something that UTF-8"),
         ("send_binary", {"data": "x"}, TypeError, "data must be bytes"),
         (
             "refuse",

@@ -213,7 +213,7 @@ class Redirect(HandshakeFault):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        arguments.text("location", self.location, empty=False)
+        arguments.address("location", self.location)
         if self.status not in (301, 302, 303, 307, 308):
             raise ValueError(f"status must be 301, 302, 303, 307 or 308, not {self.status!r}")
 

@@ -81,6 +81,11 @@ def test_every_fault_can_be_made_for_each_of_its_phases(
         ("huge_frame", {"length": 5}, ValueError, "length must be 65536 or more"),
         ("deep_nesting", {"depth": True}, TypeError, "depth must be an integer"),
         ("forget", {"topic": 5}, TypeError, "topic must be a string"),
+        ("bad_json", {"text": "\ud800"}, ValueError, "text must be something that UTF-8"),
+        ("close", {"reason": "\ud800"}, ValueError, "reason must be something that UTF-8"),
+        ("redirect", {"location": ""}, ValueError, "location must not be empty"),
+        ("redirect", {"location": "ws://日本/"}, ValueError, "location must have printable ASCII"),
+        ("redirect", {"location": "/a\r\nb: c"}, ValueError, "location must have printable ASCII"),
         ("freeze", {"instrument_id": -1}, ValueError, "instrument_id must be 0 or more"),
     ],
 )

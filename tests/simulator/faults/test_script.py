@@ -152,3 +152,11 @@ def test_a_file_that_is_no_script_is_named(tmp_path: Path) -> None:
     path.write_text("[[0, mute]]")
     with pytest.raises(ValueError, match=r"script\.json is not a JSON file"):
         EToroSimulator().play(path)
+
+
+def test_text_in_a_file_that_cannot_be_sent_is_a_mistake(tmp_path: Path) -> None:
+    """JSON can write half a character, which no message can hold."""
+    path = tmp_path / "script.json"
+    path.write_text(r'[[0, "bad_json", {"text": "\ud800"}]]')
+    with pytest.raises(ValueError, match="step 1 of the script: text must be something that UTF-8"):
+        EToroSimulator().play(path)
