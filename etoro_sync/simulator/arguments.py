@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .wire import compact
+from .wire import PRIVATE, compact, instrument_of
 
 _WIRE_NAMES = {
     "ask": "Ask",
@@ -92,6 +92,19 @@ def address(name: str, value: object) -> str:
     if not (location.isascii() and location.isprintable()):
         raise ValueError(f"{name} must have printable ASCII characters only, not {location!a}")
     return location
+
+
+def topic(name: str, value: object) -> str:
+    """
+    Check a topic that something is sent to.
+
+    :param name: The argument, for the message.
+    :param value: What was passed.
+    """
+    known = text(name, value)
+    if known != PRIVATE and instrument_of(known) is None:
+        raise ValueError(f"{name} must be 'private' or such as 'instrument:18', not {known!r}")
+    return known
 
 
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:

@@ -29,7 +29,7 @@ class FeedFault(Limited):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.topic is not None:
-            arguments.text("topic", self.topic, empty=False)
+            arguments.topic("topic", self.topic)
 
     def concerned(self, topic: str) -> bool:
         """Say whether messages of a topic are to be passed through this fault."""
@@ -117,7 +117,7 @@ class Forget(Blow):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        arguments.text("topic", self.topic, empty=False)
+        arguments.topic("topic", self.topic)
 
     def strike(self, stage: Stage, peer: "Peer") -> None:
         """Lose it."""
