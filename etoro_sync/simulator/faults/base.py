@@ -214,7 +214,7 @@ def make(name: str, given: Mapping[str, object], *, tls: bool) -> Fault:
     """
     cls = FAULTS.get(name) if isinstance(name, str) else None
     if cls is None:
-        raise ValueError(f"there is no fault {name!r}; {_hint(str(name), FAULTS)}")
+        raise ValueError(f"there is no fault {name!r}; {_hint(name, FAULTS)}")
     allowed = parameters(cls)
     for key in given:
         if key not in allowed:
@@ -233,9 +233,9 @@ def parameters(cls: type[Fault]) -> dict[str, bool]:
     return {f.name: f.default is f.default_factory for f in fields(cls) if f.init}
 
 
-def _hint(wrong: str, known: Mapping[str, object]) -> str:
+def _hint(wrong: object, known: Mapping[str, object]) -> str:
     """Name what was probably meant, or all that could have been."""
-    near = get_close_matches(wrong.lower(), known, 1)
+    near = get_close_matches(str(wrong).lower(), known, 1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(known)}"
+    return f"there are {', '.join(known)}" if known else "it has none"

@@ -80,7 +80,9 @@ def _fault(step: Step, tls: bool) -> Fault | None:
     if step.name != HEAL:
         return make(step.name, step.given, tls=tls)
     if not step.given.keys() <= {"name"}:
-        raise ValueError(f"heal has one argument, 'name', and not {', '.join(step.given)}")
+        raise ValueError(
+            f"heal has one argument, 'name', and not {', '.join(map(str, step.given))}"
+        )
     if step.given:
         arguments.choice("name", step.given["name"], FAULTS)
     return None

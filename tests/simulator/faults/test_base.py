@@ -90,6 +90,7 @@ def test_every_fault_can_be_made_for_each_of_its_phases(
         ("redirect", {"location": ""}, ValueError, "location must not be empty"),
         ("redirect", {"location": "ws://日本/"}, ValueError, "location must have printable ASCII"),
         ("redirect", {"location": "/a\r\nb: c"}, ValueError, "location must have printable ASCII"),
+        ("refuse", {"times": 1}, ValueError, "'refuse' has no argument 'times'; it has none"),
         ("freeze", {"instrument_id": -1}, ValueError, "instrument_id must be 0 or more"),
     ],
 )

@@ -131,6 +131,8 @@ def test_who_waits_for_a_script_hears_of_its_stop(simulate: Simulate, which: str
         ([(0, "mute", {"att": 1})], ValueError, "no argument 'att'; did you mean 'at'"),
         ([(1, "mute"), (0, "heal")], ValueError, "step 2 .* before the step above it"),
         ([(1, "heal", {"names": 1})], ValueError, "heal has one argument, 'name', and not names"),
+        ([(0, "mute", {1: 2})], ValueError, "step 1 .* 'mute' has no argument 1; there are times"),
+        ([(1, "heal", {1: 2})], ValueError, "heal has one argument, 'name', and not 1"),
         ([(1, "heal", {"name": "mutter"})], ValueError, "name must be one of"),
         ([(1, "wrong_host")], ValueError, "needs a simulator with tls=True"),
     ],
