@@ -162,6 +162,28 @@ def test_a_closed_pipe_ends_a_command_quietly(arguments: list[str], spawn: Any) 
 
 
 @POSIX
+@pytest.mark.parametrize("arguments", [["-h"], ["stream", "-h"], ["--version"]], ids=" ".join)
+def test_help_that_nobody_reads_is_no_failure(arguments: list[str], spawn: Any) -> None:
+    """A reader that has gone ends it as quietly as a command."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = spawn("-m", "etoro_sync", *arguments, stdout=writer)
+    os.close(writer)
+    assert process.wait(5) == 0
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["-h"], ["--version"], ["demo"]], ids=" ".join)
+def test_output_that_finds_no_room_is_one_line(arguments: list[str], spawn: Any) -> None:
+    """Help is no exception: a full disk ends with 1, and with what the system says."""
+    with open("/dev/full", "w") as full:
+        process = spawn("-m", "etoro_sync", *arguments, stdout=full)
+    assert process.wait(5) == 1
+    assert process.stderr.read() == f"etoro-sync: [Errno 28] {os.strerror(28)}\n"
+
+
+@POSIX
 def test_a_terminal_gets_a_live_table(spawn: Any) -> None:
     """On a terminal the table has the screen for itself, and stays after the end."""
     main, terminal = os.openpty()
@@ -430,6 +452,19 @@ def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(app, "app", broken)
     with pytest.raises(ZeroDivisionError):
+        run(["demo"])
+
+
+def test_an_exit_that_has_nothing_to_do_with_the_output_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only a reader that has gone is taken for no failure."""
+
+    def leave(*args: object, **kwargs: object) -> None:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(app, "app", leave)
+    with pytest.raises(SystemExit, match="3"):
         run(["demo"])
 
 

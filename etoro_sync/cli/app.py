@@ -10,7 +10,7 @@ import typer
 
 from .._version import __version__
 from ..ws import WsClientOptions
-from .ending import CommandError, carry_out, complain, prepare_output
+from .ending import CommandError, carry_out, complain, prepare_output, translate
 from .simulating import DEMO_PRICES, Cuts, make_simulator, play, simulate
 from .streaming import StreamSettings, choose_screen, stream
 
@@ -211,10 +211,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     prepare_output()
     given = list(sys.argv[1:] if arguments is None else arguments)
+    streams = sys.stdout, sys.stderr
     try:
         code = app(given or ["--help"], prog_name=_NAME, standalone_mode=False)
     except typer.Abort:  # Ctrl-C before the command has begun
         return 130
+    except OSError as exc:  # the help could not be written
+        return translate(exc)
+    except SystemExit as exc:
+        # What is made of a reader of the help that has gone, with the streams changed.
+        if not isinstance(exc.__context__, BrokenPipeError):
+            raise
+        sys.stdout, sys.stderr = streams
+        return translate(exc.__context__)
     except Exception as exc:
         # Wrong usage. Which class that is depends on typer's version: since 0.26 it brings its own
         # click along.

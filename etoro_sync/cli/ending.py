@@ -11,7 +11,7 @@ from types import FrameType
 
 from ..errors import EToroAuthError, EToroError, EToroValidationError
 
-__all__ = ["CommandError", "carry_out", "complain", "prepare_output"]
+__all__ = ["CommandError", "carry_out", "complain", "prepare_output", "translate"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -74,16 +74,27 @@ def carry_out(work: Callable[[], None]) -> int:
         # What a full pipe has not taken would be waited for at the interpreter's exit.
         _abandon_stdout()
         return 128 + exc.number
-    except BrokenPipeError:
+    except Exception as exc:
+        return translate(exc)
+    return 0
+
+
+def translate(failure: Exception) -> int:
+    """Tell of a failure where somebody should hear of it, and translate it into an exit code.
+
+    :param failure: one that nobody has thought of is raised again.
+    :returns: see :func:`carry_out`.
+    """
+    if isinstance(failure, BrokenPipeError):
         _abandon_stdout()
         return 0
-    except (CommandError, EToroAuthError, EToroValidationError) as exc:
-        complain(exc)
+    if isinstance(failure, (CommandError, EToroAuthError, EToroValidationError)):
+        complain(failure)
         return 2
-    except (EToroError, OSError) as exc:
-        complain(exc)
+    if isinstance(failure, (EToroError, OSError)):
+        complain(failure)
         return 1
-    return 0
+    raise failure
 
 
 @contextlib.contextmanager
