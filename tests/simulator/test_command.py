@@ -43,12 +43,15 @@ def test_a_script_plays_from_the_start_of_the_command(tmp_path: Path) -> None:
     [
         (None, "Cannot read the script"),
         ("mute", "is not a JSON file"),
+        ("[" * 100_000, "is not a JSON file"),
+        ("[" * 100_000 + "]" * 100_000, "is not a JSON file"),
         (
             '[[0, "mutter"]]',
             "step 1 of the script: there is no fault 'mutter'; did you mean 'mute'",
         ),
         ("5", "a script must be a list of steps"),
     ],
+    ids=lambda value: str(value)[:30],
 )
 def test_a_script_that_is_none_is_one_line(
     content: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

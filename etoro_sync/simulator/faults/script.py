@@ -43,8 +43,8 @@ def read_script(source: object, *, tls: bool) -> list[tuple[Step, Fault | None]]
     """
     if isinstance(source, (str, Path)):
         try:
-            source = json.loads(Path(source).read_text(encoding="utf-8"))
-        except ValueError as exc:
+            source = json.loads(Path(source).read_text(encoding="utf-8-sig"))
+        except (ValueError, RecursionError) as exc:
             raise ValueError(f"{source} is not a JSON file: {exc}") from exc
     if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
         raise TypeError(f"a script must be a list of steps, not {source!r}")

@@ -65,10 +65,12 @@ def test_a_script_may_wait_for_the_start(
 
 
 def test_a_script_is_read_from_a_file(simulate: Simulate, tmp_path: Path) -> None:
-    """The same list, as JSON."""
-    path = tmp_path / "script.json"
-    path.write_text(json.dumps([[0, "freeze", {"instrument_id": 18}], [0.001, "pong_only"]]))
-    for name in (path, str(path)):
+    """The same list, as JSON, also with the mark that editors on Windows put first."""
+    script = json.dumps([[0, "freeze", {"instrument_id": 18}], [0.001, "pong_only"]])
+    path, marked = tmp_path / "script.json", tmp_path / "marked.json"
+    path.write_text(script, encoding="utf-8")
+    marked.write_text(script, encoding="utf-8-sig")
+    for name in (path, str(path), marked):
         sim = simulate()
         sim.play(name).wait()
         assert [fault.name for fault in sim.faults] == ["freeze", "pong_only"]
