@@ -1061,6 +1061,21 @@ def test_clients_that_come_and_go_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert "0 clients, 0 topics" in list(said.queue)
 
 
+def test_the_steps_of_a_script_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When they are taken, with their time, among the comings and goings of clients."""
+    said: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(simulating, "_say", said.put)
+    simulator = EToroSimulator(port=0)
+    script = simulator.play([(0, "pongs"), (0.04, "freeze", {"instrument_id": 18}), (0.06, "heal")])
+    running = run_in_thread(
+        lambda: simulating.simulate(simulator, None, 1000 * MS, None, "any", script)
+    )
+    heard = [said.get(timeout=5) for _ in range(5)]
+    assert heard[2:] == ["0.0 s  pongs", "0.0 s  freeze", "0.1 s  heal"]
+    running.wait()
+    assert said.empty()
+
+
 def test_a_demonstration_can_cut_its_own_connection(capsys: pytest.CaptureFixture[str]) -> None:
     """What a reconnection looks like can be seen without waiting for one."""
     arguments = ["demo", "--json", "--cut-every", "0.2", "--seconds", "0.5", "--rate", "500"]

@@ -187,9 +187,8 @@ def simulate_command(
             api_key=api_key,
             user_key=user_key,
         )
-        if script is not None:
-            play(simulator, script)
-        simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key))
+        playing = None if script is None else play(simulator, script)
+        simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key), playing)
 
     return carry_out(work)
 

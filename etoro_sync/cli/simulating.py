@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .ending import CommandError
 
 if TYPE_CHECKING:
-    from ..simulator import EToroSimulator
+    from ..simulator import EToroSimulator, Script
 
 __all__ = ["DEMO_PRICES", "Cuts", "make_simulator", "play", "simulate"]
 
@@ -37,15 +37,16 @@ def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any
         raise CommandError(str(exc)) from exc
 
 
-def play(simulator: "EToroSimulator", script: Path) -> None:
+def play(simulator: "EToroSimulator", script: Path) -> "Script":
     """Let a simulator play a script of faults; what is wrong with it is the user's mistake.
 
     :param simulator: not yet started; the script's time begins now.
     :param script: a JSON file.
+    :returns: the script as it plays.
     :raises CommandError: in one line.
     """
     try:
-        simulator.play(script)
+        return simulator.play(script)
     except (TypeError, ValueError) as exc:
         raise CommandError(str(exc)) from exc
     except OSError as exc:
@@ -82,14 +83,16 @@ def simulate(
     seconds: float | None,
     cut_every: float | None,
     keys: str,
+    script: "Script | None" = None,
 ) -> None:
-    """Run a simulator, and tell who is connected, until its time is over or a signal ends it.
+    """Run a simulator, and tell what happens to it, until its time is over or a signal ends it.
 
     :param simulator: not yet started.
     :param ca_file: where to put the certificate to trust; None prints it.
     :param seconds: how long; None is without end.
     :param cut_every: seconds between cut connections; None never cuts.
     :param keys: what keys it accepts, in words.
+    :param script: what it plays, if anything.
     :raises CommandError: when *ca_file* cannot be written.
     """
     try:
@@ -104,9 +107,9 @@ def simulate(
             _hand_over(simulator.ca_pem, ca_file)
         cuts = Cuts(simulator, cut_every)
         deadline = None if seconds is None else time.monotonic() + seconds
-        seen = _census(simulator)
+        seen = (*_census(simulator), 0)
         while deadline is None or time.monotonic() < deadline:
-            seen = _await_change(simulator, seen, deadline)
+            seen = _await_change(simulator, script, seen, deadline)
             if cuts.tick():
                 _say("All connections were cut off.")
     finally:
@@ -118,17 +121,27 @@ def _census(simulator: "EToroSimulator") -> tuple[int, int]:
 
 
 def _await_change(
-    simulator: "EToroSimulator", seen: tuple[int, int], deadline: float | None
-) -> tuple[int, int]:
-    """Wait a little for clients to come or go, and tell of them."""
+    simulator: "EToroSimulator",
+    script: "Script | None",
+    seen: tuple[int, int, int],
+    deadline: float | None,
+) -> tuple[int, int, int]:
+    """Wait a little for clients to come or go and for steps to be taken, and tell of them."""
+
+    def now() -> tuple[int, int, int]:
+        return (*_census(simulator), 0 if script is None else len(script.taken))
+
     left = _PERIOD if deadline is None else max(deadline - time.monotonic(), 0.0)
     try:
-        simulator.wait_until(lambda sim: _census(sim) != seen, min(left, _PERIOD))
+        simulator.wait_until(lambda sim: now() != seen, min(left, _PERIOD))
     except TimeoutError:
         return seen
-    clients, topics = now = _census(simulator)
-    _say(f"{_count(clients, 'client')}, {_count(topics, 'topic')}")
-    return now
+    clients, topics, steps = now()
+    for step in script.taken[seen[2] : steps] if script is not None else ():
+        _say(f"{step.seconds:.1f} s  {step.name}")
+    if (clients, topics) != seen[:2]:
+        _say(f"{_count(clients, 'client')}, {_count(topics, 'topic')}")
+    return clients, topics, steps
 
 
 def _count(number: int, noun: str) -> str:

@@ -241,7 +241,7 @@ class Controls:
         :raises ValueError: If a step is wrong.
         """
         steps = read_script(script, tls=self._hub.board.tls)
-        playing = Script(len(steps), self._hub)
+        playing = Script((step for step, _ in steps), self._hub)
         with self._hub.changed:
             self._scripts.add(playing)
             for step, fault in steps:

@@ -92,19 +92,25 @@ class Script:
     """
     A script that plays. Made by :meth:`~etoro_sync.simulator.EToroSimulator.play`.
 
-    :param steps: How many steps it has.
+    :param steps: What it does, in order of time.
     :param simulator: The simulator's state.
     """
 
-    def __init__(self, steps: int, simulator: Watched) -> None:
-        self._left = steps
+    def __init__(self, steps: Iterable[Step], simulator: Watched) -> None:
+        self._steps = tuple(steps)
+        self._count = 0
         self._stopped = False
         self._simulator = simulator
 
     @property
     def done(self) -> bool:
         """Whether it has come to its end or was stopped."""
-        return self._stopped or not self._left
+        return self._stopped or self._count == len(self._steps)
+
+    @property
+    def taken(self) -> tuple[Step, ...]:
+        """The steps that it has taken so far."""
+        return self._steps[: self._count]
 
     def stop(self) -> None:
         """Carry out no more steps. The faults that it has brought stay."""
@@ -121,10 +127,11 @@ class Script:
         """
         arguments.number("timeout", timeout)
         if not self._simulator.wait_until(lambda: self.done, timeout):
-            raise TimeoutError(f"{self._left} steps of the script are left after {timeout:g} s")
+            left = len(self._steps) - self._count
+            raise TimeoutError(f"{left} steps of the script are left after {timeout:g} s")
 
     def carry_out(self, action: Callable[[], object]) -> None:
         """Take one step, unless the script was stopped. Requires the simulator's lock."""
         if not self._stopped:
             action()
-            self._left -= 1
+            self._count += 1
