@@ -129,7 +129,7 @@ class Endpoint:
             self._hub.leave(link)
 
     def stop(self) -> None:
-        """Part with all clients, then give back every thread and descriptor."""
+        """Part with all clients, then give back every thread and descriptor. May be done again."""
         self._listener.stop()
         self._thread.join()
         self._listener.close()
@@ -144,7 +144,7 @@ class Endpoint:
         # What websockets would use to end an accepting of its own: sockets, before version 17
         # descriptors, on Windows nothing.
         for name in ("shutdown_watcher", "shutdown_notifier"):
-            end: Any = getattr(self._server, name, None)
+            end: Any = vars(self._server).pop(name, None)
             if isinstance(end, int):
                 os.close(end)
             elif end is not None:

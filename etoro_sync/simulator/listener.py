@@ -153,7 +153,7 @@ class Listener:
     def listen(self, wanted: bool) -> None:
         """Accept connections, or refuse them and keep the port; see :meth:`wait_settled`."""
         with self._changed:
-            if self._wanted != wanted:
+            if self._wanted != wanted and not self._stopping:
                 self._wanted = wanted
                 self._waker.send(b"x")
 
@@ -169,11 +169,12 @@ class Listener:
             )
 
     def stop(self) -> None:
-        """Let :meth:`accept` end: no more connections."""
+        """Let :meth:`accept` end: no more connections. Once is enough."""
         with self._changed:
-            self._stopping = True
-            self._waker.send(b"x")
-            self._changed.notify_all()
+            if not self._stopping:
+                self._waker.send(b"x")
+                self._stopping = True
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Give the port and all descriptors back. Nobody may be in :meth:`accept`."""

@@ -120,8 +120,12 @@ class EToroSimulator(Controls):
             context = self._certificates.context if self._certificates is not None else None
             self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
             self._port = self._endpoint.port
-        self._settle()
-        self._feed.start()
+        try:
+            self._settle()
+            self._feed.start()
+        except BaseException:  # Ctrl-C, for instance
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -129,18 +133,27 @@ class EToroSimulator(Controls):
         Close all connections and stop to listen; afterwards no thread and no descriptor is left.
 
         Clients get a close frame with code 1001; those who don't answer it within half a second are
-        reset. Scripts end, and all faults are healed. Stopping twice does no harm.
+        reset. Scripts end, and all faults are healed. Stopping twice does no harm, and finishes a
+        stop that was interrupted.
         """
         with self._hub.changed:
             endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
-            self._feed.stop()
-            endpoint.stop()
-            with self._hub.changed:
-                for script in self._scripts:
-                    script.stop()
-                self._hub.agenda.clear()
-            self.heal()
+            try:
+                self._take_down(endpoint)
+            except BaseException:  # Ctrl-C, for instance
+                self._endpoint = endpoint
+                raise
+
+    def _take_down(self, endpoint: Endpoint) -> None:
+        """End all that runs. May be done again when it was interrupted."""
+        self._feed.stop()
+        endpoint.stop()
+        with self._hub.changed:
+            for script in self._scripts:
+                script.stop()
+            self._hub.agenda.clear()
+        self.heal()
 
     def __enter__(self) -> "EToroSimulator":
         return self.start()

@@ -7,11 +7,17 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import etoro_sync.simulator
 from etoro_sync.simulator import EToroSimulator, endpoint
+from etoro_sync.simulator.agenda import Agenda
+from etoro_sync.simulator.endpoint import Endpoint
+from etoro_sync.simulator.feed import Feed
+from etoro_sync.simulator.hub import Hub
+from etoro_sync.simulator.listener import Listener
 from tests.simulator.client import PATIENCE, Client, was_reset
 from tests.simulator.conftest import Connect, Simulate
 
@@ -196,6 +202,72 @@ def test_stopping_twice_does_no_harm_and_the_port_is_free_at_once(
         sim.start()
     sim.stop()
     assert connect(simulate(port=port)).subscribe("private")["success"]
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+    """Let Ctrl-C come at the end of the next call of a method."""
+    usual = getattr(owner, name)
+
+    def interrupted(*args: Any) -> None:
+        monkeypatch.undo()
+        usual(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+def threads_of_simulators() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "simulator" in thread.name]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Feed, "stop"),
+        (Listener, "stop"),
+        (Listener, "close"),
+        (Hub, "part"),
+        (Listener, "wait_closed"),
+        (Listener, "join_threads"),
+        (Endpoint, "stop"),
+        (Agenda, "clear"),
+    ],
+)
+def test_a_stop_that_was_interrupted_is_finished_by_the_next(
+    simulate: Simulate,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    name: str,
+) -> None:
+    """Wherever Ctrl-C comes; what is asked for in between does no harm."""
+    sim = simulate()
+    client = connect(sim)
+    sim.fault("pong_only")
+    interrupt(monkeypatch, owner, name)
+    with pytest.raises(KeyboardInterrupt):
+        sim.stop()
+    sim.fault("refuse")
+    sim.stop()
+    assert not threads_of_simulators()
+    assert sim.faults == []
+    client.closed()
+    sim.start()
+    assert connect(sim).subscribe("private")["success"]
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Endpoint, "wait_settled"), (Feed, "start")])
+def test_a_start_that_was_interrupted_leaves_nothing_behind(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+) -> None:
+    """Nobody has a running simulator then that could be stopped."""
+    sim = simulate()
+    sim.stop()
+    interrupt(monkeypatch, owner, name)
+    with pytest.raises(KeyboardInterrupt):
+        sim.start()
+    assert not threads_of_simulators()
+    assert "not running" in repr(sim)
 
 
 def test_a_taken_port_is_an_error_and_the_simulator_can_be_started_later(
