@@ -88,7 +88,10 @@ class Fault:
         """Undo what is to be undone. Requires the simulator's lock."""
 
     def heal(self) -> None:
-        """End this fault; once it has ended, nothing more happens."""
+        """
+        End this fault; once it has ended, nothing more happens. What it has done already stays: an
+        answer that ``late_answer`` has put off still comes in its time.
+        """
         if self.on_heal is not None:
             self.on_heal(self)
 

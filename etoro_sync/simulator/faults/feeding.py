@@ -43,7 +43,7 @@ class FeedFault(Limited):
 @named("duplicate")
 @dataclass(kw_only=True, eq=False)
 class Duplicate(FeedFault):
-    """Send each message of the feed twice, with the same id."""
+    """Send each message of the feed twice, with the same id; snapshots come once."""
 
     def passed(self, topic: str, text: str) -> tuple[str, ...]:
         """Double it."""
