@@ -14,7 +14,9 @@
 Names and arguments follow etoropy's, so that ``except`` clauses can be ported as they are.
 """
 
+import contextlib
 import copy
+import inspect
 import traceback
 from collections.abc import Iterable
 
@@ -28,6 +30,13 @@ __all__ = [
     "EToroValidationError",
     "EToroWebSocketError",
 ]
+
+_RESUMABLE = (
+    inspect.CO_GENERATOR
+    | inspect.CO_COROUTINE
+    | inspect.CO_ITERABLE_COROUTINE
+    | inspect.CO_ASYNC_GENERATOR
+)
 
 
 class EToroError(Exception):
@@ -126,16 +135,31 @@ def fresh(error: EToroError) -> EToroError:
     return duplicate
 
 
-def forget_locals(*errors: BaseException | None) -> None:
+def forget_locals(*errors: BaseException | None, but: BaseException | None = None) -> None:
     """Clear the local variables of the frames that *errors*, and their causes, have come through.
 
     Error trackers show them, and they may hold keys: requests, and what a server has repeated.
-    Which lines were at work is kept. Frames that still run are left alone.
+    Which lines were at work is kept. Frames that still run are left alone, and those of generators
+    and coroutines, which may have caught an error and live on: up to CPython 3.12, to clear the
+    frame of one is to end it.
+
+    :param but: neither this one nor its causes, such as what was handled before the call began.
     """
-    waiting, seen = list(errors), set()
+    kept = _with_causes(but)
+    for number, error in _with_causes(*errors).items():
+        if number not in kept:
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                if not frame.f_code.co_flags & _RESUMABLE:
+                    with contextlib.suppress(RuntimeError):
+                        frame.clear()
+
+
+def _with_causes(*errors: BaseException | None) -> dict[int, BaseException]:
+    """Return the errors, their causes and the causes of these, each under its identity."""
+    waiting, found = list(errors), dict[int, BaseException]()
     while waiting:
         error = waiting.pop()
-        if error is not None and id(error) not in seen:
-            seen.add(id(error))
-            traceback.clear_frames(error.__traceback__)
+        if error is not None and id(error) not in found:
+            found[id(error)] = error
             waiting += [error.__cause__, error.__context__]
+    return found

@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import os
 import ssl
+import sys
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import wraps
@@ -35,11 +36,13 @@ def _discreet(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        # An error that the caller is handling becomes the context of ours, and stays the caller's.
+        handled = sys.exc_info()[1]
         try:
             return function(*args, **kwargs)
         except BaseException as exc:
             del args, kwargs
-            forget_locals(exc)
+            forget_locals(exc, but=handled)
             raise
 
     return call
