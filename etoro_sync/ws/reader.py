@@ -15,6 +15,7 @@ from .backoff import Backoff
 from .connection import Connection
 from .conversation import Conversation
 from .credentials import Credentials
+from .gate import LogGate
 from .lifecycle import ClientState, Interrupted
 from .log import log
 from .mailbox import Mailbox
@@ -58,6 +59,11 @@ class Reader:
         waker = self._mailbox.waker
         self._credentials = Credentials(options, waker, lambda: self._mailbox.stopping)
         self._opener = Opener(options, waker, lambda: self._mailbox.stopping)
+        self._gate = LogGate()
+        # Made while there is memory: what could not even be told must not look like a wish to end.
+        self._unsaid = EToroWebSocketError(
+            "Internal error of etoro_sync, of which no more is known"
+        )
         self._begun = False
         self.is_connected = False
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
@@ -107,17 +113,12 @@ class Reader:
 
     def _run(self) -> None:
         self._begun = True  # before the first look at whether it is to stop
-        error: EToroError | None = None
+        error: EToroError | None = self._unsaid
         _block_sigpipe()
         try:
             error = self._session()
         except BaseException as exc:  # a defect of this library must not become a silent end
-            forget_locals(exc)
-            words = self._options.redact(repr(exc))
-            # With its place instead of as its cause, whose own words may hold a key.
-            error = EToroWebSocketError(f"Internal error of etoro_sync: {words}")
-            error.__traceback__ = exc.__traceback__
-            log(logging.ERROR, "The reader thread failed; please report this", exc_info=error)
+            error = self._defect(exc)
         finally:
             self._finish(error)
 
@@ -176,6 +177,8 @@ class Reader:
             failure = exc
         except EToroError as exc:
             failure = ConnectionFailed(exc)
+        except Exception as exc:  # one more reason why an attempt may fail, and the next may not
+            failure = ConnectionFailed(self._defect(exc))
         else:
             failure = None
         finally:
@@ -201,6 +204,23 @@ class Reader:
         return connection
 
     # -- ends ----------------------------------------------------------------------------------
+
+    def _defect(self, exc: BaseException) -> EToroError:
+        """Return what an exception that nobody has expected is to users; tell the log of it."""
+        error = self._unsaid
+        try:
+            forget_locals(exc)
+            words = self._options.redact(repr(exc))
+            # With its place instead of as its cause, whose own words may hold a key.
+            error = EToroWebSocketError(f"Internal error of etoro_sync: {words}")
+            error.__traceback__ = exc.__traceback__
+            quiet = self._gate.passes(type(exc).__name__)
+            if quiet is not None:
+                more = f" ({quiet} more since the last report)" if quiet else ""
+                log(logging.ERROR, "Internal error; please report this%s", more, exc_info=error)
+        except Exception:
+            pass  # for want of memory, perhaps; then it is as much of the error as there is
+        return error
 
     def _closed(self, connection: Connection, failure: ConnectionFailed | None) -> None:
         """Tell of the end of an open connection; exactly once for each."""

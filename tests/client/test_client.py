@@ -309,7 +309,7 @@ def test_a_defect_in_the_reader_is_told_and_not_a_silent_death(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whatever goes wrong in there ends every blocked call with an error."""
+    """Where it comes back with each attempt, it ends every blocked call with an error."""
     sim = simulator()
     c = client(sim.url)
     q = c.queue("instrument:rate")

@@ -99,7 +99,7 @@ def test_complaint_10_the_death_of_the_reader_is_itself_noticed(
     caplog: pytest.LogCaptureFixture,
     kind: type[BaseException],
 ) -> None:
-    """A defect that ends the reader's thread is an error in every blocked call, not a silence."""
+    """A defect that ends the client is an error in every blocked call, not a silence."""
 
     def defect(self: Feed, text: str) -> None:
         raise kind("a defect")

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import traceback
 import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 import pytest
 
-from etoro_sync import EToroAuthError, EToroValidationError, WsClientOptions
+from etoro_sync import (
+    ClientState,
+    EToroAuthError,
+    EToroValidationError,
+    EToroWebSocketError,
+    WsClientOptions,
+)
+from etoro_sync.ws import reader
+from etoro_sync.ws.feed import Feed
+from etoro_sync.ws.opener import Opener
+from etoro_sync.ws.reader import Reader
+from etoro_sync.ws.recovery import Recovery
+from tests.conftest import StartServer
+from tests.support.clients import Ear
+from tests.support.raw_server import Peer, Script
+from tests.support.threads import run_in_thread
 
 from .conftest import MakeClient
 
@@ -106,3 +124,120 @@ def test_options_that_are_refused_leave_generators_alone(
     with pytest.raises(EToroValidationError):
         refused(make, step(suspended))
     assert step(suspended) == "went on"
+
+
+# Internal errors ---------------------------------------------------------------------------------
+
+
+def live(peer: Peer) -> None:
+    peer.handshake()
+    peer.authenticate()
+    peer.serve()
+
+
+def until(lose: threading.Event) -> Script:
+    """Serve a connection until the event is set, and end it then."""
+    return lambda peer: (peer.handshake(), peer.authenticate(), peer.wait(lose))
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: BaseException) -> None:
+    """Let the next call of a function raise, and those after it do what they always did."""
+    usual = getattr(owner, name)
+
+    def fails(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(owner, name, usual)
+        raise error
+
+    monkeypatch.setattr(owner, name, fails)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [
+        (Opener, "open", OSError(24, "Too many open files")),
+        (Feed, "on_texts", MemoryError()),
+        (Recovery, "on_reply", ValueError("a defect")),
+    ],
+    ids=["opening", "reading", "authenticating"],
+)
+def test_promise_5_an_internal_error_is_a_failed_attempt(
+    raw_server: StartServer,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    owner: Any,
+    name: str,
+    error: BaseException,
+) -> None:
+    """A live client logs it with its traceback, tells of it, and tries again."""
+    lose = threading.Event()
+    c = client(raw_server([until(lose), live]).url)
+    ear = Ear(c)
+    c.connect()
+    fail_once(monkeypatch, owner, name, error)
+    lose.set()
+    ear.wait_for("reconnected")
+    assert c.state is ClientState.LIVE
+    told = [str(each) for each in ear.of("error")] + [reason for _, reason in ear.of("close")]
+    assert any(repr(error) in each for each in told)
+    (record,) = [each for each in caplog.records if "please report" in each.getMessage()]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert name in "".join(traceback.format_tb(record.exc_info[2]))
+
+
+def test_promise_5_an_internal_error_of_the_first_attempt_is_raised(
+    client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As is every other reason why connect() fails."""
+    fail_once(monkeypatch, Opener, "open", ValueError("a defect"))
+    c = client("ws://127.0.0.1:9/ws")
+    with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: ValueError"):
+        c.connect()
+    assert c.stats().connect_attempts == 1
+
+
+def test_promise_5_an_internal_error_that_repeats_counts_and_is_logged_once_a_minute(
+    raw_server: StartServer,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It uses up the attempts like anything else, and does not fill the log."""
+    lose = threading.Event()
+
+    def defect(*arguments: object) -> Any:
+        raise ValueError("a defect")
+
+    c = client(raw_server(until(lose)).url)
+    c.connect()
+    monkeypatch.setattr(Opener, "open", defect)
+    lose.set()
+    with pytest.raises(EToroWebSocketError, match=r"Gave up after 10 attempts.*a defect"):
+        run_in_thread(c.run_forever).result()
+    assert c.stats().connect_attempts == 11
+    assert caplog.text.count("please report") == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("kind", [MemoryError, SystemExit])
+def test_promise_1_a_death_of_the_reader_of_which_nothing_can_be_told_is_noticed(
+    raw_server: StartServer,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+) -> None:
+    """Also where the words for it fail: it is an error, and no end that the user wished for."""
+    lose = threading.Event()
+
+    def fails(*arguments: object) -> Any:
+        raise kind
+
+    c = client(raw_server(until(lose)).url)
+    c.connect()
+    monkeypatch.setattr(Reader, "_closed", fails)
+    monkeypatch.setattr(reader, "forget_locals", fails)
+    lose.set()
+    with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync"):
+        run_in_thread(c.run_forever).result()
+    assert c.state is ClientState.FAILED
