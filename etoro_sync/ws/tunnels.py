@@ -5,6 +5,7 @@ Everything here runs on the reader thread.
 
 import base64
 import contextlib
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 
@@ -89,10 +90,10 @@ class HttpTunnel(ProxyTunnel):
         with self.translated():
             dialer.send(wire, request.encode("ascii"), what)
             head, rest = dialer.read_head(wire, what)
-        status = head.split(b"\r\n")[0].split(None, 2)[1:2]
-        if not head.startswith(b"HTTP/") or not status or not status[0].isdigit():
+        answer = re.match(rb"HTTP/\S*[ \t]+(\d{3})[ \t\r]", head)
+        if answer is None:
             raise self.failed("answered with something that is not HTTP")
-        self._check(int(status[0]))
+        self._check(int(answer[1]))
         self.check_silent(rest)
 
     def _check(self, status: int) -> None:

@@ -341,7 +341,18 @@ def test_a_refusal_says_who_refused_what(
     assert base64.b64encode(f"user:{SECRET}".encode()).decode() not in shown
 
 
-@pytest.mark.parametrize("raw", [b"\r\n\r\n", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\r\n\r\n",
+        b"SSH-2.0-x\r\n\r\n",
+        b"HTTP/1.1 ok\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        # Of more digits than int() takes.
+        b"HTTP/1.1 " + b"2" * 5000 + b"\r\n\r\n",
+    ],
+    ids=lambda raw: str(raw[:12]),
+)
 def test_what_is_no_proxy_is_said_so(raw_server: StartServer, waker: Waker, raw: bytes) -> None:
     """Whatever else listens at that port, the error names the proxy."""
     proxy = raw_server(answer(raw))
