@@ -17,6 +17,8 @@ __all__ = ["find_proxy", "make_tunnel"]
 
 #: Scheme of the proxy's URL -> its port, where the URL has none.
 _PORTS = {"http": 80, "socks5": 1080, "socks5h": 1080}
+#: How often the environment is read, where another thread changes it meanwhile.
+_READINGS = 10
 
 
 def find_proxy(option: str | None, target: Target) -> SplitResult | None:
@@ -25,21 +27,34 @@ def find_proxy(option: str | None, target: Target) -> SplitResult | None:
     :param option: the client's ``proxy``; None means the environment: ``https_proxy`` for wss and
         ``http_proxy`` for ws, else ``all_proxy``, unless ``no_proxy`` names the host. Each may be
         written in capitals too, and the small letters win.
-    :raises EToroWebSocketError: when the environment's proxy is no URL.
+    :raises EToroWebSocketError: when the environment's proxy is no URL, or cannot be read.
     """
     if option is not None:
         return urlsplit(option) if option else None
-    # A proxy's own loopback is another machine's; no_proxy may name a host, or a host and a port.
-    if is_loopback(target.host) or proxy_bypass(target.host) or proxy_bypass(str(target)):
-        return None
-    proxies = getproxies()
-    url = proxies.get("https" if target.secure else "http") or proxies.get("all")
+    # A proxy's own loopback is another machine's.
+    url = None if is_loopback(target.host) else _of_environment(target)
     if not url:
         return None
     try:
         return urlsplit(url if "://" in url else f"http://{url}")
     except ValueError:
         raise _unusable() from None
+
+
+def _of_environment(target: Target) -> str | None:
+    for _ in range(_READINGS):
+        try:
+            # no_proxy may name a host, or a host and a port.
+            if proxy_bypass(target.host) or proxy_bypass(str(target)):
+                return None
+            proxies = getproxies()
+            return proxies.get("https" if target.secure else "http") or proxies.get("all")
+        except (KeyError, RuntimeError):
+            # The library goes through os.environ name by name, and a name may be gone by then.
+            continue
+    raise EToroWebSocketError(
+        f"The proxy's variables cannot be read: another thread keeps changing them. {ADVICE}"
+    )
 
 
 def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:

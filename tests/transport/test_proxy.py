@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import socket
 import subprocess
 import sys
@@ -124,6 +125,41 @@ def test_the_environment_names_the_proxy(
     environment(**variables)
     found = find_proxy(None, target)
     assert (found and found.netloc) == proxy
+
+
+def vanish(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let a variable vanish that often while somebody reads all of them, as for another thread."""
+    environment = type(os.environ)
+    usual = environment.__iter__
+    left = iter(range(times))
+
+    def names(self: Any) -> Any:
+        yield from usual(self)
+        if next(left, None) is not None:
+            yield "gone_proxy"
+
+    monkeypatch.setattr(environment, "__iter__", names)
+
+
+def test_variables_that_change_while_they_are_read_are_read_again(
+    environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs set them in other threads."""
+    environment(https_proxy="http://p:3128")
+    vanish(monkeypatch, 3)
+    proxy = find_proxy(None, ETORO)
+    assert proxy is not None
+    assert proxy.netloc == "p:3128"
+
+
+def test_variables_that_never_stand_still_are_a_failed_attempt(
+    environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no internal error, and no connection goes past the proxy for want of its name."""
+    environment(https_proxy="http://p:3128")
+    vanish(monkeypatch, 1_000_000)
+    with pytest.raises(EToroWebSocketError, match="another thread keeps changing them"):
+        find_proxy(None, ETORO)
 
 
 def test_the_option_outranks_the_environment(environment: Callable[..., None]) -> None:
