@@ -5,6 +5,7 @@ a thread of its own, for which the reader waits no longer than an attempt may ta
 neither recovery nor ``disconnect()``, and while data flows it does not run.
 """
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -43,6 +44,8 @@ class Credentials:
         self._waker = waker
         self._stopping = stopping
         self._reading: _Reading | None = None
+        #: The signals to block while a callable runs; None: those that the reader blocks.
+        self.signals: set[int] | None = None
 
     def get(self, deadline: float) -> Keys:
         """Return the keys as they are now.
@@ -59,7 +62,7 @@ class Credentials:
             # One at a time, or each attempt would leave another thread in a call that hangs. What
             # the late one returns may have been replaced since.
             self._wait(self._reading, deadline)
-        self._reading = _Reading(self._options, self._waker)
+        self._reading = _Reading(self._options, self._waker, self.signals)
         self._wait(self._reading, deadline)
         done, self._reading = self._reading, None
         return done.result()
@@ -84,12 +87,16 @@ class _Reading:
 
     :param options: with at least one callable.
     :param waker: woken at the end.
+    :param signals: to be blocked in that thread; None: as in the calling one.
     :raises ConnectionFailed: when the system has no thread left.
     """
 
-    def __init__(self, options: WsClientOptions, waker: Waker) -> None:
+    def __init__(
+        self, options: WsClientOptions, waker: Waker, signals: set[int] | None = None
+    ) -> None:
         self._options = options
         self._waker = waker
+        self._signals = signals
         self._keys: Keys | None = None
         self._failure: ConnectionFailed | None = None
         self.done = False
@@ -115,6 +122,10 @@ class _Reading:
 
     def _run(self) -> None:
         try:
+            if self._signals is not None:
+                # The processes that a callable starts inherit them: a pipeline of a shell whose
+                # first command is deaf to SIGPIPE does not end with its last.
+                signal.pthread_sigmask(signal.SIG_SETMASK, self._signals)
             self._keys = Keys(_read(self._options, "api_key"), _read(self._options, "user_key"))
         except ConnectionFailed as exc:
             self._failure = exc

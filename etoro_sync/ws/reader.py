@@ -114,7 +114,7 @@ class Reader:
     def _run(self) -> None:
         self._begun = True  # before the first look at whether it is to stop
         error: EToroError | None = self._unsaid
-        _block_sigpipe()
+        self._credentials.signals = _block_sigpipe()
         try:
             error = self._session()
         except BaseException as exc:  # a defect of this library must not become a silent end
@@ -249,11 +249,14 @@ class Reader:
             self._mailbox.close()
 
 
-def _block_sigpipe() -> None:
+def _block_sigpipe() -> set[int] | None:
     """Make a reset an error of the write, also in programs that have put SIGPIPE to its default.
 
     Python ignores SIGPIPE; filters that restore it would be killed by a server that goes away.
-    Only the calling thread is concerned.
+    Only the calling thread is concerned, and those that it starts: they inherit what is blocked.
+
+    :returns: what was blocked before; None where the system has no such thing.
     """
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+    if not hasattr(signal, "pthread_sigmask"):
+        return None
+    return {*signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})}

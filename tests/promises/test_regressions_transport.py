@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import traceback
 import types
@@ -24,7 +25,7 @@ from etoro_sync.ws.opener import Opener
 from etoro_sync.ws.reader import Reader
 from etoro_sync.ws.recovery import Recovery
 from tests.conftest import StartServer
-from tests.support.clients import Ear
+from tests.support.clients import API_KEY, Ear
 from tests.support.raw_server import Peer, Script
 from tests.support.threads import run_in_thread
 
@@ -241,3 +242,30 @@ def test_promise_1_a_death_of_the_reader_of_which_nothing_can_be_told_is_noticed
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync"):
         run_in_thread(c.run_forever).result()
     assert c.state is ClientState.FAILED
+
+
+# Functions for keys ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs pthread_sigmask()")
+@pytest.mark.parametrize("blocked", [False, True])
+def test_a_function_for_a_key_blocks_the_signals_that_its_program_does(
+    raw_server: StartServer, client: MakeClient, blocked: bool
+) -> None:
+    """SIGPIPE is as in the thread that called connect(), also for processes that it starts."""
+    seen: list[set[int]] = []
+
+    def key() -> str:
+        seen.append({*signal.pthread_sigmask(signal.SIG_BLOCK, [])})
+        return API_KEY
+
+    c = client(raw_server(live).url, api_key=key)
+
+    def connect() -> set[int]:
+        how = signal.SIG_BLOCK if blocked else signal.SIG_UNBLOCK
+        signal.pthread_sigmask(how, [signal.SIGPIPE])
+        c.connect()
+        return {*signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+    assert seen == [run_in_thread(connect).result()]
+    assert (signal.SIGPIPE in seen[0]) is blocked
