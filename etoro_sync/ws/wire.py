@@ -230,8 +230,12 @@ class Wire:
         return selectors.EVENT_READ
 
     def close(self) -> None:
-        """Free the descriptors; idempotent."""
+        """End the stream and free the descriptors; idempotent."""
         self._selector.close()
+        # A child that was forked meanwhile has a copy of the socket, and to close ours alone tells
+        # the peer nothing. The base class's method leaves TLS as it is.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
         self._sock.close()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import threading
 import traceback
 import types
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -25,8 +27,9 @@ from etoro_sync.ws.opener import Opener
 from etoro_sync.ws.reader import Reader
 from etoro_sync.ws.recovery import Recovery
 from tests.conftest import StartServer
+from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, Ear
-from tests.support.raw_server import Peer, Script
+from tests.support.raw_server import TEXT, Peer, Script
 from tests.support.threads import run_in_thread
 
 from .conftest import MakeClient
@@ -269,3 +272,52 @@ def test_a_function_for_a_key_blocks_the_signals_that_its_program_does(
 
     assert seen == [run_in_thread(connect).result()]
     assert (signal.SIGPIPE in seen[0]) is blocked
+
+
+# The end of a connection -------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def forked_child() -> Iterator[None]:
+    """A copy of this process, which does nothing and keeps what is open open."""
+    waits, ends = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(ends)
+            os.read(waits, 1)
+        finally:
+            os._exit(0)
+    try:
+        yield
+    finally:
+        os.close(ends)
+        os.waitpid(pid, 0)
+        os.close(waits)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_promise_13_a_forked_child_keeps_no_connection_open_that_the_client_has_given_up(
+    raw_server: StartServer, client: MakeClient, certificates: Certificates, secure: bool
+) -> None:
+    """The server reads the end of the stream, and forgets who was authenticated on it."""
+    go_on, ended = threading.Event(), threading.Event()
+
+    def breaks_the_protocol(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.wait(go_on)
+        peer.send_frame(TEXT, b"{}", mask=True)
+        peer.wait_closed(timeout=5)
+        ended.set()
+
+    server = raw_server([breaks_the_protocol, live], tls=certificates.server if secure else None)
+    c = client(server.url, ssl_context=certificates.client if secure else None)
+    ear = Ear(c)
+    c.connect()
+    with forked_child():
+        go_on.set()
+        ear.wait_for("reconnected")
+        assert ended.wait(5)
