@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
+from .addresses import Address, Addresses
 from .hosts import Target, is_loopback
 from .lifecycle import Interrupted
 from .wire import Waker, Wire, cap
@@ -35,10 +36,6 @@ _TCP_OPTIONS = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 60_000,
 }
-
-
-#: What getaddrinfo() returns one of: family, kind, protocol, canonical name, address.
-Address = tuple[int, int, int, str, tuple[object, ...]]
 
 
 class Tunnel(Protocol):
@@ -62,12 +59,20 @@ class Dialer:
     :param waker: ends waits.
     :param stopping: says whether the client is to stop.
     :param deadline: absolute monotonic time for all steps together.
+    :param addresses: says which one to try first, and is told which one is taken.
     """
 
-    def __init__(self, waker: Waker, stopping: Callable[[], bool], deadline: float) -> None:
+    def __init__(
+        self,
+        waker: Waker,
+        stopping: Callable[[], bool],
+        deadline: float,
+        addresses: Addresses | None = None,
+    ) -> None:
         self._waker = waker
         self._stopping = stopping
         self._deadline = deadline
+        self._addresses = addresses or Addresses()
 
     def open(
         self,
@@ -166,7 +171,7 @@ class Dialer:
 
     def _connect(self, target: Target, advice: str, private: bool) -> socket.socket:
         """Try the addresses in turn, each with its share of the time that is left."""
-        addresses = self.resolve(target, advice, private=private)
+        addresses = self._addresses.order(self.resolve(target, advice, private=private))
         failure: OSError | None = None
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             self._check(f"the TCP connection to {target}")
@@ -177,6 +182,7 @@ class Dialer:
                 sock = socket.socket(family, kind, protocol)
                 self._connect_one(sock, address, share)
                 _tune(sock)
+                self._addresses.take(address)
                 return sock
             except OSError as exc:
                 failure = exc

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from .addresses import Addresses
 from .connection import Connection
 from .dialing import Dialer
 from .handshake import open_websocket
@@ -29,6 +30,11 @@ class Opener:
         self._waker = waker
         self._stopping = stopping
         self._context = options.ssl_context
+        self._addresses = Addresses()
+
+    def trust(self) -> None:
+        """Note that the last connection was authenticated, so that its address is a good one."""
+        self._addresses.trust()
 
     def open(self, deadline: float) -> Connection:
         """Return an open connection, nothing sent on it yet.
@@ -42,7 +48,7 @@ class Opener:
         from .proxy import find_proxy, make_tunnel
 
         options = self._options
-        dialer = Dialer(self._waker, self._stopping, deadline)
+        dialer = Dialer(self._waker, self._stopping, deadline, self._addresses)
         target = Target.of(options.ws_url)
         proxy = find_proxy(options.proxy, target)
         tunnel = None

@@ -183,6 +183,8 @@ class Reader:
             failure = None
         finally:
             self.is_connected = False
+            if self._recovery.is_authenticated:
+                self._opener.trust()
             self._recovery.end()
             if connection is not None:
                 connection.dispose()

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import traceback
 import types
@@ -31,6 +32,7 @@ from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, Ear
 from tests.support.raw_server import TEXT, Peer, Script
 from tests.support.threads import run_in_thread
+from tests.support.timing import MS
 
 from .conftest import MakeClient
 
@@ -321,3 +323,52 @@ def test_promise_13_a_forked_child_keeps_no_connection_open_that_the_client_has_
         go_on.set()
         ear.wait_for("reconnected")
         assert ended.wait(5)
+
+
+# Addresses ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxy"])
+@pytest.mark.parametrize("silent", ["in HTTP", "to the authentication"])
+def test_promise_5_an_address_that_takes_the_connection_and_is_silent_is_not_tried_twice(
+    raw_server: StartServer,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    silent: str,
+    proxied: bool,
+) -> None:
+    """The next attempt begins at another address, which the name may have, too."""
+    lose = threading.Event()
+
+    def passed_on(script: Script) -> Script:
+        """Lead to the server that a proxy leads to, which is its own, too."""
+        established = b"HTTP/1.1 200 OK\r\n\r\n"
+        return lambda peer: (proxied and peer.respond(established), script(peer))
+
+    def mute(peer: Peer) -> None:
+        if silent != "in HTTP":
+            peer.handshake()
+        peer.wait_closed()
+
+    good = raw_server([passed_on(until(lose)), passed_on(live)])
+    bad = raw_server(passed_on(mute))
+    ports = [good.port]
+
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        place = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*place, ("127.0.0.1", port)) for port in ports]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    c = client(
+        "ws://localhost/ws",
+        proxy="http://localhost:1" if proxied else "",
+        connect_timeout=700 * MS,
+        auth_timeout=700 * MS,
+        reconnect_attempts=2,
+    )
+    ear = Ear(c)
+    c.connect()
+    ports.insert(0, bad.port)
+    lose.set()
+    ear.wait_for("reconnected")
+    assert (bad.connections, good.connections) == (1, 2)

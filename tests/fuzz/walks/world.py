@@ -114,6 +114,9 @@ class World:
         self.server.connect()
         return FakeConnection(self.received, self.server.take, self.rest)
 
+    def trust(self) -> None:
+        """The connection was authenticated; there is but one address here."""
+
     def rest(self) -> None:
         """Judge what the client has done, then take steps until one gives it the next turn."""
         self._judge()
