@@ -277,6 +277,11 @@ def _check_url(value: Any) -> None:
         )
     if parts.username is not None or parts.fragment:
         raise EToroValidationError("ws_url must not hold a user or a fragment.", "ws_url")
+    # websocket-client takes what follows for parameters, and does not send them.
+    if ";" in parts.path.rpartition("/")[2]:
+        raise EToroValidationError(
+            "ws_url must not hold a ; in the last part of its path. Write %3B for it.", "ws_url"
+        )
     if parts.scheme == "ws" and not is_loopback(host):
         raise EToroValidationError(
             f"ws_url must use wss:// to reach {shorten(host)}: over plain ws:// the keys could be "

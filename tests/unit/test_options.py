@@ -104,6 +104,14 @@ def test_who_wants_unlimited_attempts_is_told_how(value: Any) -> None:
         WsClientOptions(reconnect_attempts=value)
 
 
+@pytest.mark.parametrize("path", ["ws;v=2", "ws;", "a/;b?c", ";"])
+def test_what_would_not_be_sent_of_the_url_is_refused(path: str) -> None:
+    """websocket-client drops the parameters of a path without a word."""
+    with pytest.raises(EToroValidationError, match="Write %3B") as caught:
+        WsClientOptions(ws_url=f"wss://h/{path}")
+    assert caught.value.field == "ws_url"
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -118,6 +126,7 @@ def test_who_wants_unlimited_attempts_is_told_how(value: Any) -> None:
         {"proxy": ""},
         {"ws_url": "wss://example.com:8443/ws?x=1"},
         {"ws_url": "wss://[2001:db8::1]/ws"},
+        {"ws_url": "wss://h/a;b/ws%3Bc?d;e"},
     ],
 )
 def test_good_values_are_taken(values: dict[str, Any]) -> None:
