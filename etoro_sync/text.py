@@ -5,13 +5,14 @@ What a server sends ends up in errors and logs. It may be megabytes long, nested
 """
 
 import json
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["MASK", "Redactor", "Secret", "fit", "shorten", "show"]
+__all__ = ["MASK", "Redactor", "Secret", "bytes_of", "fit", "readings", "shorten", "show"]
 
 MASK = "***"
 #: A shorter secret is no secret, and masking it would make text unreadable.
@@ -59,6 +60,21 @@ def shorten(value: Any, limit: int = 120, size: int = 0) -> str:
     if not cut.isprintable():
         cut = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
     return cut if size <= limit else f"{cut}... ({size} characters)"
+
+
+def bytes_of(word: str) -> bytes:
+    """Return what a user or a password in a URL stands for; it need not be UTF-8.
+
+    :param word: as it stands there; one of the environment may hold any bytes, too.
+    """
+    return unquote_to_bytes(os.fsencode(word))
+
+
+def readings(word: str) -> set[str]:
+    """Return what a password in a URL may look like in text: as it stands there, and decoded."""
+    raw = bytes_of(word)
+    decoded = {raw.decode(errors=errors) for errors in ("surrogateescape", "replace")}
+    return {word, raw.decode("latin-1"), *decoded}
 
 
 class Secret(str):
@@ -124,10 +140,12 @@ def _find(
 
 def _spellings(char: str) -> re.Pattern[str]:
     r"""Return what one character may look like: itself, ``\/``, ``\u002B``, ``%2B``."""
+    # Such a half of a pair is a byte that is no UTF-8.
+    errors = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
     forms = {
         char,
         "\\" + char,
-        quote(char, safe="", errors="surrogatepass"),
+        quote(char, safe="", errors=errors),
         json.dumps(char)[1:-1],
     }
     units = char.encode("utf-16-be", "surrogatepass").hex()

@@ -2,8 +2,8 @@
 
 import ssl
 from collections.abc import Callable
-from urllib.parse import unquote
 
+from ..text import readings
 from .addresses import Addresses
 from .connection import Connection
 from .dialing import Dialer
@@ -54,8 +54,8 @@ class Opener:
         tunnel = None
         if proxy is not None:
             # One of the environment, which the options have not seen.
-            options.remember(proxy.password)
-            options.remember(unquote(proxy.password or ""))
+            for password in readings(proxy.password or ""):
+                options.remember(password)
             tunnel = make_tunnel(proxy, target)
         wire = dialer.open(target, self._tls, tunnel)
         try:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from ..errors import EToroValidationError, forget_locals
-from ..text import MASK, Redactor, Secret, shorten, show
+from ..text import MASK, Redactor, Secret, readings, shorten, show
 from .hosts import is_loopback
 
 __all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions"]
@@ -197,8 +197,7 @@ class WsClientOptions:
     def _make_redactor(self) -> Redactor:
         secrets = {key for key in (self.api_key, self.user_key) if isinstance(key, str)}
         if self.proxy:
-            password = urlsplit(self.proxy).password or ""
-            secrets |= {password, unquote(password)}
+            secrets |= readings(urlsplit(self.proxy).password or "")
         return Redactor(secrets)
 
 

@@ -4,10 +4,11 @@ Loaded only when a connection is opened, because the standard library's search f
 proxies is large. Everything here runs on the reader thread.
 """
 
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import EToroWebSocketError
+from ..text import bytes_of
 from .dialing import Tunnel
 from .hosts import Target, is_loopback
 from .options import NO_SOCKS
@@ -84,7 +85,7 @@ def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:
         )
     login: Login | None = None
     if proxy.username is not None:
-        login = unquote(proxy.username), unquote(proxy.password or "")
+        login = bytes_of(proxy.username), bytes_of(proxy.password or "")
     entry = Target(host, port or _PORTS[scheme], False)
     if scheme == "http":
         return HttpTunnel(entry, target, login)

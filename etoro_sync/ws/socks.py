@@ -50,7 +50,7 @@ class SocksTunnel(ProxyTunnel):
         self, entry: Target, target: Target, login: Login | None, *, by_name: bool
     ) -> None:
         super().__init__(entry, target)
-        self._login = None if login is None else (login[0].encode(), login[1].encode())
+        self._login = login
         self._by_name = by_name
         if self._login is not None and not self._login[0]:
             raise EToroWebSocketError(f"A SOCKS5 proxy's password needs a user. {ADVICE}")

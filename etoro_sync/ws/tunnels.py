@@ -17,8 +17,8 @@ from .wire import Wire
 __all__ = ["ADVICE", "HttpTunnel", "Login", "ProxyTunnel"]
 
 ADVICE = "Check the proxy option, or the variables https_proxy, all_proxy and no_proxy."
-#: User and password.
-Login = tuple[str, str]
+#: User and password, as the proxy is to get them.
+Login = tuple[bytes, bytes]
 
 
 class ProxyTunnel:
@@ -75,7 +75,7 @@ class HttpTunnel(ProxyTunnel):
         super().__init__(entry, target)
         self._credentials = ""
         if login is not None:
-            encoded = base64.b64encode(":".join(login).encode()).decode()
+            encoded = base64.b64encode(b":".join(login)).decode()
             self._credentials = f"Proxy-Authorization: Basic {encoded}\r\n"
 
     def pierce(self, wire: Wire, dialer: Dialer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import os
@@ -20,6 +21,7 @@ from etoro_sync import (
     EToroAuthError,
     EToroValidationError,
     EToroWebSocketError,
+    WsClient,
     WsClientOptions,
 )
 from etoro_sync.ws import reader
@@ -29,7 +31,7 @@ from etoro_sync.ws.reader import Reader
 from etoro_sync.ws.recovery import Recovery
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
-from tests.support.clients import API_KEY, Ear
+from tests.support.clients import API_KEY, USER_KEY, Ear
 from tests.support.raw_server import TEXT, Peer, Script
 from tests.support.threads import run_in_thread
 from tests.support.timing import MS
@@ -372,3 +374,22 @@ def test_promise_5_an_address_that_takes_the_connection_and_is_silent_is_not_tri
     lose.set()
     ear.wait_for("reconnected")
     assert (bad.connections, good.connections) == (1, 2)
+
+
+# Proxies -----------------------------------------------------------------------------------------
+
+
+def test_promise_14_a_proxys_password_of_the_environment_that_is_no_utf8_is_sent_and_masked(
+    raw_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy gets its bytes, and what a server makes of them is shown to nobody."""
+    proxy = raw_server(lambda peer: peer.respond(b"HTTP/1.1 407 Who are you\r\n\r\n"))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://us\udce9r:p\udce9ssword@127.0.0.1:{proxy.port}")
+    options = WsClientOptions(API_KEY, USER_KEY, "wss://example.invalid/ws")
+    with pytest.raises(EToroWebSocketError, match="refused with HTTP 407"):
+        WsClient(options).connect()
+    encoded = (proxy.peers[0].header("Proxy-Authorization") or "").removeprefix("Basic ")
+    assert base64.b64decode(encoded) == b"us\xe9r:p\xe9ssword"
+    assert options.redact("péssword p%E9ssword p\udce9ssword") == "*** *** ***"

@@ -311,6 +311,17 @@ def test_a_password_is_sent_as_it_is_meant(
     assert base64.b64decode(encoded).decode() == pair
 
 
+@pytest.mark.parametrize("user", ["us%E9r:p%e9ss@", "us\udce9r:p\udce9ss@"])
+def test_a_password_that_is_no_utf8_is_sent_byte_for_byte(
+    raw_server: StartServer, waker: Waker, user: str
+) -> None:
+    """Escaped in the URL, or as the environment has it."""
+    proxy = raw_server(answer(ESTABLISHED))
+    through(LOCAL, proxy, waker, user).close()
+    encoded = (proxy.peers[0].header("Proxy-Authorization") or "").removeprefix("Basic ")
+    assert base64.b64decode(encoded) == b"us\xe9r:p\xe9ss"
+
+
 def test_tls_goes_through_the_tunnel_and_is_verified(
     raw_server: StartServer, waker: Waker, certificates: Certificates
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_name_that_is_not_found_here_is_said_so(raw_server: StartServer, waker
         ("user", b"\x01\x04user\x00"),
         ("a%40b:p%3Aw%20d", b"\x01\x03a@b\x05p:w d"),
         ("j%C3%BC:%E2%82%AC", b"\x01\x03j\xc3\xbc\x03\xe2\x82\xac"),
+        ("j%FC:\udce9", b"\x01\x02j\xfc\x01\xe9"),
         (f"{'u' * 255}:{'p' * 255}", b"\x01\xff" + b"u" * 255 + b"\xff" + b"p" * 255),
     ],
 )

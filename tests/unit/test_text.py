@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etoro_sync.text import MASK, Redactor, shorten, show
+from etoro_sync.text import MASK, Redactor, bytes_of, readings, shorten, show
 
 KEY = 'eyJhbGci/AAA+xyz=="\\é'
 
@@ -86,6 +86,23 @@ def test_secrets_with_a_common_beginning_are_masked_whole(order: int) -> None:
     secrets = ["prefix-1234", "prefix-1234-more", "prefix-1299zzzz"][::order]
     text = "prefix-1234-more prefix-1234 prefix-1299zzzz"
     assert Redactor(secrets)(text) == f"{MASK} {MASK} {MASK}"
+
+
+@pytest.mark.parametrize("word", ["p%E9ss/word", "p%e9ss%2Fword", "p\udce9ss/word"])
+def test_a_password_that_is_no_utf8_is_masked_however_it_is_read(word: str) -> None:
+    """As it stands in the URL, as bytes, and as those make it who must decode them."""
+    raw = b"p\xe9ss/word"
+    assert bytes_of(word) == raw
+    redact = Redactor(readings(word))
+    for shown in (
+        word,
+        raw.decode("latin-1"),
+        raw.decode("utf-8", "surrogateescape"),
+        raw.decode("utf-8", "replace"),
+        "p%E9ss%2Fword",
+        "p%e9ss/word",
+    ):
+        assert redact(f"<{shown}>") == f"<{MASK}>"
 
 
 def test_very_short_secrets_are_left_alone() -> None:
