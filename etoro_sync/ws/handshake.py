@@ -28,6 +28,8 @@ _USER_AGENT = f"etoro-sync/{__version__}"
 #: whole process and would send them for other accounts too; and it reads the page that comes with
 #: an error to its end, however long or slow, while all that counts is the status.
 _HIDDEN = frozenset(["set-cookie", "content-length"])
+#: Headers that are lists, which may be cut into several lines; the library knows the last one only.
+_LISTS = (b"connection", b"upgrade")
 
 
 class _HandshakeSocket:
@@ -64,7 +66,7 @@ class _HandshakeSocket:
             head = text.encode("utf-8", "surrogateescape")
             # Cut into lines and names exactly as the library does it, or a header gets past.
             lines = [line for line in head.split(b"\n") if _name_of(line) not in _HIDDEN]
-            self._head = io.BytesIO(b"\n".join(lines))
+            self._head = io.BytesIO(b"\n".join(_joined(lines)))
         return self._head.read(size)
 
     def close(self) -> None:
@@ -73,6 +75,19 @@ class _HandshakeSocket:
 
 def _name_of(line: bytes) -> str:
     return line.decode(errors="replace").strip().partition(":")[0].strip().lower()
+
+
+def _joined(lines: list[bytes]) -> list[bytes]:
+    """Return the lines of a head with one line for each list; what is behind the head is left."""
+    end = next((n for n, line in enumerate(lines) if not line.strip()), len(lines))
+    head, rest = lines[:end], lines[end:]
+    for name in _LISTS:
+        found = [line for line in head[1:] if line.partition(b":")[0].lower() == name]
+        if len(found) > 1:
+            values = [line.partition(b":")[2].strip() for line in found]
+            head = [line for line in head if line not in found]
+            head.append(name + b": " + b", ".join(values) + b"\r")
+    return head + rest
 
 
 def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str], str]) -> bytes:

@@ -18,7 +18,7 @@ from etoro_sync.ws.lifecycle import Interrupted
 from etoro_sync.ws.replies import ConnectionFailed
 from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
-from tests.support.raw_server import TEXT, Peer, RawServer, frame
+from tests.support.raw_server import TEXT, Peer, RawServer, Script, frame
 from tests.support.threads import Watchdog
 from tests.transport.tools import (
     A_WHILE,
@@ -173,6 +173,51 @@ def test_an_answer_in_single_bytes_is_an_answer(raw_server: StartServer, waker: 
     with dialled(server.url, waker) as wire:
         early = open_websocket(server.url, wire, make_dialer(waker), str)
         assert early + read_all(wire, 5 - len(early)) == b"early"
+
+
+def with_lines(*lines: str) -> Script:
+    """A script that answers 101 with these headers besides the key's."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        key = f"Sec-WebSocket-Accept: {peer.accept_key()}"
+        head = ["HTTP/1.1 101 Switching Protocols", *lines, key, "", ""]
+        peer.send("\r\n".join(head).encode())
+        peer.wait_closed()
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Upgrade: websocket", "Connection: Upgrade", "Connection: keep-alive"),
+        ("Upgrade: websocket", "Connection: keep-alive", "Connection: Upgrade"),
+        ("connection:upgrade", "X: y", "CONNECTION: keep-alive, x", "Upgrade: websocket"),
+        ("Upgrade: websocket", "Upgrade: h2c", "Connection: Upgrade", "Connection: Upgrade"),
+    ],
+)
+def test_a_list_that_is_cut_into_lines_is_a_list(
+    raw_server: StartServer, waker: Waker, lines: tuple[str, ...]
+) -> None:
+    """As HTTP has it: gateways add a line of their own to what the server sends."""
+    assert shake_hands(raw_server(with_lines(*lines)), waker) == b""
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Upgrade: websocket", "Connection: close", "Connection: keep-alive"),
+        ("Upgrade: h2c", "Connection: Upgrade", "Connection: keep-alive"),
+        ("Upgrade: websocket", "Connection: close", "\n", "Connection: Upgrade"),
+    ],
+)
+def test_a_list_in_lines_that_lacks_what_is_wanted_is_refused(
+    raw_server: StartServer, waker: Waker, lines: tuple[str, ...]
+) -> None:
+    """Also where it is behind the end of the head as websocket-client sees it."""
+    with pytest.raises(EToroWebSocketError, match="Invalid WebSocket Header"):
+        shake_hands(raw_server(with_lines(*lines)), waker)
 
 
 @pytest.mark.parametrize("size", [60 * 1024, 80 * 1024, 10 * 1024 * 1024])
