@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -108,10 +108,11 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """Return *text* with each secret, or the beginning of one, masked."""
         # All places are found before any is masked: one secret may begin like another.
-        secrets = [*self._secrets, *(patterns for _, patterns in list(self._added))]
-        spans = sorted(span for head, tail in secrets for span in _find(head, tail, text))
+        spans = []
+        for head, tail in [*self._secrets, *(patterns for _, patterns in list(self._added))]:
+            spans += _find(head, tail, text)
         parts, position = [], 0
-        for start, end in spans:
+        for start, end in sorted(spans):
             if start >= position:
                 parts += [text[position:start], MASK]
             position = max(position, end)
@@ -120,22 +121,24 @@ class Redactor:
 
 def _patterns(secret: str) -> _Patterns:
     spellings = [_spellings(char) for char in secret]
-    head = re.compile("".join(p.pattern for p in spellings[:_HEAD]))
+    # It looks ahead only: where a secret's beginning repeats itself, the next one overlaps it.
+    head = re.compile(f"(?=({''.join(p.pattern for p in spellings[:_HEAD])}))")
     return head, spellings[_HEAD:]
 
 
-def _find(
-    head: re.Pattern[str], tail: list[re.Pattern[str]], text: str
-) -> Iterator[tuple[int, int]]:
-    """Yield where a secret, or at least its head, stands in *text*."""
+# No generator: the local variables of its frame could not be forgotten.
+def _find(head: re.Pattern[str], tail: list[re.Pattern[str]], text: str) -> list[tuple[int, int]]:
+    """Return where a secret, or at least its head, stands in *text*."""
+    spans = []
     for found in head.finditer(text):
-        end = found.end()
+        end = found.end(1)
         for spelling in tail:
             more = spelling.match(text, end)
             if more is None:
                 break
             end = more.end()
-        yield found.start(), end
+        spans.append((found.start(), end))
+    return spans
 
 
 def _spellings(char: str) -> re.Pattern[str]:

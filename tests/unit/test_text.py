@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etoro_sync.text import MASK, Redactor, bytes_of, readings, shorten, show
+from tests.support.threads import Watchdog
+from tests.support.timing import MS
 
 KEY = 'eyJhbGci/AAA+xyz=="\\é'
 
@@ -103,6 +105,26 @@ def test_a_password_that_is_no_utf8_is_masked_however_it_is_read(word: str) -> N
         "p%e9ss/word",
     ):
         assert redact(f"<{shown}>") == f"<{MASK}>"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("ababababXYZ-secret-4711", "key=abababababXYZ-secret-4711"),
+        ("aaaaaaaaaaaaXYZ-4711", "key=aaaaaaaaaaaaaaaaaaaXYZ-4711"),
+        ("abcabcabcabc/4711", "key=abcabcabcabcabc%2F4711"),
+    ],
+)
+def test_a_secret_that_begins_like_itself_leaves_no_tail(secret: str, text: str) -> None:
+    """What stands before it may look like its beginning, and overlap it."""
+    assert Redactor([secret])(text) == f"key={MASK}"
+
+
+def test_the_search_for_a_secret_that_repeats_itself_has_a_bound() -> None:
+    """A step for each of its characters at each place, also where a server knows it."""
+    redact = Redactor(["a" * 40 + "b"])
+    with Watchdog(5000 * MS):
+        assert redact("a" * 65_536) == MASK
 
 
 def test_very_short_secrets_are_left_alone() -> None:
