@@ -34,12 +34,17 @@ class Waker:
     """A socket pair that ends the reader's wait from any thread."""
 
     def __init__(self) -> None:
-        self._receiver, self._sender = socket.socketpair()
-        self._receiver.setblocking(False)
-        self._sender.setblocking(False)
-        # Made once: a wait between two attempts to connect must not fail for want of descriptors.
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._receiver, selectors.EVENT_READ)
+        with contextlib.ExitStack() as cleanup:
+            self._receiver, self._sender = socket.socketpair()
+            cleanup.callback(self._receiver.close)
+            cleanup.callback(self._sender.close)
+            self._receiver.setblocking(False)
+            self._sender.setblocking(False)
+            # Made once: a wait between two attempts must not fail for want of descriptors.
+            self._selector = selectors.DefaultSelector()
+            cleanup.callback(self._selector.close)
+            self._selector.register(self._receiver, selectors.EVENT_READ)
+            cleanup.pop_all()
 
     def wake(self) -> None:
         """End the present wait, or the next one. Any thread; never blocks.

@@ -17,7 +17,7 @@ import pytest
 from etoro_sync.ws import wire as module
 from etoro_sync.ws.wire import Waker, Wire
 from tests.support.clocks import FakeClock
-from tests.support.threads import Watchdog, run_in_thread
+from tests.support.threads import Watchdog, assert_no_new_descriptors, run_in_thread
 from tests.transport.tools import (
     A_WHILE,
     AT_ONCE,
@@ -130,6 +130,22 @@ def test_a_waker_that_is_closed_is_harmless() -> None:
     waker.close()
     waker.wake()
     waker.close()
+
+
+def test_a_waker_that_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while somebody keeps the error."""
+    kept: list[OSError] = []
+
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(selectors, "DefaultSelector", refuse)
+    with assert_no_new_descriptors():
+        try:
+            Waker()
+        except OSError as error:
+            kept.append(error)
+    assert len(kept) == 1
 
 
 def test_a_wait_needs_no_new_descriptor(waker: Waker, monkeypatch: pytest.MonkeyPatch) -> None:
