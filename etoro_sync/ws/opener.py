@@ -60,17 +60,17 @@ class Opener:
         wire = dialer.open(target, self._tls, tunnel)
         try:
             early = open_websocket(options.ws_url, wire, dialer, options.redact)
+            return Connection(
+                wire,
+                early,
+                max_message_bytes=options.max_message_bytes,
+                heartbeat_interval=options.heartbeat_interval,
+                heartbeat_timeout=options.heartbeat_timeout,
+                redact=options.redact,
+            )
         except BaseException:
             wire.close()
             raise
-        return Connection(
-            wire,
-            early,
-            max_message_bytes=options.max_message_bytes,
-            heartbeat_interval=options.heartbeat_interval,
-            heartbeat_timeout=options.heartbeat_timeout,
-            redact=options.redact,
-        )
 
     def _tls(self) -> ssl.SSLContext:
         # Making one takes 20 ms, so one serves all connections.

@@ -24,11 +24,12 @@ from etoro_sync import (
     WsClient,
     WsClientOptions,
 )
-from etoro_sync.ws import reader
+from etoro_sync.ws import opener, reader
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.opener import Opener
 from etoro_sync.ws.reader import Reader
 from etoro_sync.ws.recovery import Recovery
+from etoro_sync.ws.wire import Wire
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear
@@ -203,6 +204,20 @@ def test_promise_5_an_internal_error_of_the_first_attempt_is_raised(
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: ValueError"):
         c.connect()
     assert c.stats().connect_attempts == 1
+
+
+def test_promise_13_an_internal_error_leaves_no_connection_open(
+    raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it comes between the handshake and the first word on the connection."""
+    closed: list[Wire] = []
+    usual = Wire.close
+    monkeypatch.setattr(Wire, "close", lambda wire: (closed.append(wire), usual(wire)))
+    fail_once(monkeypatch, opener, "Connection", MemoryError())
+    c = client(raw_server(lambda peer: (peer.handshake(), peer.wait_closed())).url)
+    with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: MemoryError"):
+        c.connect()
+    assert len(closed) == 1
 
 
 def test_promise_5_an_internal_error_that_repeats_counts_and_is_logged_once_a_minute(
