@@ -183,15 +183,18 @@ class Lanes:
         self._count += 1
         return self.rates.end, event, arguments, self._count
 
-    def take(self, most: int) -> list[Run]:
+    def take(self, most: int, runs: list[Run] | None = None) -> list[Run]:
         """Return the next events, *most* of them at most, as runs of one event.
 
+        :param runs: to append them to; what was taken before an error is in there, not lost.
         :raises EToroQueueOverflowError: instead of the first, where entries are missing.
         """
+        runs = [] if runs is None else runs
         if not (self.lossless.ready or self.others.ready):
             rates = self.rates.take(most)
-            return [(RATE_EVENT, rates)] if rates else []
-        runs: list[Run] = []
+            if rates:
+                runs.append((RATE_EVENT, rates))
+            return runs
         while most > 0 and self.ready:
             run = self._take_rates(most)
             if not run:

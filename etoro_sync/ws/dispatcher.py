@@ -4,8 +4,6 @@ It stands between the reader and user code, so that a slow, raising or hanging c
 nothing but its own events: the reader never waits for it.
 """
 
-import contextlib
-import inspect
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -13,10 +11,10 @@ from typing import Any
 
 from ..errors import EToroError, EToroQueueOverflowError
 from .buffers import Lanes, Run
-from .events import MARKET_EVENTS
+from .callbacks import Callbacks
 from .gate import LogGate
-from .handlers import Handler, Registry
-from .lifecycle import Bell, ProcessGuard
+from .handlers import Registry
+from .lifecycle import Bell
 from .log import log, name_of
 from .stats import Counters
 
@@ -39,6 +37,7 @@ class Dispatcher:
     :param bulk_size: how many rates and messages may wait.
     :param after: the dispatcher of the session before, which may still be at work: callbacks run
         one at a time, whichever session they belong to.
+    :param on_failure: called with the error when the thread cannot go on.
     """
 
     def __init__(
@@ -48,19 +47,20 @@ class Dispatcher:
         counters: Counters,
         bulk_size: int,
         after: "Dispatcher | None" = None,
+        on_failure: Callable[[EToroError], None] = lambda error: None,
     ) -> None:
         self._after = after
+        self._on_failure = on_failure
         self._registry = registry
-        self._counters = counters
+        self._callbacks = Callbacks(registry, counters)
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
         self._lock = threading.RLock()
         self._in_lanes = False
         self._bell = Bell()
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE)
         self._stopping = False
-        self._abandoned = False
-        self._running: Callable[..., Any] | None = None
-        self._guard = ProcessGuard()
+        #: What was taken out of the lanes, and is not told yet.
+        self._runs: list[Run] = []
         self._gate = LogGate()
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -126,7 +126,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Let the thread end once the lossless events are delivered; rates are dropped."""
         with self._lock:
-            self._stopping = True
+            self._stopping = self._callbacks.stopping = True
             if not self._in_lanes:
                 self._lanes.shed()
         self._bell.ring()
@@ -148,8 +148,9 @@ class Dispatcher:
         self._thread.join(min(max(timeout, 0.0), threading.TIMEOUT_MAX))
         if not self._thread.is_alive():
             return True
-        self._abandoned = True
-        if self._running is None:
+        self._callbacks.abandoned = True
+        running = self._callbacks.running
+        if running is None:
             log(logging.WARNING, "%s did not wait for the thread of the callbacks.", caller)
         else:
             log(
@@ -157,7 +158,7 @@ class Dispatcher:
                 "%s did not wait for the callback %s, which is still running; no callback hears "
                 "of the events behind it.",
                 caller,
-                name_of(self._running),
+                name_of(running),
             )
         return False
 
@@ -175,95 +176,59 @@ class Dispatcher:
         if after is not None and after._thread.is_alive():
             after._thread.join()
         self._after = None
-        while not self._guard.foreign:
-            runs = self._take()
-            if not runs:
-                return
-            for event, calls in runs:
-                self._emit_run(event, calls)
-            if self._abandoned:
-                return
+        try:
+            while self._survives():
+                pass
+        except BaseException as exc:
+            if self._callbacks.foreign:
+                raise
+            words = f"The thread of the callbacks ended by {type(exc).__name__}."
+            self._on_failure(exc if isinstance(exc, EToroError) else EToroError(words))
 
-    def _take(self) -> list[Run]:
-        """Wait for events; an empty list: the thread is to end."""
+    def _survives(self) -> bool:
+        """Tell what there is to tell, until the end (False) or an error outside of callbacks.
+
+        :raises EToroError: when there is one such error after the other.
+        """
+        try:
+            while self._tell_next():
+                pass
+        except BaseException as exc:
+            if self._callbacks.foreign or self._callbacks.hopeless:
+                raise
+            self._callbacks.on_defect(exc)
+            return True
+        return False
+
+    def _tell_next(self) -> bool:
+        """Tell what was taken, and take what comes next; False: the thread is to end."""
+        callbacks, runs = self._callbacks, self._runs
+        while runs:
+            event, calls = runs[0]
+            callbacks.tell(event, calls)
+            del runs[0]  # not before, or an error in between would lose it
+        if callbacks.abandoned or callbacks.foreign:
+            return False
+        self._take()
+        return bool(self._runs)
+
+    def _take(self) -> None:
+        """Wait for events and take them; none: the thread is to end."""
         while True:
             with self._lock:
                 self._in_lanes = True
                 try:
-                    runs = self._lanes.take(_BATCH)
+                    self._lanes.take(_BATCH, self._runs)
                 except EToroQueueOverflowError as exc:
+                    self._runs.append(("error", [(exc,)]))
                     error = exc
                     break
                 finally:
                     self._leave_lanes()
-                if runs or self._stopping:
-                    return runs
+                if self._runs or self._stopping:
+                    return
             self._bell.wait()
-        self._feed_error_queues(error)
-        return [("error", [(error,)])]
-
-    def _emit_run(self, event: str, calls: list[tuple[Any, ...]]) -> None:
-        """Tell one event as often as it came. Runs on the dispatcher thread."""
-        market = event in MARKET_EVENTS
-        listeners = self._registry.listeners(event)
-        called = 0
-        for arguments in calls:
-            if self._abandoned or (self._stopping and market):
-                break
-            # Looked up anew each time: a callback may have added or removed another.
-            handlers = listeners.handlers
-            if listeners.handlers_by_id and arguments:
-                handlers = listeners.handlers_by_id.get(arguments[0], handlers)
-            for handler in handlers:
-                if handler.spent:
-                    continue
-                if handler.once:
-                    handler.spent = True
-                    self._registry.discard(event, handler)
-                self._running = function = handler.function
-                called += 1
-                try:
-                    result = function(*arguments)
-                    if result is not None and inspect.iscoroutine(result):
-                        result.close()
-                        raise TypeError("the callback returned a coroutine, which nobody awaits")
-                except BaseException as exc:
-                    self._counters.callback_errors += 1
-                    # Whatever user code has prepared for us outside of its call must not end this.
-                    with contextlib.suppress(BaseException):
-                        # Without this frame: its locals are what the server sent, unredacted.
-                        trace = exc.__traceback__
-                        self._failed(event, handler, exc.with_traceback(trace and trace.tb_next))
-        self._running = None
-        self._counters.callbacks += called
-
-    def _failed(self, event: str, handler: Handler, exc: BaseException) -> None:
-        """Log and report what a callback raised; a callback can end nothing."""
-        # By identity: hashing a callable is user code.
-        quiet = self._gate.passes((id(handler.function), type(exc)))
-        if quiet is not None:
-            log(
-                logging.ERROR,
-                "The callback %s for %r raised %s%s",
-                name_of(handler.function),
-                event,
-                type(exc).__name__,
-                f" ({quiet} more since the last report)" if quiet else "",
-                exc_info=exc,
-            )
-        if event != "error":
-            error = exc
-            if not isinstance(exc, Exception):
-                name = name_of(handler.function)
-                error = EToroError(f"The callback {name} raised {type(exc).__name__}.")
-                error.__cause__ = exc
-            self._feed_error_queues(error)
-            self._emit_run("error", [(error,)])
-
-    def _feed_error_queues(self, error: BaseException) -> None:
-        """Queues of errors are fed by the reader, but for what only this thread knows."""
-        for queue in self._registry.listeners("error").queues:
-            queue.feed([error])
+        self._callbacks.feed_error_queues(error)
 
     # -- figures -------------------------------------------------------------------------------
 

@@ -80,6 +80,13 @@ class Listeners:
         self.refresh()
 
 
+def _spent(handlers: Iterable[Handler]) -> list[Handler]:
+    spent = list(handlers)
+    for handler in spent:
+        handler.spent = True
+    return spent
+
+
 class Registry:
     """All listeners of a client. Thread-safe.
 
@@ -124,24 +131,22 @@ class Registry:
         self._change(lambda: self._listeners[event].add(handler))
 
     def discard(self, event: str, handler: Handler) -> None:
-        """Remove one registration, if it is still there."""
+        """Remove one registration, if it is still there; it is the caller's to spend."""
         self._remove(event, [handler])
 
     def remove(self, event: str, function: Callable[..., Any]) -> None:
         """Remove every registration of *function* for *event*."""
         # Compared outside of the lock: equality may be user code.
         handlers = list(self._listeners[event].all_handlers)
-        self._remove(event, [h for h in handlers if h.function == function])
+        self._remove(event, _spent(h for h in handlers if h.function == function))
 
     def clear(self, event: str | None) -> None:
         """Remove all callbacks of *event*, or of all events."""
         for name, listeners in self._listeners.items():
             if event is None or name == event:
-                self._remove(name, list(listeners.all_handlers))
+                self._remove(name, _spent(listeners.all_handlers))
 
     def _remove(self, event: str, handlers: list[Handler]) -> None:
-        for handler in handlers:
-            handler.spent = True
         gone = set(map(id, handlers))
 
         def change() -> object:

@@ -7,6 +7,7 @@ run twice) can be collected, and takes its session with it.
 import atexit
 import contextlib
 import itertools
+import logging
 import time
 import weakref
 from functools import partial
@@ -16,6 +17,7 @@ from .dispatcher import Dispatcher
 from .feed import Feed
 from .handlers import Registry
 from .lifecycle import Lifecycle, ProcessGuard
+from .log import log
 from .options import WsClientOptions
 from .outlet import Outlet
 from .parts import Parts
@@ -71,6 +73,7 @@ class Session:
             counters,
             options.callback_queue_size,
             before.dispatcher if before is not None else None,
+            self._on_callbacks_failed,
         )
         out = Outlet(registry, self.dispatcher)
         feed = Feed(book, registry, out, counters, options.redact)
@@ -105,6 +108,12 @@ class Session:
                 "The client of this queue is not in use any more, and was closed."
             )
         self.dispatcher.stop()
+
+    def _on_callbacks_failed(self, error: EToroError) -> None:
+        """Runs on the dispatcher thread, last of all: nobody must take its silence for quiet."""
+        log(logging.ERROR, "The client ended: %s", error)
+        self.fail(error)
+        self.reader.stop()
 
     def fail(self, error: EToroError) -> None:
         """End the client by *error*, unless it is over already. Any thread."""

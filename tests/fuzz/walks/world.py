@@ -146,7 +146,7 @@ class World:
         dispatcher = self._session.dispatcher
         while dispatcher.lanes.ready:
             for event, calls in dispatcher.lanes.take(256):
-                dispatcher._emit_run(event, calls)
+                dispatcher._callbacks.tell(event, calls)
         for event, arguments in self._heard:
             self.rules.hear(event, arguments)
         self._heard.clear()

@@ -1,0 +1,175 @@
+"""What attacks on the client's threads, locks and ends have found; each stayed mended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from etoro_sync import EVENTS, ClientState, EToroError
+from etoro_sync.ws.buffers import Lanes
+from etoro_sync.ws.dispatcher import Dispatcher
+from etoro_sync.ws.handlers import Handler, Registry
+from etoro_sync.ws.stats import Counters
+from tests.support.clients import Ear
+from tests.support.interrupts import every_interrupt
+from tests.support.threads import join_stragglers
+
+from .conftest import MakeClient, MakeSimulator
+
+
+class Bench:
+    """A dispatcher whose thread is the test's own: :meth:`run` returns when all is told."""
+
+    def __init__(self) -> None:
+        self.registry = Registry(EVENTS)
+        self.failures: list[EToroError] = []
+        self.dispatcher = Dispatcher(
+            "etoro-sync-test",
+            self.registry,
+            Counters(),
+            100,
+            on_failure=self.failures.append,
+        )
+
+    def on(self, event: str, function: Callable[..., Any], once: bool = False) -> None:
+        self.registry.add(event, Handler(function, None, once))
+
+    def run(self) -> None:
+        self.dispatcher.stop()
+        self.dispatcher._run()
+
+
+def test_promise_3_an_error_outside_of_a_callback_costs_no_callback_an_event(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Wherever their thread is when it is raised: each hears of all once, and of the error, too."""
+    caplog.set_level(logging.CRITICAL)
+    heard: list[int] = []
+    errors: list[Exception] = []
+    failures: list[EToroError] = []
+
+    def run() -> None:
+        bench = Bench()
+        for each in (heard, errors, failures):
+            each.clear()
+        for once in (True, False, True, False):
+            # A function of C: in one of Python it would be an error of the callback.
+            bench.on("private:event", heard.append, once)
+            bench.on("open", dict, once)
+        bench.on("error", errors.append)
+        for n in range(3):
+            bench.dispatcher.post("private:event", n)
+        bench.dispatcher.post("open")
+        bench.dispatcher.post("private:event", 3)
+        bench.run()
+        failures.extend(bench.failures)
+
+    run()
+    assert heard == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
+    places = 0
+    for where, outcome in every_interrupt(run):
+        # But for the beginning, and while the lanes give something away that nobody has yet.
+        if "_tell_next" not in where or " in pop:" in where:
+            continue
+        places += 1
+        assert outcome is None, where
+        assert heard == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3], where
+        assert errors, where
+        assert failures == [], where
+    assert places > 50
+
+
+def test_promise_1_an_error_in_the_callbacks_thread_is_logged_and_told(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With its traceback, to callbacks and queues; the callbacks go on."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    errors = c.queue("error")
+    c.connect()
+    c.subscribe(["private"])
+    real = Lanes.take
+
+    def no_memory(*arguments: Any) -> Any:
+        monkeypatch.setattr(Lanes, "take", real)
+        raise MemoryError
+
+    monkeypatch.setattr(Lanes, "take", no_memory)
+    sim.fill_order()
+    sim.fill_order()
+    assert len(ear.wait_for("private:event", 2)) == 2
+    assert isinstance(ear.wait_for("error")[0].__cause__, MemoryError)
+    assert "outside of them" in str(errors.get(timeout=5))
+    (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is MemoryError
+    assert c.state is ClientState.LIVE
+
+
+def test_promise_1_callbacks_that_cannot_go_on_end_the_client(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails, as whoever waits is told, instead of being live without callbacks."""
+    c = client(simulator().url)
+    told: list[Exception] = []
+    c.on("error", told.append)
+    c.connect()
+    waiting = c.queue("unknown")
+
+    def no_memory(*arguments: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(Lanes, "take", no_memory)
+    c._sessions.present.dispatcher._bell.ring()  # type: ignore[union-attr]
+    with pytest.raises(EToroError, match="cannot go on"):
+        c.run_forever()
+    with pytest.raises(EToroError, match="cannot go on"):
+        waiting.get(timeout=5)
+    assert c.state is ClientState.FAILED
+    assert len(told) == 101
+    for kind in ("reader", "dispatcher"):
+        assert not join_stragglers(prefix=f"etoro-sync-{kind}")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("end", [lambda: None, sys.exit])
+def test_promise_13_a_child_that_is_forked_in_a_callback_runs_no_other(
+    end: Callable[[], None],
+) -> None:
+    """Neither those behind it nor those of further events, whether it returns or exits."""
+    bench = Bench()
+    parent = os.getpid()
+    reading, writing = os.pipe()
+
+    def fork(n: int) -> None:
+        if n == 0:
+            child = os.fork()
+            if child == 0:
+                end()
+            else:
+                os.waitpid(child, 0)
+
+    bench.on("private:event", fork)
+    bench.on("private:event", lambda n: os.write(writing, b"P" if os.getpid() == parent else b"C"))
+    for n in range(3):
+        bench.dispatcher.post("private:event", n)
+    try:
+        # In the child this thread is all there is, and its end is the child's.
+        thread = threading.Thread(target=bench.run)
+        thread.start()
+        thread.join()
+        assert os.read(reading, 100) == b"PPP"
+    finally:
+        os.close(reading)
+        os.close(writing)
