@@ -28,6 +28,8 @@ from .stats import Counters, WsStats
 
 __all__ = ["WsClient"]
 
+_NOT_CONNECTED = "The client is not connected. Call connect() first."
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -117,10 +119,12 @@ class WsClient:
         :raises EToroError: what ended the client.
         """
         self._guard.check()
-        if self.state is ClientState.CLOSED:
-            return
-        self._check_connected()
-        self._sessions.outlast()
+        # Looked at once: disconnect() may come at any time.
+        state = self.state
+        if state is ClientState.DISCONNECTED:
+            raise EToroClosedError(_NOT_CONNECTED)
+        if state is not ClientState.CLOSED:
+            self._sessions.outlast()
 
     # -- callbacks -----------------------------------------------------------------------------
 
@@ -293,7 +297,7 @@ class WsClient:
     def _check_connected(self) -> None:
         self._check_not_closed()
         if self.state is ClientState.DISCONNECTED:
-            raise EToroClosedError("The client is not connected. Call connect() first.")
+            raise EToroClosedError(_NOT_CONNECTED)
 
     def stream(
         self,

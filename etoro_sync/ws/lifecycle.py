@@ -83,29 +83,52 @@ class Bell:
 class Lifecycle:
     """The state of a client and the error that ended it.
 
-    The monitor's lock guards both and the session's number. Reading :attr:`state` needs no lock.
+    The monitor's lock guards both, the session's number, and who holds off the next session.
+    Reading :attr:`state` needs no lock. No other lock is taken under it: a signal handler or a
+    finalizer that disconnects may come to it from inside of any other.
     """
 
     def __init__(self) -> None:
         self._monitor = Monitor()
         self._session = 0
         self._failure: tuple[int, EToroError] | None = None
+        # What is being cleaned up -> the thread that does it; no session begins meanwhile.
+        self._holds: dict[object, int] = {}
         self.state = ClientState.DISCONNECTED
         self.error: EToroError | None = None
+        #: Whether the session before the present one failed, and was not closed by the user.
+        self.resumed = False
 
     @property
     def idle(self) -> bool:
         """Whether no session is at work."""
         return self.state in _IDLE
 
-    def begin(self) -> int | None:
-        """Start a session and return its number; None when one is at work already."""
-        with self._monitor.lock:
-            if not self.idle:
-                return None
+    def begin(self, begun: list[int] | None = None, deadline: float | None = None) -> int | None:
+        """Start a session and return its number; None when one is at work already.
+
+        Waits until the one before is cleaned up; not for the calling thread, which would have to
+        do that, and not longer than until *deadline*: None, too.
+
+        :param begun: gets the number before anything is changed, so that Ctrl-C cannot hide it.
+        """
+        numbers: list[int] = [] if begun is None else begun
+
+        def attempt() -> bool:
+            if not self.idle or threading.get_ident() in self._holds.values():
+                return True
+            if self._holds:
+                return False
+            numbers.append(self._session + 1)
+            # Without a call, at whose beginning Ctrl-C might come: all of it, or nothing.
             self._session += 1
-            self._to(ClientState.CONNECTING, None)
-            return self._session
+            self.resumed = self.state is ClientState.FAILED
+            self.state, self.error = ClientState.CONNECTING, None
+            self._monitor.changed()
+            return True
+
+        self._monitor.wait(attempt, deadline)
+        return numbers[0] if numbers else None
 
     def advance(self, session: int, state: ClientState) -> None:
         """Move within *session*; without effect once it is closing, over, or replaced."""
@@ -114,10 +137,13 @@ class Lifecycle:
             if active and session == self._session:
                 self._to(state, None)
 
-    def closing(self) -> int:
-        """Note that ``disconnect()`` is at work; return the number of the session it ends."""
+    def closing(self, session: int | None = None) -> int:
+        """Note that ``disconnect()`` is at work; return the number of the present session.
+
+        :param session: the one to end; without effect when a newer one is at work.
+        """
         with self._monitor.lock:
-            if not self.idle:
+            if not self.idle and session in (None, self._session):
                 self._to(ClientState.CLOSING, None)
             return self._session
 
@@ -126,23 +152,50 @@ class Lifecycle:
 
         :param cleanup: called before a new session can begin.
         """
-        with self._monitor.lock:
-            if session == self._session:
-                cleanup()
-                self._to(ClientState.CLOSED, None)
+        try:
+            self.settle(session, cleanup)
+        finally:
+            with self._monitor.lock:
+                if session == self._session:
+                    # As in begin().
+                    self.state, self.error = ClientState.CLOSED, None
+                    self._monitor.changed()
 
     def failed(self, session: int, error: EToroError, cleanup: Callable[[], None]) -> None:
         """End *session* by an error; without effect when it was over already.
 
         :param cleanup: called before a new session can begin.
         """
-        with self._monitor.lock:
-            if self.idle or session != self._session or self.state is ClientState.CLOSING:
-                return
-            # Kept for those who waited for this session: disconnect() may follow at once.
-            self._failure = (session, error)
-            self._to(ClientState.FAILED, error)
+
+        def fail() -> None:
+            with self._monitor.lock:
+                if self.idle or self.state is ClientState.CLOSING:
+                    return
+                # Kept for those who waited for this session: disconnect() may follow at once.
+                self._failure = (session, error)
+                self._to(ClientState.FAILED, error)
             cleanup()
+
+        self.settle(session, fail)
+
+    def settle(self, session: int, cleanup: Callable[[], None]) -> bool:
+        """Call *cleanup* while no session can begin; False: a newer one than *session* has.
+
+        It runs without the lock, and may take others.
+        """
+        hold = object()
+        try:
+            with self._monitor.lock:
+                if session != self._session:
+                    return False
+                self._holds[hold] = threading.get_ident()
+            cleanup()
+            return True
+        finally:
+            # In one step that Ctrl-C cannot divide, or no session could ever begin again.
+            self._holds.pop(hold, None)
+            with self._monitor.lock:
+                self._monitor.changed()
 
     def _to(self, state: ClientState, error: EToroError | None) -> None:
         self.state = state

@@ -60,7 +60,8 @@ class Session:
         before: "Session | None" = None,
         resumed: bool = False,
     ) -> None:
-        self._number = number
+        #: From the lifecycle.
+        self.number = number
         self._options = options
         self._registry = registry
         self._lifecycle = lifecycle
@@ -103,7 +104,7 @@ class Session:
             self.fail(error)
         elif self._abandoned:
             # The client is gone, but its queues may be in use.
-            self._lifecycle.closed(self._number, lambda: None)
+            self._lifecycle.closed(self.number, lambda: None)
             self._registry.end_queues(
                 "The client of this queue is not in use any more, and was closed."
             )
@@ -118,7 +119,7 @@ class Session:
     def fail(self, error: EToroError) -> None:
         """End the client by *error*, unless it is over already. Any thread."""
         end_queues = partial(self._registry.end_queues, str(error), error)
-        self._lifecycle.failed(self._number, error, end_queues)
+        self._lifecycle.failed(self.number, error, end_queues)
 
     def close(self, timeout: float, caller: str = "disconnect()") -> None:
         """End politely and wait for it, for about *timeout* seconds at most. Any thread.

@@ -26,6 +26,7 @@ __all__ = ["DISCONNECTED", "Sessions"]
 
 #: What readers of a queue are told whose client was disconnected.
 DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
+_OVERTAKEN = "disconnect() was called while connect() was waiting."
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
 _AT_WORK = (*_CONNECTING, ClientState.LIVE, ClientState.RECONNECTING, ClientState.CLOSING)
@@ -34,7 +35,8 @@ _AT_WORK = (*_CONNECTING, ClientState.LIVE, ClientState.RECONNECTING, ClientStat
 class Sessions:
     """Connects and disconnects, from any thread. It holds what outlives a session.
 
-    The lock guards the present session and its number, which change together.
+    The lock guards which session is the present one, and what changes with it. Nothing else is
+    locked under it.
 
     :param options: the client's.
     :param registry: who listens.
@@ -65,33 +67,61 @@ class Sessions:
         :param timeout: seconds; None trusts the options.
         """
         self._check_credentials()
-        number, session = self._begin()
         options = self._options
         patience = options.connect_timeout + options.auth_timeout + 1.0
         seconds = patience if timeout is None else min(timeout, patience)
+        begun: list[int] = []
         try:
-            session.start()
-            done = self.lifecycle.outcome(number, *_CONNECTING, deadline=time.monotonic() + seconds)
+            self._connect(begun, seconds)
         except EToroError:
             raise
+        except BaseException:
+            # Ctrl-C, wherever it came: nobody may wait for a session that nobody makes.
+            if begun:
+                self._give_up(begun[0], EToroClosedError("connect() was interrupted."))
+            raise
+
+    def _connect(self, begun: list[int], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        number, session = self._begin(begun, deadline)
+        done = True
+        try:
+            # Whoever disconnected may have come before there was a session to close.
+            if not self._is_over(number):
+                session.start()
+                done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
         except RuntimeError as exc:
             error = EToroWebSocketError(f"Cannot start the client's threads: {exc}.")
-            _give_up(session, error)
+            self._give_up(number, error)
             raise error from exc
-        except BaseException:
-            # Ctrl-C while waiting.
-            _give_up(session, EToroClosedError("connect() was interrupted."))
-            raise
         if not done:
             late = EToroTimeoutError(
                 f"connect() did not finish in {seconds:g} s. Check ws_url and the network."
             )
-            _give_up(session, late)
+            self._give_up(number, late)
             raise late
-        if self.lifecycle.session != number or self.lifecycle.state in _OVER:
-            # Whoever disconnected may have come before there was a session to close.
+        if self._is_over(number):
             session.close(0.0)
-            raise EToroClosedError("disconnect() was called while connect() was waiting.")
+            raise EToroClosedError(_OVERTAKEN)
+
+    def _is_over(self, number: int) -> bool:
+        return self.lifecycle.session != number or self.lifecycle.state in _OVER
+
+    def _give_up(self, number: int, error: EToroError) -> None:
+        """End a session that has not come to be, unless it is over already."""
+        self._fail(number, error)
+        session = self._session(number)
+        if session is not None:
+            session.close(0.0)
+
+    def _fail(self, number: int, error: EToroError) -> None:
+        end_queues = partial(self._registry.end_queues, str(error), error)
+        self.lifecycle.failed(number, error, end_queues)
+
+    def _session(self, number: int) -> Session | None:
+        """Return the present session, if it has this number."""
+        session = self.present
+        return session if session is not None and session.number == number else None
 
     def _check_credentials(self) -> None:
         for name in ("api_key", "user_key"):
@@ -101,33 +131,42 @@ class Sessions:
                     f"pass WsClientOptions({name}=...)."
                 )
 
-    def _begin(self) -> tuple[int, Session]:
-        with self._lock:
+    def _begin(
+        self, begun: list[int] | None = None, deadline: float | None = None
+    ) -> tuple[int, Session]:
+        number = self.lifecycle.begin(begun, deadline)
+        if number is None:
             state = self.lifecycle.state
-            resumed = state is ClientState.FAILED and self.book.generation > 0
-            number = self.lifecycle.begin()
-            if number is None:
-                raise EToroWebSocketError(
-                    f"This client is {state.value} already. Call disconnect() first, or make "
-                    "another client."
-                )
-            try:
-                session = Session(
-                    number,
-                    self._options,
-                    self.tracker,
-                    self._registry,
-                    self.book,
-                    self.lifecycle,
-                    self._counters,
-                    self.present,
-                    resumed,
-                )
-            except OSError as exc:
-                error = EToroWebSocketError(f"Cannot start the client: {exc}.")
-                end_queues = partial(self._registry.end_queues, str(error), error)
-                self.lifecycle.failed(number, error, end_queues)
-                raise error from exc
+            raise EToroWebSocketError(
+                f"This client is {state.value} already. Call disconnect() first, or make another "
+                "client."
+                if not self.lifecycle.idle
+                else "The client's last session is being ended. Connect when that is done."
+            )
+        try:
+            session = Session(
+                number,
+                self._options,
+                self.tracker,
+                self._registry,
+                self.book,
+                self.lifecycle,
+                self._counters,
+                self.present,
+                self.lifecycle.resumed and self.book.generation > 0,
+            )
+        except OSError as exc:
+            error = EToroWebSocketError(f"Cannot start the client: {exc}.")
+            self._fail(number, error)
+            raise error from exc
+        self._publish(session)
+        return number, session
+
+    def _publish(self, session: Session) -> None:
+        """Make *session* the present one, unless a newer one is."""
+        with self._lock:
+            if self.present is not None and self.present.number > session.number:
+                return
             # Not before, or those of a session that could not be made would count twice.
             self._past = self.callback_losses()
             self.present = session
@@ -138,26 +177,39 @@ class Sessions:
                 self._finalizer.detach()
             self._finalizer = weakref.finalize(self, session.abandon)
             self._finalizer.atexit = False
-        return number, session
 
     # -- ending --------------------------------------------------------------------------------
 
     def disconnect(self, timeout: float | None) -> None:
         """End the present session and forget what was wanted.
 
+        Who is overtaken by another ``disconnect()`` and a ``connect()`` leaves the new session
+        alone.
+
         :param timeout: seconds to wait at most; None is ``close_timeout``.
         """
-        with self._lock:
-            # Together, or the session of a connect() in another thread would be closed untold.
-            number, session = self.lifecycle.closing(), self.present
+        number = self.lifecycle.session
+        try:
+            self._end(number, self._options.close_timeout if timeout is None else timeout)
+        except BaseException:
+            # Ctrl-C: wherever it came, nothing stays half ended.
+            self._end(number, 0.0)
+            raise
+
+    def _end(self, number: int, timeout: float) -> None:
+        if self.lifecycle.closing(number) != number:
+            return
+        session = self._session(number)
+        try:
+            self.lifecycle.settle(number, self._clear)
+            if session is not None:
+                session.close(timeout)
+        finally:
+            self.lifecycle.closed(number, self._forget)
+
+    def _clear(self) -> None:
         self.requests.clear()
         self._registry.end_queues(DISCONNECTED)
-        try:
-            if session is not None:
-                session.close(self._options.close_timeout if timeout is None else timeout)
-        finally:
-            # Also after Ctrl-C in here.
-            self.lifecycle.closed(number, self._forget)
 
     def _forget(self) -> None:
         # Callbacks that ran meanwhile may have subscribed.
@@ -192,8 +244,3 @@ class Sessions:
             dropped += lanes.dropped
             lost += lanes.lossless.dropped
         return conflated, dropped, lost
-
-
-def _give_up(session: Session, error: EToroError) -> None:
-    session.fail(error)
-    session.close(0.0)

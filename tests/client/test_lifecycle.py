@@ -11,7 +11,7 @@ import pytest
 from etoro_sync import ClientState, EToroClosedError, EToroWebSocketError
 from etoro_sync.ws import monitor
 from etoro_sync.ws.lifecycle import Lifecycle, ProcessGuard
-from tests.support.threads import run_in_thread
+from tests.support.threads import Background, run_in_thread
 
 
 def nothing() -> None: ...
@@ -78,19 +78,91 @@ def test_a_failure_is_kept_until_the_next_session() -> None:
     assert lifecycle.error is None
 
 
+def wait_for_a_waiting_thread(lifecycle: Lifecycle) -> None:
+    while not lifecycle._monitor._bells:
+        pass
+
+
 def test_no_session_begins_before_the_queues_of_a_failed_one_are_ended() -> None:
     """A supervisor connects anew as soon as it hears; its queues must not end by the old error."""
     lifecycle, number = begun()
-    lock = lifecycle._monitor.lock
-    free: list[bool] = []
+    beginning: list[Background[int | None]] = []
 
     def end_queues() -> None:
-        free.append(run_in_thread(lambda: lock.acquire(blocking=False)).result(5))
+        assert lifecycle.state is ClientState.FAILED
+        beginning.append(run_in_thread(lifecycle.begin))
+        wait_for_a_waiting_thread(lifecycle)
+        assert not beginning[0].done()
         assert lifecycle.state is ClientState.FAILED
 
     lifecycle.failed(number, EToroWebSocketError("gave up"), end_queues)
-    assert free == [False]
-    assert run_in_thread(lambda: lifecycle.begin()).result(5) is not None
+    assert beginning[0].result() == number + 1
+    assert lifecycle.resumed
+
+
+@pytest.mark.parametrize("end", ["closed", "failed", "settle"])
+def test_no_lock_is_held_while_a_session_is_cleaned_up(end: str) -> None:
+    """Cleaning up takes other locks, whose holders may be in a signal handler that disconnects."""
+    lifecycle, number = begun()
+    calls: list[object] = []
+
+    def cleanup() -> None:
+        calls.append(run_in_thread(lifecycle.closing).result())
+
+    arguments = (EToroWebSocketError("gave up"),) if end == "failed" else ()
+    getattr(lifecycle, end)(number, *arguments, cleanup)
+    assert calls == [number]
+
+
+def test_whoever_cleans_up_cannot_begin_a_session_and_does_not_wait_to() -> None:
+    """A finalizer in the midst of it would wait for itself."""
+    lifecycle, number = begun()
+    numbers: list[int | None] = []
+    lifecycle.failed(number, EToroWebSocketError("x"), lambda: numbers.append(lifecycle.begin()))
+    assert numbers == [None]
+    assert lifecycle.begin() == number + 1
+
+
+def test_a_begin_that_is_held_off_for_too_long_is_refused() -> None:
+    """At its deadline."""
+    lifecycle, number = begun()
+    outcomes: list[int | None] = []
+
+    def cleanup() -> None:
+        late = time.monotonic() + 0.01
+        outcomes.append(run_in_thread(lambda: lifecycle.begin(deadline=late)).result())
+
+    lifecycle.closed(number, cleanup)
+    lifecycle.settle(number, cleanup)
+    assert outcomes == [None, None]
+
+
+def test_what_interrupts_a_cleanup_holds_off_no_session() -> None:
+    """Nor does it leave one that is closing for ever."""
+    lifecycle, number = begun()
+    lifecycle.closing()
+    with pytest.raises(KeyboardInterrupt):
+        lifecycle.closed(number, interrupt)
+    assert lifecycle.state is ClientState.CLOSED
+    second = lifecycle.begin()
+    assert second is not None
+    with pytest.raises(KeyboardInterrupt):
+        lifecycle.failed(second, EToroWebSocketError("gave up"), interrupt)
+    assert lifecycle.begin() is not None
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_session_that_was_replaced_is_not_cleaned_up() -> None:
+    """Whoever is overtaken by a new session leaves that alone."""
+    lifecycle, old = begun()
+    lifecycle.closed(old, nothing)
+    lifecycle.begin()
+    assert not lifecycle.settle(old, partial(pytest.fail, "cleaned up the newer session"))
+    assert lifecycle.closing(old) != old
+    assert lifecycle.state is ClientState.CONNECTING
 
 
 def test_waiting_ends_with_the_state_or_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,8 +196,8 @@ def test_complaint_31_a_late_disconnect_does_not_end_the_next_session_untold(
     real = c._lifecycle.closing
     crossing: list[Background[None]] = []
 
-    def overtaken() -> int:
-        number = real()
+    def overtaken(session: int) -> int:
+        number = real(session)
         crossing.append(run_in_thread(c.connect))
         with contextlib.suppress(TimeoutError):
             crossing[0].wait(0.2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import ClientState, EToroClosedError, WsClient
+from etoro_sync import ClientState, EToroClosedError, EToroError, EventQueue, WsClient
 from tests.support.interrupts import every_interrupt, locks_held
 from tests.support.threads import join_stragglers
 from tests.support.timing import MS
@@ -25,6 +25,14 @@ CALLS: dict[str, Callable[[WsClient], Any]] = {
     "unsubscribe": lambda c: (c.subscribe([18], wait=False), c.unsubscribe([18])),
     "disconnect": lambda c: c.disconnect(),
 }
+
+
+def assert_over(c: WsClient, waiting: EventQueue, where: str) -> None:
+    """Assert that *c*, and whatever belongs to it, has come to its end."""
+    assert c.state in (ClientState.CLOSED, ClientState.FAILED), where
+    assert not join_stragglers(prefix="etoro-sync-reader"), where
+    with pytest.raises(EToroError):
+        waiting.get(timeout=1)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -44,6 +52,8 @@ def test_promise_13_ctrl_c_is_clean_wherever_it_comes(
         assert type(outcome) is KeyboardInterrupt, where
         assert locks_held(c) == 0, where
         if name in ("disconnect", "run_forever"):
+            if c.state is not ClientState.LIVE:  # where the call had begun
+                assert_over(c, waiting, where)
             c.disconnect()
             assert c.state is ClientState.CLOSED, where
             assert not join_stragglers(prefix="etoro-sync-reader"), where
@@ -118,17 +128,22 @@ def test_promise_13_ctrl_c_in_connect_is_clean_wherever_it_comes(
 ) -> None:
     """The client is over, and can connect again."""
     c = client(simulator().url)
-    places = 0
+    waiting = c.queue("unknown")
+    places = sessions = 0
     for where, outcome in every_interrupt(c.connect):
         places += 1
         assert type(outcome) is KeyboardInterrupt, where
         assert locks_held(c) == 0, where
+        if c._lifecycle.session > sessions:  # where the call had begun
+            assert_over(c, waiting, where)
+        sessions = c._lifecycle.session
         c.disconnect()
         assert c.state is ClientState.CLOSED, where
-        assert not join_stragglers(prefix="etoro-sync-reader"), where
         del outcome
+        waiting = c.queue("unknown")
     gc.collect()  # in here, where it is expected
     assert places > 10
+    assert sessions > 10
     c.disconnect()
     c.connect()
     assert c.state is ClientState.LIVE

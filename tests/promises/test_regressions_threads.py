@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import EVENTS, ClientState, EToroError
+from etoro_sync import EVENTS, ClientState, EToroClosedError, EToroError
 from etoro_sync.ws.buffers import Lanes
 from etoro_sync.ws.dispatcher import Dispatcher
 from etoro_sync.ws.handlers import Handler, Registry
+from etoro_sync.ws.mailbox import Mailbox
 from etoro_sync.ws.stats import Counters
 from tests.support.clients import Ear
 from tests.support.interrupts import every_interrupt
-from tests.support.threads import join_stragglers
+from tests.support.threads import (
+    Watchdog,
+    join_stragglers,
+    run_in_thread,
+)
 
 from .conftest import MakeClient, MakeSimulator
 
@@ -173,3 +178,141 @@ def test_promise_13_a_child_that_is_forked_in_a_callback_runs_no_other(
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_promise_12_a_signal_handler_that_disconnects_inside_a_queue_ends(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the client fails, and its reader waits for the lock of that queue."""
+    sim = simulator()
+    c = client(sim.url, reconnect_attempts=0, close_timeout=0.05)
+    c.connect()
+    waiting = c.queue("unknown")
+    real = waiting._buffer.pop
+
+    def interrupted() -> Any:
+        monkeypatch.setattr(waiting._buffer, "pop", real)
+        sim.drop()
+        while c.state is not ClientState.FAILED:
+            pass
+        c.disconnect()
+        return real()
+
+    with Watchdog(10):
+        monkeypatch.setattr(waiting._buffer, "pop", interrupted)
+        with pytest.raises(EToroError):
+            waiting.get()
+    assert c.state is ClientState.CLOSED
+    assert not join_stragglers(prefix="etoro-sync-reader")
+
+
+def test_promise_12_no_lock_of_the_client_is_taken_under_another(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever disconnects while another thread connects, fails or disconnects, holding any lock."""
+    c = client(simulator().url)
+    sessions = c._sessions
+    locks = [sessions._lock, c._lifecycle._monitor.lock, c._tracker.lock]
+    nested: list[str] = []
+
+    def watch(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def watched(*arguments: Any) -> Any:
+            if any(lock._is_owned() for lock in locks):  # type: ignore[attr-defined]
+                nested.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    for name in ("begin", "closing", "closed", "failed", "settle"):
+        watch(c._lifecycle, name)
+    watch(c._requests, "clear")
+    watch(c._registry, "end_queues")
+    watch(c._book, "clear")
+    c.connect()
+    c.disconnect()
+    monkeypatch.setattr(Mailbox, "__init__", no_descriptors)
+    with pytest.raises(EToroError):
+        c.connect()
+    assert nested == []
+
+
+def no_descriptors(*arguments: Any) -> None:
+    raise OSError("Too many open files")
+
+
+def test_promise_12_a_disconnect_that_is_overtaken_leaves_the_new_session_alone(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its wishes and its queues, wherever the late one is held up."""
+    c = client(simulator().url)
+    c.connect()
+    overtaken, go_on = threading.Event(), threading.Event()
+    real = c._lifecycle.settle
+
+    def late(*arguments: Any) -> bool:
+        if not overtaken.is_set():
+            overtaken.set()
+            go_on.wait(5)
+        return real(*arguments)
+
+    monkeypatch.setattr(c._lifecycle, "settle", late)
+    ending = run_in_thread(c.disconnect)
+    assert overtaken.wait(5)
+    c.disconnect()
+    c.connect()
+    rates = c.queue("instrument:rate")
+    c.subscribe([18], snapshot=True)
+    go_on.set()
+    ending.result()
+    assert c.state is ClientState.LIVE
+    assert c.subscriptions == ("instrument:18",)
+    assert rates.get(timeout=5)[0] == 18
+    assert c._registry.queues() == [rates]
+
+
+def test_promise_12_a_connect_that_is_overtaken_ends_what_it_has_made(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By disconnect() and connect() in another thread, while it makes its session."""
+    c = client(simulator().url)
+    real = Mailbox.__init__
+    made, go_on = threading.Event(), threading.Event()
+    boxes: list[Mailbox] = []
+
+    def slow(box: Mailbox, *arguments: Any) -> None:
+        real(box, *arguments)
+        boxes.append(box)
+        monkeypatch.setattr(Mailbox, "__init__", real)
+        made.set()
+        go_on.wait(5)
+
+    monkeypatch.setattr(Mailbox, "__init__", slow)
+    connecting = run_in_thread(c.connect)
+    assert made.wait(5)
+    c.disconnect()
+    c.connect()
+    go_on.set()
+    assert isinstance(connecting.exception(), EToroClosedError)
+    assert boxes[0].waker.fileno() == -1
+    assert c.state is ClientState.LIVE
+    assert c.is_authenticated
+
+
+def test_promise_2_run_forever_returns_when_disconnect_comes_at_its_beginning(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its looks at the state."""
+    c = client(simulator().url)
+    c.connect()
+    monkeypatch.setattr(type(c), "state", property(look_and_disconnect))
+    c.run_forever()
+    monkeypatch.undo()
+    assert c.state is ClientState.CLOSED
+
+
+def look_and_disconnect(c: Any) -> ClientState:
+    state: ClientState = c._lifecycle.state
+    c._sessions.disconnect(None)
+    return state
