@@ -126,6 +126,11 @@ class Registry:
         """Return the listeners of a known event; the same object for the client's whole life."""
         return self._listeners[event]
 
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether any callback is registered."""
+        return any(listeners.all_handlers for listeners in self._listeners.values())
+
     def add(self, event: str, handler: Handler) -> None:
         """Register a callback."""
         self._change(lambda: self._listeners[event].add(handler))

@@ -31,6 +31,7 @@ __all__ = ["Session"]
 
 #: On top of close_timeout, for the threads to notice that it is over.
 _GRACE = 0.1
+_COLLECTED = "The client of this queue is not in use any more, and was closed."
 _numbers = itertools.count(1)
 
 
@@ -66,7 +67,8 @@ class Session:
         self._registry = registry
         self._lifecycle = lifecycle
         self._guard = ProcessGuard()
-        self._abandoned = False
+        # Why it ends without disconnect().
+        self._reason = ""
         name = f"etoro-sync-%s-{next(_numbers)}"
         self.dispatcher: Dispatcher = Dispatcher(
             name % "dispatcher",
@@ -102,13 +104,24 @@ class Session:
         """Runs on the reader thread, last of all."""
         if error is not None:
             self.fail(error)
-        elif self._abandoned:
-            # The client is gone, but its queues may be in use.
-            self._lifecycle.closed(self.number, lambda: None)
-            self._registry.end_queues(
-                "The client of this queue is not in use any more, and was closed."
-            )
+        elif self._reason:
+            self.conclude()
         self.dispatcher.stop()
+        if self._reason == _COLLECTED and self._registry.has_callbacks:
+            # Readers of its queues are told; and a notebook's cell that runs again is no trouble.
+            log(
+                logging.WARNING,
+                "A client that was connected is closed, because nothing refers to it any more; its "
+                "callbacks hear nothing more. Keep a reference to it for as long as it is to work, "
+                "or use it in a with block.",
+            )
+
+    def conclude(self) -> None:
+        """Wake whoever waits for a session that ends without ``disconnect()``. Any thread."""
+        if not self._lifecycle.idle:
+            self._lifecycle.closing(self.number)
+            end_queues = partial(self._registry.end_queues, self._reason)
+            self._lifecycle.closed(self.number, end_queues)
 
     def _on_callbacks_failed(self, error: EToroError) -> None:
         """Runs on the dispatcher thread, last of all: nobody must take its silence for quiet."""
@@ -148,11 +161,29 @@ class Session:
     def abandon(self) -> None:
         """End without waiting and without a lock: the garbage collector may call from anywhere."""
         if not self._guard.foreign:
-            self._abandoned = True
+            self._reason = _COLLECTED
             self.reader.abort()
+
+    def leave(self) -> None:
+        """Ask for the end, as the program ends."""
+        self._reason = self._reason or "The program ends."
+        self.reader.stop()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is a forked child of the owner."""
+        return self._guard.foreign
 
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
+
+def _all_sessions() -> list[Session]:
+    while True:
+        try:
+            return [session for session in _sessions if not session.is_foreign]
+        except RuntimeError:  # a daemon thread has just connected, or a session was collected
+            continue
 
 
 @atexit.register
@@ -161,11 +192,13 @@ def _end_all() -> None:
 
     Daemon threads that still run while the interpreter is taken apart may crash it.
     """
-    sessions = [session for session in list(_sessions) if not session._guard.foreign]
+    sessions = _all_sessions()
     for session in sessions:  # all at once, not one after the other
-        session.reader.stop()
+        session.leave()
     deadline = time.monotonic() + 1.0
     for session in sessions:
         left = max(deadline - time.monotonic(), 0.0)
         with contextlib.suppress(Exception):
             session.close(min(session._options.close_timeout, left), "The end of the program")
+            # Where the reader hangs.
+            session.conclude()

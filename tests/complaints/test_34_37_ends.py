@@ -309,7 +309,8 @@ EXITS: dict[str, tuple[str, int, str]] = {
         """,
         -signal.SIGINT,
         r"Traceback .*\nKeyboardInterrupt\n"
-        r"The end of the program did not wait for the callback <lambda>, [^\n]*\n",
+        r"The callback <lambda> for 'instrument:delta' raised EToroClosedError\nTraceback .*"
+        r"EToroClosedError: The program ends\.\n",
     ),
     "threads that still read": (
         """

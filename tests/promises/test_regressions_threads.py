@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from etoro_sync import EVENTS, ClientState, EToroClosedError, EToroError
+from etoro_sync.ws import session
 from etoro_sync.ws.buffers import Lanes
 from etoro_sync.ws.dispatcher import Dispatcher
 from etoro_sync.ws.handlers import Handler, Registry
 from etoro_sync.ws.mailbox import Mailbox
 from etoro_sync.ws.stats import Counters
-from tests.support.clients import Ear
+from tests.support.clients import Ear, make_client
 from tests.support.interrupts import every_interrupt
 from tests.support.threads import (
     Watchdog,
@@ -316,3 +318,79 @@ def look_and_disconnect(c: Any) -> ClientState:
     state: ClientState = c._lifecycle.state
     c._sessions.disconnect(None)
     return state
+
+
+def test_promise_2_the_end_of_the_program_wakes_whoever_waits(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """As disconnect() does, so that no exit handler and no daemon thread waits for ever."""
+    c = client(simulator().url)
+    c.connect()
+    waiting = run_in_thread(c.queue("unknown").get)
+    running = run_in_thread(c.run_forever)
+    session._end_all()
+    assert c.state is ClientState.CLOSED
+    error = waiting.exception()
+    assert isinstance(error, EToroClosedError)
+    assert str(error) == "The program ends."
+    assert running.exception() is None
+
+
+def test_promise_2_the_end_of_the_program_wakes_also_where_the_reader_hangs(
+    client: MakeClient,
+) -> None:
+    """In a name resolution, say; its thread is a daemon and holds nobody up."""
+    release = threading.Event()
+    c = client("ws://127.0.0.1:9/ws", close_timeout=0.05)
+    waiting = c.queue("unknown")
+
+    def hang(*arguments: Any) -> None:
+        release.wait(5)
+
+    c._sessions._begin()[1].reader.__dict__["_session"] = hang
+    present = c._sessions.present
+    assert present is not None
+    present.start()
+    session._end_all()
+    try:
+        assert c.state is ClientState.CLOSED
+        with pytest.raises(EToroClosedError, match="program ends"):
+            waiting.get(timeout=5)
+    finally:
+        release.set()
+
+
+def test_promise_13_the_end_of_the_program_stands_a_client_that_connects_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A daemon thread may change the list of sessions while it is read."""
+
+    class Changing(list[Any]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            self.looks += 1
+            if self.looks < 3:
+                raise RuntimeError("Set changed size during iteration")
+            return super().__iter__()
+
+    changing = Changing()
+    monkeypatch.setattr(session, "_sessions", changing)
+    session._end_all()
+    assert changing.looks == 3
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_promise_1_a_client_that_is_collected_says_so(
+    simulator: MakeSimulator, caplog: pytest.LogCaptureFixture, listening: bool
+) -> None:
+    """In the log, if its callbacks would have heard: they are not told otherwise."""
+    c = make_client(simulator().url)
+    if listening:
+        c.on("private:event", print)
+    c.connect()
+    del c
+    gc.collect()
+    assert not join_stragglers(prefix="etoro-sync-reader")
+    warned = ["Keep a reference" in r.getMessage() for r in caplog.records if r.levelno > 20]
+    assert warned == [True] * listening
