@@ -122,6 +122,14 @@ class BoundedBuffer:
         self.delivered += 1
         return entry
 
+    def lose(self) -> int:
+        """Drop all entries; return how many."""
+        lost = len(self)
+        self._entries.clear()
+        self._markers = 0
+        self.dropped += lost
+        return lost
+
     def barrier(self) -> None:
         """Nothing to do: entries are never replaced here."""
 

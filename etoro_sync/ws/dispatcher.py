@@ -29,7 +29,8 @@ _BATCH = 256
 class Dispatcher:
     """Runs the callbacks of one session.
 
-    The lock guards the lanes and :attr:`_stopping`. It is never held while user code runs.
+    The lock guards the lanes, and how far the thread has come: whether it is its turn, and whether
+    it is to end. It is never held while user code runs.
 
     :param name: of the thread.
     :param registry: who listens.
@@ -50,6 +51,9 @@ class Dispatcher:
         on_failure: Callable[[EToroError], None] = lambda error: None,
     ) -> None:
         self._after = after
+        # Of all that wait until the callbacks of earlier sessions have ended; the client's.
+        self._waiting: set[Bell] = after._waiting if after is not None else set()
+        self._at_turn = self._ended = self._given_up = False
         self._on_failure = on_failure
         self._registry = registry
         self._callbacks = Callbacks(registry, counters)
@@ -64,6 +68,9 @@ class Dispatcher:
         self._gate = LogGate()
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        if after is not None:
+            # Else each session under a callback that does not return would keep its thread.
+            after._give_up("connect()")
 
     def start(self) -> None:
         """Start the thread."""
@@ -106,6 +113,8 @@ class Dispatcher:
             return
         with self._lock:
             lost = self._lanes.append(event, arguments)
+            if self._given_up:
+                self._lanes.lossless.lose()
         self._bell.ring()
         if lost and self._gate.passes("lossless lane") is not None:
             log(
@@ -136,6 +145,8 @@ class Dispatcher:
         self._in_lanes = False
         if self._stopping:
             self._lanes.shed()
+        if self._given_up:
+            self._lanes.lossless.lose()
 
     def join(self, timeout: float, caller: str = "disconnect()") -> bool:
         """Wait until the thread has ended; False: a callback still runs, and its thread will end
@@ -148,6 +159,8 @@ class Dispatcher:
         self._thread.join(min(max(timeout, 0.0), threading.TIMEOUT_MAX))
         if not self._thread.is_alive():
             return True
+        if self._give_up(caller):
+            return True
         self._callbacks.abandoned = True
         running = self._callbacks.running
         if running is None:
@@ -158,24 +171,43 @@ class Dispatcher:
                 "%s did not wait for the callback %s, which is still running; no callback hears "
                 "of the events behind it.",
                 caller,
-                name_of(running),
+                _name_of(running),
             )
         return False
+
+    def _give_up(self, caller: str) -> bool:
+        """End without having begun, if a callback of an earlier session still runs.
+
+        :param caller: who does not wait any longer, for the log.
+        """
+        with self._lock:
+            if self._at_turn or self._earlier() is None:
+                return False
+            self._given_up = self._callbacks.abandoned = True
+            lost = 0 if self._in_lanes else self._lanes.lossless.lose()
+        self._bell.ring()
+        if lost:
+            log(
+                logging.WARNING,
+                "%s did not wait for a callback of an earlier session, which is still running; "
+                "%d order and connection events behind it are lost for the callbacks.",
+                caller,
+                lost,
+            )
+        return True
 
     @property
     def is_current(self) -> bool:
         """Whether the caller is a callback, of this session or of one that this one waits for."""
-        after = self._after
-        current = threading.current_thread() is self._thread
-        return current or (after is not None and after.is_current)
+        current = threading.current_thread()
+        one: Dispatcher | None = self
+        while one is not None and one._thread is not current:
+            one = one._after
+        return one is not None
 
     # -- the dispatcher thread -----------------------------------------------------------------
 
     def _run(self) -> None:
-        after = self._after
-        if after is not None and after._thread.is_alive():
-            after._thread.join()
-        self._after = None
         try:
             while self._survives():
                 pass
@@ -184,6 +216,37 @@ class Dispatcher:
                 raise
             words = f"The thread of the callbacks ended by {type(exc).__name__}."
             self._on_failure(exc if isinstance(exc, EToroError) else EToroError(words))
+        finally:
+            self._ended = True
+            for bell in list(self._waiting):
+                bell.ring()
+
+    def _await_turn(self) -> bool:
+        """Wait until the callbacks of earlier sessions have ended; False: this one is over."""
+        self._waiting.add(self._bell)  # before the first look, or an end could be missed
+        try:
+            while True:
+                with self._lock:
+                    if self._given_up:
+                        return False
+                    if self._earlier() is None:
+                        self._at_turn = True
+                        return True
+                    if self._stopping and not self._lanes.lossless.ready:
+                        return False
+                self._bell.wait()
+        finally:
+            self._waiting.discard(self._bell)
+
+    def _earlier(self) -> "Dispatcher | None":
+        """Return the one whose callbacks must have ended before these may begin.
+
+        One that has ended without its turn, or never began, leaves the one before it.
+        """
+        after = self._after
+        while after is not None and (after._ended or not after._thread.is_alive()):
+            after = self._after = after._after
+        return after
 
     def _survives(self) -> bool:
         """Tell what there is to tell, until the end (False) or an error outside of callbacks.
@@ -203,6 +266,8 @@ class Dispatcher:
     def _tell_next(self) -> bool:
         """Tell what was taken, and take what comes next; False: the thread is to end."""
         callbacks, runs = self._callbacks, self._runs
+        if not self._at_turn and not self._await_turn():
+            return False
         while runs:
             event, calls = runs[0]
             callbacks.tell(event, calls)
@@ -236,3 +301,11 @@ class Dispatcher:
     def lanes(self) -> Lanes:
         """For reading counts only."""
         return self._lanes
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """Return a name for a callback that hangs; its attributes may be user code."""
+    try:
+        return name_of(function)
+    except Exception:
+        return "that cannot be named"

@@ -143,6 +143,9 @@ class Sessions:
                 if not self.lifecycle.idle
                 else "The client's last session is being ended. Connect when that is done."
             )
+        before = self.present
+        if before is not None and before.number > number:
+            before = None  # overtaken: it is not over
         try:
             session = Session(
                 number,
@@ -152,7 +155,7 @@ class Sessions:
                 self.book,
                 self.lifecycle,
                 self._counters,
-                self.present,
+                before,
                 self.lifecycle.resumed and self.book.generation > 0,
             )
         except OSError as exc:

@@ -218,3 +218,156 @@ def test_an_instrument_filter_applies_to_callbacks(bench: Bench) -> None:
     bench.dispatcher.start()
     bench.end()
     assert heard == ["all", "18", "all"]
+
+
+class Chain:
+    """Dispatchers of sessions that follow one another; the first one's callback does not return."""
+
+    def __init__(self) -> None:
+        self.registry = Registry(EVENTS)
+        self.heard: list[Any] = []
+        self.current: list[bool] = []
+        self.inside, self.go_on = threading.Event(), threading.Event()
+        self.registry.add("private:event", Handler(self._hear, None, False))
+        self.all: list[Dispatcher] = []
+        self.add().post("private:event", "hangs")
+        self.all[0].start()
+        assert self.inside.wait(5)
+
+    def _hear(self, event: Any) -> None:
+        if event == "hangs":
+            self.inside.set()
+            self.go_on.wait(5)
+            self.current = [each.is_current for each in self.all]
+        self.heard.append(event)
+
+    def add(self) -> Dispatcher:
+        after = self.all[-1] if self.all else None
+        new = Dispatcher(f"etoro-sync-{len(self.all)}", self.registry, Counters(), 10, after)
+        self.all.append(new)
+        return new
+
+    def wait_until_it_waits(self, dispatcher: Dispatcher) -> None:
+        while dispatcher._bell not in dispatcher._waiting:
+            pass
+
+    def alive(self) -> list[int]:
+        return [n for n, each in enumerate(self.all) if each._thread.is_alive()]
+
+    def end(self) -> None:
+        self.go_on.set()
+        for each in self.all:
+            each.stop()
+            assert each.join(5)
+
+
+@pytest.fixture
+def chain() -> Iterator[Chain]:
+    made = Chain()
+    yield made
+    made.end()
+
+
+def test_a_session_that_ends_behind_an_older_callback_loses_its_events_and_says_so(
+    chain: Chain, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once nobody waits any longer; its thread ends."""
+    second = chain.add()
+    second.start()
+    for n in range(3):
+        second.post("private:event", n)
+    second.stop()
+    assert second.join(0.01)
+    second._thread.join(5)
+    second.post("private:event", "late")
+    assert chain.alive() == [0]
+    assert (second.lanes.lossless.dropped, len(second.lanes)) == (4, 0)
+    assert "3 order and connection events behind it are lost" in caplog.text
+    chain.end()
+    assert chain.heard == ["hangs"]
+
+
+def test_a_session_that_ends_behind_an_older_callback_waits_for_no_event_at_all(
+    chain: Chain,
+) -> None:
+    """With nothing to tell it ends at once, also without join()."""
+    second = chain.add()
+    second.start()
+    second.extend([(1, "rate")])
+    second.stop()
+    second._thread.join(5)
+    assert chain.alive() == [0]
+    assert second.lanes.dropped == 1
+
+
+def test_what_waits_behind_an_older_callback_is_told_if_that_returns_in_time(chain: Chain) -> None:
+    """Before the callbacks of the next session."""
+    second = chain.add()
+    second.post("private:event", 2)
+    second.start()
+    second.stop()
+    chain.wait_until_it_waits(second)
+    chain.go_on.set()
+    chain.all[0].stop()
+    assert second.join(5)
+    assert chain.heard == ["hangs", 2]
+
+
+@pytest.mark.parametrize("how", ["given up", "superseded", "never started"])
+def test_a_third_session_waits_for_the_first_ones_callback(chain: Chain, how: str) -> None:
+    """Though the thread of the second is gone, or has never begun."""
+    second = chain.add()
+    if how != "never started":
+        second.start()
+        second.post("private:event", 2)
+    if how == "given up":
+        second.stop()
+        assert second.join(0.01)
+        second._thread.join(5)
+    third = chain.add()
+    if how == "superseded":
+        second._thread.join(5)
+    third.post("private:event", 3)
+    third.start()
+    chain.wait_until_it_waits(third)
+    assert chain.alive() == [0, 2]
+    assert chain.heard == []
+    chain.go_on.set()
+    chain.all[0].stop()
+    third.stop()
+    assert third.join(5)
+    assert chain.heard == ["hangs", 3]
+
+
+def test_a_callback_is_a_callback_also_for_later_sessions(chain: Chain) -> None:
+    """So that it may disconnect them without waiting for itself."""
+    chain.add()
+    chain.add()
+    assert not any(each.is_current for each in chain.all)
+    chain.end()
+    assert chain.current == [True, True, True]
+
+
+def test_a_hanging_callback_that_cannot_be_named_does_not_break_join(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its attributes may be user code, too."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Odd:
+        def __call__(self, event: str) -> None:
+            inside.set()
+            go_on.wait(5)
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    bench.on("private:event", Odd())
+    bench.dispatcher.start()
+    bench.dispatcher.post("private:event", "p1")
+    assert inside.wait(5)
+    bench.dispatcher.stop()
+    assert not bench.dispatcher.join(0.01)
+    assert "cannot be named" in caplog.text
+    go_on.set()
+    assert bench.dispatcher.join(5)

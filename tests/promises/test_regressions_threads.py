@@ -394,3 +394,39 @@ def test_promise_1_a_client_that_is_collected_says_so(
     assert not join_stragglers(prefix="etoro-sync-reader")
     warned = ["Keep a reference" in r.getMessage() for r in caplog.records if r.levelno > 20]
     assert warned == [True] * listening
+
+
+def dispatchers() -> list[str]:
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("etoro-sync-dispatcher")]
+
+
+def test_promise_11_a_callback_that_does_not_return_costs_one_thread_for_all_sessions(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """However often the client is disconnected and connected under it."""
+    c = client(simulator().url, close_timeout=0.01)
+    inside, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        inside.set()
+        release.wait(20)
+
+    c.once("authenticated", hang)
+    c.on("close", lambda *arguments: None)
+    c.connect()
+    assert inside.wait(5)
+    try:
+        for _ in range(20):
+            c.disconnect()
+            c.connect()
+            # Those that have lost what they had may be on their way out.
+            while len(dispatchers()) > 2:
+                pass
+        c.disconnect()
+        while len(dispatchers()) > 1:
+            pass
+        assert c.stats().callbacks_lost > 0
+    finally:
+        release.set()
+    assert not join_stragglers(prefix="etoro-sync-dispatcher")
