@@ -202,10 +202,16 @@ class WsClient:
                 raise EToroValidationError(
                     f"handler must be callable, not {function!r:.60}.", "handler"
                 )
-            if inspect.iscoroutinefunction(function):
+            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
                 raise EToroValidationError(
                     "handler must not be a coroutine function: handlers run on a thread of the "
                     "client. Write def instead of async def.",
+                    "handler",
+                )
+            if inspect.isgeneratorfunction(function):
+                raise EToroValidationError(
+                    "handler must not be a generator function: nobody would run it. Write it "
+                    "without yield.",
                     "handler",
                 )
             self._registry.add(event, Handler(function, instrument_id, once))

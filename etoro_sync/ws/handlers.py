@@ -37,7 +37,8 @@ class Listeners:
     __slots__ = ("active", "all_handlers", "handlers", "handlers_by_id", "queues", "queues_by_id")
 
     def __init__(self) -> None:
-        self.all_handlers: list[Handler] = []
+        #: Every registration by its id, in order.
+        self.all_handlers: dict[int, Handler] = {}
         self.handlers: tuple[Handler, ...] = ()
         self.handlers_by_id: dict[int, tuple[Handler, ...]] = {}
         self.queues: tuple[EventQueue, ...] = ()
@@ -51,7 +52,7 @@ class Listeners:
 
     def add(self, handler: Handler) -> None:
         """Add one registration; the caller holds the registry's lock."""
-        self.all_handlers.append(handler)
+        self.all_handlers[id(handler)] = handler
         if handler.instrument_id is None:
             self.handlers += (handler,)
             for key in self.handlers_by_id:
@@ -61,22 +62,27 @@ class Listeners:
             self.handlers_by_id[handler.instrument_id] = (*known, handler)
         self.refresh()
 
-    def rebuild(self, keep: Iterable[Handler]) -> None:
-        """Put the registrations *keep* in place of all; the caller holds the registry's lock."""
-        self.all_handlers = list(keep)
-        self.handlers = tuple(h for h in self.all_handlers if h.instrument_id is None)
-        groups: dict[int, list[Handler]] = {}
-        for handler in self.all_handlers:
-            if handler.instrument_id is not None:
-                groups.setdefault(handler.instrument_id, [])
-        for handler in self.all_handlers:
-            if handler.instrument_id is not None:
-                groups[handler.instrument_id].append(handler)
-            elif groups:
-                for group in groups.values():
-                    group.append(handler)
-        # One assignment: a reader sees the old table or the new one.
-        self.handlers_by_id = {key: tuple(group) for key, group in groups.items()}
+    def remove(self, gone: Iterable[Handler]) -> None:
+        """Remove registrations, where they are; the caller holds the registry's lock.
+
+        Of one with a filter only its own instrument's tuple changes, however many others there are.
+        """
+        here = {id(handler) for handler in gone} & self.all_handlers.keys()
+        ids = {self.all_handlers[number].instrument_id for number in here}
+        if None in ids:
+            self.handlers = tuple(h for h in self.handlers if id(h) not in here)
+            ids.update(self.handlers_by_id)
+        for key in ids:
+            if key is None or key not in self.handlers_by_id:
+                continue
+            left = tuple(h for h in self.handlers_by_id[key] if id(h) not in here)
+            if left == self.handlers:
+                del self.handlers_by_id[key]
+            else:
+                self.handlers_by_id[key] = left
+        # Last, so that what Ctrl-C leaves half done can be done again.
+        for number in here:
+            del self.all_handlers[number]
         self.refresh()
 
 
@@ -85,6 +91,14 @@ def _spent(handlers: Iterable[Handler]) -> list[Handler]:
     for handler in spent:
         handler.spent = True
     return spent
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Compare two callbacks, of which one may refuse to be compared."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:
+        return False
 
 
 class Registry:
@@ -142,26 +156,22 @@ class Registry:
     def remove(self, event: str, function: Callable[..., Any]) -> None:
         """Remove every registration of *function* for *event*."""
         # Compared outside of the lock: equality may be user code.
-        handlers = list(self._listeners[event].all_handlers)
-        self._remove(event, _spent(h for h in handlers if h.function == function))
+        handlers = list(self._listeners[event].all_handlers.values())
+        self._remove(event, _spent(h for h in handlers if _equal(h.function, function)))
 
     def clear(self, event: str | None) -> None:
         """Remove all callbacks of *event*, or of all events."""
         for name, listeners in self._listeners.items():
             if event is None or name == event:
-                self._remove(name, _spent(listeners.all_handlers))
+                self._remove(name, _spent(list(listeners.all_handlers.values())))
 
     def _remove(self, event: str, handlers: list[Handler]) -> None:
-        gone = set(map(id, handlers))
-
         def change() -> object:
-            listeners = self._listeners[event]
-            old = (listeners.all_handlers, listeners.handlers, listeners.handlers_by_id)
-            if any(id(h) in gone for h in old[0]):
-                listeners.rebuild(h for h in old[0] if id(h) not in gone)
-            return old
+            self._listeners[event].remove(handlers)
+            return handlers
 
-        self._change(change)
+        if handlers:
+            self._change(change)
 
     def add_queue(self, queue: EventQueue, instrument_ids: tuple[int, ...] | None) -> None:
         """Feed *queue* from now on, with all events or those of some instruments."""

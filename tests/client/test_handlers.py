@@ -146,3 +146,53 @@ def test_a_queue_that_ctrl_c_left_half_added_takes_nothing_from_the_others() -> 
     assert registry.queues() == [everything]
     assert registry.listeners("instrument:rate").queues == (everything,)
     assert registry.listeners("instrument:rate").queues_by_id == {}
+
+
+def test_a_handler_of_one_instrument_that_goes_touches_no_other_instrument() -> None:
+    """Or ten thousand that are called once each would take time for a hundred million."""
+
+    class Table(dict[int, tuple[Handler, ...]]):
+        touched: list[int]
+
+        def __setitem__(self, key: int, value: tuple[Handler, ...]) -> None:
+            self.touched.append(key)
+            super().__setitem__(key, value)
+
+        def __delitem__(self, key: int) -> None:
+            self.touched.append(key)
+            super().__delitem__(key)
+
+    registry = make_registry()
+    listeners = registry.listeners("instrument:rate")
+    handlers = [handler(f"h{n}", n // 2) for n in range(20)]
+    registry.add("instrument:rate", handler("all"))
+    for each in handlers:
+        registry.add("instrument:rate", each)
+    listeners.handlers_by_id = table = Table(listeners.handlers_by_id)
+    table.touched = []
+    registry.discard("instrument:rate", handlers[6])
+    assert for_id(listeners, 3) == ["all", "h7"]
+    registry.remove("instrument:rate", handlers[7].function)
+    assert for_id(listeners, 3) == ["all"]
+    assert 3 not in table
+    registry.discard("instrument:rate", handlers[7])
+    assert table.touched == [3, 3]
+    assert listeners.handlers_by_id is table
+    for n in (0, 9):
+        assert for_id(listeners, n) == ["all", f"h{2 * n}", f"h{2 * n + 1}"]
+
+
+def test_one_handler_without_a_filter_that_goes_is_gone_for_all_instruments() -> None:
+    """And an instrument that has no other handler of its own stays as it is."""
+    registry = make_registry()
+    gone, kept = handler("gone"), handler("kept", 18)
+    registry.add("instrument:rate", gone)
+    registry.add("instrument:rate", kept)
+    registry.discard("instrument:rate", gone)
+    listeners = registry.listeners("instrument:rate")
+    assert listeners.handlers == ()
+    assert for_id(listeners, 18) == ["kept"]
+    assert for_id(listeners, 19) == []
+    registry.discard("instrument:rate", kept)
+    assert listeners.handlers_by_id == {}
+    assert not listeners.active

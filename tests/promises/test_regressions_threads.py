@@ -7,12 +7,18 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
-from etoro_sync import EVENTS, ClientState, EToroClosedError, EToroError
+from etoro_sync import (
+    EVENTS,
+    ClientState,
+    EToroClosedError,
+    EToroError,
+    EToroValidationError,
+)
 from etoro_sync.ws import session
 from etoro_sync.ws.buffers import Lanes
 from etoro_sync.ws.dispatcher import Dispatcher
@@ -430,3 +436,46 @@ def test_promise_11_a_callback_that_does_not_return_costs_one_thread_for_all_ses
     finally:
         release.set()
     assert not join_stragglers(prefix="etoro-sync-dispatcher")
+
+
+def test_promise_12_a_handler_that_cannot_be_compared_keeps_no_other_from_going(
+    client: MakeClient,
+) -> None:
+    """Nor itself, when it is the very one."""
+
+    class Odd:
+        def __call__(self) -> None: ...
+
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("incomparable")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    c = client("ws://127.0.0.1:9/ws")
+    odd = Odd()
+    c.on("open", odd)
+    c.on("open", print)
+    c.off("open", print)
+    (left,) = c._registry.listeners("open").handlers
+    assert left.function is odd
+    c.off("open", odd)
+    assert not c._registry.listeners("open").active
+
+
+def generator(*arguments: Any) -> Iterator[None]:
+    yield
+
+
+async def async_generator(*arguments: Any) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("function", [generator, async_generator])
+def test_promise_3_functions_that_would_never_run_are_refused_as_handlers(
+    client: MakeClient, function: Callable[..., Any]
+) -> None:
+    """Calling one makes a generator, which nobody asks for anything."""
+    c = client("ws://127.0.0.1:9/ws")
+    for register in (c.on, c.once):
+        with pytest.raises(EToroValidationError, match="must not be a"):
+            register("open", function)
