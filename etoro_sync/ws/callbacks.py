@@ -9,8 +9,9 @@ import contextlib
 import inspect
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain
+from types import MethodType
 from typing import Any
 
 from ..errors import EToroError, forget_locals
@@ -145,8 +146,7 @@ class Callbacks:
 
     def _report(self, event: str, handler: Handler, exc: BaseException) -> None:
         """Log and emit what a callback raised; a callback can end nothing."""
-        # By identity: hashing a callable is user code.
-        quiet = self._gate.passes((id(handler.function), type(exc)))
+        quiet = self._gate.passes((_identity(handler.function), type(exc)))
         if quiet is not None:
             log(
                 logging.ERROR,
@@ -199,6 +199,15 @@ class Callbacks:
         """Queues of errors are fed by the reader, but for what only this thread knows."""
         for queue in self._registry.listeners("error").queues:
             queue.feed([error])
+
+
+def _identity(function: Callable[..., Any]) -> Hashable:
+    """Return what tells a callback from all others; hashing it would be user code."""
+    if type(function) is MethodType:
+        # Each access to a method makes a new object, whose id soon is that of another one.
+        return id(function.__self__), id(function.__func__)
+    # With its name, as the id of one that is gone may be that of its successor.
+    return id(function), name_of(function)
 
 
 def _refuse(result: Any) -> None:

@@ -171,7 +171,7 @@ class Dispatcher:
                 "%s did not wait for the callback %s, which is still running; no callback hears "
                 "of the events behind it.",
                 caller,
-                _name_of(running),
+                name_of(running),
             )
         return False
 
@@ -301,11 +301,3 @@ class Dispatcher:
     def lanes(self) -> Lanes:
         """For reading counts only."""
         return self._lanes
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    """Return a name for a callback that hangs; its attributes may be user code."""
-    try:
-        return name_of(function)
-    except Exception:
-        return "that cannot be named"

@@ -14,7 +14,7 @@ class LogGate:
     not fill the memory.
 
     :param period: seconds between two log records of one kind.
-    :param most: how many kinds are told apart; all further ones count as one.
+    :param most: how many kinds are told apart within a period; all further ones count as one.
     :param clock: monotonic seconds.
     """
 
@@ -31,11 +31,24 @@ class LogGate:
         """Count one trouble; None: keep quiet; else how many of its kind were kept quiet."""
         now = self._clock()
         with self._lock:
-            if kind not in self._kinds and len(self._kinds) >= self._most:
-                kind = None
+            if kind not in self._kinds and self._full:
+                self._forget(now)
+                kind = None if self._full else kind
             logged_at, quiet = self._kinds.get(kind, (-float("inf"), 0))
             if now - logged_at < self._period:
                 self._kinds[kind] = (logged_at, quiet + 1)
                 return None
             self._kinds[kind] = (now, 0)
             return quiet
+
+    @property
+    def _full(self) -> bool:
+        return len(self._kinds) - (None in self._kinds) >= self._most
+
+    def _forget(self, now: float) -> None:
+        """Make room: a kind whose period is over would be logged again in any case."""
+        self._kinds = {
+            kind: (logged_at, quiet)
+            for kind, (logged_at, quiet) in self._kinds.items()
+            if now - logged_at < self._period
+        }

@@ -31,6 +31,9 @@ def name_of(function: Any) -> str:
     Never its ``repr``: that is user code, and of a partial it would show the arguments, which may
     be keys.
     """
-    function = getattr(function, "func", function)
-    name = getattr(function, "__qualname__", None)
+    try:
+        function = getattr(function, "func", function)
+        name = getattr(function, "__qualname__", None)
+    except Exception:  # attributes may be user code, too
+        name = None
     return name if isinstance(name, str) else type(function).__qualname__

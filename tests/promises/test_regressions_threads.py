@@ -479,3 +479,61 @@ def test_promise_3_functions_that_would_never_run_are_refused_as_handlers(
     for register in (c.on, c.once):
         with pytest.raises(EToroValidationError, match="must not be a"):
             register("open", function)
+
+
+class Program:
+    """Its methods raise."""
+
+    def first(self, event: Any) -> None:
+        raise ValueError("first")
+
+    def second(self, event: Any) -> None:
+        raise ValueError("second")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("incomparable")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_promise_4_a_method_is_one_callback_however_often_it_is_registered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each access to it is another object; it uses up no place of another callback's error."""
+    bench = Bench()
+    one, other = Program(), Program()
+    for _ in range(400):
+        bench.on("private:event", one.first)
+    for method in (one.second, other.first):
+        bench.on("private:event", method)
+    bench.dispatcher.post("private:event", 1)
+    bench.run()
+    logged = [r.getMessage().split(" for ")[0] for r in caplog.records]
+    assert logged == [
+        "The callback Program.first",
+        "The callback Program.second",
+        "The callback Program.first",
+    ]
+    assert all(r.exc_info for r in caplog.records)
+
+
+def test_promise_4_the_error_of_a_callback_that_cannot_be_named_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its attributes may be user code, too."""
+
+    class Odd:
+        def __call__(self, event: Any) -> None:
+            raise ValueError("boo")
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    bench = Bench()
+    told: list[Exception] = []
+    bench.on("private:event", Odd())
+    bench.on("error", told.append)
+    bench.dispatcher.post("private:event", 1)
+    bench.run()
+    assert [str(error) for error in told] == ["boo"]
+    assert "Odd for 'private:event' raised ValueError" in caplog.text
