@@ -519,7 +519,7 @@ class WsClient:
             callbacks_conflated=conflated,
             callbacks_dropped=dropped,
             callbacks_lost=lost,
-            connected_age=None if connected_at is None else now - connected_at,
+            connected_age=now - connected_at if connected_at and self.is_connected else None,
             last_message_age=None if last is None else now - last,
         )
 

@@ -226,6 +226,8 @@ class Reader:
 
     def _closed(self, connection: Connection, failure: ConnectionFailed | None) -> None:
         """Tell of the end of an open connection; exactly once for each."""
+        if self._feed.over:
+            return  # the next session may be at work, and all of this would be its own
         self._counters.connected_at = None
         if connection.peer_close is not None:
             code, reason = connection.close_words()

@@ -537,3 +537,41 @@ def test_promise_4_the_error_of_a_callback_that_cannot_be_named_is_told(
     bench.run()
     assert [str(error) for error in told] == ["boo"]
     assert "Odd for 'private:event' raised ValueError" in caplog.text
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_promise_8_a_reader_that_comes_back_late_closes_nothing_of_the_next_session(
+    simulator: MakeSimulator, client: MakeClient, again: bool
+) -> None:
+    """disconnect() did not wait for it; its connection's end is no news in the new session."""
+    inside, release = threading.Event(), threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "cannot be understood" in record.getMessage():
+                inside.set()
+                release.wait(5)
+
+    handler = Slow()
+    logger = logging.getLogger("etoro_sync")
+    logger.addHandler(handler)
+    try:
+        sim = simulator()
+        c = client(sim.url, close_timeout=0.01)
+        c.connect()
+        late = c._sessions.present
+        assert late is not None
+        sim.send_text("no JSON")
+        assert inside.wait(5)
+        c.disconnect()
+        if again:
+            c.connect()
+        closes = c.queue("close")
+        release.set()
+        assert late.reader.join(5)
+    finally:
+        release.set()
+        logger.removeHandler(handler)
+    assert closes.empty()
+    assert (c.state is ClientState.LIVE) == again
+    assert (c.stats().connected_age is not None) == again
