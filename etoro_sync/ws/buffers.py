@@ -16,7 +16,7 @@ __all__ = ["RATE_EVENT", "BoundedBuffer", "Buffer", "Lanes", "Run"]
 #: The event of the entries that may be conflated.
 RATE_EVENT = "instrument:rate"
 #: An event, and the arguments of each time that it is to be told.
-Run = tuple[str, list[tuple[Any, ...]]]
+Run = tuple[str, Iterable[tuple[Any, ...]]]
 
 
 class Buffer(Protocol):

@@ -270,6 +270,9 @@ class Dispatcher:
             return False
         while runs:
             event, calls = runs[0]
+            # So that an error just behind it finds nothing to be told again.
+            calls = iter(calls)
+            runs[0] = (event, calls)
             callbacks.tell(event, calls)
             del runs[0]  # not before, or an error in between would lose it
         if callbacks.abandoned or callbacks.foreign:

@@ -98,6 +98,31 @@ def test_promise_3_an_error_outside_of_a_callback_costs_no_callback_an_event(
     assert places > 50
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_promise_3_an_error_between_two_events_costs_none_and_tells_none_again(
+    monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """Just before one, or just behind it, where CPython 3.10 looks for it when a call returns."""
+    bench = Bench()
+    heard: list[int] = []
+    bench.on("private:event", heard.append)
+    for n in range(3):
+        bench.dispatcher.post("private:event", n)
+    callbacks = bench.dispatcher._callbacks
+    real = callbacks.tell
+
+    def tell(event: str, calls: Any) -> None:
+        if late:
+            real(event, calls)
+        monkeypatch.setattr(callbacks, "tell", real)
+        raise MemoryError
+
+    monkeypatch.setattr(callbacks, "tell", tell)
+    bench.run()
+    assert heard == [0, 1, 2]
+    assert bench.failures == []
+
+
 def test_promise_1_an_error_in_the_callbacks_thread_is_logged_and_told(
     simulator: MakeSimulator,
     client: MakeClient,
