@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from .expectations import AT_ONCE, CLOSING, MARGIN, Outcome, seconds
+from .expectations import AT_ONCE, CLOSING, EARLY, MARGIN, Outcome, seconds
 from .measurement import Measurement
-from .scenarios import Scenario
+from .scenario import Scenario
+from .story import told, waited
 
 __all__ = ["broken", "detection_bound", "recovery_bound"]
 
-_BACK = "reconnecting open authenticated reconnected"
-_FAILED_ATTEMPT = {"authenticate": "open close", "subscribe": "open authenticated close"}
-_ANY_ATTEMPTS = "( reconnecting (error|open close|open authenticated close))*"
-_IN_BACKOFF = "close reconnecting( open close reconnecting)+"
-
-#: How blocked calls end when the user has ended the client.
-_ENDED_BY_USER = {
+#: How blocked calls end when the user has ended the client: those that begin before connect().
+_BEFORE = {
     "for ... in queue (rates)": "returned",
     "for ... in queue (orders)": "returned",
+    "get()": "EToroClosedError",
+}
+#: And those that need a connection.
+_LATER = {
     "for ... in stream()": "returned",
     "run_forever()": "returned",
-    "get()": "EToroClosedError",
     "wait_for()": "EToroClosedError",
 }
+_ALL = {**_BEFORE, **_LATER}
+#: How calls end that begin while the client waits for its next attempt.
+_BACKOFF_CALLS = {
+    "subscribe": "returned",
+    "unsubscribe": "returned",
+    "stream": "returned",
+    "connect": "EToroWebSocketError",
+    "get": "Empty",
+    "wait_for": "EToroTimeoutError",
+}
+#: Calls that are watched by their time.
+_REQUESTS = ("subscribing", "unsubscribing")
 
 
 def broken(scenario: Scenario, measured: Measurement) -> list[str]:
     """Return a line for each promise that was not kept."""
-    checks = (_times, _story, _end, _messages, _leftovers)
+    checks = (_struck, _times, told, waited, _end, _messages, _leftovers)
     return [line for check in checks for line in check(scenario, measured)]
 
 
@@ -61,63 +71,38 @@ def recovery_bound(scenario: Scenario) -> str | None:
     return "reconnect_max_delay" if within == AT_ONCE else f"reconnect_max_delay + {within}"
 
 
+def _struck(scenario: Scenario, measured: Measurement) -> Iterator[str]:
+    if not measured.struck:
+        yield "the fault never struck"
+
+
 def _times(scenario: Scenario, measured: Measurement) -> Iterator[str]:
-    options = scenario.all_options
-    for what, bound, value in (
-        ("detection", detection_bound(scenario), measured.detected),
-        ("recovery", recovery_bound(scenario), measured.recovered),
-        ("disconnect()", CLOSING, measured.disconnected),
-        ("the blocked calls' end", AT_ONCE, measured.late),
-        ("subscribe()", "request_timeout", measured.took),
+    expect, options = scenario.expect, scenario.all_options
+    requests, settled = scenario.how in _REQUESTS, _settled(scenario)
+    for what, bound, least, value in (
+        ("detection", detection_bound(scenario), expect.earliest, measured.detected),
+        ("recovery", recovery_bound(scenario), AT_ONCE, measured.recovered),
+        ("the last messages", expect.withheld if settled else None, AT_ONCE, measured.flowing),
+        ("disconnect()", CLOSING, AT_ONCE, measured.disconnected),
+        ("the blocked calls' end", AT_ONCE, AT_ONCE, measured.late),
+        ("the call", "request_timeout" if requests else None, AT_ONCE, measured.took),
     ):
         if bound is None:
             continue
         limit = seconds(bound, options) + MARGIN * scenario.slowness + measured.held_up
+        early = seconds(least, options) - EARLY * scenario.slowness - measured.held_up
         if value is None:
             yield f"{what}: never, instead of within {limit:.2f} s"
         elif value > limit:
             yield f"{what}: after {value:.2f} s instead of within {limit:.2f} s"
+        elif value < early:
+            yield f"{what}: after {value:.2f} s already, instead of {early:.2f} s at least"
 
 
-def _story(scenario: Scenario, measured: Measurement) -> Iterator[str]:
-    names = [event.partition(" ")[0] for event in measured.events]
-    if scenario.expect.outcome is Outcome.REPORTED:
-        if "error" not in names:
-            yield "events: no error was told"
-        names = [name for name in names if name != "error"]
-    wanted = _expected_story(scenario)
-    if not re.fullmatch(wanted, " ".join(names)):
-        yield f"events: {', '.join(measured.events) or 'none'}; expected: {wanted or 'none'}"
-
-
-def _expected_story(scenario: Scenario) -> str:
-    """Return the names of the events in their order, as a regular expression."""
-    outcome, how = scenario.expect.outcome, scenario.how
-    if scenario.expect.silent:
-        return ""
-    attempt = _FAILED_ATTEMPT.get(scenario.expect.fails or scenario.phase, "error")
-    if how == "reconnection":
-        if outcome is Outcome.REPLACED:
-            return f"close( reconnecting {attempt})+ {_BACK}"
-        return (
-            "close reconnecting open close error" if outcome is Outcome.ENDED else f"close {_BACK}"
-        )
-    if how == "first":
-        if outcome in (Outcome.REPLACED, Outcome.ENDED):
-            return "error" if attempt == "error" else f"{attempt} error"
-        return "open authenticated"
-    if how == "backoff":
-        closed = outcome is Outcome.CLOSED
-        return _IN_BACKOFF if closed else f"{_IN_BACKOFF} open authenticated reconnected"
-    if how == "attempts_used_up":
-        return f"close( reconnecting error){{{scenario.all_options['reconnect_attempts']}}} error"
-    if how == "closing":
-        return "close"
-    if how == "disconnect_while_resolving":
-        return "close reconnecting"
-    if outcome is Outcome.REPLACED:
-        return f"close{_ANY_ATTEMPTS} {_BACK}"
-    return "stale( stale)*" if outcome is Outcome.STALE else ""
+def _settled(scenario: Scenario) -> bool:
+    """Whether messages flow at the end."""
+    over = scenario.expect.outcome in (Outcome.CLOSED, Outcome.ENDED)
+    return scenario.how == "first" or not over
 
 
 def _end(scenario: Scenario, measured: Measurement) -> Iterator[str]:
@@ -127,15 +112,19 @@ def _end(scenario: Scenario, measured: Measurement) -> Iterator[str]:
     state = "FAILED" if failed else "CLOSED" if closed else "LIVE"
     if measured.state != state:
         yield f"state: {measured.state}, not {state}"
-    for call, ended in measured.calls.items():
-        wanted = scenario.expect.error if failed else _ENDED_BY_USER[call]
-        if ended != wanted:
-            yield f"{call}: {ended}, not {wanted}"
-    if not measured.calls:
-        yield "no blocked call was watched"
+    in_use = _BEFORE if how == "leaving_first" or (how == "first" and failed) else _ALL
+    wanted = dict.fromkeys(in_use, scenario.expect.error) if failed else in_use
+    yield from _calls(wanted, measured.calls)
+    yield from _calls(_ALL if how == "first" and failed else {}, measured.again)
     raised = _expected_outcome(scenario, failed)
     if measured.raised not in raised:
         yield f"the call: {measured.raised or 'none'}, not {' or '.join(raised)}"
+
+
+def _calls(wanted: Mapping[str, str], ended: Mapping[str, str]) -> Iterator[str]:
+    for call in sorted({*wanted, *ended}):
+        if ended.get(call) != wanted.get(call):
+            yield f"{call}: {ended.get(call, 'not in use')}, not {wanted.get(call, 'in use')}"
 
 
 def _expected_outcome(scenario: Scenario, failed: bool) -> tuple[str, ...]:
@@ -143,21 +132,26 @@ def _expected_outcome(scenario: Scenario, failed: bool) -> tuple[str, ...]:
     expect, how = scenario.expect, scenario.how
     if how == "first":
         return (expect.error if failed else "returned",)
-    if how == "subscribing":
+    if how == "leaving_first":
+        return ("EToroClosedError",)
+    if how in _REQUESTS:
         if expect.outcome is Outcome.REPLACED:
             return ("returned", "EToroTimeoutError")
-        rejected = expect.error == "EToroSubscriptionError"
-        return (expect.error if rejected else "returned",)
-    if how == "backoff" and scenario.fault in ("subscribe", "unsubscribe"):
-        return ("returned",)
-    return ("Empty",) if scenario.fault == "get" else ("",)
+        refused = expect.error == "EToroSubscriptionError"
+        return (expect.error if refused else "returned",)
+    return (_BACKOFF_CALLS.get(scenario.fault, "") if how == "backoff" else "",)
 
 
 def _messages(scenario: Scenario, measured: Measurement) -> Iterator[str]:
-    for line in measured.outside:
-        yield f"lost outside of the gap: {line}"
-    for line in measured.different:
-        yield f"not the same on both sides: {line}"
+    if _settled(scenario) and not measured.sent:
+        yield "no message was sent"
+    for what, lines in (
+        ("lost outside of the gap", measured.outside),
+        ("out of order", measured.disorder),
+        ("the gap", measured.gaps),
+        ("not the same on both sides", measured.different),
+    ):
+        yield from (f"{what}: {line}" for line in lines)
 
 
 def _leftovers(scenario: Scenario, measured: Measurement) -> Iterator[str]:

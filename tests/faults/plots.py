@@ -9,7 +9,8 @@ from typing import Any
 from .expectations import seconds
 from .judge import detection_bound, recovery_bound
 from .measurement import Measurement
-from .scenarios import PHASES, SCENARIOS
+from .scenario import PHASES
+from .scenarios import SCENARIOS
 
 __all__ = ["draw"]
 

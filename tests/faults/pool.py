@@ -16,20 +16,23 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from .judge import broken
 from .measurement import Measurement
 from .play import play
+from .pulse import Pulse
 from .scenarios import SCENARIOS
 
-__all__ = ["Result", "start"]
+__all__ = ["VOID", "Result", "start"]
 
 #: A scenario that takes as long hangs: it prints the stacks of all threads, and ends its process.
 _TOO_LONG = 100.0
-#: A machine that keeps threads from running for this part of a second lets timeouts strike that
-#: should not, and nothing can be said of the client: the measurement is void, and another one is
-#: made, with longer times.
-_VOID = 0.1
-_SLOWER = (1, 1, 2, 4)
+#: What is broken on a machine that keeps a process from running for this part of a second is played
+#: again, with longer times in the end: a timeout may have struck that should not. The process that
+#: only sleeps is kept waiting less than one that works.
+VOID = 0.02
+_SLOWER = (1, 1, 1, 2)
 
 #: A measurement, and a line for each broken promise.
 Result = tuple[Measurement, list[str]]
+
+_pulse: Pulse | None = None
 
 
 def start(ids: Iterable[str], jobs: int) -> tuple[ProcessPoolExecutor, dict[str, Future[Result]]]:
@@ -43,19 +46,27 @@ def start(ids: Iterable[str], jobs: int) -> tuple[ProcessPoolExecutor, dict[str,
 
 def _prepare() -> None:
     """Runs once in each process."""
+    global _pulse
     logging.disable()
+    _pulse = Pulse()
 
 
 def _play(name: str) -> Result:
     """Runs in a process of the pool."""
-    for plays, factor in enumerate(_SLOWER, 1):
+    assert _pulse is not None
+    void: list[str] = []
+    for factor in _SLOWER:
         scenario = SCENARIOS[name].slowed(factor)
         faulthandler.dump_traceback_later(_TOO_LONG, exit=True, file=sys.__stderr__ or 2)
         try:
-            measured = play(scenario)
+            measured = play(scenario, _pulse)
         finally:
             faulthandler.cancel_dump_traceback_later()
-        measured.plays = plays
-        if measured.held_up <= _VOID * scenario.slowness:
+        lines = broken(scenario, measured)
+        if not lines or measured.held_up <= VOID * scenario.slowness:
             break
-    return measured, broken(scenario, measured)
+        void += lines
+    else:
+        void = void[: -len(lines)]  # the last ones are the verdict
+    measured.void = void
+    return measured, lines

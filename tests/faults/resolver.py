@@ -17,10 +17,16 @@ NAME = "localhost"
 class Resolver:
     """Stands in for ``socket.getaddrinfo``; as a context manager, until the block ends."""
 
+    #: What it may do; and ``elsewhere``, which is to name another port.
+    MODES = ("fails", "no_address", "hangs", "refused_first", "silent_first", "silent")
+
     def __init__(self) -> None:
         self._real = socket.getaddrinfo
         self._mode = ""
         self._hang = 0.0
+        self._port = 0
+        #: How often it was asked while it went wrong; None: it never was to.
+        self.struck: int | None = None
         self._healed = threading.Event()
         self._busy: list[socket.socket] = []
         #: Set while somebody hangs.
@@ -39,15 +45,17 @@ class Resolver:
         self.heal()
         socket.getaddrinfo = self._real
 
-    def fault(self, mode: str, hang: float = 0.0) -> None:
+    def fault(self, mode: str, hang: float = 0.0, port: int = 0) -> None:
         """Go wrong from now on.
 
-        :param mode: ``fails``, ``no_address``, ``hangs``, ``refused_first`` or ``silent_first``.
+        :param mode: one of :attr:`MODES`, or ``elsewhere``.
         :param hang: seconds.
+        :param port: where ``elsewhere`` leads to.
         """
-        self._mode, self._hang = mode, hang
-        if mode == "silent_first":
+        self._hang, self._port, self.struck = hang, port, 0
+        if mode.startswith("silent"):
             self._make_silent_port()
+        self._mode = mode
 
     def heal(self) -> None:
         """Behave; who hangs gets his answer."""
@@ -57,30 +65,41 @@ class Resolver:
             self._busy.pop().close()
 
     def _resolve(self, host: Any, port: Any, *args: Any, **more: Any) -> Any:
+        mode = self._mode
         if host != NAME:
             return self._real(host, port, *args, **more)
-        if self._mode == "fails":
+        if mode:
+            assert self.struck is not None
+            self.struck += 1
+        if mode == "fails":
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        if self._mode == "hangs":
+        if mode == "hangs":
             self.entered.set()
             self._healed.wait(self._hang)
-        if self._mode == "no_address":
+        if mode == "no_address":
             return []
-        found = self._real("127.0.0.1", port, *args, **more)
-        if self._mode == "refused_first":
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                port = server.getsockname()[1]
-            return [*self._real("127.0.0.1", port, *args, **more), *found]
-        if self._mode == "silent_first":
-            port = self._busy[0].getsockname()[1]
-            return [*self._real("127.0.0.1", port, *args, **more), *found]
+        others = [self._refusing()] if mode == "refused_first" else []
+        others += [self._port] if mode == "silent_first" else []
+        if mode in ("silent", "elsewhere"):
+            port = self._port
+        found = []
+        for each in (*others, port):
+            found += self._real("127.0.0.1", each, *args, **more)
         return found
+
+    @staticmethod
+    def _refusing() -> int:
+        """Return a port where nobody listens."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port: int = server.getsockname()[1]
+            return port
 
     def _make_silent_port(self) -> None:
         """Open a port that answers nobody: as many wait there as its queue has room for."""
         server = socket.socket()
         server.bind(("127.0.0.1", 0))
         server.listen(0)
+        self._port = server.getsockname()[1]
         self._busy.append(server)
         for _ in range(4):
             waiting = socket.socket()

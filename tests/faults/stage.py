@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import takewhile
 
 from etoro_sync import ClientState, WsClient, WsClientOptions, WsGap
-from etoro_sync.simulator import FAULTS, EToroSimulator
+from etoro_sync.simulator import EToroSimulator
 
-from .expectations import seconds
-from .measurement import Measurement
-from .resolver import NAME, Resolver
-from .scenarios import REQUESTS, Scenario
-from .traffic import INSTRUMENTS, ORDERS, Traffic, longest_transit, losses
-from .witness import Seen, Witness
+from .account import TRANSIT, disorder, losses, odd_gap
+from .expectations import MARGIN, seconds
+from .leftovers import client_ends, client_threads
+from .measurement import Measurement, Wait
+from .pulse import Pulse
+from .resolver import NAME
+from .scenario import REQUESTS, Scenario
+from .traffic import INSTRUMENTS, ORDERS, Traffic
+from .trouble import KEYS, RESOLVED, Trouble
+from .witness import Delivered, Seen, Witness
 
 __all__ = ["PATIENCE", "Stage"]
 
@@ -30,31 +35,46 @@ class Stage:
 
     :param scenario: to be played.
     :param sim: running.
-    :param resolver: in place.
+    :param trouble: in place.
     :param measured: to be filled in.
+    :param pulse: of the machine.
     """
 
     def __init__(
-        self, scenario: Scenario, sim: EToroSimulator, resolver: Resolver, measured: Measurement
+        self,
+        scenario: Scenario,
+        sim: EToroSimulator,
+        trouble: Trouble,
+        measured: Measurement,
+        pulse: Pulse,
     ) -> None:
         self.scenario = scenario
         self.sim = sim
-        self.resolver = resolver
+        self.trouble = trouble
         self.measured = measured
         self.traffic = Traffic(sim)
+        self._pulse = pulse
+        self._late_before = pulse.late
         self.client = WsClient(self._options())
         self.witness = Witness(self.client)
         self.mark = 0
-        self._ended = False
+        self._noted = self._ended = False
+        self._awaiting = True
 
     def _options(self) -> WsClientOptions:
         options = dict(self.scenario.all_options)
         if self.scenario.tls:
             options["ssl_context"] = self.sim.client_ssl_context()
-        url = self.sim.url
-        if self.scenario.phase == "resolve":
+        url, fault = self.sim.url, self.scenario.fault
+        if fault in RESOLVED and not self.scenario.tls:
             url = f"ws://{NAME}:{self.sim.port}/ws"
-        return WsClientOptions("api", "user", url, proxy="", **options)
+        key = self.trouble.key if fault in KEYS else "api"
+        return WsClientOptions(key, "user", url, proxy="", **options)
+
+    @property
+    def held_up(self) -> float:
+        """How long the machine has kept threads from running until now."""
+        return self._pulse.late - self._late_before
 
     @property
     def topics(self) -> list[str | int]:
@@ -67,6 +87,14 @@ class Stage:
         return seconds(words, self.scenario.all_options)
 
     # -- before ----------------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Begin once more, after a session that has failed."""
+        self._awaiting = True
+        self.witness.calls = []
+        self.client.connect()
+        # A queue that was made before would end at once, as the client had.
+        self.witness.listen()
 
     def begin(self, *, subscribed: bool = True) -> None:
         """Connect, with everything in use."""
@@ -114,15 +142,17 @@ class Stage:
 
     def strike(self) -> None:
         """Let it go wrong."""
-        if self.scenario.phase == "resolve":
-            self.resolver.fault(self.scenario.fault, **self.scenario.arguments)
-        elif self.scenario.fault in FAULTS:
-            self.sim.fault(self.scenario.fault, **self.scenario.arguments)
+        self.trouble.strike(self.scenario.fault, self.scenario.arguments)
+
+    def reach(self) -> None:
+        """Wait until the fault has struck."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.trouble.struck and time.monotonic() < deadline:
+            time.sleep(0.002)
 
     def heal(self) -> None:
         """Let everything be right again."""
-        self.resolver.heal()
-        self.sim.heal()
+        self.trouble.heal()
 
     def see(self, name: str, patience: float = PATIENCE) -> Seen | None:
         """Wait for the first event of a name since the fault."""
@@ -134,7 +164,7 @@ class Stage:
     def settle(self) -> None:
         """Send a last message each, and compare both sides."""
         self.traffic.stop()
-        self.until_flowing()
+        self.measured.flowing = self.until_flowing()
         for instrument_id in INSTRUMENTS:
             there, here = self.sim.last(instrument_id), self.client.rates[instrument_id]
             if (float(there["Bid"]), float(there["Ask"])) != (here.bid, here.ask):
@@ -145,23 +175,45 @@ class Stage:
         self._account()
 
     def _account(self) -> None:
-        """Find out what was lost."""
-        gaps: list[WsGap] = [
-            seen.arguments[0] for seen in self.witness.story() if seen.name == "reconnected"
-        ]
+        """Find out what was lost, and what came twice or in the wrong order."""
+        told = [seen for seen in self.witness.story() if seen.name == "reconnected"]
+        gaps: list[WsGap] = [seen.arguments[0] for seen in told]
         self.measured.sent = sum(map(len, self.traffic.sent.values()))
         with self.witness.changed:
             delivered = {place: list(came) for place, came in self.witness.delivered.items()}
-        transit = longest_transit(self.traffic.sent, delivered)
+        transit = TRANSIT * self.scenario.slowness + self.held_up
+        expect = self.scenario.expect
+        withheld = self.bound(expect.withheld) + transit if expect.withheld != "0" else 0.0
         for (way, place), came in delivered.items():
             sent = self.traffic.sent[place]
             if way == "stream":  # which begins when it begins
                 sent = [each for each in sent if each.number >= came[0].number]
-            inside, outside = losses(sent, came, gaps, transit)
+            prices = place != ORDERS
+            inside, outside = losses(sent, came, gaps, transit, withheld if prices else 0.0)
             if way == "queue":
                 self.measured.inside += len(inside)
+            name = f"{way} of {place}"
             if outside:
-                self.measured.outside.append(f"{way} of {place}: {outside[:5]} ({len(outside)})")
+                self.measured.outside.append(f"{name}: {outside[:5]} ({len(outside)})")
+            wrong = disorder(came, expect.order, prices=prices)
+            self.measured.disorder += [f"{name}: {words}" for words in wrong[:3]]
+        for seen in told:
+            self._look_at_gap(seen, delivered["queue", ORDERS] + delivered["queue", 19], transit)
+
+    def _look_at_gap(self, told: Seen, delivered: list[Delivered], transit: float) -> None:
+        """Compare a gap with what came before it."""
+        gap: WsGap = told.arguments[0]
+        to_wall = time.time() - time.monotonic()
+        # What an attempt brings that fails in the end is inside of the gap.
+        before = list(takewhile(lambda seen: seen.name != "close", self.witness.story()))
+        connections = [seen.at + to_wall for seen in before if seen.name == "authenticated"]
+        came = [each.at for each in delivered if each.generation <= len(connections)]
+        last = max([*connections, *came])
+        words = odd_gap(gap, last, told.at + to_wall, transit)
+        if words:
+            self.measured.gaps.append(words)
+        if set(gap.topics) != set(self.client.subscriptions):
+            self.measured.gaps.append(f"it has {len(gap.topics)} topics")
 
     def end(self) -> None:
         """Disconnect, and see that everything ends with it. The second time it does nothing."""
@@ -169,20 +221,55 @@ class Stage:
             return
         self._ended = True
         self.traffic.stop()
-        self.measured.events = [str(seen) for seen in self.witness.story(self.mark)]
+        self.note_story()
         self.measured.state = self.measured.state or self.client.state.name
-        over = time.monotonic()
         if self.client.state is ClientState.FAILED:
-            self.await_calls(over)
+            # Whoever waits is to be told when everybody is.
+            self.await_calls(self.witness.story()[-1].at)
         started = time.monotonic()
         self.client.disconnect()
-        self.measured.disconnected = time.monotonic() - started
-        if not self.measured.calls:
-            self.await_calls(time.monotonic())
+        over = time.monotonic()
+        self.measured.disconnected = over - started
+        if self._awaiting:
+            self.await_calls(over)
+        self._look_for_leftovers()
         self.heal()
+        self.measured.struck = self.trouble.struck
+
+    def note_story(self) -> None:
+        """Note what was told until now; the first time counts."""
+        if not self._noted:
+            self._noted = True
+            story = self.witness.story(self.mark)
+            self.measured.events = [str(seen) for seen in story]
+            self.measured.waits = _waits(story)
 
     def await_calls(self, over: float) -> None:
         """Note how the blocked calls end, now that the client has ended."""
+        self._awaiting = False
         self.witness.end(PATIENCE)
-        self.measured.calls = {call.name: call.outcome for call in self.witness.calls}
-        self.measured.late = max([0.0, *(call.ended_at - over for call in self.witness.calls)])
+        calls = self.witness.calls
+        ended = {call.name: call.outcome for call in calls}
+        if self.measured.calls:
+            self.measured.again = ended
+        else:
+            self.measured.calls = ended
+        late = self.measured.late or 0.0
+        self.measured.late = max([late, *(call.ended_at - over for call in calls)])
+
+    def _look_for_leftovers(self) -> None:
+        """Find what the client has left, while the server and its fault are still there."""
+        self.trouble.heal_here()
+        grace = MARGIN * self.scenario.slowness + self.held_up
+        self.measured.threads = client_threads(grace)
+        self.measured.descriptors = client_ends(self.sim.port)
+
+
+def _waits(story: list[Seen]) -> list[Wait]:
+    """Return what was told of the waits, and how long each really was."""
+    waits = []
+    for number, seen in enumerate(story):
+        if seen.name == "reconnecting":
+            after = story[number + 1].at if number + 1 < len(story) else None
+            waits.append(Wait(*seen.arguments, None if after is None else after - seen.at))
+    return waits

@@ -1,19 +1,15 @@
-"""Numbered messages that flow all the time, and the account of those that did not arrive."""
+"""Numbered messages that flow all the time."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from etoro_sync import WsGap
 from etoro_sync.simulator import EToroSimulator
 
-from .witness import Delivered
-
-__all__ = ["INSTRUMENTS", "ORDERS", "Sent", "Traffic", "longest_transit", "losses"]
+__all__ = ["INSTRUMENTS", "ORDERS", "Sent", "Traffic"]
 
 INSTRUMENTS = (18, 19)
 #: Stands for the order events, where others have an instrument.
@@ -74,62 +70,3 @@ class Traffic:
             if reached:
                 self.sent[place].append(Sent(number, at))
             return number
-
-
-def longest_transit(
-    sent: Mapping[int, Sequence[Sent]], delivered: Mapping[tuple[str, int], Sequence[Delivered]]
-) -> float:
-    """Return the longest time that a message was under way.
-
-    Snapshots, which tell once more what may have been sent long ago, are left out: the first rate
-    of a connection, and every repetition.
-    """
-    times = {message.number: message.at for messages in sent.values() for message in messages}
-    longest = 0.0
-    for (_, place), came in delivered.items():
-        seen: set[int] = set()
-        generation = 0
-        for each in came:
-            fresh = each.number not in seen and each.number in times
-            if fresh and (place == ORDERS or each.generation == generation):
-                longest = max(longest, each.at - times[each.number])
-            seen.add(each.number)
-            generation = each.generation
-    return longest
-
-
-def losses(
-    sent: Sequence[Sent], delivered: Iterable[Delivered], gaps: Sequence[WsGap], transit: float
-) -> tuple[list[int], list[int]]:
-    """Return the numbers that did not arrive, inside and outside of the gaps.
-
-    :param transit: the longest that a message was under way: a gap begins when the last one was
-        received, and what was sent behind it may have left before that.
-    """
-    came = {each.number: each.generation for each in delivered}
-    inside: list[int] = []
-    outside: list[int] = []
-    before = 0  # the generation of the last one that came
-    missing: list[Sent] = []
-    for message in sent:
-        if message.number not in came:
-            missing.append(message)
-            continue
-        generation = came[message.number]
-        # Between two messages of the same connection nothing can be lost by a gap.
-        _sort(missing, inside, outside, [] if generation == before != 0 else gaps, transit)
-        before, missing = generation, []
-    _sort(missing, inside, outside, gaps, transit)
-    return inside, outside
-
-
-def _sort(
-    missing: list[Sent],
-    inside: list[int],
-    outside: list[int],
-    gaps: Sequence[WsGap],
-    transit: float,
-) -> None:
-    for number, at in missing:
-        explained = any(gap.from_ - transit <= at <= gap.until for gap in gaps)
-        (inside if explained else outside).append(number)

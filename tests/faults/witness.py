@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    """A rate or an order event that the user got: its number, its connection, and when."""
+    """A rate or an order event that the user got: its number, its connection, and its time."""
 
     number: int
     generation: int
@@ -83,7 +83,7 @@ class Witness:
         self.client = client
         self.seen: list[Seen] = []
         self.calls: list[Call] = []
-        #: Way and instrument (0 for order events) -> what came on it.
+        #: Way and instrument (0 for order events) -> what came on it, with the wall clock's time.
         self.delivered: dict[tuple[str, int], list[Delivered]] = {}
         self.changed = threading.Condition()
         for event in TELLING:
@@ -128,7 +128,9 @@ class Witness:
         self._deliver((way, instrument_id), came)
 
     def _order(self, way: str, event: Any) -> None:
-        self._deliver((way, 0), Delivered(event.order_id, 0, time.time()))
+        if event.order_id is not None:  # else it was twisted by the fault
+            came = Delivered(event.order_id, event.generation, event.received_at)
+            self._deliver((way, 0), came)
 
     def _deliver(self, place: tuple[str, int], came: Delivered) -> None:
         with self.changed:
