@@ -9,7 +9,7 @@ from .measurement import Measurement
 from .scenario import Scenario
 from .story import told, waited
 
-__all__ = ["broken", "detection_bound", "recovery_bound"]
+__all__ = ["broken", "detection_bound", "recovery_bound", "recovery_least"]
 
 #: How blocked calls end when the user has ended the client: those that begin before connect().
 _BEFORE = {
@@ -71,6 +71,12 @@ def recovery_bound(scenario: Scenario) -> str | None:
     return "reconnect_max_delay" if within == AT_ONCE else f"reconnect_max_delay + {within}"
 
 
+def recovery_least(scenario: Scenario) -> str:
+    """Return what recovery takes at least: a server that asks for patience is not asked again."""
+    patient = scenario.patient and scenario.how == "reconnection"
+    return "reconnect_max_delay / 2" if patient else AT_ONCE
+
+
 def _struck(scenario: Scenario, measured: Measurement) -> Iterator[str]:
     if not measured.struck:
         yield "the fault never struck"
@@ -81,7 +87,7 @@ def _times(scenario: Scenario, measured: Measurement) -> Iterator[str]:
     requests, settled = scenario.how in _REQUESTS, _settled(scenario)
     for what, bound, least, value in (
         ("detection", detection_bound(scenario), expect.earliest, measured.detected),
-        ("recovery", recovery_bound(scenario), AT_ONCE, measured.recovered),
+        ("recovery", recovery_bound(scenario), recovery_least(scenario), measured.recovered),
         ("the last messages", expect.withheld if settled else None, AT_ONCE, measured.flowing),
         ("disconnect()", CLOSING, AT_ONCE, measured.disconnected),
         ("the blocked calls' end", AT_ONCE, AT_ONCE, measured.late),

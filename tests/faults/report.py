@@ -11,7 +11,7 @@ from benchmarks.machine import machine, versions
 from tests.support.timing import SCALE
 
 from .expectations import AT_ONCE, EARLY, MARGIN, OPTIONS, Outcome, seconds
-from .judge import detection_bound, recovery_bound
+from .judge import detection_bound, recovery_bound, recovery_least
 from .measurement import Measurement
 from .plots import draw
 from .pool import VOID, Result
@@ -192,7 +192,8 @@ def _row(measured: Measurement, broken: list[str]) -> str:
         _time(measured.detected if told is not None else None),
         "-" if told is None else _bound(told, seconds(told, options)),
         _time(measured.recovered),
-        "-" if back is None else _bound(back, seconds(back, options), formula=False),
+        _least(scenario)
+        + ("-" if back is None else _bound(back, seconds(back, options), formula=False)),
         "-" if scenario.how == "subscribing" else _count(scenario, measured.inside),
         _count(scenario, len(measured.outside)),
         str(left),
@@ -221,6 +222,12 @@ def _saw(scenario: Scenario, measured: Measurement) -> str:
     if scenario.how == "leaving_first":
         call = "subscribe()" if scenario.phase == "subscribe" else "connect()"
     return saw + (f"; `{call}`: {measured.raised}" if measured.raised else "")
+
+
+def _least(scenario: Scenario) -> str:
+    """Write what recovery takes at least, if it is anything."""
+    least = seconds(recovery_least(scenario), scenario.all_options)
+    return f"{_time(least)} to " if least else ""
 
 
 def _bound(words: str, value: float, *, formula: bool = True) -> str:

@@ -128,6 +128,12 @@ def test_who_is_asked_for_patience_has_it() -> None:
         assert broken(PATIENT, replace(REFUSED, waits=waits)) == [words]
 
 
+def test_recovery_from_a_request_for_patience_takes_its_time() -> None:
+    """As it is measured, whatever was told."""
+    (line,) = broken(PATIENT, replace(REFUSED, recovered=0.2))
+    assert line == "recovery: after 0.20 s already, instead of 0.25 s at least"
+
+
 def test_the_class_of_an_error_counts() -> None:
     """In `error`, and from connect()."""
     scenario = SCENARIOS["live-bad_json"]
