@@ -42,6 +42,7 @@ class Measurement:
     :param threads: those left behind.
     :param descriptors: the same.
     :param held_up: how long the machine kept threads from running meanwhile.
+    :param queued: how long this process's threads waited for a processor, all together.
     :param slowness: what all times of the scenario were multiplied with.
     :param void: what was broken when it was played before, on a machine that was too busy.
     """
@@ -69,5 +70,6 @@ class Measurement:
     threads: list[str] = field(default_factory=list)
     descriptors: list[str] = field(default_factory=list)
     held_up: float = 0.0
+    queued: float = 0.0
     slowness: float = 1.0
     void: list[str] = field(default_factory=list)

@@ -1,15 +1,17 @@
 """How long this machine keeps a process from running, so that a client is not blamed for it.
 
-It is measured in a process of its own: a client that keeps the interpreter's lock is no slow
-machine.
+It is measured in a process of its own, and by what the kernel knows: a client that keeps the
+interpreter's lock is no slow machine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from pathlib import Path
 
-__all__ = ["Pulse"]
+__all__ = ["Pulse", "queued"]
 
 #: Sleeps, and adds up by how much it woke too late; each byte that comes is answered with the sum.
 #: Less than three milliseconds is what every timer is late.
@@ -48,3 +50,16 @@ class Pulse:
         assert self._process.stdout is not None
         self._process.stdin.write(b"?")
         return float(self._process.stdout.readline())
+
+
+def queued() -> float:
+    """Return for how many seconds this process's threads could run and had no processor.
+
+    All of them together; 0.0 where the system does not tell.
+    """
+    nanoseconds = 0
+    for task in Path("/proc/self/task").glob("*/schedstat"):
+        # A thread may end at any time.
+        with contextlib.suppress(OSError):
+            nanoseconds += int(task.read_text().split()[1])
+    return nanoseconds / 1e9

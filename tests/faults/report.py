@@ -72,8 +72,9 @@ to do what is due at once; a timeout may strike no more than $early s before its
 waits before attempts, as `reconnecting` tells them and as they are, close codes and the classes of
 errors, the order of events, the blocked calls' ends, and everything else on this page. What does
 not hold is marked **broken**. A process that only sleeps shows how long the machine keeps processes
-from running: that is allowed for, too. Where something is broken and it was over $void s, the
-scenario is played again, in the end with longer times. $again
+from running: that is allowed for, too. Where something is broken and it was over $void s, or all
+threads together waited as long for a processor, the scenario is played again, in the end with
+longer times. $again
 
 | option | here |
 |---|---|

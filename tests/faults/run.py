@@ -62,7 +62,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", help="scenarios by name, * for any; repeatable")
     parser.add_argument("--fast", action="store_true", help="the part that the tests play, too")
-    parser.add_argument("--jobs", type=int, default=6, help="how many at the same time")
+    parser.add_argument("--jobs", type=int, default=4, help="how many at the same time")
     parser.add_argument("--docs", action="store_true", help="write docs/faults.md")
     parser.add_argument("--list", action="store_true", help="print the names, and play nothing")
     options = parser.parse_args()

@@ -13,7 +13,7 @@ from .account import TRANSIT, disorder, losses, odd_gap
 from .expectations import MARGIN, seconds
 from .leftovers import client_ends, client_threads
 from .measurement import Measurement, Wait
-from .pulse import Pulse
+from .pulse import Pulse, queued
 from .resolver import NAME
 from .scenario import REQUESTS, Scenario
 from .traffic import INSTRUMENTS, ORDERS, Traffic
@@ -54,7 +54,7 @@ class Stage:
         self.measured = measured
         self.traffic = Traffic(sim)
         self._pulse = pulse
-        self._late_before = pulse.late
+        self._late_before, self._queued_before = pulse.late, queued()
         self.client = WsClient(self._options())
         self.witness = Witness(self.client)
         self.mark = 0
@@ -220,6 +220,8 @@ class Stage:
         if self._ended:
             return
         self._ended = True
+        # Before the client's threads end, for they take what they know with them.
+        self.measured.queued = queued() - self._queued_before
         self.traffic.stop()
         self.note_story()
         self.measured.state = self.measured.state or self.client.state.name

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.heavy
 
 FAST = [scenario for scenario in SCENARIOS.values() if scenario.fast]
 #: They wait more than they work.
-_JOBS = 6
+_JOBS = 4
 
 
 @pytest.fixture(scope="module")
