@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from .expectations import MARGIN
+from .leftovers import client_threads
 from .stage import PATIENCE, Stage
 from .witness import Call
 
@@ -50,3 +52,5 @@ def disconnect(stage: Stage) -> None:
     stage.measured.detected = time.monotonic() - started
     stage.measured.state = stage.client.state.name
     stage.await_calls(started + stage.measured.detected)
+    # Callbacks may be told of the end a moment later.
+    client_threads(MARGIN * stage.scenario.slowness)
