@@ -26,7 +26,7 @@ _TOO_LONG = 100.0
 #: What is broken where a process that sleeps woke this part of a second too late, or where threads
 #: waited as long for a processor, is played again, with longer times in the end: a timeout may have
 #: struck that should not.
-VOID = 0.1
+VOID = 0.05
 _SLOWER = (1, 1, 1, 2)
 
 #: A measurement, and a line for each broken promise.
