@@ -84,10 +84,9 @@ class Sessions:
     def _connect(self, begun: list[int], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         number, session = self._begin(begun, deadline)
-        done = True
+        done, begins = True, not self._is_over(number)
         try:
-            # Whoever disconnected may have come before there was a session to close.
-            if not self._is_over(number):
+            if begins:
                 session.start()
                 done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
         except RuntimeError as exc:
@@ -101,7 +100,10 @@ class Sessions:
             self._give_up(number, late)
             raise late
         if self._is_over(number):
-            session.close(0.0)
+            if not begins:
+                # Whoever disconnected may have come before there was a session to close. One that
+                # has begun is theirs: it has close_timeout for its end.
+                session.close(0.0)
             raise EToroClosedError(_OVERTAKEN)
 
     def _is_over(self, number: int) -> bool:

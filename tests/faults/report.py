@@ -141,8 +141,8 @@ def _again(measured: list[Measurement]) -> str:
     """Say which scenarios were played more than once, and why."""
     void = [each for each in measured if each.void]
     lines = "".join(f"\n- `{each.scenario}`: {'; '.join(each.void)}" for each in void)
-    ended = f", which broke:\n{lines}" if lines else "."
-    return f"In this run it were {len(void)} of them{ended}"
+    ended = f", for this:\n{lines}" if lines else "."
+    return f"Played again in this run: {len(void)}{ended}"
 
 
 def _versions() -> dict[str, str]:
