@@ -48,19 +48,19 @@ class Recovery:
         self._messages_before = 0
         self.ever_live = False
         self.is_authenticated = False
-        #: Monotonic time at which :meth:`check_stale` has something to look for.
-        self.next_stale_check = _NEVER
+        #: Monotonic time at which :meth:`_check_stale` has something to look for.
+        self._next_stale_check = _NEVER
 
     # -- a connection's beginning and end --------------------------------------------------------
 
     def begin(self) -> None:
         """Make ready for a new connection."""
-        self._restored_at = self.next_stale_check = _NEVER
+        self._restored_at = self._next_stale_check = _NEVER
 
     def end(self) -> None:
         """Note that the connection is over; requests under way start anew on the next one."""
         self.is_authenticated = False
-        self.next_stale_check = _NEVER
+        self._next_stale_check = _NEVER
         self._protocol.connection_lost()
         if not self._feed.over:  # else the next session may have the book already
             self._book.connection_lost(self._protocol.wanted)
@@ -123,7 +123,7 @@ class Recovery:
     def _on_authenticated(self) -> None:
         self._authenticated_at = time.monotonic()
         if self._options.stale_after:
-            self.next_stale_check = self._authenticated_at
+            self._next_stale_check = self._authenticated_at
         self._out.barrier()
         # Also where connect() was called after a failure: what was wanted has seen a gap.
         resumed = self.ever_live or self._resumed
@@ -162,20 +162,20 @@ class Recovery:
     @property
     def next_check(self) -> float:
         """Monotonic time at which :meth:`check` has something to look for."""
-        return min(self.next_stale_check, self._book.next_overdue)
+        return min(self._next_stale_check, self._book.next_overdue)
 
     def check(self, now: float) -> None:
         """Tell of instruments that are silent, and of prices whose snapshot never came."""
-        if now >= self.next_stale_check:
-            self.check_stale(now)
+        if now >= self._next_stale_check:
+            self._check_stale(now)
         if now >= self._book.next_overdue:
             self._publish(self._book.give_up_waiting(now))
             self._out.flush()
 
-    def check_stale(self, now: float) -> None:
+    def _check_stale(self, now: float) -> None:
         """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""
         limit = self._options.stale_after
-        self.next_stale_check = now + limit / 4 if limit else _NEVER
+        self._next_stale_check = now + limit / 4 if limit else _NEVER
         for topic, instrument in self._book.instruments:
             age = now - instrument.heard_at
             if age < limit or instrument.stale or instrument.closed:
