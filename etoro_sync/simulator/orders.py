@@ -42,31 +42,33 @@ class OrderDesk:
         if order_id is None:
             order_id = self._next_order_id
             self._next_order_id += self._random.randint(1, 9)
-        executed = status_id in _EXECUTED
-        ticks = now_ns // 100
+        filled = status_id in _EXECUTED
+        executed = float(units) if filled else 0.0
+        occurred, token = date_text(now_ns // 100), new_uuid(self._random)
+        # The names, their order and what equals what are those of eToro's own example.
         return {
             "OrderID": order_id,
             "OrderType": 20,
             "CID": 12345678,
             "StatusID": status_id,
-            "StatusId": status_id,  # sent twice, in two spellings
             "InstrumentID": instrument_id,
-            "UnitsToDeduct": float(units),
-            "LotsToDeduct": float(units),
-            "RequestGuid": new_uuid(self._random),
-            "RequestOccurred": date_text(ticks),
-            "RequestToken": f"{self._random.getrandbits(64):016x}",
+            "UnitsToDeduct": 0.0,
+            "RequestGuid": token,
+            "RequestOccurred": occurred,
+            "RequestToken": token,
             "ErrorCode": 0,
             "RequestedUnits": float(units),
-            "ExecutedUnits": float(units) if executed else 0.0,
-            "RequestedLots": float(units),
-            "ExecutedLots": float(units) if executed else 0.0,
-            "EndRate": rate if executed else 0.0,
-            "NetProfit": round(self._random.uniform(-50, 50), 2) if executed else 0.0,
+            "ExecutedUnits": executed,
+            "EndRate": rate if filled else 0.0,
+            "NetProfit": round(self._random.uniform(-50, 50), 2) if filled else 0.0,
             "CloseReason": 0,
             "PendingClosePositionIDs": [2_980_000_000 + self._random.randrange(1_000_000)],
-            "OpenDateTime": date_text(ticks - 36_000_000_000),
+            "OpenDateTime": occurred,
             "IsInMirror": False,
+            "StatusId": status_id,  # sent twice, in two spellings
             "TotalExternalFees": 0.0,
             "TotalExternalTaxes": 0.0,
+            "LotsToDeduct": 0.0,
+            "RequestedLots": float(units),
+            "ExecutedLots": executed,
         }

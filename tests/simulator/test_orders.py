@@ -26,6 +26,32 @@ def test_an_event_has_every_documented_field_with_its_own_json_type() -> None:
     }
 
 
+def test_an_event_is_like_the_official_example() -> None:
+    """The order of the fields, and which of them say the same, as on eToro's page of topics."""
+    found = event(OrderDesk(0), status_id=11, units=13.859902, instrument_id=1111)
+    example = {
+        **{"OrderID": 981286176, "OrderType": 20, "CID": 32612044, "StatusID": 11},
+        **{"InstrumentID": 1111, "UnitsToDeduct": 0.0},
+        "RequestGuid": "fca38698-1fcf-407d-b930-3222e57274fa",
+        "RequestOccurred": "2025-04-01T08:55:53.6910145Z",
+        "RequestToken": "fca38698-1fcf-407d-b930-3222e57274fa",
+        **{"ErrorCode": 0, "RequestedUnits": 13.859902, "ExecutedUnits": 0.0, "EndRate": 0.0},
+        **{"NetProfit": 0.0, "CloseReason": 0, "PendingClosePositionIDs": [2980225895]},
+        "OpenDateTime": "2025-04-01T08:55:53.6910145Z",
+        **{"IsInMirror": False, "StatusId": 11, "TotalExternalFees": 0.0},
+        **{"TotalExternalTaxes": 0.0, "LotsToDeduct": 0.0, "RequestedLots": 13.859902},
+        "ExecutedLots": 0.0,
+    }
+    assert list(found) == list(example)
+    ours = {"CID", "RequestGuid", "RequestToken", "RequestOccurred", "OpenDateTime"}
+    ours.add("PendingClosePositionIDs")
+    assert {k: v for k, v in found.items() if k not in ours} == {
+        k: v for k, v in example.items() if k not in ours
+    }
+    assert found["RequestToken"] == found["RequestGuid"]
+    assert found["OpenDateTime"] == found["RequestOccurred"]
+
+
 def test_a_filled_order_has_executed_units_and_a_rate() -> None:
     """What was asked for has been done."""
     found = event(OrderDesk(0))
