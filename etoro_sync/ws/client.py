@@ -1,15 +1,12 @@
 """The client: everything that users call, each method safe in any thread and any callback."""
 
-import inspect
-import queue as standard_queue
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
-from ..errors import EToroClosedError, EToroTimeoutError, EToroValidationError
+from ..errors import EToroClosedError, EToroError, EToroValidationError
 from ..models import WsInstrumentRate
+from .core import NOT_CONNECTED, core_of, equip
 from .events import (
-    EVENTS,
     check_event,
     check_filter,
     check_instrument_ids,
@@ -17,18 +14,12 @@ from .events import (
     check_timeout,
     check_topics,
 )
-from .handlers import Handler, Registry
-from .lifecycle import ClientState, ProcessGuard
+from .lifecycle import ClientState
 from .options import WsClientOptions
 from .queues import EventQueue, make_buffer
-from .rate_view import RateView
-from .requests import Use
-from .sessions import DISCONNECTED, Sessions
-from .stats import Counters, WsStats
+from .stats import WsStats
 
 __all__ = ["WsClient"]
-
-_NOT_CONNECTED = "The client is not connected. Call connect() first."
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,7 +30,8 @@ class WsClient:
     A background thread reads, keeps alive and reconnects; a second one runs the callbacks.
     Every method may be called from any thread and from any callback. After a ``fork()`` the child's
     copy is closed: whatever waits or changes raises :class:`~etoro_sync.EToroClosedError`. The
-    names are those of etoropy's ``WsClient``.
+    names are those of etoropy's ``WsClient``. A subclass may use any name that is not public here;
+    its ``__init__`` calls ``super().__init__()`` before any other method.
 
     :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
     :raises EToroValidationError: naming the field.
@@ -51,16 +43,7 @@ class WsClient:
                 f"options must be WsClientOptions or None, not {type(options).__name__}.",
                 "options",
             )
-        self._options = options if options is not None else WsClientOptions.from_env()
-        self._registry = Registry(EVENTS)
-        self._counters = Counters()
-        self._sessions = Sessions(self._options, self._registry, self._counters)
-        self._tracker = self._sessions.tracker
-        self._book = self._sessions.book
-        self._lifecycle = self._sessions.lifecycle
-        self._requests = self._sessions.requests
-        self._rates = RateView(self._book)
-        self._guard = ProcessGuard()
+        equip(self, options if options is not None else WsClientOptions.from_env())
 
     # -- connection ----------------------------------------------------------------------------
 
@@ -78,9 +61,10 @@ class WsClient:
         :raises EToroWebSocketError: when the server cannot be reached, or the client is
             connected already.
         """
-        self._guard.check()
+        core = core_of(self)
+        core.guard.check()
         check_timeout(timeout)
-        self._sessions.connect(timeout)
+        core.sessions.connect(timeout)
 
     def disconnect(self, timeout: float | None = None) -> None:
         """End the session: close the connection, forget the subscriptions, stop the threads.
@@ -91,10 +75,11 @@ class WsClient:
 
         :param timeout: seconds to wait at most; None is ``close_timeout``.
         """
-        if self._guard.foreign:
+        core = core_of(self)
+        if core.guard.foreign:
             return
         check_timeout(timeout)
-        self._sessions.disconnect(timeout)
+        core.sessions.disconnect(timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Do what :meth:`disconnect` does.
@@ -118,13 +103,14 @@ class WsClient:
         :raises EToroClosedError: when the client was never connected.
         :raises EToroError: what ended the client.
         """
-        self._guard.check()
+        core = core_of(self)
+        core.guard.check()
         # Looked at once: disconnect() may come at any time.
-        state = self.state
+        state = core.state
         if state is ClientState.DISCONNECTED:
-            raise EToroClosedError(_NOT_CONNECTED)
+            raise EToroClosedError(NOT_CONNECTED)
         if state is not ClientState.CLOSED:
-            self._sessions.outlast()
+            core.sessions.outlast()
 
     # -- callbacks -----------------------------------------------------------------------------
 
@@ -156,7 +142,11 @@ class WsClient:
         :returns: the client, or the decorator.
         :raises EToroValidationError: for an unknown event, with the nearest known one.
         """
-        return self._add(event, handler, instrument_id, once=False)
+        register = core_of(self).registrar(event, instrument_id, once=False)
+        if handler is None:
+            return register
+        register(handler)
+        return self
 
     @overload
     def once(
@@ -183,40 +173,7 @@ class WsClient:
         :returns: the client, or the decorator.
         :raises EToroValidationError: as :meth:`on`.
         """
-        return self._add(event, handler, instrument_id, once=True)
-
-    def _add(
-        self,
-        event: str,
-        handler: Callable[..., Any] | None,
-        instrument_id: int | None,
-        once: bool,
-    ) -> Any:
-        self._guard.check()
-        check_event(event)
-        if instrument_id is not None:
-            check_filter(event, [instrument_id], "instrument_id")
-
-        def register(function: Function) -> Function:
-            if not callable(function):
-                raise EToroValidationError(
-                    f"handler must be callable, not {function!r:.60}.", "handler"
-                )
-            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-                raise EToroValidationError(
-                    "handler must not be a coroutine function: handlers run on a thread of the "
-                    "client. Write def instead of async def.",
-                    "handler",
-                )
-            if inspect.isgeneratorfunction(function):
-                raise EToroValidationError(
-                    "handler must not be a generator function: nobody would run it. Write it "
-                    "without yield.",
-                    "handler",
-                )
-            self._registry.add(event, Handler(function, instrument_id, once))
-            return function
-
+        register = core_of(self).registrar(event, instrument_id, once=True)
         if handler is None:
             return register
         register(handler)
@@ -230,8 +187,9 @@ class WsClient:
         :returns: the client.
         :raises EToroValidationError: for an unknown event.
         """
-        self._guard.check()
-        self._registry.remove(check_event(event), handler)
+        core = core_of(self)
+        core.guard.check()
+        core.registry.remove(check_event(event), handler)
         return self
 
     def remove_all_listeners(self, event: str | None = None) -> "WsClient":
@@ -241,8 +199,9 @@ class WsClient:
         :returns: the client.
         :raises EToroValidationError: for an unknown event.
         """
-        self._guard.check()
-        self._registry.clear(None if event is None else check_event(event))
+        core = core_of(self)
+        core.guard.check()
+        core.registry.clear(None if event is None else check_event(event))
         return self
 
     # -- queues --------------------------------------------------------------------------------
@@ -271,39 +230,10 @@ class WsClient:
             ``"drop_newest"``, or ``"raise"`` (default of the rest).
         :raises EToroValidationError: naming the argument.
         """
-        new = self._new_queue(event, maxsize, overflow)
-        self._feed(new, check_filter(event, instrument_ids, "instrument_ids"))
+        core = core_of(self)
+        new = core.new_queue(event, maxsize, overflow)
+        core.feed(new, check_filter(event, instrument_ids, "instrument_ids"))
         return new
-
-    def _new_queue(
-        self, event: str, maxsize: int | None = None, overflow: str | None = None
-    ) -> EventQueue:
-        self._guard.check()
-        buffer = make_buffer(check_event(event), maxsize, overflow)
-        return EventQueue(event, buffer, self._registry.remove_queue)
-
-    def _feed(self, new: EventQueue, ids: tuple[int, ...] | None) -> None:
-        """Let *new* collect its event from now on."""
-        self._registry.add_queue(new, ids)
-        # Asked after it was added: whoever ends the queues of a client changes the state first.
-        state, error = self.state, self._lifecycle.error
-        if state is ClientState.FAILED and error is not None:
-            self._registry.remove_queue(new)
-            new.end(str(error), error)
-        elif state is ClientState.CLOSING:
-            self._registry.remove_queue(new)
-            new.end(DISCONNECTED)
-
-    def _check_not_closed(self) -> None:
-        """:raises EToroClosedError: when nothing can come, for the user has closed the client."""
-        self._guard.check()
-        if self.state is ClientState.CLOSED:
-            raise EToroClosedError("The client is closed. Call connect() first.")
-
-    def _check_connected(self) -> None:
-        self._check_not_closed()
-        if self.state is ClientState.DISCONNECTED:
-            raise EToroClosedError(_NOT_CONNECTED)
 
     def stream(
         self,
@@ -326,37 +256,12 @@ class WsClient:
         :raises EToroSubscriptionError: from the loop, when eToro refuses.
         :raises EToroClosedError: from the loop, when the client is not connected.
         """
-        self._guard.check()
+        core = core_of(self)
+        core.guard.check()
         ids = check_instrument_ids(instrument_ids)
         make_buffer("instrument:rate", maxsize, overflow)
         check_timeout(timeout)
-        return self._stream(ids, maxsize, overflow, timeout)
-
-    def _stream(
-        self,
-        ids: tuple[int, ...],
-        maxsize: int | None,
-        overflow: str | None,
-        timeout: float | None,
-    ) -> Iterator[tuple[int, WsInstrumentRate]]:
-        topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        with self._new_queue("instrument:rate", maxsize, overflow) as rates:
-            self._feed(rates, ids)
-            # Not before: whoever disconnects in between would find no queue to end.
-            self._check_connected()
-            use = Use()
-            try:
-                try:
-                    self._requests.hold(use, topics, timeout)
-                except EToroClosedError:
-                    # Closed by the user while subscribing: the loop ends, as it does later on.
-                    if self._guard.foreign or self.state is ClientState.FAILED:
-                        raise
-                    return
-                yield from rates
-            finally:
-                if not self._guard.foreign:
-                    self._requests.release(use)
+        return core.stream(ids, maxsize, overflow, timeout)
 
     def wait_for(
         self,
@@ -373,29 +278,13 @@ class WsClient:
         :raises EToroClosedError: when the client was closed.
         :raises EToroError: what ended the client, when it failed.
         """
+        core = core_of(self)
         check_timeout(timeout)
         if predicate is not None and not callable(predicate):
             raise EToroValidationError(
                 f"predicate must be callable, not {predicate!r:.60}.", "predicate"
             )
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._new_queue(event) as events:
-            # In here, where it will be closed, whenever Ctrl-C comes.
-            self._feed(events, None)
-            # Not before: whoever disconnects in between would find no queue to end.
-            self._check_not_closed()
-            while True:
-                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-                try:
-                    item = events.get(timeout=left)
-                except standard_queue.Empty:
-                    raise EToroTimeoutError(
-                        f"No matching {event!r} came within {timeout:g} s; the client is "
-                        f"{self.state.value}."
-                    ) from None
-                arguments = item if isinstance(item, tuple) else (item,)
-                if predicate is None or predicate(*arguments):
-                    return item
+        return core.wait_for(event, predicate, timeout)
 
     # -- subscriptions -------------------------------------------------------------------------
 
@@ -422,11 +311,12 @@ class WsClient:
         :raises EToroTimeoutError: when it does not answer; the topics stay wanted.
         :raises EToroValidationError: for a topic that does not exist, and when *snapshot* is one.
         """
-        self._guard.check()
+        core = core_of(self)
+        core.guard.check()
         names = check_topics(topics)
         check_snapshot(snapshot)
         check_timeout(timeout)
-        self._requests.subscribe(names, snapshot, wait, timeout)
+        core.requests.subscribe(names, snapshot, wait, timeout)
 
     def unsubscribe(
         self,
@@ -446,46 +336,47 @@ class WsClient:
         :raises EToroTimeoutError: when it does not answer.
         :raises EToroValidationError: for a topic that does not exist.
         """
-        self._guard.check()
+        core = core_of(self)
+        core.guard.check()
         names = check_topics(topics)
         check_timeout(timeout)
-        self._requests.unsubscribe(names, wait, timeout)
+        core.requests.unsubscribe(names, wait, timeout)
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """The wanted topics, oldest first."""
-        self._guard.check()
-        return tuple(self._tracker.get_all())
+        core = core_of(self)
+        core.guard.check()
+        return tuple(core.tracker.get_all())
 
     # -- state ---------------------------------------------------------------------------------
 
     @property
     def rates(self) -> Mapping[int, WsInstrumentRate]:
         """Instrument id -> latest merged rate: a read-only live view that never blocks."""
-        self._guard.check()
-        return self._rates
+        core = core_of(self)
+        core.guard.check()
+        return core.rates
 
     @property
     def state(self) -> ClientState:
         """Where the client stands; CLOSED in a forked child."""
-        return ClientState.CLOSED if self._guard.foreign else self._lifecycle.state
+        return core_of(self).state
 
     @property
     def is_connected(self) -> bool:
         """Whether a WebSocket is open now."""
-        session = None if self._guard.foreign else self._sessions.present
-        return session is not None and session.reader.is_connected
+        return core_of(self).is_connected
 
     @property
     def is_authenticated(self) -> bool:
         """Whether eToro has accepted the credentials on the present connection."""
-        session = None if self._guard.foreign else self._sessions.present
-        return session is not None and session.reader.is_authenticated
+        return core_of(self).is_authenticated
 
     @property
     def generation(self) -> int:
         """How many connections were authenticated; 0 before the first."""
-        return self._book.generation
+        return core_of(self).book.generation
 
     @property
     def last_pong_at(self) -> float:
@@ -493,38 +384,21 @@ class WsClient:
 
         Pings are only sent in silence, so on a busy stream this does not advance.
         """
-        return self._counters.last_pong_at
+        return core_of(self).counters.last_pong_at
 
     def stats(self) -> WsStats:
         """Return a reading of all counters; cheap, never blocks on user code."""
-        self._guard.check()
-        counters, now = self._counters, time.monotonic()
-        conflated, dropped, lost = self._sessions.callback_losses()
-        session = self._sessions.present
-        connected_at, last = counters.connected_at, counters.last_message_at
-        return WsStats(
-            bytes=counters.bytes,
-            messages=counters.messages,
-            rates=counters.rates,
-            heartbeats=counters.heartbeats,
-            private_events=counters.private_events,
-            unknown=counters.unknown,
-            bad_messages=counters.bad_messages,
-            connect_attempts=counters.connect_attempts,
-            connections=counters.connections,
-            reconnects=counters.reconnects,
-            callbacks=counters.callbacks,
-            callback_errors=counters.callback_errors,
-            callbacks_waiting=len(session.dispatcher.lanes) if session is not None else 0,
-            callbacks_conflated=conflated,
-            callbacks_dropped=dropped,
-            callbacks_lost=lost,
-            connected_age=now - connected_at if connected_at and self.is_connected else None,
-            last_message_age=None if last is None else now - last,
-        )
+        core = core_of(self)
+        core.guard.check()
+        return core.stats()
 
     def __repr__(self) -> str:
+        name = type(self).__name__
+        try:
+            core = core_of(self)
+        except EToroError:  # in a debugger, or in the error's own traceback
+            return f"<{name}, super().__init__() not called>"
         return (
-            f"<WsClient {self.state.value}, generation {self.generation}, "
-            f"{self._tracker.size} topics>"
+            f"<{name} {core.state.value}, generation {core.book.generation}, "
+            f"{core.tracker.size} topics>"
         )

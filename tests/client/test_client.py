@@ -20,6 +20,7 @@ from etoro_sync import (
     WsClientOptions,
 )
 from etoro_sync.ws import feed, session
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.operations import Operation
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
@@ -112,7 +113,7 @@ def test_without_options_the_environment_is_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ETORO_API_KEY", " from-env ")
     monkeypatch.setenv("ETORO_USER_KEY", "user")
     monkeypatch.setenv("ETORO_WS_URL", "ws://127.0.0.1:9/ws")
-    options = WsClient()._options
+    options = core_of(WsClient()).options
     assert (options.api_key, options.user_key) == ("from-env", "user")
     assert options.ws_url == "ws://127.0.0.1:9/ws"
     assert WsClientOptions.from_env(user_key="other").user_key == "other"
@@ -287,8 +288,8 @@ def test_a_session_that_cannot_start_counts_nothing_twice(
     """What the callbacks of the one before have lost stays what it was."""
     c = client(simulator().url)
     c.connect()
-    assert c._sessions.present is not None
-    c._sessions.present.dispatcher.lanes.rates.dropped = 3
+    assert core_of(c).sessions.present is not None
+    core_of(c).sessions.present.dispatcher.lanes.rates.dropped = 3
     c.disconnect()
 
     def no_descriptor() -> None:
@@ -360,7 +361,7 @@ def test_an_operation_that_comes_after_the_end_is_ended_too(
     """Between two looks at the state the session may have ended; the caller must not wait."""
     c = client(simulator().url)
     c.connect()
-    session_ = c._sessions.present
+    session_ = core_of(c).sessions.present
     c.disconnect()
     assert session_ is not None
     told: list[Any] = []
@@ -387,7 +388,7 @@ def test_stream_subscribes_yields_merged_rates_and_unsubscribes(
             break
     sim.wait_until(lambda s: not s.subscribed)
     assert c.subscriptions == ()
-    assert c._registry.queues() == []
+    assert core_of(c).registry.queues() == []
 
 
 def test_streams_share_topics_with_each_other_and_with_the_user(
@@ -418,7 +419,7 @@ def test_a_stream_that_is_refused_leaves_nothing_behind(
     with pytest.raises(EToroSubscriptionError):
         next(iter(c.stream([1, 2])))
     assert c.subscriptions == ()
-    assert c._registry.queues() == []
+    assert core_of(c).registry.queues() == []
 
 
 def test_a_stream_that_is_not_acknowledged_leaves_nothing_behind(
@@ -580,7 +581,7 @@ def test_wait_for_returns_the_first_match_on_the_callers_thread(
     assert instrument_id == 18
     assert set(threads) == {threading.current_thread().name}
     waiting = run_in_thread(lambda: c.wait_for("close", timeout=5))
-    while not c._registry.queues():
+    while not core_of(c).registry.queues():
         pass
     sim.disconnect(4000, "bye")
     assert waiting.result() == (4000, "bye")

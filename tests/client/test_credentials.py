@@ -21,6 +21,7 @@ from etoro_sync import (
     EToroError,
     EToroValidationError,
 )
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import API_KEY, USER_KEY, Ear
@@ -274,7 +275,7 @@ def test_disconnect_does_not_wait_for_a_callable(client: MakeClient, vault: Vaul
     assert vault.asked.wait(SOON)
     started = time.monotonic()
     c.disconnect()
-    assert time.monotonic() - started < c._options.close_timeout
+    assert time.monotonic() - started < core_of(c).options.close_timeout
     names = {thread.name for thread in threading.enumerate() if "etoro-sync" in thread.name}
     assert names == {"etoro-sync-keys"}
     with pytest.raises(EToroClosedError):
@@ -376,7 +377,13 @@ def test_every_key_that_was_read_is_masked(
     rotated.set()
     ear.wait_for("reconnected", 2)
     c.disconnect()
-    texts = [str(ear.of("close")), str(ear.of("error")), caplog.text, repr(c), repr(c._options)]
+    texts = [
+        str(ear.of("close")),
+        str(ear.of("error")),
+        caplog.text,
+        repr(c),
+        repr(core_of(c).options),
+    ]
     texts += ["".join(traceback.format_exception(error)) for error in ear.of("error")]
     for text in texts:
         assert FIRST not in text

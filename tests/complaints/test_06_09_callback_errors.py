@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from etoro_sync import ClientState, EToroError, WsInstrumentRate
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import Ear, envelope
@@ -103,12 +104,12 @@ def test_complaint_07_what_a_predicate_raises_reaches_its_caller(
         raise LookupError("of the user")
 
     waiting = run_in_thread(lambda: c.wait_for("instrument:rate", broken, timeout=5))
-    while not c._registry.queues() and not waiting.done():
+    while not core_of(c).registry.queues() and not waiting.done():
         pass
     sim.publish(18, **PRICE)
     with pytest.raises(LookupError, match="of the user"):
         waiting.result()
-    assert c._registry.queues() == []
+    assert core_of(c).registry.queues() == []
     assert c.stats().callback_errors == 0
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from etoro_sync import EVENTS, ClientState, EToroWebSocketError, WsClientOptions
 from etoro_sync.ws.backoff import Backoff
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.feed import Feed
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
@@ -409,7 +410,7 @@ def test_complaint_16_on_giving_up_the_client_returns_silently(
         run_in_thread(lambda: c.wait_for("unknown")),
         run_in_thread(c.run_forever),
     ]
-    while len(c._registry.queues()) < 2 or len(q._monitor._bells) < 2:
+    while len(core_of(c).registry.queues()) < 2 or len(q._monitor._bells) < 2:
         assert not any(call.done() for call in blocked)
     cut.set()
     errors = [call.exception() for call in blocked]

@@ -28,6 +28,7 @@ from etoro_sync import (
 )
 from etoro_sync.simulator import EToroSimulator
 from etoro_sync.ws import sessions
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
@@ -193,7 +194,7 @@ def test_complaint_31_a_late_disconnect_does_not_end_the_next_session_untold(
     c = client(sim.url)
     c.connect()
     c.disconnect()
-    real = c._lifecycle.closing
+    real = core_of(c).lifecycle.closing
     crossing: list[Background[None]] = []
 
     def overtaken(session: int) -> int:
@@ -204,7 +205,7 @@ def test_complaint_31_a_late_disconnect_does_not_end_the_next_session_untold(
         return number
 
     with monkeypatch.context() as patch:
-        patch.setattr(c._lifecycle, "closing", overtaken)
+        patch.setattr(core_of(c).lifecycle, "closing", overtaken)
         c.disconnect()
     crossing[0].wait()
     assert c.state is ClientState.LIVE
@@ -368,7 +369,7 @@ def test_complaint_33_sixteen_threads_under_faults(
         assert done == set(actions)
         c.disconnect()
         c.remove_all_listeners()
-        assert c._registry.queues() == []
+        assert core_of(c).registry.queues() == []
         c.connect()
         c.subscribe([18, 19], snapshot=True)
         sim.wait_until(lambda s: s.subscribed == frozenset(c.subscriptions))

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from etoro_sync import EVENTS, ClientState, EToroClosedError, EToroError, WsClient
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import envelope
@@ -266,7 +267,9 @@ def test_complaint_36_a_poll_hangs_if_it_is_closed_elsewhere(
         waiting = run_in_thread(lambda c=c: WAITING[call](c))
         if call in ("stream", "subscribe"):
             assert asked.wait(5)
-        while call in ("get", "iteration", "wait_for", "stream") and not c._registry.queues():
+        while (
+            call in ("get", "iteration", "wait_for", "stream") and not core_of(c).registry.queues()
+        ):
             assert not waiting.done()
         started = time.monotonic()
         c.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from etoro_sync import ClientState, EToroError
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.certificates import Certificates
@@ -40,10 +41,11 @@ print("cell:", rates.get(timeout=5)[0], client.state.value)
 """
 CLOSE = "client.disconnect()"
 LAST_CELL = """
+from etoro_sync.ws.core import core_of
 def own():
     return [t for t in threading.enumerate() if t.name.startswith("etoro-sync")]
 for thread in own():
-    session = client._sessions.present
+    session = core_of(client).sessions.present
     if thread not in (session.reader._thread, session.dispatcher._thread):
         thread.join(5)
 print("threads:", len(own()))
@@ -306,7 +308,7 @@ def test_complaint_40_a_proxys_password_is_never_shown(
     c.disconnect()
     assert asked[0].startswith("CONNECT example.invalid:443 ")
     assert "Proxy-Authorization: Basic " in asked[0]
-    shown = [caplog.text, repr(c), repr(c._options), str(caught.value), repr(c.stats())]
+    shown = [caplog.text, repr(c), repr(core_of(c).options), str(caught.value), repr(c.stats())]
     shown += [repr(arguments) + str(arguments) for _, arguments in ear.heard]
     shown += ["".join(traceback.format_exception(error)) for error in ear.of("error")]
     for secret in (password, API_KEY, USER_KEY):

@@ -17,6 +17,7 @@ from etoro_sync import (
     EToroWebSocketError,
     WsClient,
 )
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.support.peer import Peer
 from tests.support.threads import run_in_thread
@@ -36,7 +37,7 @@ def wait_until_blocked(c: WsClient, call: str, sim_subscribed: Callable[[], bool
     """Wait until the other thread has registered its queue, or subscribed."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        if call == "run_forever" or (c._registry.queues() and sim_subscribed()):
+        if call == "run_forever" or (core_of(c).registry.queues() and sim_subscribed()):
             return
     raise AssertionError("the call did not begin")
 

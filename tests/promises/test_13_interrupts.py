@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from etoro_sync import ClientState, EToroClosedError, EToroError, EventQueue, WsClient
+from etoro_sync.ws.core import core_of
 from tests.support.interrupts import every_interrupt, locks_held
 from tests.support.threads import join_stragglers
 from tests.support.timing import MS
@@ -65,7 +66,7 @@ def test_promise_13_ctrl_c_is_clean_wherever_it_comes(
         assert c.state is ClientState.LIVE, where
         del outcome  # its traceback holds the generator of a stream
         assert c.subscriptions == () or name in ("subscribe", "unsubscribe"), where
-        assert c._registry.queues() == [waiting], where
+        assert core_of(c).registry.queues() == [waiting], where
     assert places > 10
 
 
@@ -113,12 +114,12 @@ def test_promise_13_ctrl_c_while_a_queue_is_made_or_closed_can_be_made_good(
     for where, outcome in every_interrupt(make_and_close):
         places += 1
         assert type(outcome) is KeyboardInterrupt, where
-        for left in c._registry.queues():
+        for left in core_of(c).registry.queues():
             left.close()
         c.disconnect()
-        assert c._registry.queues() == [], where
-        assert c._registry.listeners("instrument:rate").queues_by_id == {}, where
-        assert not c._registry.listeners("instrument:rate").active, where
+        assert core_of(c).registry.queues() == [], where
+        assert core_of(c).registry.listeners("instrument:rate").queues_by_id == {}, where
+        assert not core_of(c).registry.listeners("instrument:rate").active, where
     assert places > 10
 
 
@@ -141,9 +142,9 @@ def test_promise_13_ctrl_c_in_connect_is_clean_wherever_it_comes(
         returning = re.fullmatch(r"return  in connect:\d+( < connect:\d+)?", where)
         if returning and c.state is ClientState.LIVE:
             assert c.is_authenticated, where
-        elif c._lifecycle.session > sessions:  # where the call had begun
+        elif core_of(c).lifecycle.session > sessions:  # where the call had begun
             assert_over(c, waiting, where)
-        sessions = c._lifecycle.session
+        sessions = core_of(c).lifecycle.session
         c.disconnect()
         assert c.state is ClientState.CLOSED, where
         del outcome

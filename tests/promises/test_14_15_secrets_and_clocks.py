@@ -9,6 +9,7 @@ import traceback
 import pytest
 
 from etoro_sync import EToroAuthError, EToroError, EToroValidationError, WsClientOptions
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear, make_client, quick_options
@@ -56,7 +57,7 @@ def test_promise_14_no_key_reaches_logs_reprs_errors_or_stats(
     texts = ["".join(traceback.format_exception(e)) for e in (refused.value, ended.value)]
     texts += ["".join(traceback.format_exception(error)) for error in ear.of("error")]
     texts += [repr(error.__dict__) for error in ear.of("error")]
-    assert_no_key_in(*texts, ear.of("close"), caplog.text, repr(c), c.stats(), c._options)
+    assert_no_key_in(*texts, ear.of("close"), caplog.text, repr(c), c.stats(), core_of(c).options)
     assert "***" in str(ear.of("close"))
 
 

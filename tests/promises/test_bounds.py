@@ -13,6 +13,7 @@ import pytest
 
 from etoro_sync import EToroQueueOverflowError, EToroTimeoutError, EToroWebSocketError, WsClient
 from etoro_sync.ws import dispatcher
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.wire import Wire
 from tests.conftest import StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
@@ -355,7 +356,7 @@ def test_promise_10_a_session_that_is_over_is_let_go(
     c = client(simulator().url)
     ear = Ear(c)
     c.connect()
-    earlier = weakref.ref(c._sessions.present)
+    earlier = weakref.ref(core_of(c).sessions.present)
     c.disconnect()
     c.connect()
     # The new thread of the callbacks has waited for the old one, and needs it no more.

@@ -25,6 +25,7 @@ from etoro_sync import (
     EToroWebSocketError,
 )
 from etoro_sync.ws import session
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.protocol import Operation, Protocol
 from etoro_sync.ws.requests import Use
 from etoro_sync.ws.subscription import WsSubscriptionTracker
@@ -78,7 +79,7 @@ def test_promise_12_a_finalizer_that_disconnects_amid_the_lanes_does_not_deadloc
     c.on("instrument:rate", lambda *arguments: None)
     c.connect()
     c.subscribe([18])
-    lanes = c._sessions.present.dispatcher.lanes  # type: ignore[union-attr]
+    lanes = core_of(c).sessions.present.dispatcher.lanes  # type: ignore[union-attr]
     real, done = getattr(lanes, inside), threading.Event()
 
     def with_finalizer(*arguments: Any) -> Any:
@@ -111,14 +112,14 @@ def test_promise_12_streams_that_are_collected_in_the_middle_of_a_change_do_not_
         with Watchdog(20):
             for n in range(60):
                 # An outage that never ends: streams wait, and nothing is sent.
-                c._lifecycle.state = ClientState.RECONNECTING
+                core_of(c).lifecycle.state = ClientState.RECONNECTING
                 waiting = run_in_thread(lambda: next(iter(c.stream([1]))))
                 circle: list[Any] = [c.queue("instrument:rate", instrument_ids=[1, n + 2])]
                 circle.append(circle)
                 del circle
                 c.on("instrument:rate", lambda *a: None, instrument_id=n + 1)
                 c.off("instrument:rate", print)
-                while (1,) not in list(c._registry._queue_ids.values()):
+                while (1,) not in list(core_of(c).registry._queue_ids.values()):
                     pass  # the stream's own queue
                 c.disconnect()
                 assert isinstance(waiting.exception(), StopIteration)
@@ -361,7 +362,7 @@ def test_promise_10_wishes_in_an_outage_do_not_pile_up(
     ear.wait_for("reconnecting")
     for n in range(20_000):
         c.subscribe([1 + n % 3], wait=False)
-    assert c._sessions.present is not None
+    assert core_of(c).sessions.present is not None
     with Watchdog(10):
         c.disconnect()
         assert not join_stragglers(prefix="etoro-sync-reader")
@@ -596,11 +597,11 @@ def test_promise_13_the_collector_in_a_forked_child_does_not_end_the_parents_ses
     """A copy that is collected there leaves the threads, which are the parent's, alone."""
     c = client(simulator().url)
     c.connect()
-    assert c._sessions.present is not None
+    assert core_of(c).sessions.present is not None
     own = os.getpid()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: own + 1)
-        c._sessions.present.abandon()
+        core_of(c).sessions.present.abandon()
     c.subscribe([18])
     assert c.state is ClientState.LIVE
 
@@ -630,20 +631,20 @@ def test_promise_7_a_stream_that_begins_in_the_middle_of_a_subscribe_does_not_ow
 ) -> None:
     """When it ends, what the user has asked for stays wanted."""
     c = client("ws://127.0.0.1:9/ws")
-    use, add = Use(), c._tracker.add
+    use, add = Use(), core_of(c).tracker.add
     overtaking: list[Background[None]] = []
 
     def overtaken(topics: list[str], snapshot: bool = False) -> int:
         monkeypatch.undo()
-        overtaking.append(run_in_thread(lambda: c._requests.hold(use, topics, None)))
+        overtaking.append(run_in_thread(lambda: core_of(c).requests.hold(use, topics, None)))
         with contextlib.suppress(TimeoutError):
             overtaking[0].wait(0.05)
         return add(topics, snapshot)
 
-    monkeypatch.setattr(c._tracker, "add", overtaken)
+    monkeypatch.setattr(core_of(c).tracker, "add", overtaken)
     c.subscribe([18])
     overtaking[0].result()
-    c._requests.release(use)
+    core_of(c).requests.release(use)
     assert c.subscriptions == ("instrument:18",)
 
 
@@ -653,13 +654,13 @@ def test_promise_12_a_stream_that_is_collected_inside_the_tracker_does_not_deadl
     """The garbage collector ends a stream while its thread holds the tracker's lock."""
     c = client("ws://127.0.0.1:9/ws")
     use = Use()
-    c._requests.hold(use, ["instrument:18"], None)
+    core_of(c).requests.hold(use, ["instrument:18"], None)
     with Watchdog(5):
-        with c._tracker.lock:
-            other = run_in_thread(lambda: c._requests.hold(Use(), ["instrument:19"], None))
+        with core_of(c).tracker.lock:
+            other = run_in_thread(lambda: core_of(c).requests.hold(Use(), ["instrument:19"], None))
             with contextlib.suppress(TimeoutError):
                 other.wait(0.05)
-            c._requests.release(use)
+            core_of(c).requests.release(use)
         other.result()
     assert c.subscriptions == ("instrument:19",)
 
@@ -671,19 +672,19 @@ def test_promise_2_a_call_that_disconnect_overtakes_at_its_beginning_ends(
     """It has found the client at work, but has no queue yet that disconnect() could end."""
     c = client(simulator().url)
     c.connect()
-    add = c._registry.add_queue
+    add = core_of(c).registry.add_queue
 
     def overtaken(queue: Any, ids: Any) -> None:
         c.disconnect()
         add(queue, ids)
 
-    monkeypatch.setattr(c._registry, "add_queue", overtaken)
+    monkeypatch.setattr(core_of(c).registry, "add_queue", overtaken)
     calls = {"wait_for": lambda: c.wait_for("unknown"), "stream": lambda: next(iter(c.stream(18)))}
     waiting = run_in_thread(calls[call])
     try:
         assert isinstance(waiting.exception(timeout=2), EToroClosedError)
     finally:
-        for left in c._registry.queues():
+        for left in core_of(c).registry.queues():
             left.close()
 
 
@@ -725,8 +726,8 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
         c.connect()
         c.subscribe([18], snapshot=True)
         assert inside.wait(5)
-        assert c._sessions.present is not None
-        late = c._sessions.present.reader._thread
+        assert core_of(c).sessions.present is not None
+        late = core_of(c).sessions.present.reader._thread
         c.disconnect()
         assert late.is_alive()
         rates = c.queue("instrument:rate")
@@ -768,8 +769,8 @@ def test_promise_8_a_look_up_that_comes_back_late_leaves_the_next_session_its_pr
     try:
         with pytest.raises(EToroTimeoutError):
             c.connect(timeout=0.05)
-        assert c._sessions.present is not None
-        first = c._sessions.present.reader._thread
+        assert core_of(c).sessions.present is not None
+        first = core_of(c).sessions.present.reader._thread
         c.connect()
         rates = c.queue("instrument:rate")
         c.subscribe([18], snapshot=True)

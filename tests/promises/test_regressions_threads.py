@@ -21,6 +21,7 @@ from etoro_sync import (
 )
 from etoro_sync.ws import session
 from etoro_sync.ws.buffers import Lanes
+from etoro_sync.ws.core import Core, core_of
 from etoro_sync.ws.dispatcher import Dispatcher
 from etoro_sync.ws.handlers import Handler, Registry
 from etoro_sync.ws.mailbox import Mailbox
@@ -168,7 +169,7 @@ def test_promise_1_callbacks_that_cannot_go_on_end_the_client(
         raise MemoryError
 
     monkeypatch.setattr(Lanes, "take", no_memory)
-    c._sessions.present.dispatcher._bell.ring()  # type: ignore[union-attr]
+    core_of(c).sessions.present.dispatcher._bell.ring()  # type: ignore[union-attr]
     with pytest.raises(EToroError, match="cannot go on"):
         c.run_forever()
     with pytest.raises(EToroError, match="cannot go on"):
@@ -244,8 +245,8 @@ def test_promise_12_no_lock_of_the_client_is_taken_under_another(
 ) -> None:
     """Whoever disconnects while another thread connects, fails or disconnects, holding any lock."""
     c = client(simulator().url)
-    sessions = c._sessions
-    locks = [sessions._lock, c._lifecycle._monitor.lock, c._tracker.lock]
+    sessions = core_of(c).sessions
+    locks = [sessions._lock, core_of(c).lifecycle._monitor.lock, core_of(c).tracker.lock]
     nested: list[str] = []
 
     def watch(owner: Any, name: str) -> None:
@@ -259,10 +260,10 @@ def test_promise_12_no_lock_of_the_client_is_taken_under_another(
         monkeypatch.setattr(owner, name, watched)
 
     for name in ("begin", "closing", "closed", "failed", "settle"):
-        watch(c._lifecycle, name)
-    watch(c._requests, "clear")
-    watch(c._registry, "end_queues")
-    watch(c._book, "clear")
+        watch(core_of(c).lifecycle, name)
+    watch(core_of(c).requests, "clear")
+    watch(core_of(c).registry, "end_queues")
+    watch(core_of(c).book, "clear")
     c.connect()
     c.disconnect()
     monkeypatch.setattr(Mailbox, "__init__", no_descriptors)
@@ -282,7 +283,7 @@ def test_promise_12_a_disconnect_that_is_overtaken_leaves_the_new_session_alone(
     c = client(simulator().url)
     c.connect()
     overtaken, go_on = threading.Event(), threading.Event()
-    real = c._lifecycle.settle
+    real = core_of(c).lifecycle.settle
 
     def late(*arguments: Any) -> bool:
         if not overtaken.is_set():
@@ -290,7 +291,7 @@ def test_promise_12_a_disconnect_that_is_overtaken_leaves_the_new_session_alone(
             go_on.wait(5)
         return real(*arguments)
 
-    monkeypatch.setattr(c._lifecycle, "settle", late)
+    monkeypatch.setattr(core_of(c).lifecycle, "settle", late)
     ending = run_in_thread(c.disconnect)
     assert overtaken.wait(5)
     c.disconnect()
@@ -302,7 +303,7 @@ def test_promise_12_a_disconnect_that_is_overtaken_leaves_the_new_session_alone(
     assert c.state is ClientState.LIVE
     assert c.subscriptions == ("instrument:18",)
     assert rates.get(timeout=5)[0] == 18
-    assert c._registry.queues() == [rates]
+    assert core_of(c).registry.queues() == [rates]
 
 
 def test_promise_12_a_connect_that_is_overtaken_ends_what_it_has_made(
@@ -339,15 +340,15 @@ def test_promise_2_run_forever_returns_when_disconnect_comes_at_its_beginning(
     """Between its looks at the state."""
     c = client(simulator().url)
     c.connect()
-    monkeypatch.setattr(type(c), "state", property(look_and_disconnect))
+    monkeypatch.setattr(Core, "state", property(look_and_disconnect))
     c.run_forever()
     monkeypatch.undo()
     assert c.state is ClientState.CLOSED
 
 
-def look_and_disconnect(c: Any) -> ClientState:
-    state: ClientState = c._lifecycle.state
-    c._sessions.disconnect(None)
+def look_and_disconnect(core: Core) -> ClientState:
+    state = core.lifecycle.state
+    core.sessions.disconnect(None)
     return state
 
 
@@ -378,8 +379,8 @@ def test_promise_2_the_end_of_the_program_wakes_also_where_the_reader_hangs(
     def hang(*arguments: Any) -> None:
         release.wait(5)
 
-    c._sessions._begin()[1].reader.__dict__["_session"] = hang
-    present = c._sessions.present
+    core_of(c).sessions._begin()[1].reader.__dict__["_session"] = hang
+    present = core_of(c).sessions.present
     assert present is not None
     present.start()
     session._end_all()
@@ -481,10 +482,10 @@ def test_promise_12_a_handler_that_cannot_be_compared_keeps_no_other_from_going(
     c.on("open", odd)
     c.on("open", print)
     c.off("open", print)
-    (left,) = c._registry.listeners("open").handlers
+    (left,) = core_of(c).registry.listeners("open").handlers
     assert left.function is odd
     c.off("open", odd)
-    assert not c._registry.listeners("open").active
+    assert not core_of(c).registry.listeners("open").active
 
 
 def generator(*arguments: Any) -> Iterator[None]:
@@ -584,7 +585,7 @@ def test_promise_8_a_reader_that_comes_back_late_closes_nothing_of_the_next_sess
         sim = simulator()
         c = client(sim.url, close_timeout=0.01)
         c.connect()
-        late = c._sessions.present
+        late = core_of(c).sessions.present
         assert late is not None
         sim.send_text("no JSON")
         assert inside.wait(5)

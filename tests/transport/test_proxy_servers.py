@@ -12,6 +12,7 @@ import pytest
 
 from etoro_sync import EToroWebSocketError, WsClient
 from etoro_sync.simulator import EToroSimulator
+from etoro_sync.ws.core import core_of
 from tests.support.clients import API_KEY, USER_KEY, Ear, make_client
 from tests.support.proxies import HttpProxy, SocksProxy
 from tests.support.raw_server import RawServer, Refuser
@@ -131,7 +132,7 @@ def refused(caplog: pytest.LogCaptureFixture, proxy: str, target: str) -> EToroW
     with pytest.raises(EToroWebSocketError) as caught:
         client.connect()
     shown = "".join(traceback.format_exception(caught.value))
-    for text in (shown, caplog.text, repr(client), repr(client._options)):
+    for text in (shown, caplog.text, repr(client), repr(core_of(client).options)):
         assert SECRET not in text
     assert "Check the proxy option" in str(caught.value)
     return caught.value

@@ -14,6 +14,7 @@ import pytest
 
 from etoro_sync import EToroClosedError
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.dialing import Tunnel
 from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.lifecycle import Interrupted
@@ -444,6 +445,6 @@ def test_promise_13_disconnect_in_mid_negotiation(raw_server: StartServer) -> No
     assert asked.wait(SOON)
     started = time.monotonic()
     client.disconnect()
-    assert time.monotonic() - started < client._options.close_timeout
+    assert time.monotonic() - started < core_of(client).options.close_timeout
     with pytest.raises(EToroClosedError):
         connecting.result(SOON)

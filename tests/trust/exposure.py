@@ -18,6 +18,7 @@ from urllib.parse import quote
 import websocket
 
 from etoro_sync import WsClient
+from etoro_sync.ws.core import core_of
 from tests.support.clients import API_KEY, USER_KEY, Ear
 
 __all__ = ["PROXY_PASSWORD", "PROXY_USER", "Records", "assert_hidden", "exposed_by", "state_of"]
@@ -82,7 +83,7 @@ def _locals(trace: TracebackType | None) -> Iterator[str]:
 
 def state_of(client: WsClient) -> str:
     """Return what a client shows of itself: representations, statistics, copies of its options."""
-    options = client._options
+    options = core_of(client).options
     shown = [client, client.stats(), options, client.subscriptions, vars(client), vars(options)]
     if options.ssl_context is None:  # which cannot be copied
         shown.append(dataclasses.asdict(options))
