@@ -7,13 +7,12 @@ import contextlib
 import time
 from collections.abc import Callable
 
-import websocket
-
 from ..errors import EToroWebSocketError
 from .frames import CLOSE, PING, FrameParser, read_close
 from .keepalive import Keepalive, Verdict
 from .message_parser import shorten
 from .replies import ConnectionFailed
+from .websocket_client import ABNF
 from .wire import Wire
 
 __all__ = ["Connection"]
@@ -131,7 +130,7 @@ class Connection:
         """
         if self._ping is not None and not self._wire.unsent:
             payload, self._ping = self._ping, None
-            self._send(websocket.ABNF.OPCODE_PONG, payload)
+            self._send(ABNF.OPCODE_PONG, payload)
 
     def _echo_close(self, code: int) -> None:
         if not self._closing:
@@ -158,7 +157,7 @@ class Connection:
         """
         verdict = self._keepalive.judge(now)
         if verdict is Verdict.PING:
-            self._send(websocket.ABNF.OPCODE_PING, b"")
+            self._send(ABNF.OPCODE_PING, b"")
         elif verdict is Verdict.DEAD:
             silence = self._keepalive.silence(now)
             raise ConnectionFailed(
@@ -200,12 +199,12 @@ class Connection:
 
     def send_text(self, text: str) -> None:
         """Send one text message; what the peer does not take now waits for :meth:`flush`."""
-        self._send(websocket.ABNF.OPCODE_TEXT, text)
+        self._send(ABNF.OPCODE_TEXT, text)
 
     def _send(self, opcode: int, payload: str | bytes) -> None:
         if self._send_error is not None or self._closing:
             return
-        frame = websocket.ABNF.create_frame(payload, opcode).format()
+        frame = ABNF.create_frame(payload, opcode).format()
         if self._wire.unsent + len(frame) > _MAX_UNSENT:
             raise _reads_nothing()
         try:
@@ -234,7 +233,7 @@ class Connection:
         # Cut between two characters, or the reason is no UTF-8 any more.
         words = reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
         with contextlib.suppress(ConnectionFailed):
-            self._send(websocket.ABNF.OPCODE_CLOSE, code.to_bytes(2, "big") + words)
+            self._send(ABNF.OPCODE_CLOSE, code.to_bytes(2, "big") + words)
         self._closing = True
 
     def close_words(self) -> tuple[int, str]:

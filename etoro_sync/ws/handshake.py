@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-import websocket
-
 from .._version import __version__
 from ..errors import EToroError, EToroTimeoutError, EToroWebSocketError
 from .dialing import Dialer
 from .hosts import Target
 from .message_parser import shorten
 from .replies import ConnectionFailed
+from .websocket_client import WebSocket, WebSocketBadStatusException, WebSocketException
 from .wire import Wire
 
 __all__ = ["open_websocket"]
@@ -104,9 +103,9 @@ def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str],
     target = Target.of(url)
     shim = _HandshakeSocket(wire, dialer, f"the opening handshake with {target}", redact)
     # A new one for each connection: it would keep half a frame of the last.
-    ws = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+    ws = WebSocket(enable_multithread=False, skip_utf8_validation=True)
     with _translated(target, redact):
-        ws.connect(  # type: ignore[no-untyped-call]  # as websocket-client ships it
+        ws.connect(
             # The library knows schemes in lower case only.
             urlsplit(url).geturl(),
             socket=shim,
@@ -125,9 +124,9 @@ def _translated(target: Target, redact: Callable[[str], str]) -> Iterator[None]:
     """Turn what websocket-client raises into this package's errors."""
     try:
         yield
-    except websocket.WebSocketBadStatusException as exc:
+    except WebSocketBadStatusException as exc:
         raise _http_error(target, exc.status_code) from None
-    except websocket.WebSocketException as exc:
+    except WebSocketException as exc:
         # The library wraps every timeout; ours says more.
         if isinstance(exc.__context__, EToroError):
             raise exc.__context__ from None

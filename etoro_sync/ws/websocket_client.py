@@ -1,0 +1,79 @@
+"""The parts of websocket-client that this package uses, taken only from the right package.
+
+PyPI has another package that installs a module named ``websocket``, and a file of that name beside
+a user's program comes first, too. Either would pass the import and fail at ``connect()``. So what
+was found is checked here, once, at the import of etoro_sync; nothing else imports ``websocket``.
+"""
+
+import importlib
+import importlib.util
+import re
+from types import ModuleType
+
+__all__ = [
+    "ABNF",
+    "WebSocket",
+    "WebSocketBadStatusException",
+    "WebSocketException",
+    "load",
+]
+
+_LEAST = (1, 9, 2)
+_NAMES = ("ABNF", "WebSocket", "WebSocketBadStatusException", "WebSocketException")
+_REPAIR = """
+    python -m pip uninstall -y websocket
+    python -m pip install --force-reinstall "websocket-client>=1.9.2,<2\""""
+
+
+def load() -> ModuleType:
+    """Import ``websocket`` and return it.
+
+    :raises ImportError: when it is missing, another package's or too old; names the file that was
+        found, and what to do.
+    """
+    try:
+        module = importlib.import_module("websocket")
+    except Exception as exc:  # whatever a foreign module raises while it is imported
+        where = _file()
+        if where is None:
+            raise ImportError(
+                f"etoro_sync needs websocket-client, which is not installed. Run:\n{_REPAIR}",
+                name="websocket",
+            ) from exc
+        raise ImportError(_foreign(where), name="websocket", path=where) from exc
+    where = getattr(module, "__file__", None) or str([*getattr(module, "__path__", [])])
+    if any(not hasattr(module, name) for name in _NAMES):
+        raise ImportError(_foreign(where), name="websocket", path=where)
+    version = str(getattr(module, "__version__", ""))
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found is None or tuple(int(part or 0) for part in found.groups()) < _LEAST:
+        raise ImportError(
+            f"etoro_sync needs websocket-client 1.9.2 or later, but {where} is version "
+            f"{version or 'unknown'}. Run:\n{_REPAIR}",
+            name="websocket",
+            path=where,
+        )
+    return module
+
+
+def _foreign(where: str) -> str:
+    return (
+        "etoro_sync needs websocket-client, but the module websocket that Python finds is "
+        f"another: {where}. If that file is your own, rename it. If not, run:\n{_REPAIR}"
+    )
+
+
+def _file() -> str | None:
+    """Return where the module is that cannot be imported; None: nowhere."""
+    try:
+        spec = importlib.util.find_spec("websocket")
+    except (ImportError, ValueError):  # ValueError: it is half imported, or has no spec
+        return "unknown"
+    return None if spec is None else spec.origin or str([*(spec.submodule_search_locations or [])])
+
+
+_websocket = load()
+ABNF = _websocket.ABNF
+WebSocket = _websocket.WebSocket
+WebSocketBadStatusException = _websocket.WebSocketBadStatusException
+WebSocketException = _websocket.WebSocketException
