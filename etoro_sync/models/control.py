@@ -74,8 +74,8 @@ class WsGap(WireModel):
 
     @property
     def seconds(self) -> float:
-        """How long the gap lasted."""
-        return self.until - self.from_
+        """How long the gap lasted, to the microsecond."""
+        return round(self.until - self.from_, 6)
 
 
 @dataclass

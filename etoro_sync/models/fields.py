@@ -1,6 +1,7 @@
 """How the models spell the wire: field helpers, and the base class that reads null as absent."""
 
-from dataclasses import MISSING, field
+from copy import deepcopy
+from dataclasses import MISSING, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional, TypeVar
 
@@ -8,7 +9,7 @@ from dataclasses_json import DataClassJsonMixin, config
 
 from ..codec import decode_bool, decode_int, decode_number, decode_text
 
-__all__ = ["WireModel", "flag", "integer", "number", "parse_date", "text", "wire"]
+__all__ = ["WireModel", "decimals", "flag", "integer", "number", "parse_date", "text", "wire"]
 
 Model = TypeVar("Model", bound="WireModel")
 
@@ -29,6 +30,17 @@ class WireModel(DataClassJsonMixin):
         if type(kvs) is dict:
             kvs = {key: value for key, value in kvs.items() if value is not None}
         return super().from_dict(kvs, infer_missing=infer_missing)
+
+    def to_row(self) -> dict[str, Any]:
+        """Return all fields by their Python names, in a new dictionary that is yours to change.
+
+        Lists and dictionaries in it are copies, too; a tuple stays a tuple. Properties such as
+        ``mid`` are not in it, and :meth:`to_dict` uses the names of the wire.
+        """
+        # dataclasses.asdict() takes five times as long, which counts where each rate is a row.
+        known = fields(self)  # type: ignore[arg-type]  # each model is a dataclass
+        values = ((f.name, getattr(self, f.name)) for f in known)
+        return {name: deepcopy(v) if type(v) in (list, dict) else v for name, v in values}
 
 
 def wire(name: str, decoder: Any, default: Any = MISSING) -> Any:
@@ -54,6 +66,16 @@ def text(name: str, default: Any = MISSING) -> Any:
 def flag(name: str) -> Any:
     """Return a field for true, false, or unknown."""
     return wire(name, decode_bool, None)
+
+
+def decimals(value: float) -> int:
+    """Return how many decimals a number has in its shortest spelling, which is that of the feed.
+
+    ``66500.0`` has none, ``1.2345e-08`` has twelve.
+    """
+    digits, _, exponent = repr(float(value)).partition("e")
+    fraction = digits.removesuffix(".0").partition(".")[2]
+    return max(len(fraction) - int(exponent or 0), 0)
 
 
 def parse_date(text: str) -> Optional[datetime]:

@@ -7,7 +7,7 @@ from typing import Optional, Tuple  # noqa: UP035  # dataclasses-json wants them
 from dataclasses_json import config
 
 from ..codec import decode_as_text
-from .fields import WireModel, flag, integer, number, parse_date, text, wire
+from .fields import WireModel, decimals, flag, integer, number, parse_date, text, wire
 
 __all__ = ["WsInstrumentDelta", "WsInstrumentRate"]
 
@@ -60,13 +60,14 @@ class WsInstrumentRate(WireModel):
 
     @property
     def mid(self) -> float:
-        """The middle between bid and ask, in the price's currency."""
-        return (self.ask + self.bid) / 2
+        """The middle between bid and ask, in their currency, to one decimal more than they have."""
+        return round((self.ask + self.bid) / 2, max(decimals(self.ask), decimals(self.bid)) + 1)
 
     @property
     def spread(self) -> float:
-        """Ask minus bid, in the price's currency."""
-        return self.ask - self.bid
+        """Ask minus bid, in their currency, to as many decimals as they have."""
+        # The difference of two binary fractions has an error: 24.80000000000291 for 24.8.
+        return round(self.ask - self.bid, max(decimals(self.ask), decimals(self.bid)))
 
     @property
     def timestamp(self) -> Optional[datetime]:

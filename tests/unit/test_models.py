@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import fields
 from datetime import datetime, timezone
+from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -88,6 +91,71 @@ def test_a_rate_knows_mid_spread_and_time() -> None:
     assert WsInstrumentRate(ask=1.5, bid=1.25).timestamp is None
 
 
+@pytest.mark.parametrize(
+    ("ask", "bid", "spread", "mid"),
+    [
+        (66524.8, 66500.0, 24.8, 66512.4),
+        (0.3, 0.1, 0.2, 0.2),
+        (1.08352, 1.0835, 0.00002, 1.08351),
+        (1.2346e-08, 1.2345e-08, 1e-12, 1.23455e-08),
+        (4807.7, 4807, 0.7, 4807.35),
+        (5, 4, 1, 4.5),
+        (1e22, 1.0, 1e22, 5e21),
+    ],
+)
+def test_spread_and_mid_have_the_digits_of_the_price(
+    ask: float, bid: float, spread: float, mid: float
+) -> None:
+    """24.8 is not shown as 24.80000000000291: the feed wrote one decimal, so there is one."""
+    rate = WsInstrumentRate(ask=ask, bid=bid)
+    assert (repr(rate.spread), repr(rate.mid)) == (repr(spread), repr(mid))
+
+
+def test_spread_and_mid_are_those_of_the_decimal_numbers() -> None:
+    """Whatever size and decimals, the result is the float that is nearest to the exact one."""
+    random = Random(1)
+    for _ in range(2000):
+        scale = f"e-{random.randint(0, 12)}"
+        bid = random.randint(1, 10 ** random.randint(1, 12))
+        spread = random.randint(0, 10 ** random.randint(0, 8))
+        rate = WsInstrumentRate(ask=float(f"{bid + spread}{scale}"), bid=float(f"{bid}{scale}"))
+        assert rate.spread == float(f"{spread}{scale}")
+        assert rate.mid == float(Decimal(f"{2 * bid + spread}{scale}") / 2)
+
+
+def test_spread_and_mid_of_no_number_are_no_number() -> None:
+    """They never raise, whatever somebody has made a rate of."""
+    for ask in (float("nan"), float("inf")):
+        rate = WsInstrumentRate(ask=ask, bid=1.5)
+        assert (repr(rate.spread), repr(rate.mid)) == (repr(ask), repr(ask))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        WsInstrumentRate(ask=1.5, bid=1.25, changed=("ask", "bid"), is_market_open=True),
+        WsInstrumentDelta(bid=1.25, type="Snapshot"),
+        WsPrivateEvent(order_id=7, pending_close_position_ids=[1, 2], extra={"a": [{"b": 1}]}),
+        WsGap(1.0, 2.5, 2, ("private",)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_row_has_every_field_by_its_python_name_and_is_the_callers_own(model: Any) -> None:
+    """It may be changed, also what is inside of it, and the model stays as it was."""
+    before, names = repr(model), [field.name for field in fields(model)]
+    row = model.to_row()
+    assert type(row) is dict
+    assert row == {name: getattr(model, name) for name in names}
+    for value in row.values():
+        if isinstance(value, list):
+            value.append(0)
+        elif isinstance(value, dict):
+            value["a"][0]["b"] = 2
+    row.update(dict.fromkeys(row, "changed"))
+    assert repr(model) == before
+    assert model.to_row() == {name: getattr(model, name) for name in names}
+
+
 def test_a_rate_cannot_be_changed() -> None:
     """One object goes to many consumers."""
     rate = WsInstrumentRate(ask=1.5, bid=1.25)
@@ -122,6 +190,7 @@ def test_a_gap_knows_its_length() -> None:
     """And is written with the name that Python reserves."""
     gap = WsGap(10.0, 12.5, 2, ("private",))
     assert gap.seconds == 2.5
+    assert repr(WsGap(1764230000.1, 1764230002.4, 2).seconds) == "2.3"
     assert gap.to_dict() == {"from": 10.0, "until": 12.5, "generation": 2, "topics": ["private"]}
     assert WsGap.from_dict(gap.to_dict()) == gap
 
