@@ -34,14 +34,18 @@ _quiet.setLevel(logging.CRITICAL + 1)
 
 
 def _noted_by(listener: Listener) -> type[ServerConnection]:
-    """Make connections whose two threads the listener knows, so that a stop can wait for them."""
+    """Make connections whose receiving thread the listener knows, so a stop can wait for it."""
 
     class NotedConnection(ServerConnection):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            threading.current_thread().name = "etoro-sync-simulator-handle"
-            self.recv_events_thread.name = "etoro-sync-simulator-receive"
-            listener.note(threading.current_thread(), self.recv_events_thread)
+            try:
+                super().__init__(*args, **kwargs)
+            except RuntimeError:  # no thread to receive with
+                self.shutdown_watcher.close()
+                self.shutdown_notifier.close()
+                raise
+            self.recv_events_thread.name = "etoro-simulator-receive"
+            listener.note(self.recv_events_thread)
 
     return NotedConnection
 
@@ -80,9 +84,13 @@ class Endpoint:
             create_connection=_noted_by(self._listener),
         )
         self._thread = threading.Thread(
-            target=self._accept, name="etoro-sync-simulator-accept", daemon=True
+            target=self._accept, name="etoro-simulator-accept", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._release()
+            raise
         self.obey()
 
     def obey(self) -> None:
@@ -97,9 +105,20 @@ class Endpoint:
         """Serve connections until the listener is stopped. Runs on the accepting thread."""
         while (transport := self._listener.accept()) is not None:
             if self._board.accepted(transport):
-                thread = threading.Thread(target=self._serve, args=(transport,), daemon=True)
-                self._listener.note(thread)
-                thread.start()
+                try:
+                    self._begin(transport)
+                except (RuntimeError, MemoryError):
+                    # The system has no thread left: bad for this client, not for later ones.
+                    transport.reset()
+                    transport.close()
+
+    def _begin(self, transport: Transport) -> None:
+        """Start the thread that serves a connection. Runs on the accepting thread."""
+        thread = threading.Thread(
+            target=self._serve, args=(transport,), name="etoro-simulator-connection", daemon=True
+        )
+        thread.start()
+        self._listener.note(thread)
 
     def _serve(self, transport: Transport) -> None:
         """Serve a connection from its handshake to its end. Runs on the connection's own thread."""
@@ -118,8 +137,8 @@ class Endpoint:
         transport.upgraded = True
         link = Link(connection, transport, next(self._hub.numbers), self._backlog, self._hub.sent)
         self._hub.join(link)
-        link.start()
         try:
+            link.start()
             for message in connection:
                 self._hub.receive(link, message)
         except ConnectionClosed:
@@ -141,6 +160,11 @@ class Endpoint:
         for transport in self._listener.transports:
             transport.reset()
         self._listener.join_threads(_JOIN_TIMEOUT)
+        self._release()
+
+    def _release(self) -> None:
+        """Give back the descriptors that belong to no connection. May be done again."""
+        self._listener.close()
         # What websockets would use to end an accepting of its own: sockets, before version 17
         # descriptors, on Windows nothing.
         for name in ("shutdown_watcher", "shutdown_notifier"):

@@ -76,10 +76,9 @@ class Feed:
     def start(self) -> None:
         """Start the thread."""
         self._running = True
-        self._thread = threading.Thread(
-            target=self._run, name="etoro-sync-simulator-feed", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="etoro-simulator-feed", daemon=True)
+        thread.start()
+        self._thread = thread  # one that could not be started can't be waited for either
 
     def stop(self) -> None:
         """End the thread and wait for it."""

@@ -96,7 +96,7 @@ class Link:
         self._on_sent = on_sent
         self._outbox = Outbox(backlog)
         self._thread = threading.Thread(
-            target=self._run, name=f"etoro-sync-simulator-send-{number}", daemon=True
+            target=self._run, name=f"etoro-simulator-send-{number}", daemon=True
         )
         self.id = number
         self.messages_sent = 0
@@ -157,7 +157,8 @@ class Link:
     def finish(self) -> None:
         """End the sending thread; the connection must be closed or closing."""
         self._outbox.close()
-        self._thread.join()
+        if self._thread.ident is not None:  # it may be that there was no thread to be had
+            self._thread.join()
 
     def _run(self) -> None:
         """Send until the outbox or the connection is closed. Runs on the sending thread."""

@@ -6,19 +6,17 @@ import contextlib
 import os
 import socket
 import stat
-import threading
 
 from tests.support.threads import join_stragglers, open_descriptors
 
 __all__ = ["client_ends", "client_threads"]
 
-_CLIENT, _SIMULATOR = "etoro-sync-", "etoro-sync-simulator"
+_CLIENT = "etoro-sync-"
 
 
 def client_threads(grace: float) -> list[str]:
     """Return the names of a client's threads that do not end within the grace, in seconds."""
-    servers = [each for each in threading.enumerate() if each.name.startswith(_SIMULATOR)]
-    return join_stragglers(frozenset(servers), _CLIENT, grace)
+    return join_stragglers(prefix=_CLIENT, grace=grace)
 
 
 def client_ends(port: int) -> list[str]:

@@ -322,7 +322,7 @@ def test_promise_13_the_reader_blocks_sigpipe_for_itself_alone(
     blocked = {
         thread.name.rsplit("-", 1)[0]: int(status.group(1), 16) >> (signal.SIGPIPE - 1) & 1
         for thread in threading.enumerate()
-        if (status := _signal_mask(thread)) and not thread.name.startswith("etoro-sync-sim")
+        if (status := _signal_mask(thread)) and not thread.name.startswith("etoro-simulator")
     }
     assert blocked["etoro-sync-reader"] == 1
     assert blocked["MainThread"] == 0

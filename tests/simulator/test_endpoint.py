@@ -1,12 +1,15 @@
+import contextlib
 import json
 import socket
 import ssl
+import threading
+from collections.abc import Callable
 
 import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect as ws_connect
 
-from etoro_sync.simulator import endpoint
+from etoro_sync.simulator import EToroSimulator, endpoint
 from tests.simulator.client import PATIENCE, Client, was_reset
 from tests.simulator.conftest import Connect, Simulate
 
@@ -225,3 +228,74 @@ def test_dropping_also_hits_connections_that_are_not_open_yet(simulate: Simulate
         sim.drop()
         with pytest.raises(ConnectionResetError):
             sock.recv(1000)
+
+
+@pytest.fixture
+def lack_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Let the next start of a thread fail whose name has a certain word in it."""
+    start = threading.Thread.start
+
+    def lack(word: str) -> list[str]:
+        missed: list[str] = []
+
+        def fail_once(self: threading.Thread) -> None:
+            if word in self.name and not missed:
+                missed.append(self.name)
+                raise RuntimeError("can't start new thread")
+            start(self)
+
+        monkeypatch.setattr(threading.Thread, "start", fail_once)
+        return missed
+
+    return lack
+
+
+@pytest.mark.parametrize("word", ["simulator-connection", "recv_events", "simulator-send"])
+def test_a_connection_for_which_there_is_no_thread_ends_and_the_next_is_served(
+    word: str, simulate: Simulate, connect: Connect, lack_threads: Callable[[str], list[str]]
+) -> None:
+    """A process may run out of threads for a moment; the accepting goes on."""
+    sim = simulate()
+    missed = lack_threads(word)
+    with (
+        contextlib.suppress(ConnectionResetError),
+        socket.create_connection(("127.0.0.1", sim.port), PATIENCE) as sock,
+    ):
+        key = "dGhlIHNhbXBsZSBub25jZQ=="
+        sock.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
+        while sock.recv(4096):
+            pass
+    assert missed
+    assert connect(sim).subscribe("instrument:18", snapshot=True)["success"]
+    sim.wait_until(lambda s: len(s.clients) == 1, PATIENCE)
+
+
+@pytest.mark.parametrize("word", ["simulator-accept", "simulator-feed"])
+def test_a_simulator_that_finds_no_thread_to_start_with_leaves_nothing_behind(
+    word: str, lack_threads: Callable[[str], list[str]]
+) -> None:
+    """Its port is free again, and a second attempt succeeds."""
+    sim = EToroSimulator(rate=0)
+    lack_threads(word)
+    with pytest.raises(RuntimeError, match="thread"):
+        sim.start()
+    assert not [t for t in threading.enumerate() if t.name.startswith("etoro-simulator")]
+    with sim:
+        assert sim.url
+
+
+def test_the_threads_of_a_simulator_have_names_of_their_own(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """A program that looks for a client's threads, etoro-sync-..., does not find these."""
+    before = set(threading.enumerate())
+    sim = simulate()
+    connect(sim).subscribe("instrument:18")
+    served_by = [t.name for t in threading.enumerate() if t not in before]
+    names = sorted(name for name in served_by if "recv_events" not in name)
+    assert names == [
+        f"etoro-simulator-{what}" for what in ("accept", "connection", "feed", "receive", "send-1")
+    ]
