@@ -125,13 +125,13 @@ class EToroQueueOverflowError(EToroWebSocketError):
 
 
 def fresh(error: EToroError) -> EToroError:
-    """Return a copy of *error* to raise, chained to it.
+    """Return a copy of *error* to raise, with the same cause.
 
     One failure ends several blocked calls in several threads; raising one object in all of them
-    would mix their tracebacks.
+    would mix their tracebacks. It is not chained to *error*, whose words it would only repeat.
     """
     duplicate = copy.copy(error)
-    duplicate.__cause__ = error
+    duplicate.__cause__ = error.__cause__
     return duplicate
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from ..errors import EToroClosedError, EToroError, fresh
@@ -94,6 +94,8 @@ class Lifecycle:
         self._failure: tuple[int, EToroError] | None = None
         # What is being cleaned up -> the thread that does it; no session begins meanwhile.
         self._holds: dict[object, int] = {}
+        # Who will raise what ends a session -> its number.
+        self._waiting: dict[object, int] = {}
         self.state = ClientState.DISCONNECTED
         self.error: EToroError | None = None
         #: Whether the session before the present one failed, and was not closed by the user.
@@ -212,11 +214,26 @@ class Lifecycle:
 
         :raises EToroError: what ended the session, if it failed, even when it was closed since.
         """
-        if not self._monitor.wait(
-            lambda: session != self._session or self.state not in waiting, deadline
-        ):
-            return False
+        with self.awaiting(session):
+            if not self._monitor.wait(
+                lambda: session != self._session or self.state not in waiting, deadline
+            ):
+                return False
         failure = self._failure
         if failure is not None and failure[0] == session:
             raise fresh(failure[1])
         return True
+
+    @contextlib.contextmanager
+    def awaiting(self, session: int) -> Iterator[None]:
+        """Let it be known that the caller will raise what ends *session*."""
+        caller = object()
+        try:
+            self._waiting[caller] = session
+            yield
+        finally:
+            self._waiting.pop(caller, None)
+
+    def is_awaited(self, session: int) -> bool:
+        """Whether a caller waits who will raise what ends *session*."""
+        return session in self._waiting.values()

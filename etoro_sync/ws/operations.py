@@ -26,7 +26,7 @@ class Operation:
         for it; False: it was left to the restoration.
     :param on_done: called once with None or the error, on the reader thread.
     :param wish: the number of the last wish that it carries out, from the tracker.
-    :param awaited: a caller waits for its end.
+    :param awaited: a caller waits for its end; False when that took too long.
     :param proven: all topics were accepted before, so that a refusal is the connection's failure.
     :param recorded: it came while a connection was being restored, and nobody waits for it.
     :param restoring: it brings a new connection to what was wanted before.

@@ -23,7 +23,17 @@ from ..errors import (
 )
 from ..models import WsAuthenticateOperation
 from .operations import MAX_FRAME_BYTES, Operation, Request, chunk_topics, plan
-from .replies import ConnectionFailed, ErrorKind, classify, error_code, refusal_text
+from .replies import (
+    PERMISSIONS,
+    ConnectionFailed,
+    ErrorKind,
+    auth_advice,
+    classify,
+    error_code,
+    key_faults,
+    refusal_text,
+    succeeded,
+)
 from .subscription import WsSubscriptionTracker
 
 __all__ = ["MAX_FRAME_BYTES", "Operation", "Outcome", "Protocol", "chunk_topics"]
@@ -38,12 +48,14 @@ class Outcome:
     :param topics: the topics of the request.
     :param error: what eToro refused, if it did.
     :param duplicate: eToro said that it is so already, so it sends no snapshot.
+    :param raised: a caller waits for the error, and raises it.
     """
 
     name: str
     topics: tuple[str, ...] = ()
     error: EToroError | None = None
     duplicate: bool = False
+    raised: bool = False
 
 
 class Protocol:
@@ -74,6 +86,7 @@ class Protocol:
         self._confirmed: set[str] = set()
         self._proven: set[str] = set()
         self._restored: dict[str, bool] = {}
+        self._key_faults = ""
         self.authenticated = False
 
     # -- the connection ------------------------------------------------------------------------
@@ -84,6 +97,7 @@ class Protocol:
         request = Request("Authenticate", [], False, None, self._new_id())
         request.deadline = now + self._auth_timeout
         self._in_flight = request
+        self._key_faults = key_faults(api_key, user_key)
         data = {"userKey": user_key, "apiKey": api_key}
         return json.dumps(WsAuthenticateOperation(request.id, data=data).to_dict())
 
@@ -228,7 +242,7 @@ class Protocol:
         if request is None or not self._answers(reply, request):
             return Outcome("", error=self._stray(reply))
         self._in_flight = None
-        if reply.get("success") is True and not reply.get("errorCode"):
+        if succeeded(reply) and not reply.get("errorCode"):
             return self._accepted(request)
         return self._refused(request, reply)
 
@@ -240,12 +254,12 @@ class Protocol:
         if reply.get("operation"):
             return bool(reply["operation"] == request.name)
         # Without either, a refusal can only mean the credentials: nothing else was sent yet.
-        refused = reply.get("success") is False or reply.get("errorCode")
+        refused = succeeded(reply) is False or reply.get("errorCode")
         return request.name == "Authenticate" and bool(refused)
 
     def _stray(self, reply: dict[str, Any]) -> EToroError | None:
         """A late or repeated acknowledgement is nothing; a refusal of nothing is an error."""
-        if reply.get("success") is not False and not reply.get("errorCode"):
+        if succeeded(reply) is not False and not reply.get("errorCode"):
             return None
         what = "eToro reported an error that belongs to no request"
         text = refusal_text(what, reply, self._redact)
@@ -281,6 +295,8 @@ class Protocol:
         what = f"eToro refused {request.name} of {len(request.topics)} topics"
         text = refusal_text(f"{what} (first {request.topics[0]})", reply, self._redact)
         code = error_code(reply, self._redact)
+        if code == "InsufficientPermissions":
+            text = f"{text} {PERMISSIONS}"
         refusal = EToroSubscriptionError(text, code, request.topics)
         # What was recorded before the connection was restored has no caller who could ask again.
         kept = operation.restoring or operation.recorded
@@ -292,15 +308,15 @@ class Protocol:
             # One call's bad topic must not take away what other calls have asked for.
             self._split(request, operation, between)
             return Outcome(request.name)
-        self._give_up(request, operation, refusal)
-        return Outcome(request.name, tuple(request.topics), refusal)
+        raised = self._give_up(request, operation, refusal)
+        return Outcome(request.name, tuple(request.topics), refusal, raised=raised)
 
     def _auth_error(self, kind: ErrorKind, reply: dict[str, Any]) -> EToroError:
         text = refusal_text("eToro refused the authentication", reply, self._redact)
         code = error_code(reply, self._redact)
         if kind in (ErrorKind.RETRY, ErrorKind.SLOW):
             return EToroWebSocketError(f"{text} Try again later.", code)
-        return EToroAuthError(f"{text} Check ETORO_API_KEY and ETORO_USER_KEY.", code)
+        return EToroAuthError(f"{text} {auth_advice(reply, self._key_faults)}", code)
 
     def _already(self, request: Request) -> Outcome:
         """eToro says that it is so already; find out for which topics of the frame.
@@ -328,8 +344,8 @@ class Protocol:
 
     def _give_up(
         self, request: Request, operation: Operation, refusal: EToroSubscriptionError
-    ) -> None:
-        """End a refused call, and want its topics no longer.
+    ) -> bool:
+        """End a refused call, and want its topics no longer; return whether a caller waits for it.
 
         The rest of the call is not sent: the caller is told which topics failed, and those that
         were not tried are not wanted either, so that nothing is half done. What the connection
@@ -345,11 +361,12 @@ class Protocol:
         if operation.restoring:
             # The other parts belong to other calls.
             self._take_back_from_restoration(refusal.topics)
-            self._tell_waiting(operation.wish, refusal)
+            told = self._tell_waiting(operation.wish, refusal)
             self._finish_if_done(operation)
-            return
+            return told
         self._operations.remove(operation)
         operation.on_done(refusal)
+        return operation.awaited
 
     def _take_back_from_restoration(self, topics: tuple[str, ...]) -> None:
         """Let calls ask themselves for the snapshots that it will not bring."""
@@ -359,13 +376,19 @@ class Protocol:
             if not operation.restoring:
                 operation.snapshot.update((t, True) for t in topics if t in operation.snapshot)
 
-    def _tell_waiting(self, wish: int, refusal: EToroSubscriptionError) -> None:
-        """End calls that have waited since before the connection for what was refused just now."""
+    def _tell_waiting(self, wish: int, refusal: EToroSubscriptionError) -> bool:
+        """End calls that have waited since before the connection for what was refused just now.
+
+        :returns: whether there was one with a caller who waits.
+        """
+        told = False
         gone = {topic for topic in refusal.topics if not self.is_of_use(topic)}
         for call in [op for op in self._operations if not op.restoring]:
             if call.name == "Subscribe" and call.wish <= wish and not gone.isdisjoint(call.topics):
                 self._operations.remove(call)
                 call.on_done(refusal)
+                told = told or call.awaited
+        return told
 
     def fail_all(self, error: EToroError) -> None:
         """End every operation that waits: the client is over."""

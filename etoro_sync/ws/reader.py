@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..errors import EToroError, EToroWebSocketError, forget_locals
+from ..errors import EToroAuthError, EToroError, EToroWebSocketError, forget_locals
 from .backoff import Backoff
 from .connection import Connection
 from .conversation import Conversation
@@ -152,10 +152,13 @@ class Reader:
         attempts = self._options.reconnect_attempts
         if not attempts:
             return last
-        error = EToroWebSocketError(
-            f"Gave up after {attempts} attempts to reconnect. The last one: {last}",
-            getattr(last, "error_code", None),
-        )
+        words = f"Gave up after {attempts} attempts to reconnect. The last one: {last}"
+        if isinstance(last, EToroAuthError):
+            # The same class as from connect(), for those who ask for other keys then.
+            refusal = EToroAuthError(words, last.error_code)
+            refusal.__cause__ = last.__cause__
+            return refusal
+        error = EToroWebSocketError(words, getattr(last, "error_code", None))
         error.__cause__ = last
         return error
 
@@ -245,7 +248,6 @@ class Reader:
         try:
             self._mailbox.finish(error)
             if error is not None:
-                log(logging.ERROR, "The client ended: %s", error)
                 self._feed.out.error(error)
             self._feed.out.flush()
         finally:

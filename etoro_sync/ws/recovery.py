@@ -98,7 +98,7 @@ class Recovery:
         restoring = self._protocol.restoring
         outcome = self._protocol.on_reply(reply)
         if outcome.error is not None:
-            self._on_refusal(outcome.error)
+            self._on_refusal(outcome.error, outcome.raised)
         elif outcome.name == "Authenticate":
             self._on_authenticated()
             restoring = True
@@ -112,11 +112,12 @@ class Recovery:
         if restoring and not self._protocol.restoring:
             self._on_restored()
 
-    def _on_refusal(self, error: EToroError) -> None:
+    def _on_refusal(self, error: EToroError, raised: bool) -> None:
+        """Tell of a refusal; the log only where no caller raises it."""
         if isinstance(error, EToroSubscriptionError):
             topics = [topic for topic in error.topics if not self._protocol.is_of_use(topic)]
             self._book.forget(topics)
-        if self._gate.passes(getattr(error, "error_code", None)) is not None:
+        if not raised and self._gate.passes(getattr(error, "error_code", None)) is not None:
             log(logging.ERROR, "%s", error)
         self._out.error(error)
 

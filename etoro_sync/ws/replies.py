@@ -11,7 +11,17 @@ from typing import Any
 from ..errors import EToroError
 from ..text import fit, show
 
-__all__ = ["ConnectionFailed", "ErrorKind", "classify", "error_code", "refusal_text"]
+__all__ = [
+    "PERMISSIONS",
+    "ConnectionFailed",
+    "ErrorKind",
+    "auth_advice",
+    "classify",
+    "error_code",
+    "key_faults",
+    "refusal_text",
+    "succeeded",
+]
 
 
 class ErrorKind(Enum):
@@ -28,6 +38,7 @@ _KINDS = {
     "InvalidKey": ErrorKind.FATAL,
     "Unauthorized": ErrorKind.FATAL,
     "Forbidden": ErrorKind.FATAL,
+    "InsufficientPermissions": ErrorKind.FATAL,
     "ApiKeyRequired": ErrorKind.FATAL,
     "UserKeyRequired": ErrorKind.FATAL,
     "DataRequired": ErrorKind.FATAL,
@@ -43,6 +54,52 @@ _BENIGN = {
     "SessionAlreadyAuthenticated": "Authenticate",
     "TopicAlreadySubscribed": "Subscribe",
 }
+
+
+_CHECK_KEYS = (
+    "Check ETORO_API_KEY and ETORO_USER_KEY: are the two swapped, and were quotation marks or "
+    "blanks left around them?"
+)
+#: What to do where the keys are right and may not do this.
+PERMISSIONS = (
+    "The permissions of the key do not suffice: in eToro's settings for API keys, give it the "
+    "scopes that you need, such as market-data:read for prices and trade.demo:read for the "
+    "orders of the demo account."
+)
+_QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
+
+
+def succeeded(reply: dict[str, Any]) -> bool | None:
+    """Return whether *reply* tells of success; None: it does not say. ``"true"`` counts, too."""
+    value = reply.get("success")
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower())
+    return value if isinstance(value, bool) else None
+
+
+def key_faults(api_key: str, user_key: str) -> str:
+    """Return, in sentences that show no key, what is odd about the keys; ``""``: nothing is."""
+    faults = []
+    for name, key in (("api_key", api_key), ("user_key", user_key)):
+        if key.startswith(_QUOTES) or key.endswith(_QUOTES):
+            faults.append(f"The {name} has a quotation mark at its beginning or end: remove it.")
+        elif any(letter.isspace() for letter in key):
+            faults.append(f"The {name} has a blank in it.")
+    if api_key == user_key:
+        faults.append("The api_key and the user_key are the same.")
+    return " ".join(faults)
+
+
+def auth_advice(reply: dict[str, Any], faults: str = "") -> str:
+    """Return what to do about a refused authentication.
+
+    :param faults: what is odd about the keys, from :func:`key_faults`.
+    """
+    code = reply.get("errorCode")
+    if code == "InsufficientPermissions":
+        return PERMISSIONS
+    advice = f"{_CHECK_KEYS} {faults}" if faults else _CHECK_KEYS
+    return f"{advice} {PERMISSIONS}" if code == "Forbidden" else advice
 
 
 def classify(reply: dict[str, Any], request: str = "") -> ErrorKind:

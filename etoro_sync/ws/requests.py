@@ -148,11 +148,13 @@ class Requests:
         ticket = Ticket()
         snapshots = {topic: True for topic in topics if snapshot}
         awaited = wait and live
-        self.post(Operation(name, topics, snapshots, ticket.done, wish, awaited))
+        operation = Operation(name, topics, snapshots, ticket.done, wish, awaited)
+        self.post(operation)
         if not awaited:
             return
         seconds = self._request_timeout if timeout is None else timeout
         if not ticket.wait(time.monotonic() + seconds):
+            operation.awaited = False
             raise EToroTimeoutError(
                 f"{name} of {len(topics)} topics (first {topics[0]}) was not acknowledged within "
                 f"{seconds:g} s. The wish stays recorded, and is fulfilled on the next connection "

@@ -125,12 +125,16 @@ class Session:
 
     def _on_callbacks_failed(self, error: EToroError) -> None:
         """Runs on the dispatcher thread, last of all: nobody must take its silence for quiet."""
-        log(logging.ERROR, "The client ended: %s", error)
         self.fail(error)
         self.reader.stop()
 
     def fail(self, error: EToroError) -> None:
-        """End the client by *error*, unless it is over already. Any thread."""
+        """End the client by *error*, unless it is over already. Any thread.
+
+        It is logged, unless connect() or run_forever() waits: they raise it, in the same words.
+        """
+        if not self._lifecycle.is_awaited(self.number):
+            log(logging.ERROR, "The client ended: %s", error)
         end_queues = partial(self._registry.end_queues, str(error), error)
         self._lifecycle.failed(self.number, error, end_queues)
 

@@ -87,8 +87,10 @@ class Sessions:
         done, begins = True, not self._is_over(number)
         try:
             if begins:
-                session.start()
-                done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
+                # From before the start, since it may fail before it is waited for.
+                with self.lifecycle.awaiting(number):
+                    session.start()
+                    done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
         except RuntimeError as exc:
             error = EToroWebSocketError(f"Cannot start the client's threads: {exc}.")
             self._give_up(number, error)

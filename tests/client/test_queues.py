@@ -138,8 +138,9 @@ def test_iteration_ends_with_the_queue_and_raises_what_failed() -> None:
 
 def test_each_reader_of_a_failed_queue_gets_an_exception_of_its_own() -> None:
     """Raised in several threads, one object would mix their tracebacks."""
-    q, cause = new_queue(), EToroWebSocketError("gave up", "TooManyRequests")
-    q.end("failed", cause)
+    q, failure, cause = new_queue(), EToroWebSocketError("no", "TooManyRequests"), OSError("why")
+    failure.__cause__ = cause
+    q.end("failed", failure)
     raised = [run_in_thread(q.get).exception() for _ in range(2)]
     assert raised[0] is not raised[1]
     assert all(type(error) is EToroWebSocketError for error in raised)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 
 import pytest
 
 from etoro_sync import ClientState, EToroAuthError, EToroWebSocketError
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.support.clients import API_KEY, USER_KEY, Ear, connect_and_run, envelope
 from tests.support.peer import Peer
 from tests.support.raw_server import Refuser
+from tests.support.threads import run_in_thread
 
 from .conftest import MakeClient, MakeSimulator
 
@@ -22,6 +25,7 @@ FATAL = [
     "ApiKeyRequired",
     "UserKeyRequired",
     "DataRequired",
+    "InsufficientPermissions",
 ]
 
 
@@ -218,6 +222,97 @@ def test_promise_6_credentials_that_are_rejected_later_end_the_client_at_once(
     with pytest.raises(EToroAuthError, match="revoked"):
         connect_and_run(c)
     assert server.connections == 2
+
+
+def told(caplog: pytest.LogCaptureFixture, error: BaseException, words: str) -> int:
+    """Return how often *words* stand in the log and in the traceback."""
+    return (caplog.text + "".join(traceback.format_exception(error))).count(words)
+
+
+def test_promise_6_a_rejected_key_is_told_once(
+    raw_server: StartServer, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """connect() raises it; the log and the chain of causes do not say the same again."""
+
+    def reject(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("InvalidKey", "no such key")
+        peer.serve()
+
+    c = client(raw_server(reject).url)
+    ear = Ear(c)
+    with pytest.raises(EToroAuthError) as caught:
+        c.connect()
+    (error,) = ear.wait_for("error")
+    assert str(error) == str(caught.value)
+    assert told(caplog, caught.value, "no such key") == 1
+
+
+def test_promise_6_a_server_that_cannot_be_reached_is_told_once(
+    client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However early the attempt fails: before connect() has begun to wait, perhaps."""
+    with Refuser() as refuser:
+        for _ in range(20):
+            with pytest.raises(EToroWebSocketError) as caught:
+                client(refuser.url).connect()
+    assert told(caplog, caught.value, str(caught.value)) == 1
+
+
+@pytest.mark.parametrize("waiting", [True, False], ids=["run_forever", "nobody"])
+def test_promise_6_a_key_that_is_rejected_later_is_told_once(
+    raw_server: StartServer,
+    client: MakeClient,
+    caplog: pytest.LogCaptureFixture,
+    waiting: bool,
+) -> None:
+    """By run_forever(), which raises it, or by the log where nobody waits for the end."""
+    cut = threading.Event()
+
+    def first(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.wait(cut)
+        peer.reset()
+
+    def revoked(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("InvalidKey", "revoked")
+        peer.serve()
+
+    c = client(raw_server([first, revoked]).url, reconnect_attempts=None)
+    ear = Ear(c)
+    c.connect()
+    if waiting:
+        call = run_in_thread(c.run_forever)
+        while not core_of(c).lifecycle._waiting:
+            assert not call.done()
+    cut.set()
+    error = call.exception() if waiting else ear.wait_for("error")[-1]
+    assert isinstance(error, EToroAuthError)
+    c.disconnect()
+    logged = [r for r in caplog.records if "revoked" in r.getMessage()]
+    assert [r.levelname for r in logged] == ([] if waiting else ["ERROR"])
+    assert ["revoked" in str(each) for each in ear.of("error")].count(True) == 1
+
+
+def test_promise_6_a_code_that_nobody_knows_ends_in_the_error_that_it_would_have_been_at_first(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Whoever asks for other keys after EToroAuthError does so here, too."""
+
+    def refuse(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("SomethingNew", "sorry")
+        peer.serve()
+
+    server = raw_server([live_then_reset, refuse])
+    c = client(server.url, reconnect_attempts=3)
+    with pytest.raises(EToroAuthError, match=r"Gave up after 3 attempts.*sorry") as caught:
+        connect_and_run(c)
+    assert caught.value.error_code == "SomethingNew"
+    assert caught.value.__cause__ is None
+    assert server.connections == 4
 
 
 @pytest.mark.parametrize("code", ["TooManyRequests", "UnhandledException", "SomethingNew"])

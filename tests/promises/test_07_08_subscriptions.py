@@ -90,6 +90,23 @@ def test_promise_7_a_refusal_raises_and_those_topics_are_no_longer_wanted(
     assert sim.subscribed == {"instrument:1", "instrument:2", "instrument:3"}
 
 
+def test_promise_7_a_refusal_is_logged_where_nobody_raises_it(
+    simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told once: by the call that waits for the answer, or by the log."""
+    sim = simulator(max_topics=0)
+    c = client(sim.url)
+    ear = Ear(c)
+    c.connect()
+    with pytest.raises(EToroSubscriptionError, match="Too many"):
+        c.subscribe([3])
+    ear.wait_for("error")
+    assert "Too many" not in caplog.text
+    c.subscribe([3], wait=False)
+    ear.wait_for("error", 2)
+    assert caplog.text.count("Too many") == 1
+
+
 def test_promise_7_a_restoration_that_is_refused_is_tried_again(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import traceback
 
 import pytest
 
@@ -62,11 +63,16 @@ def test_a_duplicate_has_the_same_text_and_attributes(error: EToroError, duplica
     assert other is not error
 
 
-def test_fresh_chains_to_the_original() -> None:
-    """Each thread raises an error of its own, with the common cause behind it."""
+def test_fresh_has_the_cause_of_the_original_and_does_not_repeat_its_words() -> None:
+    """Each thread raises an error of its own; its traceback says everything once."""
     first = EToroWebSocketError("m", "code")
-    assert fresh(first).__cause__ is first
+    assert fresh(first).__cause__ is None
+    first.__cause__ = OSError("why")
+    assert fresh(first).__cause__ is first.__cause__
     assert fresh(first) is not fresh(first)
+    text = "".join(traceback.format_exception(fresh(first)))
+    assert text.count("EToroWebSocketError: m") == 1
+    assert text.count("why") == 1
 
 
 def test_the_topics_of_a_refusal_are_a_tuple() -> None:

@@ -131,6 +131,7 @@ def test_nothing_is_sent_before_the_authentication_is_answered() -> None:
         ("ApiKeyRequired", EToroAuthError, True, False),
         ("UserKeyRequired", EToroAuthError, True, False),
         ("DataRequired", EToroAuthError, True, False),
+        ("InsufficientPermissions", EToroAuthError, True, False),
         ("TooManyRequests", EToroWebSocketError, False, True),
         ("UnhandledException", EToroWebSocketError, False, False),
         ("Novelty", EToroAuthError, False, False),
@@ -160,6 +161,84 @@ def test_a_session_that_is_authenticated_already_is_authenticated() -> None:
     client.last = json.loads(client.protocol.authenticate(API_KEY, USER_KEY, 0.0))
     assert client.nack("SessionAlreadyAuthenticated").name == "Authenticate"
     assert client.protocol.authenticated
+
+
+def refused_login(code: str, api_key: str = API_KEY, user_key: str = USER_KEY) -> str:
+    """Return what a user is told whose authentication was refused."""
+    client = Client()
+    client.last = json.loads(client.protocol.authenticate(api_key, user_key, 0.0))
+    with pytest.raises(ConnectionFailed) as caught:
+        client.nack(code)
+    return str(caught.value.error)
+
+
+@pytest.mark.parametrize("code", ["InvalidKey", "Unauthorized", "Forbidden", "Novelty"])
+def test_a_rejected_key_is_asked_about_what_users_do_wrong(code: str) -> None:
+    """They swap the two keys, and leave the quotation marks of a file around them."""
+    text = refused_login(code)
+    assert "Check ETORO_API_KEY and ETORO_USER_KEY" in text
+    assert "swapped" in text
+    assert "quotation marks or blanks" in text
+    assert ("market-data:read" in text) is (code == "Forbidden")
+
+
+def test_insufficient_permissions_are_named_and_nothing_is_said_of_swapped_keys() -> None:
+    """The keys are right, so that other keys are no help."""
+    text = refused_login("InsufficientPermissions")
+    assert "market-data:read" in text
+    assert "swapped" not in text
+
+
+@pytest.mark.parametrize(
+    ("api_key", "user_key", "words"),
+    [
+        ('"abcdef"', USER_KEY, "api_key has a quotation mark"),
+        ("abcdef'", USER_KEY, "api_key has a quotation mark"),
+        (API_KEY, "\u201cabcdef\u201d", "user_key has a quotation mark"),
+        (API_KEY, "abc def", "user_key has a blank"),
+        ("abcdef", "abcdef", "are the same"),
+    ],
+)
+def test_what_is_odd_about_the_keys_is_told_without_showing_them(
+    api_key: str, user_key: str, words: str
+) -> None:
+    """Whoever reads the error need not look for it."""
+    text = refused_login("InvalidKey", api_key, user_key)
+    assert words in text
+    assert "abc" not in text
+    assert words not in refused_login("InvalidKey")
+
+
+@pytest.mark.parametrize("word", [True, "true", "True", " TRUE "])
+def test_success_may_be_written_as_text(word: object) -> None:
+    """Other parts of the feed write their flags so."""
+    client = Client()
+    client.last = json.loads(client.protocol.authenticate(API_KEY, USER_KEY, 0.0))
+    assert client.ack(success=word).error is None
+    assert client.protocol.authenticated
+    client.subscribe("a")
+    client.send()
+    client.ack(success=word)
+    assert client.told == [None]
+
+
+@pytest.mark.parametrize("word", [False, "false", "False"])
+def test_a_failure_may_be_written_as_text(word: object) -> None:
+    """Also where nothing else says that the credentials were refused."""
+    client = Client()
+    client.protocol.authenticate(API_KEY, USER_KEY, 0.0)
+    assert client.protocol.on_reply({"success": "true", "id": "other"}).error is None
+    assert client.protocol.on_reply({"success": word, "id": "other"}).error is not None
+    with pytest.raises(ConnectionFailed):
+        client.protocol.on_reply({"success": word})
+
+
+def test_a_subscription_that_permissions_forbid_names_them() -> None:
+    """A key for prices alone is refused the orders."""
+    client = Client().login()
+    client.subscribe("private")
+    client.send()
+    assert "market-data:read" in str(client.nack("InsufficientPermissions").error)
 
 
 @pytest.mark.parametrize("reply", [{"errorCode": "InvalidKey"}, {"operation": None, "id": ""}])
@@ -250,7 +329,7 @@ def test_an_acknowledgement_without_id_is_matched_by_its_operation() -> None:
 
 def test_success_with_an_error_code_is_a_refusal() -> None:
     """As is success that is not true."""
-    for changes in ({"errorCode": "X"}, {"success": "true"}, {"success": None}, {"success": 1}):
+    for changes in ({"errorCode": "X"}, {"success": "false"}, {"success": None}, {"success": 1}):
         client = Client().login()
         client.subscribe("a")
         client.send()
@@ -425,7 +504,7 @@ def test_a_call_of_the_users_is_refused_and_not_retried(code: str) -> None:
     client = Client().login()
     client.subscribe("a")
     client.send()
-    client.nack(code)
+    assert client.nack(code).raised
     (error,) = client.told
     assert isinstance(error, EToroSubscriptionError)
     assert error.error_code == code

@@ -23,6 +23,7 @@ from etoro_sync.ws.replies import (
         ("InvalidKey", ErrorKind.FATAL),
         ("Unauthorized", ErrorKind.FATAL),
         ("Forbidden", ErrorKind.FATAL),
+        ("InsufficientPermissions", ErrorKind.FATAL),
         ("ApiKeyRequired", ErrorKind.FATAL),
         ("UserKeyRequired", ErrorKind.FATAL),
         ("DataRequired", ErrorKind.FATAL),
