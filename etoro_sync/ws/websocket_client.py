@@ -5,7 +5,6 @@ a user's program comes first, too. Either would pass the import and fail at ``co
 was found is checked here, once, at the import of etoro_sync; nothing else imports ``websocket``.
 """
 
-import importlib
 import importlib.util
 import re
 from types import ModuleType
@@ -32,7 +31,7 @@ def load() -> ModuleType:
         found, and what to do.
     """
     try:
-        module = importlib.import_module("websocket")
+        import websocket
     except Exception as exc:  # whatever a foreign module raises while it is imported
         where = _file()
         if where is None:
@@ -41,6 +40,7 @@ def load() -> ModuleType:
                 name="websocket",
             ) from exc
         raise ImportError(_foreign(where), name="websocket", path=where) from exc
+    module: ModuleType = websocket
     where = getattr(module, "__file__", None) or str([*getattr(module, "__path__", [])])
     if any(not hasattr(module, name) for name in _NAMES):
         raise ImportError(_foreign(where), name="websocket", path=where)

@@ -102,14 +102,14 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def test_websocket_is_imported_by_the_transport_only() -> None:
-    """websocket-client stays behind the modules that know its traps."""
+def test_websocket_is_imported_by_one_module_only() -> None:
+    """The one that checks what it has found."""
     users = {
         path.name
         for path in PACKAGE.rglob("*.py")
         if any(re.match(r"websocket(\.|$)", module) for module in imports_of(path))
     }
-    assert users <= {"connection.py", "handshake.py"}
+    assert users == {"websocket_client.py"}
 
 
 PURE = [
