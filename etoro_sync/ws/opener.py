@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable
 
+from ..errors import EToroValidationError
 from ..text import readings
 from .addresses import Addresses
 from .connection import Connection
@@ -10,6 +11,8 @@ from .dialing import Dialer
 from .handshake import open_websocket
 from .hosts import Target
 from .options import WsClientOptions
+from .replies import ConnectionFailed
+from .tls import check_verified
 from .wire import Waker
 
 __all__ = ["Opener"]
@@ -74,6 +77,15 @@ class Opener:
 
     def _tls(self) -> ssl.SSLContext:
         # Making one takes 20 ms, so one serves all connections.
-        if self._context is None:
-            self._context = ssl.create_default_context()
-        return self._context
+        context = self._context = self._context or ssl.create_default_context()
+        options = self._options
+        if not options.allow_unverified_tls:
+            # Checked when the options were made, but a context can be changed; and programs that
+            # replace the function which makes the default one often turn verification off.
+            given = options.ssl_context is not None
+            what = "ssl_context" if given else "What ssl.create_default_context() returns here"
+            try:
+                check_verified(context, Target.of(options.ws_url).host, what)
+            except EToroValidationError as error:
+                raise ConnectionFailed(error, fatal=True) from None
+        return context

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ..errors import EToroValidationError, forget_locals
 from ..text import MASK, Redactor, Secret, readings, shorten, show
 from .hosts import is_loopback
+from .tls import check_verified
 
 __all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions"]
 
@@ -76,11 +77,15 @@ class WsClientOptions:
     :param stale_after: silence of one instrument after which ``"stale"`` is emitted; 0: off.
     :param callback_queue_size: how many rates and messages wait for callbacks before rates are
         conflated.
+    :param allow_unverified_tls: accept an ``ssl_context`` that does not verify certificates, or not
+        that they are the host's. Whoever is on the way can then read the keys. To this machine
+        itself it is not needed.
     :param max_message_bytes: a longer message from the server ends the connection.
     :param proxy: ``http://[user:password@]host:port``, or ``socks5h://`` for a SOCKS5 proxy that
         resolves names, ``socks5://`` for one that does not; None takes ``https_proxy``,
         ``all_proxy`` and ``no_proxy`` from the environment, ``""`` connects directly.
-    :param ssl_context: trusts other certificates than the system's; None is the default one.
+    :param ssl_context: trusts other certificates than the system's; None is the default one. One
+        that verifies less than the default is refused, see ``allow_unverified_tls``.
     :raises EToroValidationError: naming the field.
     """
 
@@ -99,6 +104,7 @@ class WsClientOptions:
     close_timeout: float = 1.0
     stale_after: float = 0.0
     callback_queue_size: int = 10_000
+    allow_unverified_tls: bool = False
     max_message_bytes: int = 16 * 1024 * 1024
     proxy: str | None = field(default=None, repr=False)
     ssl_context: ssl.SSLContext | None = None
@@ -147,6 +153,14 @@ class WsClientOptions:
                 f"{type(self.ssl_context).__name__}.",
                 "ssl_context",
             )
+        if not isinstance(self.allow_unverified_tls, bool):
+            raise EToroValidationError(
+                "allow_unverified_tls must be True or False, not "
+                f"{_kind(self.allow_unverified_tls)}.",
+                "allow_unverified_tls",
+            )
+        if self.ssl_context is not None and not self.allow_unverified_tls:
+            check_verified(self.ssl_context, urlsplit(self.ws_url).hostname or "")
         # Made at once and kept: several threads may be the first to need it.
         object.__setattr__(self, "_redactor", self._make_redactor())
 

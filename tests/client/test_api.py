@@ -71,6 +71,7 @@ def test_the_options_that_the_mission_fixes_are_first_and_in_order() -> None:
         "close_timeout": 1.0,
         "stale_after": 0.0,
         "callback_queue_size": 10_000,
+        "allow_unverified_tls": False,
         "max_message_bytes": 16 * 1024 * 1024,
         "proxy": None,
         "ssl_context": None,

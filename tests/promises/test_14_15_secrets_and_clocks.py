@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import ssl
+import threading
 import time
 import traceback
 
@@ -95,6 +98,65 @@ def test_promise_14_tls_is_verified(raw_server: StartServer, certificates: Certi
         with pytest.raises(EToroError, match="certificate"):
             c.connect()
         assert all(not peer.requests for peer in server.peers)
+
+
+def lead_here(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """Make every name lead to a port of this machine."""
+    place = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [place])
+
+
+def unverified(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def test_promise_14_a_context_that_stops_verifying_later_gets_no_keys(
+    raw_server: StartServer,
+    client: MakeClient,
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is looked at before each connection; the client ends then, since waiting helps nothing."""
+    lose = threading.Event()
+    server = raw_server(
+        lambda peer: (peer.handshake(), peer.authenticate(), peer.wait(lose)),
+        certificates.wrong_host,
+    )
+    lead_here(monkeypatch, server.port)
+    context = ssl.create_default_context(cadata=certificates.authority_pem().decode())
+    c = client("wss://example.invalid/ws", ssl_context=context)
+    c.connect()
+    unverified(context)
+    lose.set()
+    with pytest.raises(EToroValidationError, match="verifies no certificate") as caught:
+        c.run_forever()
+    assert caught.value.field == "ssl_context"
+    assert server.connections == 1 or not server.peers[1].requests
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_promise_14_a_default_context_that_a_program_has_replaced_gets_no_keys(
+    raw_server: StartServer,
+    client: MakeClient,
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    allowed: bool,
+) -> None:
+    """``ssl.create_default_context = ssl._create_unverified_context`` is common advice."""
+    server = raw_server(
+        lambda peer: (peer.handshake(), peer.authenticate(), peer.serve()), certificates.untrusted
+    )
+    lead_here(monkeypatch, server.port)
+    monkeypatch.setattr(ssl, "create_default_context", ssl._create_unverified_context)
+    c = client("wss://example.invalid/ws", allow_unverified_tls=allowed)
+    if allowed:
+        c.connect()
+        return
+    with pytest.raises(EToroValidationError, match=r"What ssl.create_default_context\(\) returns"):
+        c.connect()
+    assert not any(peer.requests for peer in server.peers)
 
 
 def test_promise_14_tls_with_a_private_authority_works(

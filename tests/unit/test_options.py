@@ -59,6 +59,7 @@ BAD = [
     *(("callback_queue_size", value) for value in (0, -1, 1.5, None, True)),
     *(("max_message_bytes", value) for value in (0, 1023, 2048.0, None, True)),
     *(("ssl_context", value) for value in (5, "x", ssl)),
+    *(("allow_unverified_tls", value) for value in (1, "yes", None)),
     *(
         ("proxy", value)
         for value in (5, b"http://h:1", "h:1", "http://h", "http://:1", "ftp://h:1")
@@ -102,6 +103,31 @@ def test_who_wants_unlimited_attempts_is_told_how(value: Any) -> None:
     """Other libraries write it as -1."""
     with pytest.raises(EToroValidationError, match="None is unlimited"):
         WsClientOptions(reconnect_attempts=value)
+
+
+def lenient(verify_mode: ssl.VerifyMode = ssl.CERT_NONE) -> ssl.SSLContext:
+    """A context that accepts the certificate of any host, or, without the argument, any at all."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = verify_mode
+    return context
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [(ssl.CERT_NONE, "verifies no certificate"), (ssl.CERT_REQUIRED, "of any host")],
+)
+def test_a_context_that_anybody_passes_is_refused(mode: ssl.VerifyMode, words: str) -> None:
+    """Unless the other end is this machine, or the option says that it is meant."""
+    context = lenient(mode)
+    for url in (DEFAULT_WS_URL, "wss://192.0.2.1/ws", "wss://localhost.example/"):
+        with pytest.raises(EToroValidationError, match=words) as caught:
+            WsClientOptions(ws_url=url, ssl_context=context)
+        assert caught.value.field == "ssl_context"
+        assert "allow_unverified_tls=True" in str(caught.value)
+        WsClientOptions(ws_url=url, ssl_context=context, allow_unverified_tls=True)
+    for url in ("wss://localhost:1/", "wss://127.0.0.1:1/", "wss://[::1]:1/"):
+        WsClientOptions(ws_url=url, ssl_context=context)
 
 
 @pytest.mark.parametrize("path", ["ws;v=2", "ws;", "a/;b?c", ";"])
