@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 # Extra arguments of pytest, as in: make test ARGS="-k reconnect"
 ARGS ?=
 
+# The command line; Ctrl-C is how a demonstration ends, so that make is not to call it an error. A
+# shell's `||` would stand between make and the demonstration, and a SIGTERM would end it alone.
+DEMO := from etoro_sync.__main__ import main; code = main(); raise SystemExit(code if code != 130 else 0)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test check format bench bench-quick faults soak tls-stress fuzz autobahn clean
@@ -17,7 +21,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.has-all ## Watch a client and a simulated feed (SECONDS=5: for so long)
-	@$(BIN)/etoro-sync demo $(if $(SECONDS),--seconds $(SECONDS))
+	@$(BIN)/python -c '$(DEMO)' demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: $(VENV)/.has-test ## Run the tests (ARGS="-k name": some of them)
 	@$(BIN)/python -m pytest $(ARGS)
