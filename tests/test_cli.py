@@ -9,6 +9,7 @@ import logging
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,6 +52,7 @@ from tests.support.timing import MS
 KEYS = {"ETORO_API_KEY": "demo", "ETORO_USER_KEY": "demo"}
 #: How long a command may take to end, once it was told to.
 PROMPT = 2000 * MS
+MAKE = shutil.which("make")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 
@@ -212,6 +214,44 @@ def _read_until(screen: io.FileIO, words: bytes | None) -> bytes:
                 break
             text += block
     return text
+
+
+@POSIX
+@pytest.mark.skipif(MAKE is None, reason="needs make")
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_ctrl_c_ends_make_demo_without_an_error(interrupted: bool, tmp_path: Path) -> None:
+    """That is how a demonstration ends; a true failure is still one."""
+    assert MAKE is not None
+    (tmp_path / ".has-all").touch()
+    seconds = [] if interrupted else ["SECONDS=nonsense"]
+    with subprocess.Popen(
+        interruptible(
+            [MAKE, "demo", f"VENV={tmp_path}", f"BIN={Path(sys.executable).parent}", *seconds]
+        ),
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if interrupted:
+            assert process.stdout.readline()
+            os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C goes to the whole group
+        try:
+            words = process.stderr.read()
+            code = process.wait(10)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if interrupted:
+        # make itself ends by the signal, as make does; nothing is said.
+        assert (words, code) == ("", -signal.SIGINT)
+    else:
+        assert "Error 2" in words
+        assert code == 2
 
 
 def test_a_simulator_of_its_own_serves_clients(spawn: Any) -> None:
@@ -631,7 +671,7 @@ def test_a_lost_connection_is_told_on_stderr(capsys: pytest.CaptureFixture[str])
         with pytest.raises(_Enough):
             streaming.stream(options, settings, screen, end)
     assert "warning: " in heard.getvalue()
-    assert "1 topics restored" in heard.getvalue()
+    assert "1 topic restored" in heard.getvalue()
 
 
 class _Enough(Exception):
@@ -756,9 +796,11 @@ def _order(**more: Any) -> WsPrivateEvent:
     return WsPrivateEvent(**{**values, "executed_units": 2.5, "requested_units": 3.0, **more})
 
 
-def _text(board: Board, now: float = 10.0, height: int = 24, hint: str = "") -> str:
-    console = Console(width=80, file=io.StringIO(), record=True, color_system=None)
-    console.print(dashboard(board, now, height, hint))
+def _text(
+    board: Board, now: float = 10.0, height: int = 24, hint: str = "", width: int = 80
+) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True, color_system=None)
+    console.print(dashboard(board, now, height, hint, width))
     return console.export_text()
 
 
@@ -792,6 +834,68 @@ def test_decimals_only_grow(board: Board) -> None:
     for bid in (1.0835, 1.08, 1.0):
         board.take("instrument:rate", (1, _rate(bid, 1.2)), 2.0)
     assert re.search(r"1 +1\.0000 +1\.2000 +0\.2000", _text(board))
+
+
+def test_a_tiny_price_is_shown_in_full(board: Board) -> None:
+    """Each digit that the feed wrote, neither cut after eight decimals nor as 1.23451e-08."""
+    board.take("instrument:rate", (1, _rate(1.23451e-08, 1.2346e-08)), 2.0)
+    text = _text(board)
+    assert re.search(r"1 +0\.0000000123451 +0\.0000000123460 +0\.0000000000009 ", text)
+    # The columns of all rows end below their headings.
+    heading, *rows = text.splitlines()[1:4]
+    for name in ("bid", "ask", "spread"):
+        end = heading.index(name) + len(name)
+        assert all(row[end - 1].isdigit() and row[end] == " " for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (120, "instrument bid ask spread change age"),
+        (80, "instrument bid ask spread change age"),
+        (60, "instrument bid ask spread age"),
+        (45, "instrument bid ask age"),
+        (40, "instrument bid ask"),
+        (30, "instrument bid"),
+        (20, "instrument"),
+    ],
+)
+def test_a_narrow_terminal_keeps_the_instrument_and_cuts_no_number(
+    board: Board, width: int, columns: str
+) -> None:
+    """A column that finds no room goes as a whole, the least important first."""
+    board.take("instrument:rate", (1, _rate(1.0835, 1.0837)), 2.0)
+    lines = _text(board, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[1].split() == columns.split()
+    numbers = {"bid": "66500.50", "ask": "66510.25", "spread": "9.75"}
+    shown = [numbers[name] for name in columns.split() if name in numbers]
+    assert lines[2].split()[: 1 + len(shown)] == ["100000", *shown]
+    assert lines[3].split()[0] == "1"
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (80, "time order instrument status units profit"),
+        (60, "order instrument status units profit"),
+        (45, "order instrument status profit"),
+        (40, "order instrument status"),
+        (30, "instrument status"),
+        (15, "instrument"),
+    ],
+)
+def test_a_narrow_terminal_keeps_what_happened_to_which_order(
+    board: Board, width: int, columns: str
+) -> None:
+    """The time goes first; which instrument, how it stands and which order stay longest."""
+    board.take("private:event", _order(order_id=8, status_id=3), 2.0)
+    lines = _text(board, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    heading = next(number for number, line in enumerate(lines) if number > 3 and "instr" in line)
+    assert lines[heading].split() == columns.split()
+    assert "1001" in lines[heading + 1].split()
+    assert ("filled" in lines[heading + 1]) == ("status" in columns)
 
 
 def test_a_move_is_remembered(board: Board) -> None:
@@ -950,20 +1054,40 @@ def test_only_a_terminal_gets_a_table(
 
 @pytest.mark.parametrize(
     ("value", "digits"),
-    [(66500.0, 2), (1.0835, 4), (0.1 + 0.2, 2), (0.00001234, 8), (1e-12, 2), (151.234, 3)],
+    [
+        (66500.0, 2),
+        (1.0835, 4),
+        (0.1 + 0.2, 2),
+        (0.00001234, 8),
+        (1.2345e-08, 12),
+        (1e-12, 12),
+        (151.234, 3),
+        (5, 2),
+        (1e-300, 20),
+    ],
 )
 def test_prices_have_as_many_decimals_as_they_need(value: float, digits: int) -> None:
     """Neither the noise of binary fractions nor a bare number."""
     assert lines.decimals(value) == digits
 
 
+def test_a_price_is_never_shown_as_zero_because_it_is_small() -> None:
+    """What finds no room among the decimals is written with an exponent after all."""
+    assert lines.price(1e-300, lines.decimals(1e-300)) == "1e-300"
+    assert lines.price(0.0, 4) == "0.0000"
+    assert lines.price(-1.5, 2) == "-1.50"
+    assert lines.price(float("nan"), 2) == "nan"
+
+
 def test_units_have_no_needless_decimals() -> None:
-    """One unit is one unit."""
-    assert [lines.units(value) for value in (1.0, 0.5, 13.859902, 100.0)] == [
+    """One unit is one unit, and a small part of one is not nothing."""
+    assert [lines.units(value) for value in (1.0, 0.5, 13.859902, 100.0, 1.2e-07, 0.0)] == [
         "1",
         "0.5",
         "13.859902",
         "100",
+        "0.00000012",
+        "0",
     ]
 
 
@@ -987,9 +1111,21 @@ def test_a_status_has_a_name_where_it_is_known(status_id: int | None, words: str
             {"attempt": 2, "delay_seconds": 1.5},
         ),
         (
+            "reconnecting",
+            (1, 0.0123456789),
+            "reconnecting in 12 ms (attempt 1)",
+            {"attempt": 1, "delay_seconds": 0.012},
+        ),
+        (
+            "instrument:rate",
+            (7, _rate(1.2345e-08, 1.2346e-08, changed=("bid",))),
+            "bid 0.000000012345  ask 0.000000012346  spread 0.000000000001",
+            {"instrument_id": 7, "bid": 1.2345e-08, "changed": ["bid"]},
+        ),
+        (
             "reconnected",
             WsGap(1.0, 2.5, 2, ("private",)),
-            "gap of 1.5 s: connection 2, 1 topics",
+            "gap of 1.5 s: connection 2, 1 topic restored",
             {"from": 1.0, "until": 2.5, "generation": 2, "topics": ["private"]},
         ),
         ("error", ValueError("x"), "error x", {"message": "x"}),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
-from .lines import decimals
+from .lines import decimals, duration
 
 __all__ = ["Board", "Row"]
 
@@ -88,7 +88,7 @@ class Board:
             code, reason = item
             self.trouble = f"connection lost (code {code}{', ' if reason else ''}{reason})"
         elif event == "reconnecting":
-            self.trouble = f"attempt {item[0]} in {item[1]:.1f} s"
+            self.trouble = f"attempt {item[0]} in {duration(item[1])}"
         elif event == "reconnected":
             self._gap(item)
         else:
@@ -104,7 +104,7 @@ class Board:
 
     def _gap(self, gap: WsGap) -> None:
         self.gaps += 1
-        self.trouble = f"last gap {gap.seconds:.1f} s"
+        self.trouble = f"last gap {duration(gap.seconds)}"
 
     def measure(self, state: str, generation: int, messages: int, now: float) -> None:
         """Note where the client stands.

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
+from ..models.fields import decimals as count_decimals
 
 __all__ = [
     "clock",
+    "count",
     "decimals",
+    "duration",
     "event_line",
     "json_line",
     "price",
@@ -18,21 +20,41 @@ __all__ = [
     "units",
 ]
 
+#: Significant digits that a float keeps of any number.
+_DIGITS = 15
+#: A longer price would leave no room for anything else.
+_MOST_DECIMALS = 20
+
 
 def decimals(value: float) -> int:
-    """Say how many decimals a price has: at least 2, at most 8."""
-    digits = f"{value:.8f}".rstrip("0").partition(".")[2]
-    return max(len(digits), 2)
+    """Say how many decimals a price is shown with: all that the feed wrote, and at least 2.
+
+    Zeros in front do not count against it: 0.000000012345 has twelve.
+    """
+    # A float holds 15 digits of what was written; what is beyond them is noise of computing.
+    return min(max(count_decimals(float(f"{value:.{_DIGITS}g}")), 2), _MOST_DECIMALS)
 
 
 def price(value: float, digits: int) -> str:
     """Write a price with a fixed number of decimals."""
-    return f"{value:.{digits}f}"
+    text = f"{value:.{digits}f}"
+    # No such price was ever seen; but it is not to be shown as zero.
+    return f"{value:.5g}" if value and not text.strip("-0.") else text
 
 
 def units(value: float) -> str:
     """Write a number of units without needless decimals."""
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+    return f"{value:.{decimals(value)}f}".rstrip("0").rstrip(".")
+
+
+def count(number: int, noun: str) -> str:
+    """Write how many there are of something that takes an "s" in the plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Write how long something takes; a short time is not written as 0.0 s."""
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
 
 
 def clock(seconds: float) -> str:
@@ -86,13 +108,13 @@ def _close_line(item: tuple[int, str]) -> str:
 
 
 def _reconnecting_line(item: tuple[int, float]) -> str:
-    return f"reconnecting in {item[1]:.1f} s (attempt {item[0]})"
+    return f"reconnecting in {duration(item[1])} (attempt {item[0]})"
 
 
 def _gap_line(gap: WsGap) -> str:
     return (
-        f"reconnected after a gap of {gap.seconds:.1f} s: connection {gap.generation}, "
-        f"{len(gap.topics)} topics restored"
+        f"reconnected after a gap of {duration(gap.seconds)}: connection {gap.generation}, "
+        f"{count(len(gap.topics), 'topic')} restored"
     )
 
 
@@ -106,9 +128,6 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
 
 # For programs ----------------------------------------------------------------------------------
 
-_RATE_FIELDS = tuple(f.name for f in fields(WsInstrumentRate))
-_ORDER_FIELDS = tuple(f.name for f in fields(WsPrivateEvent))
-
 
 def json_line(event: str, item: Any) -> str:
     """Write an event as one JSON object: ``event``, and the fields by their Python names.
@@ -121,18 +140,18 @@ def json_line(event: str, item: Any) -> str:
 
 def _content(event: str, item: Any) -> dict[str, Any]:
     if event == "instrument:rate":
-        return {"instrument_id": item[0], **_present(item[1], _RATE_FIELDS)}
+        return {"instrument_id": item[0], **_present(item[1])}
     if event == "private:event":
-        return _present(item, _ORDER_FIELDS)
+        return _present(item)
     if event == "close":
         return {"code": item[0], "reason": item[1]}
     if event == "reconnecting":
-        return {"attempt": item[0], "delay_seconds": item[1]}
+        return {"attempt": item[0], "delay_seconds": round(item[1], 3)}
     if event == "reconnected":
         gap: dict[str, Any] = item.to_dict()
         return gap
     return {"message": str(item)}
 
 
-def _present(item: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(item, name)) is not None}
+def _present(item: WsInstrumentRate | WsPrivateEvent) -> dict[str, Any]:
+    return {name: value for name, value in item.to_row().items() if value is not None}

@@ -60,7 +60,7 @@ def draw(seconds: float) -> str:
     console = Console(
         record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="256"
     )
-    console.print(dashboard(still.board, time.monotonic(), 10**6))
+    console.print(dashboard(still.board, time.monotonic(), 10**6, width=_COLUMNS))
     svg = console.export_svg(title="etoro-sync demo")
     # Pages that show a picture do not load the fonts that it names.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL) + "\n"

@@ -132,7 +132,8 @@ class TableScreen:
         self._live.update(self._table(now, "Ctrl-C ends."), refresh=True)
 
     def _table(self, now: float, hint: str) -> RenderableType:
-        return dashboard(self.board, now, self._console.size.height, hint)
+        width, height = self._console.size
+        return dashboard(self.board, now, height, hint, width)
 
     def stop(self) -> None:
         """Give the terminal back, and leave the last table on it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .ending import CommandError
+from .lines import count
 
 if TYPE_CHECKING:
     from ..simulator import EToroSimulator, Script
@@ -140,12 +141,8 @@ def _await_change(
     for step in script.taken[seen[2] : steps] if script is not None else ():
         _say(f"{step.seconds:.1f} s  {step.name}")
     if (clients, topics) != seen[:2]:
-        _say(f"{_count(clients, 'client')}, {_count(topics, 'topic')}")
+        _say(f"{count(clients, 'client')}, {count(topics, 'topic')}")
     return clients, topics, steps
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _hand_over(pem: str, ca_file: Path | None) -> None:

@@ -1,5 +1,9 @@
 """The live table, drawn from a :class:`Board`."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,24 +20,65 @@ _ABOVE = 2
 #: Lines above the order events: an empty one, the title, and the head of the table.
 _ABOVE_ORDERS = 3
 _MOST_ORDERS = 5
+#: Between two columns.
+_GAP = 2
 
 
-def dashboard(board: Board, now: float, height: int, hint: str = "") -> RenderableType:
+@dataclass(frozen=True)
+class _Column:
+    """A column of a table.
+
+    :param name: its heading.
+    :param rank: a terminal that is too narrow leaves out the column of the highest rank first.
+    :param width: at least so many characters, so that columns stand still while values change.
+    :param justify: on which side its cells stand.
+    """
+
+    name: str
+    rank: int
+    width: int
+    justify: Literal["left", "right"] = "right"
+
+
+# A price without its age may be an old one, so the age stays longer than what can be computed.
+_INSTRUMENTS = (
+    _Column("instrument", 0, 10),
+    _Column("bid", 1, 11),
+    _Column("ask", 2, 11),
+    _Column("spread", 4, 8),
+    _Column("change", 5, 9),
+    _Column("age", 3, 6),
+)
+_ORDERS = (
+    _Column("time", 5, 12, "left"),
+    _Column("order", 2, 10),
+    _Column("instrument", 0, 10),
+    _Column("status", 1, 8, "left"),
+    _Column("units", 4, 6),
+    _Column("profit", 3, 7),
+)
+
+
+def dashboard(
+    board: Board, now: float, height: int, hint: str = "", width: int = 80
+) -> RenderableType:
     """Draw everything.
 
     :param board: what to show.
     :param now: the monotonic clock.
     :param height: lines there are; instruments that find no room are counted only.
     :param hint: the last words, such as how to end.
+    :param width: characters in a line; columns that find no room are left out as a whole, since a
+        price that is cut off is a wrong price.
     """
     parts: list[RenderableType] = [_heading(board, now)]
     notes = [Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in board.notes]
     shown = min(max(len(board.orders), 1), _MOST_ORDERS, max((height - 8) // 3, 1))
     below = len(notes) + bool(hint) + (_ABOVE_ORDERS + shown) * board.private
     if board.rows:
-        parts.append(_instruments(board, now, max(height - _ABOVE - below, 1)))
+        parts.append(_instruments(board, now, max(height - _ABOVE - below, 1), width))
     if board.private:
-        parts.append(_orders(board, shown))
+        parts.append(_orders(board, shown, width))
     parts += notes
     if hint:
         parts.append(Text(hint, style="dim"))
@@ -53,35 +98,51 @@ def _heading(board: Board, now: float) -> Text:
     return line
 
 
-def _plain_table(title: str | None = None) -> Table:
-    return Table(
+def _table(
+    columns: Sequence[_Column], rows: list[list[Text]], width: int, title: str | None = None
+) -> Table:
+    """Draw rows of cells, each with a cell for every column or, in want of data, for the first."""
+    widths = [
+        max(column.width, *(row[n].cell_len for row in rows if len(row) == len(columns)), 0)
+        for n, column in enumerate(columns)
+    ]
+    kept = sorted(range(len(columns)), key=lambda n: columns[n].rank)
+    while len(kept) > 1 and sum(widths[n] + _GAP for n in kept) - _GAP > width:
+        kept.pop()
+    table = Table(
         title=title,
         title_justify="left",
         title_style="bold",
         box=None,
         header_style="bold cyan",
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, _GAP, 0, 0),
     )
+    kept.sort()
+    for n in kept:
+        table.add_column(
+            columns[n].name, justify=columns[n].justify, min_width=widths[n], no_wrap=True
+        )
+    for row in rows:
+        table.add_row(*([row[n] for n in kept] if len(row) == len(columns) else row))
+    return table
 
 
-def _instruments(board: Board, now: float, room: int) -> Table:
-    table = _plain_table()
-    table.add_column("instrument", justify="right", min_width=10)
-    for name, width in (("bid", 11), ("ask", 11), ("spread", 8), ("change", 9), ("age", 6)):
-        table.add_column(name, justify="right", min_width=width, no_wrap=True)
+def _instruments(board: Board, now: float, room: int, width: int) -> Table:
     items = list(board.rows.items())
     hidden = len(items) - room
-    for instrument_id, row in items[: room - 1] if hidden > 0 else items:
-        table.add_row(str(instrument_id), *_cells(row, board, now))
+    rows = [
+        [Text(str(instrument_id)), *_cells(row, board, now)]
+        for instrument_id, row in (items[: room - 1] if hidden > 0 else items)
+    ]
     if hidden > 0:
-        table.add_row(f"+ {hidden + 1} more", style="dim")
-    return table
+        rows.append([Text(f"+ {hidden + 1} more", "dim")])
+    return _table(_INSTRUMENTS, rows, width)
 
 
 def _cells(row: Row | None, board: Board, now: float) -> list[Text]:
     if row is None:
-        return [Text("…", style="dim")]
+        return [Text("…", "dim"), *[Text()] * 4]
     rate, digits = row.rate, row.digits
     change = row.change
     # A price of an earlier connection is what was true before the gap.
@@ -102,23 +163,17 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.0f} h"
 
 
-def _orders(board: Board, shown: int) -> Table:
-    table = _plain_table(f"\norder events: {board.order_count}")
-    table.add_column("time", min_width=12, no_wrap=True)
-    table.add_column("order", justify="right", min_width=10)
-    table.add_column("instrument", justify="right")
-    table.add_column("status", min_width=8)
-    table.add_column("units", justify="right", min_width=6)
-    table.add_column("profit", justify="right", min_width=7)
-    for order in list(board.orders)[-shown:]:
-        table.add_row(
-            clock(order.received_at),
-            str(order.order_id),
-            str(order.instrument_id),
-            status(order),
-            units(order.executed_units),
+def _orders(board: Board, shown: int, width: int) -> Table:
+    rows = [
+        [
+            Text(clock(order.received_at)),
+            Text(str(order.order_id)),
+            Text(str(order.instrument_id)),
+            Text(status(order)),
+            Text(units(order.executed_units)),
             Text(f"{order.net_profit:+.2f}", "red" if order.net_profit < 0 else "green"),
-        )
-    if not board.orders:
-        table.add_row(Text("none yet", "dim"))
-    return table
+        ]
+        for order in list(board.orders)[-shown:]
+    ]
+    title = f"\norder events: {board.order_count}"
+    return _table(_ORDERS, rows or [[Text("none yet", "dim")]], width, title)
