@@ -10,6 +10,7 @@ import typer
 
 from .._version import __version__
 from ..ws import WsClientOptions
+from ..ws.events import SYMBOLS
 from .ending import CommandError, carry_out, complain, prepare_output, translate
 from .simulating import DEMO_PRICES, Cuts, make_simulator, play, simulate
 from .streaming import StreamSettings, choose_screen, stream
@@ -135,7 +136,7 @@ def _instrument_id(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) <= 18 and int(word) > 0):
         raise CommandError(
             "An instrument is a whole number greater than 0, such as 100000, not "
-            f"{word!r:.60}. eToro's REST API tells the number of a symbol."
+            f"{word!r:.60}. {SYMBOLS}"
         )
     return int(word)
 

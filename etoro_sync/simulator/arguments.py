@@ -1,7 +1,9 @@
 """Checks of what users pass in, so that a mistake is named where it was made."""
 
+import contextlib
 import ipaddress
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,11 +27,12 @@ def number(name: str, value: object, *, above: float | None = None) -> float:
     :param above: The number must be greater than this; None allows everything from 0 up.
     """
     limit = "0 or more" if above is None else f"more than {above:g}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    known = _python_number(value)
+    if known is None:
         raise TypeError(f"{name} must be a number, {limit}, not {value!r}")
-    if not math.isfinite(value) or (value < 0 if above is None else value <= above):
+    if not math.isfinite(known) or (known < 0 if above is None else known <= above):
         raise ValueError(f"{name} must be {limit}, not {value!r}")
-    return value
+    return known
 
 
 def integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
@@ -41,13 +44,23 @@ def integer(name: str, value: object, least: int | None = None, most: int | None
     :param least: The smallest that is allowed.
     :param most: The greatest that is allowed.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
+    known = _python_number(value)
+    if not isinstance(known, int):
         raise TypeError(f"{name} must be an integer, not {value!r}")
-    if least is not None and value < least:
+    if least is not None and known < least:
         raise ValueError(f"{name} must be {least} or more, not {value!r}")
-    if most is not None and value > most:
+    if most is not None and known > most:
         raise ValueError(f"{name} must be {most} or less, not {value!r}")
-    return value
+    return known
+
+
+def _python_number(value: Any) -> "int | float | None":
+    # Also of a library's types, such as numpy's; of these a flag is no bool.
+    if isinstance(value, (bool, str)) or type(value).__name__ in ("bool", "bool_"):
+        return None
+    with contextlib.suppress(TypeError):
+        return int(operator.index(value))
+    return float(value) if hasattr(type(value), "__float__") else None
 
 
 def flag(name: str, value: object) -> bool:
@@ -153,11 +166,13 @@ def instruments(
             f"instruments must be a mapping id -> mid price, or ids, or None, not {value!r}"
         )
     prices: Mapping[int, Any] = value if isinstance(value, Mapping) else dict.fromkeys(value)
+    checked: dict[int, float | None] = {}
     for instrument_id, price in prices.items():
-        integer("instruments: an id", instrument_id, least=0)
+        known = integer("instruments: an id", instrument_id, least=0)
         if isinstance(value, Mapping):
-            number(f"instruments: the mid price of {instrument_id}", price, above=1e-9)
-    return dict(prices)
+            price = number(f"instruments: the mid price of {instrument_id}", price, above=1e-9)
+        checked[known] = price
+    return checked
 
 
 def wire_fields(fields: Mapping[str, object]) -> None:

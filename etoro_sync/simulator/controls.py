@@ -96,7 +96,7 @@ class Controls:
         :return: How many clients it was sent to: those who have subscribed.
         :raises ValueError: If the simulator has no such instrument.
         """
-        arguments.integer("instrument_id", instrument_id, 0)
+        instrument_id = arguments.integer("instrument_id", instrument_id, 0)
         arguments.wire_fields(fields)
         return self._hub.publish(instrument_id, fields, arguments.flag("stamp", stamp))
 
@@ -120,7 +120,7 @@ class Controls:
         :param reason: ``AvailabilityReason``; None is ``"2"`` for open and ``"4"`` for closed.
         :return: How many clients it was sent to.
         """
-        arguments.integer("instrument_id", instrument_id, 0)
+        instrument_id = arguments.integer("instrument_id", instrument_id, 0)
         arguments.flag("active", active)
         usual = "2" if active else "4"
         reason = usual if reason is None else arguments.text("reason", reason)
@@ -146,9 +146,9 @@ class Controls:
         :return: The content of the message.
         """
         if order_id is not None:
-            arguments.integer("order_id", order_id)
-        arguments.integer("instrument_id", instrument_id, 0)
-        arguments.number("units", units)
+            order_id = arguments.integer("order_id", order_id)
+        instrument_id = arguments.integer("instrument_id", instrument_id, 0)
+        units = arguments.number("units", units)
         arguments.integer("status_id", status_id)
         arguments.wire_fields(fields)
         return self._hub.tell_order(order_id, instrument_id, units, status_id, fields)

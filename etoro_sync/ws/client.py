@@ -15,7 +15,7 @@ from .events import (
     check_topics,
 )
 from .lifecycle import ClientState
-from .options import WsClientOptions
+from .options import WsClientOptions, is_options
 from .queues import EventQueue, make_buffer
 from .stats import WsStats
 
@@ -38,7 +38,7 @@ class WsClient:
     """
 
     def __init__(self, options: WsClientOptions | None = None) -> None:
-        if options is not None and not isinstance(options, WsClientOptions):
+        if options is not None and not is_options(options):
             raise EToroValidationError(
                 f"options must be WsClientOptions or None, not {type(options).__name__}.",
                 "options",
@@ -63,7 +63,7 @@ class WsClient:
         """
         core = core_of(self)
         core.guard.check()
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         core.sessions.connect(timeout)
 
     def disconnect(self, timeout: float | None = None) -> None:
@@ -78,7 +78,7 @@ class WsClient:
         core = core_of(self)
         if core.guard.foreign:
             return
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         core.sessions.disconnect(timeout)
 
     def close(self, timeout: float | None = None) -> None:
@@ -260,7 +260,7 @@ class WsClient:
         core.guard.check()
         ids = check_instrument_ids(instrument_ids)
         make_buffer("instrument:rate", maxsize, overflow)
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         return core.stream(ids, maxsize, overflow, timeout)
 
     def wait_for(
@@ -279,7 +279,7 @@ class WsClient:
         :raises EToroError: what ended the client, when it failed.
         """
         core = core_of(self)
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         if predicate is not None and not callable(predicate):
             raise EToroValidationError(
                 f"predicate must be callable, not {predicate!r:.60}.", "predicate"
@@ -315,7 +315,7 @@ class WsClient:
         core.guard.check()
         names = check_topics(topics)
         check_snapshot(snapshot)
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         core.requests.subscribe(names, snapshot, wait, timeout)
 
     def unsubscribe(
@@ -339,7 +339,7 @@ class WsClient:
         core = core_of(self)
         core.guard.check()
         names = check_topics(topics)
-        check_timeout(timeout)
+        timeout = check_timeout(timeout)
         core.requests.unsubscribe(names, wait, timeout)
 
     @property

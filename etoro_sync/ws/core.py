@@ -132,9 +132,9 @@ class Core:
     ) -> Callable[[Function], Function]:
         """Return what registers a handler for *event* and returns it: a decorator."""
         self.guard.check()
-        check_event(event)
+        event = check_event(event)
         if instrument_id is not None:
-            check_filter(event, [instrument_id], "instrument_id")
+            (instrument_id,) = check_filter(event, [instrument_id], "instrument_id") or ()
 
         def register(function: Function) -> Function:
             if not callable(function):
@@ -165,7 +165,8 @@ class Core:
     ) -> EventQueue:
         """Return a queue of *event* that collects nothing yet."""
         self.guard.check()
-        buffer = make_buffer(check_event(event), maxsize, overflow)
+        event = check_event(event)
+        buffer = make_buffer(event, maxsize, overflow)
         return EventQueue(event, buffer, self.registry.remove_queue)
 
     def feed(self, new: EventQueue, ids: tuple[int, ...] | None) -> None:

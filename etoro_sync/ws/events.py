@@ -1,15 +1,18 @@
 """The events that a client emits, and how their names and topics are checked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..errors import EToroValidationError
+from ..numbers import real, whole
 from ..text import show
 
 __all__ = [
     "EVENTS",
     "INSTRUMENT_EVENTS",
     "MARKET_EVENTS",
+    "SYMBOLS",
+    "advice_on_number",
     "check_event",
     "check_filter",
     "check_instrument_id",
@@ -38,41 +41,53 @@ EVENTS: dict[str, str] = {
 INSTRUMENT_EVENTS = frozenset(["instrument:rate", "instrument:delta", "stale"])
 #: Events that come as fast as the feed.
 MARKET_EVENTS = frozenset(["instrument:rate", "instrument:delta", "message", "unknown"])
+#: Thirty years, in seconds: more could overflow when a clock's reading is added.
+_FOREVER = 1e9
+#: What to tell who writes "BTC".
+SYMBOLS = "eToro's REST API tells the number of a symbol."
 
 
 def check_event(event: Any) -> str:
     """Return *event*; :raises EToroValidationError: naming the nearest known event."""
     if isinstance(event, str) and event in EVENTS:
-        return event
-    import difflib  # only here: it takes its time to load, and mistakes are rare
-
+        return str.__str__(event)  # of a member of an Enum, its value
     word = show(event, 60).strip("'").lower()
-    near = [name for name in EVENTS if word and word in name]
-    near = near or difflib.get_close_matches(word, EVENTS, n=1, cutoff=0.4)
+    near = [name for name in EVENTS if word and word in name] or _close(word, EVENTS)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise EToroValidationError(
         f"Unknown event {show(event, 60)}.{hint} Known events: {', '.join(EVENTS)}.", "event"
     )
 
 
+def _close(word: str, names: Iterable[str]) -> list[str]:
+    import difflib  # only here: it takes its time to load, and mistakes are rare
+
+    return difflib.get_close_matches(word, names, n=1, cutoff=0.4)
+
+
 def check_instrument_id(value: Any, field: str = "instrument_id") -> int:
-    """Return *value*; :raises EToroValidationError: unless it is a positive int."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 10**18:
+    """Return *value* as an int; :raises EToroValidationError: unless it is whole and positive."""
+    number = whole(value)
+    if number is None or not 0 < number < 10**18:
         raise EToroValidationError(
-            f"{field} must be a positive whole number, not {show(value, 60)}.", field
+            f"{field} must be a positive whole number such as 100000, not {show(value, 60)}."
+            f"{_advice(value)}",
+            field,
         )
-    return value
+    return number
 
 
 def check_instrument_ids(values: Any, field: str = "instrument_ids") -> tuple[int, ...]:
     """Return *values* as a tuple without repetitions; a single id counts as one of them."""
-    if isinstance(values, int) and not isinstance(values, bool):
+    if whole(values) is not None:
         values = [values]
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+    members = None if isinstance(values, (str, bytes)) else _members(values)
+    if members is None:
         raise EToroValidationError(
-            f"{field} must be a list of instrument ids, not {show(values, 60)}.", field
+            f"{field} must be a list of instrument ids, not {show(values, 60)}.{_advice(values)}",
+            field,
         )
-    ids = tuple(dict.fromkeys(check_instrument_id(value, field) for value in values))
+    ids = tuple(dict.fromkeys(check_instrument_id(value, field) for value in members))
     if not ids:
         raise EToroValidationError(f"{field} is empty; name at least one instrument.", field)
     return ids
@@ -84,33 +99,74 @@ def check_topics(topics: Any) -> list[str]:
     :param topics: ``"private"``, ``"instrument:<id>"`` or ints for instruments; one, or several.
     :raises EToroValidationError: for anything else, since eToro has no other topics.
     """
-    if isinstance(topics, (str, int)):
+    if isinstance(topics, str) or whole(topics) is not None:
         topics = [topics]
-    if isinstance(topics, bytes) or not isinstance(topics, Iterable):
+    members = None if isinstance(topics, bytes) else _members(topics)
+    if members is None:
         raise EToroValidationError(
-            f"topics must be a list of strings or instrument ids, not {show(topics, 60)}.", "topics"
+            f"topics must be a list of strings or instrument ids, not {show(topics, 60)}."
+            f"{_advice(topics)}",
+            "topics",
         )
-    checked = list(dict.fromkeys(_check_topic(topic) for topic in topics))
+    checked = list(dict.fromkeys(_check_topic(topic) for topic in members))
     if not checked:
         raise EToroValidationError("topics is empty; name at least one topic.", "topics")
     return checked
 
 
+def _members(values: Any) -> Iterator[Any] | None:
+    try:
+        members: Iterator[Any] = iter(values)
+    except TypeError:
+        return None
+    return members
+
+
 def _check_topic(topic: Any) -> str:
+    number = whole(topic)
     if isinstance(topic, str):
         if topic == "private":
-            return topic
+            return "private"
         prefix, _, digits = topic.partition(":")
-        good = prefix == "instrument" and digits.isascii() and digits.isdigit()
-        if good and len(digits) <= 18 and int(digits) > 0:
-            return f"instrument:{int(digits)}"
-    elif isinstance(topic, int) and not isinstance(topic, bool) and 0 < topic < 10**18:
-        return f"instrument:{topic}"
+        number = _digits(digits) if prefix == "instrument" else None
+    if number is not None and 0 < number < 10**18:
+        return f"instrument:{number}"
     raise EToroValidationError(
         f"Unknown topic {show(topic, 60)}. Allowed are 'private', 'instrument:<id>', and a "
-        "positive whole number for an instrument.",
+        f"positive whole number for an instrument.{_advice_on_topic(topic)}",
         "topics",
     )
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _advice(value: Any) -> str:
+    """Return what to write in the place of *value*, which was to be an instrument id."""
+    if isinstance(value, str):
+        word = value[:60].strip().lower()
+        number = _digits(word.removeprefix("instrument:"))
+        if number is None and word.isascii() and any(c.isalpha() for c in word):
+            return f" {SYMBOLS}"
+    else:
+        # A column of pandas that misses a value has floats.
+        number = int(value) if isinstance(value, float) and value.is_integer() else None
+    return f" Write {number}." if number is not None and 0 < number < 10**18 else ""
+
+
+def _advice_on_topic(topic: Any) -> str:
+    if not isinstance(topic, str):
+        return _advice(topic)
+    word = topic[:60].strip().lower()
+    if word in EVENTS:
+        return f" {word!r} is an event, for on() and queue()."
+    prefix, _, rest = word.partition(":")
+    if prefix == "instrument" and _digits(rest):
+        return f" Write {word!r}."
+    if not rest and _close(prefix, ["private"]):
+        return " Did you mean 'private'?"
+    return _advice(topic) if prefix == "instrument" or ":" not in word else ""
 
 
 def check_snapshot(snapshot: Any) -> None:
@@ -139,11 +195,29 @@ def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...]
     return check_instrument_ids(instrument_ids, field)
 
 
-def check_timeout(timeout: Any) -> None:
-    """:raises EToroValidationError: unless *timeout* is None or seconds, 0 or more."""
-    good = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if timeout is not None and (not good or not timeout >= 0):
+def check_timeout(timeout: Any) -> float | None:
+    """Return *timeout*, of whatever type, as Python's; one that no clock can count is shortened.
+
+    :raises EToroValidationError: unless it is None or seconds, 0 or more.
+    """
+    if timeout is None:
+        return None
+    seconds = real(timeout)
+    if seconds is None or not seconds >= 0:  # NaN fails every comparison
         raise EToroValidationError(
-            f"timeout must be a number of seconds, 0 or more, or None, not {show(timeout)}.",
+            f"timeout must be a number of seconds, 0 or more, or None, not {show(timeout)}."
+            f"{advice_on_number(timeout, float)}",
             "timeout",
         )
+    return min(seconds, _FOREVER)
+
+
+def advice_on_number(value: Any, kind: type[int] | type[float]) -> str:
+    """Return how to make a number of *value*, without showing it: it may be a misplaced key."""
+    if hasattr(value, "total_seconds"):
+        return " Pass its total_seconds()."
+    try:
+        kind(value if isinstance(value, str) else "")
+    except ValueError:
+        return ""
+    return f" Convert it with {kind.__name__}()."

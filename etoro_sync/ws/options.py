@@ -12,11 +12,13 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import EToroValidationError, forget_locals
+from ..numbers import real, whole
 from ..text import MASK, Redactor, Secret, readings, shorten, show
+from .events import advice_on_number
 from .hosts import is_loopback
 from .tls import check_verified
 
-__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions"]
+__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "is_options"]
 
 #: A key, or what returns it.
 Key = str | Callable[[], str]
@@ -126,9 +128,9 @@ class WsClientOptions:
                 )
         _check_url(self.ws_url)
         if self.reconnect_attempts is not None:
-            _check_int("reconnect_attempts", self.reconnect_attempts, 0, " (None is unlimited)")
+            _keep_int(self, "reconnect_attempts", 0, " (None is unlimited)")
         for name in ("auth_timeout", "connect_timeout", "request_timeout", "close_timeout"):
-            _check_seconds(name, getattr(self, name), positive=True)
+            _keep_seconds(self, name, positive=True)
         for name in (
             "reconnect_delay",
             "reconnect_max_delay",
@@ -136,7 +138,7 @@ class WsClientOptions:
             "heartbeat_timeout",
             "stale_after",
         ):
-            _check_seconds(name, getattr(self, name), positive=False)
+            _keep_seconds(self, name, positive=False)
         for name in ("heartbeat_interval", "stale_after"):
             if 0 < getattr(self, name) < _SHORTEST:
                 raise EToroValidationError(
@@ -144,15 +146,10 @@ class WsClientOptions:
                     "keep a core busy.",
                     name,
                 )
-        _check_int("callback_queue_size", self.callback_queue_size, 1)
-        _check_int("max_message_bytes", self.max_message_bytes, 1024)
+        _keep_int(self, "callback_queue_size", 1)
+        _keep_int(self, "max_message_bytes", 1024)
         _check_proxy(self.proxy)
-        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
-            raise EToroValidationError(
-                f"ssl_context must be an ssl.SSLContext or None, not "
-                f"{type(self.ssl_context).__name__}.",
-                "ssl_context",
-            )
+        _check_context(self.ssl_context)
         if not isinstance(self.allow_unverified_tls, bool):
             raise EToroValidationError(
                 "allow_unverified_tls must be True or False, not "
@@ -162,7 +159,7 @@ class WsClientOptions:
         if self.ssl_context is not None and not self.allow_unverified_tls:
             check_verified(self.ssl_context, urlsplit(self.ws_url).hostname or "")
         # Made at once and kept: several threads may be the first to need it.
-        object.__setattr__(self, "_redactor", self._make_redactor())
+        object.__setattr__(self, _REDACTOR, _redactor_of(self))
 
     def __repr__(self) -> str:
         shown = [f"{name}={_masked(getattr(self, name))}" for name in _SECRETS]
@@ -196,7 +193,7 @@ class WsClientOptions:
 
         :param text: such as an error message of the server.
         """
-        redactor: Redactor = self.__dict__["_redactor"]
+        redactor: Redactor = self.__dict__[_REDACTOR]
         return redactor(text)
 
     def remember(self, key: object) -> None:
@@ -205,14 +202,8 @@ class WsClientOptions:
         :param key: anything; what is no text, or too short for a secret, is ignored.
         """
         if isinstance(key, str):
-            redactor: Redactor = self.__dict__["_redactor"]
+            redactor: Redactor = self.__dict__[_REDACTOR]
             redactor.add(key.strip())
-
-    def _make_redactor(self) -> Redactor:
-        secrets = {key for key in (self.api_key, self.user_key) if isinstance(key, str)}
-        if self.proxy:
-            secrets |= readings(urlsplit(self.proxy).password or "")
-        return Redactor(secrets)
 
 
 # dataclass writes __init__ only after the class's body.
@@ -221,6 +212,21 @@ WsClientOptions.__init__ = _discreet(WsClientOptions.__init__)  # type: ignore[m
 #: Seconds; looking more often than this is a busy loop.
 _SHORTEST = 0.01
 _SECRETS = ("api_key", "user_key")
+#: Where options keep what masks the keys: no name that a subclass has for something else.
+_REDACTOR = "__redactor__"
+
+
+def is_options(value: object) -> bool:
+    """Whether *value* serves as options: also that of a class that a notebook has reloaded."""
+    names = [*(f.name for f in fields(WsClientOptions)), "redact", "remember"]
+    return not isinstance(value, type) and all(hasattr(value, name) for name in names)
+
+
+def _redactor_of(options: WsClientOptions) -> Redactor:
+    secrets = {key for key in (options.api_key, options.user_key) if isinstance(key, str)}
+    if options.proxy:
+        secrets |= readings(urlsplit(options.proxy).password or "")
+    return Redactor(secrets)
 
 
 def _masked(key: Key) -> str:
@@ -247,28 +253,49 @@ def check_key(name: str, value: Any, what: str) -> None:
         )
 
 
-def _check_int(name: str, value: Any, least: int, more: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+# Kept as Python's own numbers: those of numpy look and add up otherwise, and are no JSON.
+def _keep_int(options: WsClientOptions, name: str, least: int, more: str = "") -> None:
+    value = getattr(options, name)
+    number = whole(value)
+    if number is None or number < least:
         raise EToroValidationError(
-            f"{name} must be a whole number of at least {least}{more}, not {_kind(value)}.", name
+            f"{name} must be a whole number of at least {least}{more}, not {_kind(value)}."
+            f"{advice_on_number(value, int)}",
+            name,
         )
+    object.__setattr__(options, name, number)
 
 
-def _check_seconds(name: str, value: Any, *, positive: bool) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+def _keep_seconds(options: WsClientOptions, name: str, *, positive: bool) -> None:
+    value = getattr(options, name)
+    seconds = real(value)
     # NaN fails every comparison.
-    if not good or not 0 <= value <= _MOST_SECONDS or (positive and value == 0):
+    good = seconds is not None and 0 <= seconds <= _MOST_SECONDS
+    if not good or (positive and seconds == 0):
         bound = "more than 0" if positive else "0 or more"
         raise EToroValidationError(
             f"{name} must be a number of seconds, {bound} and at most {_MOST_SECONDS}, "
-            f"not {_kind(value)}.",
+            f"not {_kind(value)}.{advice_on_number(value, float)}",
             name,
         )
+    object.__setattr__(options, name, seconds)
 
 
 def _kind(value: Any) -> str:
     """Return a number as it is; of anything else the type alone: it may be a misplaced key."""
-    return show(value) if isinstance(value, (int, float)) else f"a {type(value).__name__}"
+    return show(value) if real(value) is not None else f"a {type(value).__name__}"
+
+
+def _check_context(context: Any) -> None:
+    # Not by its class, which a library may have replaced, as truststore does.
+    methods = ("wrap_socket", "verify_mode", "check_hostname")
+    good = not isinstance(context, type) and all(hasattr(context, name) for name in methods)
+    if context is not None and not good:
+        raise EToroValidationError(
+            "ssl_context must be an ssl.SSLContext or what has its wrap_socket(), verify_mode and "
+            f"check_hostname, or None, not {type(context).__name__}.",
+            "ssl_context",
+        )
 
 
 def _check_url(value: Any) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
+from ..numbers import whole
 from .buffers import BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
-from .events import MARKET_EVENTS
+from .events import MARKET_EVENTS, check_timeout
 from .gate import LogGate
 from .lifecycle import ProcessGuard
 from .log import log
@@ -31,7 +32,8 @@ def make_buffer(event: str, maxsize: int | None, overflow: str | None) -> Buffer
     """
     if maxsize is None:
         maxsize = 10_000 if event in MARKET_EVENTS else 100_000
-    if isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 0:
+    most = whole(maxsize)
+    if most is None or most < 0:
         raise EToroValidationError(
             f"maxsize must be a whole number, 0 (unbounded) or more, not {maxsize!r:.40}.",
             "maxsize",
@@ -44,14 +46,14 @@ def make_buffer(event: str, maxsize: int | None, overflow: str | None) -> Buffer
             "overflow",
         )
     if overflow != "conflate":
-        return BoundedBuffer(maxsize, overflow, f"the queue of {event!r}")
+        return BoundedBuffer(most, overflow, f"the queue of {event!r}")
     if event != "instrument:rate":
         raise EToroValidationError(
             "overflow='conflate' is for 'instrument:rate' only: of all other events each one "
             "counts. Use 'drop_oldest', 'drop_newest' or 'raise'.",
             "overflow",
         )
-    return ConflatingBuffer(maxsize)
+    return ConflatingBuffer(most)
 
 
 class EventQueue:
@@ -138,11 +140,10 @@ class EventQueue:
         :raises EToroClosedError: when the queue or the client was closed and nothing waits.
         :raises EToroError: what ended the client, when it failed and nothing waits.
         :raises EToroQueueOverflowError: where items are missing, with ``overflow="raise"``.
-        :raises ValueError: for a negative timeout.
+        :raises EToroValidationError: for a negative timeout; it is a ValueError, too.
         """
         self._guard.check()
-        if timeout is not None and not timeout >= 0:
-            raise ValueError("timeout must be 0 or more seconds")
+        timeout = check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._monitor.lock:

@@ -12,6 +12,7 @@ import ssl
 import time
 import traceback
 from collections.abc import Callable
+from typing import cast
 
 __all__ = ["Waker", "Wire", "cap"]
 
@@ -144,9 +145,10 @@ class Wire:
 
         :raises OSError: when the peer, or its certificate, is refused.
         """
-        assert isinstance(self._sock, ssl.SSLSocket)
+        # Not by its class: a context of another library makes others.
+        secured = cast(ssl.SSLSocket, self._sock)
         try:
-            self._sock.do_handshake()
+            secured.do_handshake()
         except _WANTS_RETRY as exc:
             self._read_wants_write = isinstance(exc, ssl.SSLWantWriteError)
             return False

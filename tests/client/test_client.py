@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from typing import Any
@@ -25,6 +26,7 @@ from etoro_sync.ws.operations import Operation
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import Ear, envelope, make_client, quick_options
+from tests.support.foreign import Float, Int
 from tests.support.peer import Peer
 from tests.support.threads import run_in_thread
 
@@ -106,6 +108,21 @@ def test_topics_may_be_given_as_people_write_them(idle: WsClient) -> None:
     )
     idle.unsubscribe([18, "private", 77])
     assert idle.subscriptions == ("instrument:19", "instrument:20")
+
+
+def test_numbers_of_other_libraries_are_ids(simulator: MakeSimulator, client: MakeClient) -> None:
+    """From the subscription to the callback, as with numpy's, and what comes has Python's."""
+    c = client(simulator().url)
+    c.connect()
+    one: Any = Int(18)
+    ids: queue.Queue[int] = queue.Queue()
+    c.on("instrument:rate", lambda key, rate: ids.put(key), instrument_id=one)
+    rates = c.queue("instrument:rate", instrument_ids=one)
+    c.subscribe(one, snapshot=True, timeout=Float(5.0))  # type: ignore[arg-type]
+    assert repr(ids.get(timeout=5)) == repr(rates.get(timeout=5)[0]) == "18"
+    assert repr(next(iter(c.stream(one)))[0]) == "18"
+    assert c.subscriptions == ("instrument:18",)
+    c.disconnect(Float(1.0))  # type: ignore[arg-type]
 
 
 def test_without_options_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

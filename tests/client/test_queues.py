@@ -19,6 +19,7 @@ from etoro_sync.ws import queues as module
 from etoro_sync.ws.gate import LogGate
 from etoro_sync.ws.queues import EventQueue, make_buffer
 from tests.support.clocks import FakeClock
+from tests.support.foreign import Float, Int
 from tests.support.threads import on_each_record, run_in_thread
 
 
@@ -70,6 +71,21 @@ def test_defaults_depend_on_the_event(event: str, size: int, last: str) -> None:
             q.get_nowait()
         with pytest.raises(EToroWebSocketError, match="5 items"):
             q.get_nowait()
+
+
+def test_numbers_of_other_libraries_are_numbers() -> None:
+    """As sizes and as seconds; what is none is refused by name, and is a ValueError as ever."""
+    size: Any = Int(1)
+    q = EventQueue("stale", make_buffer("stale", size, "drop_newest"), lambda queue: None)
+    q.feed([1, 2])
+    seconds: Any = Float(0.01)
+    assert q.get(timeout=seconds) == 1
+    with pytest.raises(queue.Empty):
+        q.get(timeout=seconds)
+    for wrong in (True, "5", -1):
+        with pytest.raises(EToroValidationError) as caught:
+            q.get(timeout=wrong)  # type: ignore[arg-type]
+        assert caught.value.field == "timeout"
 
 
 def test_a_maxsize_of_zero_is_unbounded() -> None:

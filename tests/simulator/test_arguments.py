@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from etoro_sync.simulator import EToroSimulator
+from tests.support.foreign import Float, Int, bool_
 
 
 @pytest.mark.parametrize(
@@ -109,3 +110,13 @@ def test_a_wrong_key_does_not_show_in_the_message() -> None:
     with pytest.raises(TypeError) as caught:
         EToroSimulator(api_key=b"secret")  # type: ignore[arg-type]
     assert "secret" not in str(caught.value)
+
+
+def test_numbers_of_other_libraries_are_numbers() -> None:
+    """Such as numpy's, from a table of prices; they become Python's own, as JSON needs them."""
+    with EToroSimulator({Int(18): Float(1.5)}, rate=Float(0.0), port=Int(0)) as sim:  # type: ignore[dict-item, arg-type]
+        assert sim.publish(Int(18), Bid=1.5) == 0  # type: ignore[arg-type]
+        order: Any = sim.fill_order(Int(7), Int(18), Float(2.0))  # type: ignore[arg-type]
+        assert order["OrderID"] == 7
+    with pytest.raises(TypeError, match="seed must be an integer"):
+        EToroSimulator(seed=bool_())  # type: ignore[arg-type]

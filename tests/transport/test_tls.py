@@ -23,6 +23,7 @@ from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.clocks import FakeClock
+from tests.support.foreign import Context
 from tests.support.frames import unmask
 from tests.support.raw_server import TEXT, Peer, frame
 from tests.support.threads import Watchdog, run_in_thread
@@ -85,11 +86,16 @@ def make_moody(context: ssl.SSLContext, **moods: list[Exception]) -> dict[str, l
 def test_a_right_certificate_is_accepted(
     raw_server: StartServer, waker: Waker, certificates: Certificates, context: ssl.SSLContext
 ) -> None:
-    """A server whose certificate fits is connected to, by name and by address."""
+    """A server whose certificate fits is connected to, by name and by address.
+
+    Also by a context that is none of ``ssl``'s own, as some libraries' are.
+    """
     server = raw_server(lambda peer: (peer.send(b"hello"), peer.wait_closed()), certificates.server)
+    foreign: Any = Context(context)
     for url in (server.url, f"wss://127.0.0.1:{server.port}/ws"):
-        with dialled(url, waker, context) as wire:
-            assert read_all(wire, 5) == b"hello"
+        for each in (context, foreign):
+            with dialled(url, waker, each) as wire:
+                assert read_all(wire, 5) == b"hello"
 
 
 @pytest.mark.parametrize(

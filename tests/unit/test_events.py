@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import enum
 from itertools import count
 from typing import Any
 
@@ -12,6 +14,7 @@ from etoro_sync.ws.events import (
     EVENTS,
     INSTRUMENT_EVENTS,
     MARKET_EVENTS,
+    SYMBOLS,
     check_event,
     check_filter,
     check_instrument_id,
@@ -19,6 +22,7 @@ from etoro_sync.ws.events import (
     check_timeout,
     check_topics,
 )
+from tests.support.foreign import Float, Int, bool_
 
 
 def test_the_groups_are_of_known_events() -> None:
@@ -82,6 +86,84 @@ def test_what_is_no_topic_is_refused(topics: Any) -> None:
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize(
+    ("topic", "advice"),
+    [
+        ("100000", "Write 100000."),
+        (" instrument:100000", "Write 'instrument:100000'."),
+        ("Instrument:18", "Write 'instrument:18'."),
+        (100000.0, "Write 100000."),
+        ("BTC", SYMBOLS),
+        ("instrument:BTC", SYMBOLS),
+        ("Private", "Did you mean 'private'?"),
+        ("privat", "Did you mean 'private'?"),
+        ("private:event", "'private:event' is an event, for on() and queue()."),
+        ("instrument:rate", "'instrument:rate' is an event, for on() and queue()."),
+        ("quotes:18", "for an instrument."),
+        ("instrument:0", "for an instrument."),
+    ],
+)
+def test_the_refusal_of_a_topic_says_what_to_write(topic: Any, advice: str) -> None:
+    """For what people write first."""
+    with pytest.raises(EToroValidationError) as caught:
+        check_topics([topic])
+    assert str(caught.value).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("100000", "Write 100000."),
+        ("instrument:18", "Write 18."),
+        (100000.0, "Write 100000."),
+        ("BTC", SYMBOLS),
+        ("", "not ''."),
+        ("0", "not '0'."),
+        (1.5, "not 1.5."),
+    ],
+)
+def test_the_refusal_of_an_instrument_says_what_to_write(value: Any, advice: str) -> None:
+    """One alone, or in a list."""
+    with pytest.raises(EToroValidationError) as caught:
+        check_instrument_id(value)
+    assert str(caught.value).endswith(advice)
+    with pytest.raises(EToroValidationError) as caught:
+        check_instrument_ids(value)
+    assert str(caught.value).endswith(advice)
+
+
+def test_numbers_of_other_libraries_become_pythons() -> None:
+    """So that hashes, texts and JSON are those of an int."""
+    assert check_topics(Int(18)) == check_topics([Int(18), 18]) == ["instrument:18"]
+    for ids in (check_instrument_ids(Int(18)), check_instrument_ids([Int(18), 18])):
+        assert repr(ids) == "(18,)"
+    assert repr(check_instrument_id(Int(18))) == "18"
+    assert repr(check_timeout(Float(1.5))) == "1.5"
+    numpy = pytest.importorskip("numpy")
+    assert check_topics(numpy.array([18, 19])) == ["instrument:18", "instrument:19"]
+    assert repr(check_instrument_ids(numpy.array([18, 19]))) == "(18, 19)"
+
+
+def test_a_sequence_is_what_can_be_iterated() -> None:
+    """Also by ``__getitem__`` alone."""
+
+    class Ids:
+        def __getitem__(self, place: int) -> int:
+            return [18, 19][place]
+
+    assert check_instrument_ids(Ids()) == (18, 19)
+    assert check_topics(Ids()) == ["instrument:18", "instrument:19"]
+
+
+def test_an_event_of_an_enum_becomes_its_text() -> None:
+    """Texts about a queue name the event, and not the member."""
+
+    class Event(str, enum.Enum):
+        RATE = "instrument:rate"
+
+    assert repr(check_event(Event.RATE)) == "'instrument:rate'"
+
+
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, "1", None, 10**18, 10**5000], ids=count())
 def test_an_instrument_id_is_a_positive_int(value: Any) -> None:
     """Named after the argument."""
@@ -118,15 +200,31 @@ def test_only_events_of_instruments_can_be_filtered() -> None:
 
 @pytest.mark.parametrize("timeout", [None, 0, 0.5, 10**400])
 def test_a_timeout_is_none_or_seconds(timeout: Any) -> None:
-    """From zero on."""
-    check_timeout(timeout)
+    """From zero on; one that no clock could count is as good as none."""
+    seconds = check_timeout(timeout)
+    assert seconds == timeout or seconds == 1e9
 
 
 @pytest.mark.parametrize(
-    "timeout", [-1, -0.5, float("nan"), True, "1", [], -(10**5000)], ids=count()
+    "timeout", [-1, -0.5, float("nan"), True, bool_(), "1", [], -(10**5000)], ids=count()
 )
 def test_other_timeouts_are_refused(timeout: Any) -> None:
     """NaN among them, which compares with nothing."""
     with pytest.raises(EToroValidationError) as caught:
         check_timeout(timeout)
     assert caught.value.field == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "advice"),
+    [
+        (datetime.timedelta(seconds=5), "Pass its total_seconds()."),
+        ("5", "Convert it with float()."),
+        ("soon", "not 'soon'."),
+    ],
+)
+def test_the_refusal_of_a_timeout_says_how_to_convert_it(timeout: Any, advice: str) -> None:
+    """For what comes from files, and from datetime."""
+    with pytest.raises(EToroValidationError) as caught:
+        check_timeout(timeout)
+    assert str(caught.value).endswith(advice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import datetime
 import math
 import pickle
 import ssl
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from etoro_sync.errors import EToroValidationError
-from etoro_sync.ws.options import DEFAULT_WS_URL, WsClientOptions
+from etoro_sync.ws.options import DEFAULT_WS_URL, WsClientOptions, is_options
+from tests.support.foreign import Context, Float, Int
 
 SECRET = "secret-0123456789"
 SECONDS = [
@@ -159,6 +161,68 @@ def test_good_values_are_taken(values: dict[str, Any]) -> None:
     """At their limits."""
     options = WsClientOptions(**values)
     assert {name: getattr(options, name) for name in values} == values
+
+
+def test_numbers_of_other_libraries_are_kept_as_pythons() -> None:
+    """Such as numpy's: they would look different, and are no JSON."""
+    options = WsClientOptions(
+        reconnect_attempts=Int(3),
+        connect_timeout=Float(1.5),
+        stale_after=Int(2),
+        callback_queue_size=Int(7),
+        max_message_bytes=Int(2048),
+    )
+    assert "reconnect_attempts=3" in repr(options)
+    for name in ("reconnect_attempts", "stale_after", "callback_queue_size", "max_message_bytes"):
+        assert type(getattr(options, name)) is int
+    assert type(options.connect_timeout) is float
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "advice"),
+    [
+        ("connect_timeout", "5", "Convert it with float()."),
+        ("connect_timeout", datetime.timedelta(seconds=5), "Pass its total_seconds()."),
+        ("connect_timeout", "soon", "not a str."),
+        ("reconnect_attempts", "5", "Convert it with int()."),
+        ("reconnect_attempts", "1.5", "not a str."),
+    ],
+)
+def test_the_refusal_of_a_number_says_how_to_convert_it(
+    field: str, value: Any, advice: str
+) -> None:
+    """What comes from a file or the environment is text."""
+    with pytest.raises(EToroValidationError) as caught:
+        WsClientOptions(**{field: value})
+    assert str(caught.value).endswith(advice)
+
+
+def test_an_ssl_context_is_what_acts_like_one() -> None:
+    """A library may have replaced the class, as truststore does, or wrap one of its own."""
+    context: Any = Context(ssl.create_default_context())
+    assert WsClientOptions(ssl_context=context).ssl_context is context
+    for other in (ssl, ssl.SSLContext, ssl.create_default_context, Context, "tls"):
+        with pytest.raises(EToroValidationError, match="what has its wrap_socket"):
+            WsClientOptions(ssl_context=other)  # type: ignore[arg-type]
+
+
+def test_a_class_that_was_patched_still_makes_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was made before the class was replaced, and one that was made after."""
+    before: Any = ssl.create_default_context()
+    monkeypatch.setattr(ssl, "SSLContext", type("SSLContext", (), {}))
+    WsClientOptions(ssl_context=before)
+    WsClientOptions(ssl_context=Context(before))  # type: ignore[arg-type]
+
+
+def test_options_of_a_class_that_was_reloaded_are_options() -> None:
+    """A notebook with autoreload has two classes of one name."""
+    fields = {
+        f.name: getattr(WsClientOptions(), f.name) for f in dataclasses.fields(WsClientOptions)
+    }
+    other = type("WsClientOptions", (), {**fields, "redact": str, "remember": str})
+    assert is_options(other())
+    for wrong in (other, {}, None, "key", fields):
+        assert not is_options(wrong)
 
 
 def test_a_socks_proxy_without_its_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
