@@ -167,7 +167,8 @@ class Core:
         self.guard.check()
         event = check_event(event)
         buffer = make_buffer(event, maxsize, overflow)
-        return EventQueue(event, buffer, self.registry.remove_queue)
+        own_threads = self.lifecycle.own_threads
+        return EventQueue(event, buffer, self.registry.remove_queue, own_threads)
 
     def feed(self, new: EventQueue, ids: tuple[int, ...] | None) -> None:
         """Let *new* collect its event from now on."""
@@ -212,6 +213,7 @@ class Core:
         self, event: str, predicate: Callable[..., bool] | None, timeout: float | None
     ) -> Any:
         """Wait for an event; as the client's method, with checked arguments."""
+        self.lifecycle.own_threads.check("wait_for()", "Call it in another thread.")
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.new_queue(event) as events:
             # In here, where it will be closed, whenever Ctrl-C comes.

@@ -15,6 +15,7 @@ from ..errors import EToroAuthError, EToroError, EToroWebSocketError
 from ..text import Secret
 from .lifecycle import Interrupted
 from .options import WsClientOptions, check_key
+from .own_threads import KEYS, OwnThreads
 from .replies import ConnectionFailed
 from .wire import Waker
 
@@ -35,14 +36,20 @@ class Credentials:
     :param options: the client's.
     :param waker: ends waits.
     :param stopping: says whether the client is to stop.
+    :param own_threads: those of the client.
     """
 
     def __init__(
-        self, options: WsClientOptions, waker: Waker, stopping: Callable[[], bool]
+        self,
+        options: WsClientOptions,
+        waker: Waker,
+        stopping: Callable[[], bool],
+        own_threads: OwnThreads | None = None,
     ) -> None:
         self._options = options
         self._waker = waker
         self._stopping = stopping
+        self._own_threads = own_threads or OwnThreads()
         self._reading: _Reading | None = None
         #: The signals to block while a callable runs; None: those that the reader blocks.
         self.signals: set[int] | None = None
@@ -62,7 +69,7 @@ class Credentials:
             # One at a time, or each attempt would leave another thread in a call that hangs. What
             # the late one returns may have been replaced since.
             self._wait(self._reading, deadline)
-        self._reading = _Reading(self._options, self._waker, self.signals)
+        self._reading = _Reading(self._options, self._waker, self._own_threads, self.signals)
         self._wait(self._reading, deadline)
         done, self._reading = self._reading, None
         return done.result()
@@ -87,15 +94,21 @@ class _Reading:
 
     :param options: with at least one callable.
     :param waker: woken at the end.
+    :param own_threads: the thread counts among them.
     :param signals: to be blocked in that thread; None: as in the calling one.
     :raises ConnectionFailed: when the system has no thread left.
     """
 
     def __init__(
-        self, options: WsClientOptions, waker: Waker, signals: set[int] | None = None
+        self,
+        options: WsClientOptions,
+        waker: Waker,
+        own_threads: OwnThreads,
+        signals: set[int] | None = None,
     ) -> None:
         self._options = options
         self._waker = waker
+        self._own_threads = own_threads
         self._signals = signals
         self._keys: Keys | None = None
         self._failure: ConnectionFailed | None = None
@@ -126,7 +139,9 @@ class _Reading:
                 # The processes that a callable starts inherit them: a pipeline of a shell whose
                 # first command is deaf to SIGPIPE does not end with its last.
                 signal.pthread_sigmask(signal.SIG_SETMASK, self._signals)
-            self._keys = Keys(_read(self._options, "api_key"), _read(self._options, "user_key"))
+            with self._own_threads.working(KEYS):
+                keys = Keys(_read(self._options, "api_key"), _read(self._options, "user_key"))
+            self._keys = keys
         except ConnectionFailed as exc:
             self._failure = exc
         finally:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from ..errors import EToroClosedError, EToroError, fresh
 from .monitor import Monitor
+from .own_threads import OwnThreads
 
 __all__ = ["Bell", "ClientState", "Interrupted", "Lifecycle", "ProcessGuard"]
 
@@ -96,6 +97,8 @@ class Lifecycle:
         self._holds: dict[object, int] = {}
         # Who will raise what ends a session -> its number.
         self._waiting: dict[object, int] = {}
+        #: The threads that work for the client, in all its sessions.
+        self.own_threads = OwnThreads()
         self.state = ClientState.DISCONNECTED
         self.error: EToroError | None = None
         #: Whether the session before the present one failed, and was not closed by the user.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .feed import Feed
 from .lifecycle import ClientState
 from .options import WsClientOptions
+from .own_threads import OwnThreads
 from .protocol import Protocol
 from .rate_book import RateBook
 from .stats import Counters
@@ -23,6 +24,7 @@ class Parts:
     :param feed: turns messages into events.
     :param counters: what is counted.
     :param advance: told where the session stands.
+    :param own_threads: those of the client.
     """
 
     options: WsClientOptions
@@ -31,3 +33,4 @@ class Parts:
     feed: Feed
     counters: Counters
     advance: Callable[[ClientState], None]
+    own_threads: OwnThreads

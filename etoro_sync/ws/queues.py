@@ -19,6 +19,7 @@ from .gate import LogGate
 from .lifecycle import ProcessGuard
 from .log import log
 from .monitor import Monitor
+from .own_threads import OwnThreads
 
 __all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
 
@@ -69,14 +70,20 @@ class EventQueue:
     :param event: what is queued.
     :param buffer: where items wait; from :func:`make_buffer`.
     :param on_close: takes the queue off its client.
+    :param own_threads: those of the client, which must not wait for an item.
     """
 
     def __init__(
-        self, event: str, buffer: Buffer, on_close: Callable[["EventQueue"], None]
+        self,
+        event: str,
+        buffer: Buffer,
+        on_close: Callable[["EventQueue"], None],
+        own_threads: OwnThreads | None = None,
     ) -> None:
         self.event = event
         self._buffer = buffer
         self._on_close = on_close
+        self._own_threads = own_threads or OwnThreads()
         self._monitor = Monitor()
         self._ended = False
         self._error: EToroError | None = None
@@ -141,6 +148,7 @@ class EventQueue:
         :raises EToroError: what ended the client, when it failed and nothing waits.
         :raises EToroQueueOverflowError: where items are missing, with ``overflow="raise"``.
         :raises EToroValidationError: for a negative timeout; it is a ValueError, too.
+        :raises EToroWebSocketError: on the client's own thread that reads, where it would wait.
         """
         self._guard.check()
         timeout = check_timeout(timeout)
@@ -153,6 +161,8 @@ class EventQueue:
                     pass
                 if self._ended:
                     raise self._ending()
+            if block and timeout != 0:
+                self._own_threads.check("get()", "Use get_nowait(), or another thread.")
             if not block or not self._monitor.wait(self._stirs, deadline):
                 raise queue.Empty
 

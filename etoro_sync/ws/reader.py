@@ -20,6 +20,7 @@ from .lifecycle import ClientState, Interrupted
 from .log import log
 from .mailbox import Mailbox
 from .opener import Opener
+from .own_threads import READER
 from .parts import Parts
 from .protocol import Operation
 from .recovery import Recovery
@@ -57,7 +58,9 @@ class Reader:
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
         waker = self._mailbox.waker
-        self._credentials = Credentials(options, waker, lambda: self._mailbox.stopping)
+        self._credentials = Credentials(
+            options, waker, lambda: self._mailbox.stopping, parts.own_threads
+        )
         self._opener = Opener(options, waker, lambda: self._mailbox.stopping)
         self._gate = LogGate()
         # Made while there is memory: what could not even be told must not look like a wish to end.
@@ -115,12 +118,13 @@ class Reader:
         self._begun = True  # before the first look at whether it is to stop
         error: EToroError | None = self._unsaid
         self._credentials.signals = _block_sigpipe()
-        try:
-            error = self._session()
-        except BaseException as exc:  # a defect of this library must not become a silent end
-            error = self._defect(exc)
-        finally:
-            self._finish(error)
+        with self._parts.own_threads.working(READER):
+            try:
+                error = self._session()
+            except BaseException as exc:  # a defect of this library must not become a silent end
+                error = self._defect(exc)
+            finally:
+                self._finish(error)
 
     def _session(self) -> EToroError | None:
         """Connect, and reconnect until stopped (None) or until it cannot go on (the error)."""

@@ -77,6 +77,7 @@ class Requests:
         self, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
     ) -> None:
         """Want *topics* for the user himself: a stream that ends will not take them away."""
+        self._check_wait("subscribe()", wait)
         with self._lock:
             self._disown(topics)
             wish = self._tracker.add(topics, snapshot)
@@ -84,6 +85,7 @@ class Requests:
 
     def unsubscribe(self, topics: list[str], wait: bool, timeout: float | None) -> None:
         """Want *topics* no longer, whoever wanted them."""
+        self._check_wait("unsubscribe()", wait)
         with self._lock:
             self._disown(topics)
             self._tracker.remove(topics)
@@ -103,6 +105,7 @@ class Requests:
 
     def hold(self, use: Use, topics: list[str], timeout: float | None) -> None:
         """Want *topics* for a stream, until :meth:`release`, however this ends."""
+        self._check_wait("stream()", True)
         with self._lock:
             use.topics = topics
             for topic in topics:
@@ -129,6 +132,14 @@ class Requests:
             self._request("Unsubscribe", unused, False, False, None)
 
     # -- waiting -------------------------------------------------------------------------------
+
+    def _check_wait(self, call: str, wait: bool) -> None:
+        """Refuse a call that the reader would wait for, before anything is recorded."""
+        if wait and self._lifecycle.state is ClientState.LIVE:
+            instead = "Call it in another thread."
+            if call != "stream()":
+                instead = "Pass wait=False, or call it in another thread."
+            self._lifecycle.own_threads.check(call, instead)
 
     def _request(
         self,

@@ -10,6 +10,7 @@ import itertools
 import logging
 import time
 import weakref
+from collections.abc import Callable
 from functools import partial
 
 from ..errors import EToroError
@@ -67,8 +68,10 @@ class Session:
         self._registry = registry
         self._lifecycle = lifecycle
         self._guard = ProcessGuard()
-        # Why it ends without disconnect().
+        # Why it ends without a disconnect() that waits for its end, and what is to be done then.
         self._reason = ""
+        self._at_end: Callable[[], None] = lambda: None
+        self._over = False
         name = f"etoro-sync-%s-{next(_numbers)}"
         self.dispatcher: Dispatcher = Dispatcher(
             name % "dispatcher",
@@ -81,7 +84,8 @@ class Session:
         out = Outlet(registry, self.dispatcher)
         feed = Feed(book, registry, out, counters, options.redact)
         protocol = Protocol(tracker, options.auth_timeout, options.request_timeout, options.redact)
-        parts = Parts(options, protocol, book, feed, counters, partial(lifecycle.advance, number))
+        advance = partial(lifecycle.advance, number)
+        parts = Parts(options, protocol, book, feed, counters, advance, lifecycle.own_threads)
         self.reader = Reader(name % "reader", parts, self._on_end, resumed)
         _sessions.add(self)
 
@@ -104,7 +108,8 @@ class Session:
         """Runs on the reader thread, last of all."""
         if error is not None:
             self.fail(error)
-        elif self._reason:
+        self._over = True
+        if self._reason:
             self.conclude()
         self.dispatcher.stop()
         if self._reason == _COLLECTED and self._registry.has_callbacks:
@@ -120,8 +125,11 @@ class Session:
         """Wake whoever waits for a session that ends without ``disconnect()``. Any thread."""
         if not self._lifecycle.idle:
             self._lifecycle.closing(self.number)
-            end_queues = partial(self._registry.end_queues, self._reason)
-            self._lifecycle.closed(self.number, end_queues)
+            self._lifecycle.closed(self.number, self._clean_up)
+
+    def _clean_up(self) -> None:
+        self._registry.end_queues(self._reason)
+        self._at_end()
 
     def _on_callbacks_failed(self, error: EToroError) -> None:
         """Runs on the dispatcher thread, last of all: nobody must take its silence for quiet."""
@@ -168,10 +176,20 @@ class Session:
             self._reason = _COLLECTED
             self.reader.abort()
 
-    def leave(self) -> None:
-        """Ask for the end, as the program ends."""
-        self._reason = self._reason or "The program ends."
+    def leave(self, reason: str, at_end: Callable[[], None] = lambda: None) -> None:
+        """Ask for the end, and do not wait for it. Any thread.
+
+        :param reason: what readers of queues are told.
+        :param at_end: called then, before a new session can begin.
+        """
+        self._at_end = at_end
+        self._reason = self._reason or reason
         self.reader.stop()
+
+    @property
+    def is_run_by_caller(self) -> bool:
+        """Whether the caller runs on the thread that reads, and this has not come to its end."""
+        return self.reader.is_current and not self._over
 
     @property
     def is_foreign(self) -> bool:
@@ -198,7 +216,7 @@ def _end_all() -> None:
     """
     sessions = _all_sessions()
     for session in sessions:  # all at once, not one after the other
-        session.leave()
+        session.leave("The program ends.")
     deadline = time.monotonic() + 1.0
     for session in sessions:
         left = max(deadline - time.monotonic(), 0.0)

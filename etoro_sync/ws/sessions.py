@@ -66,6 +66,7 @@ class Sessions:
 
         :param timeout: seconds; None trusts the options.
         """
+        self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
         self._check_credentials()
         options = self._options
         patience = options.connect_timeout + options.auth_timeout + 1.0
@@ -207,6 +208,11 @@ class Sessions:
         if self.lifecycle.closing(number) != number:
             return
         session = self._session(number)
+        if session is not None and session.is_run_by_caller:
+            # It cannot wait for itself: the rest is done when its thread comes to its end.
+            self.lifecycle.settle(number, self._clear)
+            session.leave(DISCONNECTED, self._forget)
+            return
         try:
             self.lifecycle.settle(number, self._clear)
             if session is not None:
@@ -228,6 +234,7 @@ class Sessions:
 
         :raises EToroError: what ended it, when the user did not.
         """
+        self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
         number, session = self.lifecycle.session, self.present
         if session is not None and session.dispatcher.is_current:
             raise EToroWebSocketError(

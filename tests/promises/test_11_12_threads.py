@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import queue
 import random
+import ssl
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from etoro_sync import EToroError, WsClient
-from tests.support.clients import Ear
+from etoro_sync import ClientState, EToroError, EToroWebSocketError, WsClient
+from tests.conftest import StartServer
+from tests.support.certificates import Certificates
+from tests.support.clients import API_KEY, Ear
+from tests.support.peer import Peer
 from tests.support.threads import Watchdog, run_in_thread
 
 from .conftest import MakeClient, MakeSimulator
@@ -228,3 +236,260 @@ def test_promise_12_no_lock_is_held_while_user_code_runs(
             assert worker.exception(5) is None, name
     finally:
         release.set()
+
+
+WAITING: dict[str, Callable[[WsClient], Any]] = {
+    "subscribe": lambda c: c.subscribe([56]),
+    "unsubscribe": lambda c: c.unsubscribe([18]),
+    "subscribe with a timeout": lambda c: c.subscribe([56], timeout=9),
+    "stream": lambda c: next(iter(c.stream([55]))),
+    "wait_for": lambda c: c.wait_for("unknown"),
+    "wait_for with a timeout": lambda c: c.wait_for("unknown", timeout=9),
+    "get": lambda c: c.queue("unknown").get(),
+    "get with a timeout": lambda c: c.queue("unknown").get(timeout=9),
+    "iteration": lambda c: next(iter(c.queue("unknown"))),
+    "run_forever": lambda c: c.run_forever(),
+    "connect": lambda c: c.connect(),
+}
+NOT_WAITING: dict[str, Callable[[WsClient], Any]] = {
+    "subscribe": lambda c: c.subscribe([56], wait=False),
+    "unsubscribe": lambda c: c.unsubscribe([18], wait=False),
+    "get": lambda c: absent(lambda: c.queue("unknown").get(timeout=0)),
+    "get_nowait": lambda c: absent(c.queue("unknown").get_nowait),
+    "close a queue": lambda c: c.queue("unknown").close(),
+    "stats": lambda c: c.stats(),
+    "on": lambda c: c.on("open", print).off("open", print),
+    "views": lambda c: (dict(c.rates), c.subscriptions, c.state, repr(c)),
+}
+
+
+def absent(call: Callable[[], Any]) -> None:
+    with pytest.raises(queue.Empty):
+        call()
+
+
+@contextlib.contextmanager
+def in_log_handler(call: Callable[[], Any]) -> Iterator[list[Any]]:
+    """Make a call once, where the reader of the connection logs; collect what it raises."""
+    outcomes: list[Any] = []
+
+    class Calls(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            on_reader = threading.current_thread().name.startswith("etoro-sync-reader")
+            if on_reader and not outcomes:
+                outcomes.append(None)
+                outcomes[0] = outcome_of(call)
+
+    handler = Calls()
+    logger = logging.getLogger("etoro_sync")
+    logger.addHandler(handler)
+    try:
+        yield outcomes
+    finally:
+        logger.removeHandler(handler)
+
+
+def outcome_of(call: Callable[[], Any]) -> Any:
+    """Return what a call raises, and that it took no time."""
+    started = time.monotonic()
+    try:
+        call()
+    except Exception as exc:
+        assert time.monotonic() - started < 2
+        return exc
+    assert time.monotonic() - started < 2
+    return "returned"
+
+
+@pytest.mark.parametrize("call", WAITING)
+def test_promise_12_what_would_wait_for_the_reader_is_refused_on_its_thread(
+    simulator: MakeSimulator, client: MakeClient, call: str
+) -> None:
+    """At once, with what to do instead; nothing is recorded, and the stream goes on."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18])
+    with Watchdog(20), in_log_handler(lambda: WAITING[call](c)) as outcomes:
+        sim.send_text("no json")
+        sim.publish(18, Ask="2", Bid="1")
+        ear.wait_for("instrument:rate")
+    (error,) = outcomes
+    assert type(error) is EToroWebSocketError
+    assert "client's own thread that reads the connection" in str(error)
+    assert ("wait=False" in str(error)) is ("subscribe" in call)
+    assert c.subscriptions == ("instrument:18",)
+    assert c.state is ClientState.LIVE
+
+
+@pytest.mark.parametrize("call", NOT_WAITING)
+def test_promise_12_what_does_not_wait_is_legal_on_the_readers_thread(
+    simulator: MakeSimulator, client: MakeClient, call: str
+) -> None:
+    """A logging handler may look at the client, and leave word."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    c.connect()
+    c.subscribe([18, 19])
+    with Watchdog(20), in_log_handler(lambda: NOT_WAITING[call](c)) as outcomes:
+        sim.send_text("no json")
+        sim.publish(19, Ask="2", Bid="1")
+        ear.wait_for("instrument:rate")
+    assert outcomes == ["returned"]
+
+
+def test_promise_12_an_item_that_waits_can_be_read_on_the_readers_thread(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """get() does not wait for it."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    opened = c.queue("open")
+    c.connect()
+    with in_log_handler(opened.get) as outcomes:
+        sim.send_text("no json")
+        ear.wait_for("error")
+    assert outcomes == ["returned"]
+    assert opened.delivered == 1
+
+
+@pytest.mark.parametrize("call", [name for name in WAITING if "subscribe" not in name])
+def test_promise_12_what_would_wait_for_a_key_is_refused_where_the_key_is_read(
+    simulator: MakeSimulator, client: MakeClient, call: str
+) -> None:
+    """A callable that waits for the client would make it wait for the key, and fail."""
+    outcomes: list[Any] = []
+
+    def key() -> str:
+        outcomes.append(outcome_of(lambda: WAITING[call](c)))
+        return API_KEY
+
+    c = client(simulator().url, api_key=key)
+    with Watchdog(20):
+        c.connect()
+    (error,) = outcomes
+    assert type(error) is EToroWebSocketError
+    assert "client's own thread that reads the keys" in str(error)
+
+
+@pytest.mark.parametrize("call", NOT_WAITING)
+def test_promise_12_what_does_not_wait_is_legal_where_a_key_is_read(
+    simulator: MakeSimulator, client: MakeClient, call: str
+) -> None:
+    """It records what is wanted, and looks."""
+    outcomes: list[Any] = []
+
+    def key() -> str:
+        outcomes.append(outcome_of(lambda: NOT_WAITING[call](c)))
+        return API_KEY
+
+    c = client(simulator().url, api_key=key)
+    with Watchdog(20):
+        c.connect()
+    assert outcomes == ["returned"]
+
+
+@pytest.mark.parametrize("message", ["bad json", "lost connection"])
+def test_promise_12_disconnect_on_the_readers_thread_waits_for_nothing(
+    simulator: MakeSimulator, client: MakeClient, message: str
+) -> None:
+    """The session ends when the handler has returned; then the client can be connected anew."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    release, hanging = threading.Event(), threading.Event()
+
+    @c.on("authenticated")
+    def hang() -> None:
+        hanging.set()
+        release.wait(10)
+
+    c.connect()
+    c.subscribe([18])
+    waiting = c.queue("private:event")
+    reader = run_in_thread(waiting.get)
+    ended = run_in_thread(c.run_forever)
+    assert hanging.wait(5)
+    with Watchdog(20), in_log_handler(c.disconnect) as outcomes:
+        if message == "bad json":
+            sim.send_text("no json")
+        else:
+            sim.drop()
+        assert ended.exception() is None
+    assert outcomes == ["returned"]
+    assert c.state is ClientState.CLOSED
+    assert c.subscriptions == ()
+    assert "was disconnected" in str(reader.exception())
+    release.set()
+    sim.wait_until(lambda s: not s.clients)
+    ear.wait_for("close")
+    c.connect()
+    assert c.state is ClientState.LIVE
+    c.disconnect()
+    assert own_threads() == []
+
+
+def test_promise_12_disconnect_where_the_end_is_logged_is_the_users_end(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """The thread that reads is about to end then."""
+    cut = threading.Event()
+
+    def first(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.wait(cut)
+        peer.reset()
+
+    c = client(raw_server(first).url, reconnect_attempts=0)
+    c.connect()
+    orders = c.queue("private:event")
+    waiting = run_in_thread(lambda: list(orders))
+    with Watchdog(20), in_log_handler(c.disconnect) as outcomes:
+        cut.set()
+        assert waiting.exception() is None
+    assert outcomes == ["returned"]
+    c.disconnect()
+    assert c.state is ClientState.CLOSED
+    assert own_threads() == []
+
+
+def test_promise_12_disconnect_where_a_key_is_read_ends_connect(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """The reader does not wait for the key any longer."""
+    outcomes: queue.Queue[Any] = queue.Queue()
+
+    def key() -> str:
+        outcomes.put(outcome_of(c.disconnect))
+        return API_KEY
+
+    c = client(simulator().url, api_key=key)
+    with Watchdog(20), pytest.raises(EToroError, match=r"disconnect\(\) was called"):
+        c.connect()
+    assert outcomes.get(timeout=5) == "returned"
+    assert c.state is ClientState.CLOSED
+
+
+def test_promise_12_a_callback_of_tls_is_on_the_readers_thread(
+    raw_server: StartServer, client: MakeClient, certificates: Certificates
+) -> None:
+    """What waits is refused there, too."""
+    outcomes: list[Any] = []
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.serve()
+
+    context = ssl.create_default_context(cadata=certificates.authority_pem().decode())
+    context._msg_callback = lambda *arguments: (  # type: ignore[attr-defined]
+        outcomes or outcomes.append(outcome_of(lambda: c.wait_for("open")))
+    )
+    c = client(raw_server(script, certificates.server).url, ssl_context=context)
+    with Watchdog(20):
+        c.connect()
+    assert isinstance(outcomes[0], EToroWebSocketError)
