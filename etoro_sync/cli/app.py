@@ -48,7 +48,17 @@ Seconds = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
 Rate = Annotated[float, typer.Option(help="Rate messages per second, all instruments together.")]
-Mix = Annotated[str, typer.Option(help="Kinds of messages: liquid, universe or full.")]
+OwnRate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        help="Rate messages per second, all instruments together; else about one for each.",
+    ),
+]
+Mix = Annotated[
+    str,
+    typer.Option(help="Kinds of messages: own (of each instrument), liquid, universe or full."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same prices.")]
 Orders = Annotated[
     float | None,
@@ -156,8 +166,8 @@ def _stream_simulated(
 def simulate_command(
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8765,
     host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
-    rate: Rate = 50.0,
-    mix: Mix = "liquid",
+    rate: OwnRate = None,
+    mix: Mix = "own",
     seed: Seed = 0,
     orders: Orders = 5.0,
     tls: Annotated[bool, typer.Option("--tls", help="wss:// with a certificate made now.")] = False,

@@ -1,23 +1,20 @@
 """What can be seen of a running simulator, and done to it. Apart from how it is started."""
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 from . import arguments
-from .faults import FAULTS, Fault, Script, Step, make, read_script
 from .faults.frames import CLOSE_CODES
 from .feed import Feed
 from .hub import Hub
 from .orders import FILLED
 from .peer import SimulatorClient
+from .trouble import Trouble
 
 _Self = TypeVar("_Self", bound="Controls")
 
 
-class Controls:
+class Controls(Trouble):
     """
     The steering of a simulator. All of it may be used from any thread.
 
@@ -26,9 +23,8 @@ class Controls:
     """
 
     def __init__(self, hub: Hub, feed: Feed) -> None:
-        self._hub = hub
+        super().__init__(hub)
         self._feed = feed
-        self._scripts: WeakSet[Script] = WeakSet()
 
     # What has happened
 
@@ -109,22 +105,33 @@ class Controls:
         """
         return self.publish(instrument_id)
 
-    def set_active(self, instrument_id: int, active: bool, reason: str | None = None) -> int:
+    def set_active(
+        self,
+        instrument_id: int,
+        active: bool,
+        reason: str | None = None,
+        *,
+        flags_after: float = 0.2,
+    ) -> int:
         """
         Open or close the market of an instrument and tell its subscribers.
 
         While it is closed, the feed sends no rates for it, and its snapshots say that it is closed.
+        An opening is followed by a rate with the flags ``IsInstrumentActive`` and ``IsMarketOpen``,
+        which on the real feed takes up to a minute; a closing is not.
 
         :param instrument_id: The instrument.
         :param active: Whether it is open.
         :param reason: ``AvailabilityReason``; None is ``"2"`` for open and ``"4"`` for closed.
+        :param flags_after: Seconds from an opening to the rate with the flags.
         :return: How many clients it was sent to.
         """
         instrument_id = arguments.integer("instrument_id", instrument_id, 0)
         arguments.flag("active", active)
         usual = "2" if active else "4"
         reason = usual if reason is None else arguments.text("reason", reason)
-        return self._hub.set_active(instrument_id, active, reason)
+        delay = arguments.number("flags_after", flags_after)
+        return self._hub.set_active(instrument_id, active, reason, delay)
 
     def fill_order(
         self,
@@ -181,107 +188,7 @@ class Controls:
         """Let them flow again."""
         self._feed.pause(False)
 
-    # Trouble
-
-    def fault(self, name: str, /, **given: object) -> Fault:
-        """
-        Let something go wrong; ``docs/simulator.md`` has an example of every fault.
-
-            sim.fault("close", code=4001)
-            with sim.fault("mute"):
-                ...
-
-        :param name: What: one of :data:`~etoro_sync.simulator.FAULTS`.
-        :param given: The fault's arguments.
-        :return: The fault, which counts how often it ``struck`` and can be healed.
-        :raises ValueError: For a name or an argument that doesn't exist, with the nearest one.
-        """
-        fault = make(name, given, tls=self._hub.board.tls)
-        fault.on_heal = self._end
-        self._hub.board.begin(fault)
-        self._settle()
-        return fault
-
-    def heal(self, name: str | None = None) -> int:
-        """
-        End the faults in force. What they have held back goes out.
-
-        :param name: Only those of this name; None ends all.
-        :return: How many it were.
-        """
-        if name is not None:
-            arguments.choice("name", name, FAULTS)
-        return self._end(*self._named(name))
-
-    def _named(self, name: str | None) -> list[Fault]:
-        """Give the faults in force of one name, or all."""
-        return [fault for fault in self.faults if name in (None, fault.name)]
-
-    def _end(self, *faults: Fault) -> int:
-        """End faults, and don't return before they have ended."""
-        count = self._hub.board.heal(*faults)
-        self._settle()
-        return count
-
-    @property
-    def faults(self) -> list[Fault]:
-        """The faults in force, oldest first."""
-        return self._hub.board.active
-
-    def play(self, script: "str | Path | Iterable[Sequence[object]]") -> Script:
-        """
-        Play a script of faults from now on, while everything else goes on.
-
-            sim.play([(0.0, "mute"), (0.5, "heal"), (1.0, "close", {"code": 1001})])
-
-        :param script: Steps ``(seconds, name)`` or ``(seconds, name, arguments)`` in order of time;
-            ``"heal"`` ends all faults, or with ``{"name": "mute"}`` those of one name. Or the path
-            of a JSON file with such a list. A step fails before the first one is carried out.
-        :return: The script, which can be waited for and stopped. :meth:`stop` ends it, too.
-        :raises ValueError: If a step is wrong.
-        """
-        steps = read_script(script, tls=self._hub.board.tls)
-        playing = Script((step for step, _ in steps), self._hub)
-        with self._hub.changed:
-            self._scripts.add(playing)
-            for step, fault in steps:
-                take = functools.partial(playing.carry_out, self._action(step, fault))
-                self._hub.later(step.seconds, take)
-        return playing
-
-    def _action(self, step: Step, fault: Fault | None) -> Callable[[], object]:
-        """Give what a step does; it runs with the lock held and waits for nothing."""
-        board = self._hub.board
-        if fault is not None:
-            fault.on_heal = self._end
-            return functools.partial(board.begin, fault)
-        return lambda: board.heal(*self._named(step.given.get("name")))
-
-    def _settle(self) -> None:
-        """Wait until the port is as the faults want it."""
-
-    def refuse(self, operation: str, error_code: str, message: str = "", times: int = 1) -> None:
-        """
-        Refuse the next requests of an operation. They have no effect.
-
-        :param operation: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
-        :param error_code: ``errorCode`` of the refusal.
-        :param message: ``errorMessage`` of the refusal.
-        :param times: How many requests.
-        """
-        arguments.text("error_code", error_code, empty=False)
-        arguments.integer("times", times, 1)
-        self.fault("reject", operation=operation, code=error_code, message=message, times=times)
-
-    def ignore(self, operation: str, times: int = 1) -> None:
-        """
-        Never answer the next requests of an operation. They have no effect.
-
-        :param operation: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
-        :param times: How many requests.
-        """
-        arguments.integer("times", times, 1)
-        self.fault("no_answer", operation=operation, times=times)
+    # The end
 
     def disconnect(self, code: int = 1000, reason: str = "") -> int:
         """

@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Callable
+from random import Random
 
 from . import wire
 from .hub import Hub
+from .orders import FILLED
+from .rhythm import Rhythm
 
 _BATCH = 64  # messages per turn, after which others get at the hub's lock
 _BREATH = 0.0005  # seconds between two turns, at least
 _LONGEST_WAIT = 3600.0
+_DEFAULT_INSTRUMENT = 100000
 
 
 class Pace:
@@ -57,16 +61,25 @@ class Feed:
     Sends rates, order events and NUL keepalives by itself.
 
     :param hub: Where to. Its lock guards this object, too.
-    :param rate: Rate messages per second over all instruments.
+    :param rate: Rate messages per second over all instruments; None lets each instrument send at
+        its own intervals.
     :param order_interval: Seconds between order events; None sends none.
     :param nul_interval: Seconds between keepalives; 0 sends none.
+    :param seed: Same seed, same choices.
     """
 
     def __init__(
-        self, hub: Hub, rate: float, order_interval: float | None, nul_interval: float
+        self,
+        hub: Hub,
+        rate: float | None,
+        order_interval: float | None,
+        nul_interval: float,
+        seed: int = 0,
     ) -> None:
         self._hub = hub
-        self._rates = Pace(rate)
+        self._random = Random(f"{seed}/feed")
+        self._rates = Pace(rate or 0)
+        self._rhythm = Rhythm(self._gap) if rate is None else None
         self._orders = Pace(1 / order_interval if order_interval else 0)
         self._nuls = Pace(1 / nul_interval if nul_interval else 0)
         self._paused = False
@@ -106,12 +119,40 @@ class Feed:
                 hub.catch_up(now)
                 flowing = not self._paused
                 waits = (
-                    self._serve(self._rates, flowing and bool(hub.live), hub.tick, now),
-                    self._serve(self._orders, flowing, hub.fill_something, now),
+                    self._send_rates(flowing, now),
+                    self._serve(self._orders, flowing, self._fill_something, now),
                     self._serve(self._nuls, True, self._send_nul, now),
                     hub.agenda.wait(time.monotonic(), _LONGEST_WAIT),
                 )
                 hub.changed.wait(max(_BREATH, min(waits)))
+
+    def _gap(self, instrument_id: int) -> float:
+        """Draw the seconds until the next message of an instrument."""
+        return self._hub.market.instrument(instrument_id).profile.gap(self._random)
+
+    def _send_rates(self, flowing: bool, now: float) -> float:
+        """Send the rates that are due; give the seconds until the next."""
+        if self._rhythm is None:
+            return self._serve(self._rates, flowing and bool(self._hub.live), self._tick, now)
+        self._rhythm.follow(self._hub.live if flowing else (), now)
+        for _ in range(_BATCH):
+            instrument_id = self._rhythm.take(now)
+            if instrument_id is None:
+                break
+            self._hub.tick(instrument_id)
+        return self._rhythm.wait(time.monotonic())
+
+    def _tick(self) -> None:
+        """Send the next rate of some instrument."""
+        if live := self._hub.live:  # a fault may have ended a connection meanwhile
+            self._hub.tick(live[int(self._random.random() * len(live))])
+
+    def _fill_something(self) -> None:
+        """Send an order event about some instrument."""
+        if self._hub.private_wanted:
+            instrument_id = self._random.choice(self._hub.live or [_DEFAULT_INSTRUMENT])
+            units = self._random.randint(1, 500) / 10
+            self._hub.tell_order(None, instrument_id, units, FILLED, {})
 
     def _send_nul(self) -> None:
         """Send one keepalive to everybody."""

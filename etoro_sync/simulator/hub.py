@@ -13,14 +13,12 @@ from . import wire
 from .audience import Audience
 from .faults.board import Board
 from .market import Market
-from .orders import FILLED, OrderDesk
+from .orders import OrderDesk
 from .peer import Peer, SimulatorClient
 from .reception import Reception, Reply
 from .session import BINARY_REFUSED, Policy
 from .tls import Certificates
 from .watched import Watched
-
-_DEFAULT_INSTRUMENT = 100000
 
 
 class Hub(Watched):
@@ -173,14 +171,24 @@ class Hub(Watched):
             instrument.merge(content)
             return self._tell(wire.topic_of(instrument_id), wire.RATE, content)
 
-    def set_active(self, instrument_id: int, active: bool, reason: str) -> int:
-        """Open or close an instrument's market and say so."""
+    def set_active(self, instrument_id: int, active: bool, reason: str, flags_after: float) -> int:
+        """Open or close an instrument's market and say so; the flags of an opening come later."""
         with self.changed:
             instrument = self.market.instrument(instrument_id, time.time_ns())
             content = instrument.set_active(active, reason)
             self._live = None
+            if active:
+                opening = instrument.openings
+                self.later(flags_after, lambda: self._tell_flags(instrument_id, opening))
             self.changed.notify_all()
             return self._tell(wire.topic_of(instrument_id), wire.ACTIVE, content)
+
+    def _tell_flags(self, instrument_id: int, opening: int) -> None:
+        """Send the flags of an opening that is still the last one. Requires the lock."""
+        instrument = self.market.instrument(instrument_id)
+        current = instrument.active and instrument.openings == opening
+        if current and not self.board.frozen(instrument_id):
+            self._tell(wire.topic_of(instrument_id), wire.RATE, instrument.opened())
 
     def tell_order(
         self,
@@ -218,19 +226,15 @@ class Hub(Watched):
             self._live = self.market.active(moving)
         return self._live
 
-    def tick(self) -> None:
-        """Send the next rate message of some live instrument. Requires the lock."""
-        live = self.live
-        if live:
-            instrument_id = live[int(self._random.random() * len(live))]
-            content = self.market.delta(instrument_id, time.time_ns())
-            self._tell(wire.topic_of(instrument_id), wire.RATE, content)
+    def tick(self, instrument_id: int) -> None:
+        """Send the next rate message of a live instrument. Requires the lock."""
+        content = self.market.delta(instrument_id, time.time_ns())
+        self._tell(wire.topic_of(instrument_id), wire.RATE, content)
 
-    def fill_something(self) -> None:
-        """Send an order event about some live instrument. Requires the lock."""
-        if wire.PRIVATE in self._audience.topics:
-            instrument_id = self._random.choice(self.live or [_DEFAULT_INSTRUMENT])
-            self.tell_order(None, instrument_id, self._random.randint(1, 500) / 10, FILLED, {})
+    @property
+    def private_wanted(self) -> bool:
+        """Whether anybody has subscribed to order events. Requires the lock."""
+        return wire.PRIVATE in self._audience.topics
 
     # What faults do, with the lock held
 

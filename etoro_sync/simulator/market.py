@@ -1,45 +1,34 @@
 """What the simulated market says, apart from who hears it. No thread, no socket, no clock."""
 
-from bisect import bisect
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 from random import Random
 
+from .profile import ASK, BID, CONVERSION, FULL, HEARTBEAT, LAST, OWN, Mix, mix_named, profile_of
+from .snapshots import constants, flag_text, markups
 from .walk import PriceWalk
 from .wire import compact, date_text
 
-FULL, HEARTBEAT, BID, ASK, LAST, CONVERSION = range(6)
-
-# Shares of the shapes in per mille. The conversion-only messages, which carry neither Date nor
-# PriceRateID, are rare and taken from the heartbeats.
-_SHARES: dict[str, tuple[int, ...]] = {
-    "universe": (150, 588, 130, 110, 20, 2),
-    "liquid": (700, 213, 45, 35, 5, 2),
-    "full": (1000, 0, 0, 0, 0, 0),
-}
-MIXES = tuple(_SHARES)
-
-_UNDATED_SHARE = 0.0075
-_CLOSING_PRICES_BUG = "System.Collections.Generic.Dictionary`2[System.String,System.Object]"
+# The wire has its fields in this order, whichever of them a message has.
+_ORDER = (
+    *("Ask", "Bid", "LastExecution", "ConversionRateAsk", "ConversionRateBid", "Date"),
+    *("NewUnitMargin", "UnitMarginAsk", "UnitMarginBid", "PriceRateID"),
+    *("BidDiscounted", "AskDiscounted", "UnitMarginBidDiscounted", "UnitMarginAskDiscounted"),
+)
 
 
-class Mix:
-    """
-    How often each shape of message comes.
+def _in_order(fields: Mapping[str, str]) -> dict[str, str]:
+    """Sort the fields of a rate as the wire does."""
+    return {name: fields[name] for name in _ORDER if name in fields}
 
-    :param name: One of :data:`MIXES`.
-    """
 
-    def __init__(self, name: str) -> None:
-        shares = _SHARES[name]
-        self._limits = list(accumulate(share / 1000 for share in shares))[:-1]
-        # Heartbeats always carry a Date, so the others go without one a little more often.
-        carriers = 1 - (shares[HEARTBEAT] + shares[CONVERSION]) / 1000
-        self.undated = (_UNDATED_SHARE - shares[CONVERSION] / 1000) / carriers
-
-    def draw(self, random: Random) -> int:
-        """Draw the shape of the next message."""
-        return bisect(self._limits, random.random())
+def _discounted(bid: str, ask: str) -> dict[str, str]:
+    """The fields that say something about the discounted prices."""
+    return {
+        "BidDiscounted": bid,
+        "AskDiscounted": ask,
+        "UnitMarginBidDiscounted": bid,
+        "UnitMarginAskDiscounted": ask,
+    }
 
 
 class Instrument:
@@ -57,11 +46,17 @@ class Instrument:
     def __init__(self, instrument_id: int, seed: int, start: float | None) -> None:
         random = Random(f"{seed}/{instrument_id}")
         self.active = True
+        self.openings = 0
+        self.profile = profile_of(instrument_id, random)
         self._random = random
-        self._walk = PriceWalk(start or round(10 ** random.uniform(0.3, 3.7), 2), random)
+        self._mix = Mix(self.profile.shares)
+        start = start or round(10 ** random.uniform(0.3, 3.7), 2)
+        self._walk = PriceWalk(start, random, self.profile.manner)
+        self._conversion = self.profile.conversion
         self._rate_id = 139_000_000_000 + random.randrange(900_000_000)
         self._last_ticks = 0
         self._needs_both_sides = False
+        self._unsettled = False
         self.state: dict[str, str] = self._first_state(instrument_id)
 
     @property
@@ -71,37 +66,10 @@ class Instrument:
 
     def _first_state(self, instrument_id: int) -> dict[str, str]:
         """Build every field that a snapshot has; the dates are filled in by the first stamp."""
-        walk = self._walk
-        closings = dict.fromkeys(("Daily", "Weekly", "Monthly"), self.bid)
-        # The real server sometimes prints the name of the type instead of the prices.
-        broken = self._random.random() < 0.02
-        return {
-            "InstrumentID": str(instrument_id),
-            "InstrumentId": str(instrument_id),
-            **self._both_sides(),
-            "LastExecution": walk.text(walk.last_execution),
-            "Date": date_text(0),
-            "PriceRateID": str(self._rate_id),
-            "ConversionRateAsk": "1",
-            "ConversionRateBid": "1",
-            "IsInstrumentActive": "True",
-            "IsMarketOpen": "true",
-            "IsExchangeOpen": "true",
-            "OfficialClosingPrice": walk.text(walk.bid),
-            "IsOfficialClosingPrice": "True",
-            "AllowBuy": "True",
-            "AllowSell": "True",
-            "MaxPositionUnits": "0",
-            "DelayedAsk": "0",
-            "DelayedBid": "0",
-            "AvailabilityReason": "2",
-            "ClosingPrices": _CLOSING_PRICES_BUG if broken else compact(closings),
-            "DailyClose": walk.text(walk.bid),
-            "CfdMarkupAsk": "0",
-            "CfdMarkupBid": "0",
-            "RealMarkupAsk": "0",
-            "RealMarkupBid": "0",
-        }
+        prices = self._ask_side() | self._bid_side() | self._conversion_rates()
+        prices |= {"Date": date_text(0), "PriceRateID": str(self._rate_id)}
+        rest = constants(instrument_id, self._walk, self.profile, self._random)
+        return {"InstrumentID": str(instrument_id), **_in_order(prices), **rest}
 
     def _ask_side(self) -> dict[str, str]:
         """The fields that say something about the ask."""
@@ -115,62 +83,60 @@ class Instrument:
         }
 
     def _bid_side(self) -> dict[str, str]:
-        """The fields that say something about the bid."""
+        """The fields that say something about the bid, and the last execution that comes along."""
         walk = self._walk
         bid, discounted = walk.text(walk.bid), walk.text(walk.bid_discounted)
         return {
             "Bid": bid,
+            "LastExecution": walk.text(walk.last_execution),
             "NewUnitMargin": bid,
             "UnitMarginBid": bid,
             "BidDiscounted": discounted,
             "UnitMarginBidDiscounted": discounted,
         }
 
-    def _both_sides(self) -> dict[str, str]:
-        """All price fields but the last execution."""
-        return {**self._ask_side(), **self._bid_side()}
+    def _conversion_rates(self) -> dict[str, str]:
+        """The rates into dollars. A rate of 1 is written in two ways, which mean the same."""
+        if self.profile.conversion == 1:
+            one = "1.0" if self._unsettled else "1"
+            return {"ConversionRateAsk": one, "ConversionRateBid": one}
+        bid = f"{self._conversion:.6g}"
+        return {"ConversionRateAsk": f"{self._conversion * 1.0001:.6g}", "ConversionRateBid": bid}
 
     def stamp(self, now_ns: int) -> dict[str, str]:
         """
-        Give the ``Date`` and ``PriceRateID`` of a message sent now.
+        Give the ``Date`` and ``PriceRateID`` of a message sent now; neither ever runs backwards.
 
         :param now_ns: Wall clock, nanoseconds since 1970.
         """
         # Clocks differ in how fine they are; the last decimal is always drawn.
         ticks = now_ns // 1000 * 10 + self._random.randrange(10)
-        self._last_ticks = max(self._last_ticks, ticks)  # a Date never runs backwards
-        draw = self._random.random()
-        if draw < 0.9:
-            self._rate_id += self._random.randint(1, 400)
-        elif draw < 0.98:  # updates driven by conversion rates step back; the rest repeats
-            self._rate_id -= self._random.randint(1, 400)
+        self._last_ticks = max(self._last_ticks, ticks)
+        self._rate_id += self._random.randint(1, 400)
         return {"Date": date_text(self._last_ticks), "PriceRateID": str(self._rate_id)}
 
-    def delta(self, mix: Mix, now_ns: int) -> dict[str, str]:
+    def delta(self, mix: Mix | None, now_ns: int) -> dict[str, str]:
         """
         Move on by one message and give the content of that message.
 
-        :param mix: Shares of the shapes.
+        :param mix: Shares of the shapes; None is the instrument's own.
         :param now_ns: Wall clock, nanoseconds since 1970.
         """
-        shape = FULL if self._needs_both_sides else mix.draw(self._random)
-        if shape == HEARTBEAT:
-            content = self.stamp(now_ns)
+        shape = FULL if self._needs_both_sides else (mix or self._mix).draw(self._random)
+        if self._unsettled:
+            content = self._settled(shape, now_ns)
         elif shape == CONVERSION:
-            rate = "1.0" if self.state.get("ConversionRateAsk") == "1" else "1"
-            content = {"ConversionRateAsk": rate, "ConversionRateBid": rate}
+            content = self._converted()
         else:
-            content = self._moved(shape)
-            if self._random.random() >= mix.undated:
-                content.update(self.stamp(now_ns))
-            else:
-                content["PriceRateID"] = self.stamp(now_ns)["PriceRateID"]
+            content = self._moved(shape) | self.stamp(now_ns)
         self.state.update(content)
-        return content
+        return _in_order(content)
 
     def _moved(self, shape: int) -> dict[str, str]:
         """Let the walk do a step and write down what it changed."""
         walk = self._walk
+        if shape == HEARTBEAT:
+            return {}
         if shape == BID:
             walk.move_bid()
             return self._bid_side()
@@ -180,15 +146,41 @@ class Instrument:
         if shape == LAST:
             walk.move_last_execution()
             return {"LastExecution": walk.text(walk.last_execution)}
-        # Few full messages come without a last execution, or with conversion rates.
-        kept = walk.move_both(keep_last_execution=self._random.random() < 0.06)
+        last_moved = walk.move_both()
         self._needs_both_sides = False
-        content = self._both_sides()
-        if not kept:
-            content["LastExecution"] = walk.text(walk.last_execution)
-        if self._random.random() < 0.02:
-            content.update(ConversionRateAsk="1", ConversionRateBid="1")
+        content = self._ask_side() | self._bid_side()
+        if not last_moved:
+            del content["LastExecution"]
         return content
+
+    def _converted(self) -> dict[str, str]:
+        """
+        Change the conversion rates, and the discounted prices with them.
+
+        Such a message has no ``Date``, and its id belongs to an older price than the last one. So
+        do its discounted prices, which may lie outside of the spread until the next message.
+        """
+        self._unsettled = True
+        self._conversion *= 1 + self._random.uniform(-1e-4, 1e-4)
+        content = self._conversion_rates()
+        draw = self._random.random()
+        if draw < 0.93:
+            content["PriceRateID"] = str(self._rate_id - self._random.randint(20, 90))
+        if draw < 0.85:
+            walk, stray = self._walk, self._walk.stray()
+            prices = walk.bid_discounted + stray, walk.ask_discounted + stray
+            bid, ask = (walk.text(max(1, price)) for price in prices)
+            content |= _discounted(*(p if "." in p else f"{p}.0" for p in (bid, ask)))
+        return content
+
+    def _settled(self, shape: int, now_ns: int) -> dict[str, str]:
+        """End what :meth:`_converted` has begun: the next message puts the prices right."""
+        self._unsettled = False
+        rates, walk = self._conversion_rates(), self._walk
+        if shape in (HEARTBEAT, CONVERSION):
+            prices = walk.text(walk.bid_discounted), walk.text(walk.ask_discounted)
+            return rates | _discounted(*prices) | self.stamp(now_ns)
+        return rates | self._moved(FULL) | self.stamp(now_ns)
 
     def merge(self, fields: Mapping[str, object]) -> None:
         """
@@ -196,9 +188,10 @@ class Instrument:
 
         :param fields: Wire fields. Values that are not strings are kept as the text of their JSON.
         """
-        self.state.update({k: v if isinstance(v, str) else compact(v) for k, v in fields.items()})
         if not self._walk.adopt(fields):
             self._needs_both_sides = True
+        self.state.update(markups(self._walk))
+        self.state.update({k: v if isinstance(v, str) else compact(v) for k, v in fields.items()})
 
     def set_active(self, active: bool, reason: str) -> dict[str, str]:
         """
@@ -208,9 +201,23 @@ class Instrument:
         :param reason: The wire's ``AvailabilityReason``.
         """
         self.active = active
-        content = {"IsInstrumentActive": str(active), "AvailabilityReason": reason}
-        self.state.update(content, IsMarketOpen=str(active).lower())
-        return content
+        self.openings += active
+        # What comes first after an opening has both sides and the conversion rates.
+        self._needs_both_sides = self._needs_both_sides or active
+        self._unsettled = self._unsettled or active
+        self.state.update(
+            IsInstrumentActive=flag_text(active),
+            IsMarketOpen=flag_text(active),
+            AvailabilityReason=reason,
+        )
+        return {"IsInstrumentActive": str(active), "AvailabilityReason": reason}
+
+    def opened(self) -> dict[str, str]:
+        """Give the content of the rate that carries the flags, some time after an opening."""
+        content = self._converted()
+        self.state.update(content)
+        flags = dict.fromkeys(("IsInstrumentActive", "IsMarketOpen"), flag_text(True))
+        return flags | _in_order(content)
 
 
 class Market:
@@ -220,15 +227,15 @@ class Market:
     :param instruments: Ids with their first mid price (None: derived from the seed); None lets
         every id exist.
     :param seed: Same seed, same prices.
-    :param mix: Shares of the shapes, one of :data:`MIXES`.
+    :param mix: Shares of the shapes, one of :data:`~etoro_sync.simulator.profile.MIXES`.
     """
 
     def __init__(
-        self, instruments: Mapping[int, float | None] | None, *, seed: int = 0, mix: str = "liquid"
+        self, instruments: Mapping[int, float | None] | None, *, seed: int = 0, mix: str = OWN
     ) -> None:
         self._starts = instruments
         self._seed = seed
-        self._mix = Mix(mix)
+        self._mix = mix_named(mix)
         self._instruments: dict[int, Instrument] = {}
 
     def knows(self, instrument_id: int) -> bool:

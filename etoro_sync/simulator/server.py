@@ -10,7 +10,8 @@ from .controls import Controls
 from .endpoint import Endpoint
 from .feed import Feed
 from .hub import Hub
-from .market import MIXES, Market
+from .market import Market
+from .profile import MIXES, OWN
 from .session import Policy
 from .tls import make_certificates
 
@@ -28,8 +29,10 @@ class EToroSimulator(Controls):
     :param api_key: The right API key; None accepts any that is not empty.
     :param user_key: The right user key; None accepts any that is not empty.
     :param rate: Rate messages per second in total, over all instruments that anybody has subscribed
-        to; 0 sends none on its own.
-    :param mix: How often each shape of message comes: ``"liquid"``, ``"universe"`` or ``"full"``.
+        to; 0 sends none on its own. None is the pace of the real feed: about one message a second
+        for each instrument.
+    :param mix: How often each shape of message comes. With ``"own"``, each instrument has a mix of
+        its own, as on the real feed; ``"liquid"``, ``"universe"`` and ``"full"`` are one for all.
     :param seed: Same seed, same sequence of prices.
     :param order_interval: Seconds between automatic order events on ``private``; None sends none.
     :param nul_interval: Seconds between the binary NUL keepalives; 0 sends none.
@@ -52,8 +55,8 @@ class EToroSimulator(Controls):
         *,
         api_key: str | None = None,
         user_key: str | None = None,
-        rate: float = 50.0,
-        mix: str = "liquid",
+        rate: float | None = None,
+        mix: str = OWN,
         seed: int = 0,
         order_interval: float | None = None,
         nul_interval: float = 5.0,
@@ -92,9 +95,10 @@ class EToroSimulator(Controls):
         )
         feed = Feed(
             hub,
-            arguments.number("rate", rate),
+            None if rate is None else arguments.number("rate", rate),
             order_interval,
             arguments.number("nul_interval", nul_interval),
+            seed,
         )
         super().__init__(hub, feed)
         self._backlog = arguments.integer("max_backlog", max_backlog, 1)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from random import Random
 
+from .profile import Manner
 from .wire import price_text
 
 _MOST_DECIMALS = 12
-_SMALLEST_SPREAD = 4  # leaves room for both discounted prices strictly inside the spread
 
 
 def decimals_for(price: float) -> int:
@@ -26,15 +26,18 @@ class PriceWalk:
     Bid, ask, discounted prices and last execution of one instrument.
 
     All prices are integers in units of ``10 ** -decimals``. After every move
-    ``bid < bid_discounted <= last_execution <= ask_discounted < ask`` holds, except that
-    ``last_execution`` may be 0: the feed's way to say that there is none.
+    ``bid <= bid_discounted <= ask_discounted <= ask``, ``bid < ask`` and
+    ``bid <= last_execution <= ask`` hold. A ``last_execution`` of 0 is one that has to be drawn
+    anew, because prices were published that it doesn't fit.
 
     :param start: The first mid price.
     :param random: Where the moves are drawn from.
+    :param manner: How the prices move and lie.
     """
 
-    def __init__(self, start: float, random: Random) -> None:
+    def __init__(self, start: float, random: Random, manner: Manner) -> None:
         self._random = random
+        self._manner = manner
         self.decimals = decimals_for(start)
         mid = round(start * 10.0**self.decimals)
         self._calibrate(mid)
@@ -45,86 +48,98 @@ class PriceWalk:
 
     def _calibrate(self, mid: int) -> None:
         """Derive the sizes of moves and spreads from a mid price."""
+        manner = self._manner
         self._anchor = mid
-        self._step = max(2, round(mid * 1e-4))
-        self._spread = max(_SMALLEST_SPREAD, round(mid * 3e-4))
-        self._markup = self._spread // 4
+        self._step = max(2, round(mid * manner.step))
+        self._spread = max(1, round(mid * manner.spread))
+        if manner.markup:  # even, so that the discounted prices can meet in its middle
+            self._spread = 2 * max(2, self._spread // 2)
+        self.markup = int(self._spread * manner.markup)
 
     @property
     def bid_discounted(self) -> int:
         """The bid before the retail markup."""
-        return self.bid + self._markup
+        return self.bid + self.markup
 
     @property
     def ask_discounted(self) -> int:
         """The ask before the retail markup."""
-        return self.ask - self._markup
+        return self.ask - self.markup
+
+    @property
+    def _closest(self) -> int:
+        """The smallest distance of bid and ask that leaves room for the discounted prices."""
+        return max(1, 2 * self.markup)
+
+    @property
+    def _farthest(self) -> int:
+        """The distance that a move of one side alone doesn't exceed."""
+        return max(3 * self._spread, 2 * self._step)
 
     def text(self, units: int) -> str:
         """Write one of this walk's prices."""
         return price_text(units, self.decimals)
 
+    def stray(self) -> int:
+        """Draw how far discounted prices lie off that were computed from another price."""
+        size = 1 + int(1.5 * self._step * self._random.random() ** 2)
+        return size if self._random.random() < 0.5 else -size
+
     def _shift(self) -> int:
         """Draw a move that is never zero and leads back when the price has strayed too far."""
-        size = self._random.randint(1, self._step)
+        size = 1 + int(self._step * self._random.random() ** 3)  # most moves are small
         if self.bid > 2 * self._anchor:
             return -size
         if self.ask < self._anchor // 2:
             return size
         return size if self._random.random() < 0.5 else -size
 
-    def move_both(self, keep_last_execution: bool = False) -> bool:
+    def move_both(self) -> bool:
         """
-        Move bid and ask, and draw a last execution between them.
+        Move bid and ask, and nearly always the last execution.
 
-        :param keep_last_execution: Leave the last execution as it is, provided that it still lies
-            between the moved prices.
-        :return: Whether it was kept.
+        :return: Whether the last execution has moved.
         """
-        ask = self.ask
+        ask, last = self.ask, self.last_execution
         self.bid += self._shift()
-        self.ask = self.bid + self._random.randint(self._spread, self._spread + self._step)
+        self.ask = self.bid + self._spread
+        if self._random.random() >= self._manner.steady:
+            self.ask += self._random.randint(1, self._step)
         if self.ask == ask:
             self.ask += 1
-        if keep_last_execution and self._spans(self.last_execution):
-            return True
-        self._draw_last_execution()
-        return False
-
-    def _spans(self, price: int) -> bool:
-        """Say whether a price lies between the discounted prices."""
-        return self.bid_discounted <= price <= self.ask_discounted
+        keep = not self._manner.last_is_bid and self._random.random() < 0.04
+        if not (keep and self.bid <= last <= self.ask):
+            self._draw_last_execution()
+        return self.last_execution != last
 
     def move_bid(self) -> None:
-        """Move the bid alone, without passing the last execution or the ask."""
-        top = self.last_execution or self.ask_discounted
-        moved = max(self.bid + self._shift(), self.ask - 3 * self._spread)
-        moved = min(moved, top - self._markup)
+        """Move the bid alone, without passing the ask, and the last execution with it."""
+        moved = max(self.bid + self._shift(), self.ask - self._farthest)
+        moved = min(moved, self.ask - self._closest)
         self.bid = moved if moved != self.bid else self.bid - 1
+        self._draw_last_execution()
 
     def move_ask(self) -> None:
-        """Move the ask alone, without passing the last execution or the bid."""
-        floor = self.last_execution or self.bid_discounted
-        moved = min(self.ask + self._shift(), self.bid + 3 * self._spread)
-        moved = max(moved, floor + self._markup)
+        """Move the ask alone, without passing the bid or the last execution."""
+        moved = min(self.ask + self._shift(), self.bid + self._farthest)
+        moved = max(moved, self.bid + self._closest, self.last_execution)
         self.ask = moved if moved != self.ask else self.ask + 1
 
     def move_last_execution(self) -> None:
-        """Draw another last execution at unchanged prices."""
+        """Draw another last execution between unchanged prices."""
         before = self.last_execution
-        self._draw_last_execution()
+        self.last_execution = self._random.randint(self.bid, self.ask)
         if self.last_execution == before:
-            self.last_execution = self.ask_discounted if before != self.ask_discounted else 0
+            self.last_execution = self.ask if before != self.ask else self.bid
 
     def _draw_last_execution(self) -> None:
-        """Usually the discounted bid, sometimes elsewhere inside the spread, rarely 0."""
-        draw = self._random.random()
-        if draw < 0.01:
-            self.last_execution = 0
-        elif draw < 0.85:
+        """Take the discounted bid, or a round price anywhere between bid and ask."""
+        if self._manner.last_is_bid:
             self.last_execution = self.bid_discounted
-        else:
-            self.last_execution = self._random.randint(self.bid_discounted, self.ask_discounted)
+            return
+        drawn = self._random.randint(self.bid, self.ask)
+        rounded = drawn // 10 * 10
+        self.last_execution = rounded if rounded >= self.bid else drawn
 
     def adopt(self, fields: Mapping[str, object]) -> bool:
         """
@@ -142,11 +157,11 @@ class PriceWalk:
         if "LastExecution" in fields:
             self.last_execution = self._units(last, 0)
         if not self._anchor // 2 < self.bid < 2 * self._anchor:
-            self._calibrate(max(self.bid, _SMALLEST_SPREAD))
-        agrees = self.bid + 2 * self._markup <= self.ask
+            self._calibrate(max(self.bid, 4))
+        agrees = self.bid + self._closest <= self.ask
         if not agrees:
             self.ask = self.bid + self._spread
-        if not self._spans(self.last_execution):
+        if not self.bid <= self.last_execution <= self.ask:
             self.last_execution = 0
         return agrees
 

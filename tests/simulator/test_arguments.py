@@ -22,7 +22,7 @@ from tests.support.foreign import Float, Int, bool_
         ({"rate": -1}, ValueError, "rate must be 0 or more"),
         ({"rate": "fast"}, TypeError, "rate must be a number, 0 or more"),
         ({"rate": True}, TypeError, "rate must be a number"),
-        ({"mix": "none"}, ValueError, "mix must be one of universe, liquid, full"),
+        ({"mix": "none"}, ValueError, "mix must be one of own, universe, liquid, full"),
         ({"seed": 1.5}, TypeError, "seed must be an integer"),
         ({"order_interval": 0}, ValueError, "order_interval must be more than 0"),
         ({"nul_interval": None}, TypeError, "nul_interval must be a number"),

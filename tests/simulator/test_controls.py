@@ -73,16 +73,55 @@ def test_a_closed_instrument_is_announced_and_shows_in_snapshots(
     client = connect(sim)
     client.subscribe("instrument:18")
     for active, reason, words in [(False, None, "4"), (True, None, "2"), (False, "6", "6")]:
-        assert sim.set_active(18, active, *([reason] if reason else [])) == 1
+        assert sim.set_active(18, active, *([reason] if reason else []), flags_after=60) == 1
         message = client.message()
         assert message.type == "Trading.Instrument.Active"
         expected = {"IsInstrumentActive": str(active), "AvailabilityReason": words}
         assert message.content == expected
         client.subscribe("instrument:18", snapshot=True)
         snapshot = client.message().content
-        assert snapshot.items() >= expected.items()
+        flag = {"IsInstrumentActive": str(active).lower(), "AvailabilityReason": words}
+        assert snapshot.items() >= flag.items()
         assert snapshot["IsMarketOpen"] == str(active).lower()
         assert snapshot == sim.last(18)
+
+
+def test_an_opening_is_followed_by_a_rate_with_the_flags(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """Without it, subscribers would take the market for closed until their next snapshot."""
+    sim = simulate()
+    client = connect(sim)
+    client.subscribe("instrument:18")
+    sim.set_active(18, False)
+    sim.set_active(18, True)
+    assert [client.message().type for _ in range(2)] == ["Trading.Instrument.Active"] * 2
+    message = client.message()
+    assert message.type == "Trading.Instrument.Rate"
+    flags = {"IsInstrumentActive": "true", "IsMarketOpen": "true"}
+    assert message.content.items() >= flags.items()
+    assert sim.last(18).items() >= flags.items()
+
+
+def test_the_flags_of_an_opening_are_not_sent_when_it_has_ended(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """Neither once it is closed again, nor twice after two openings."""
+    sim = simulate()
+    client = connect(sim)
+    client.subscribe("instrument:18", "instrument:19")
+    sim.set_active(18, True, flags_after=0)
+    sim.set_active(18, False)
+    for instrument_id in (18, 19):
+        sim.set_active(instrument_id, True, flags_after=0.01)
+        sim.set_active(instrument_id, True, flags_after=0.02)
+    rates = []
+    while len(rates) < 2:
+        message = client.message()
+        rates += [message.topic] if message.type == "Trading.Instrument.Rate" else []
+    assert sorted(rates) == ["instrument:18", "instrument:19"]
+    sim.send_text("end")
+    assert client.receive() == "end"
 
 
 def test_a_filled_order_is_told_to_subscribers_of_private(

@@ -5,6 +5,8 @@ import runpy
 import socket
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,28 @@ def test_rates_flow_to_whom_subscribed_until_paused(simulate: Simulate, connect:
     assert not client.waiting
     sim.resume()
     assert client.message().type == "Trading.Instrument.Rate"
+
+
+def test_by_default_each_instrument_sends_about_once_a_second(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """However many others there are, and not while its market is closed or the feed is paused."""
+    sim = simulate(rate=None)
+    sim.set_active(999, False)
+    client = connect(sim)
+    topics = [f"instrument:{n}" for n in range(900, 1000)]
+    client.subscribe(*topics)
+    start = time.monotonic()
+    found = Counter(client.message().topic for _ in range(300))
+    assert 1.5 < time.monotonic() - start < 6
+    assert len(found) == 99
+    assert max(found.values()) <= 12
+    sim.pause()
+    sim.send_text("paused")
+    while client.receive() != "paused":
+        pass
+    sim.resume()
+    assert client.message().topic in topics
 
 
 def test_a_snapshot_and_the_deltas_after_it_fit_together(

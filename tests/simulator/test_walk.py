@@ -4,13 +4,20 @@ from random import Random
 
 import pytest
 
+from etoro_sync.simulator.profile import Manner
 from etoro_sync.simulator.walk import PriceWalk, decimals_for
+
+GOLD = Manner(1.2e-4, 2.92e-4, 0.432, 0.83, True)
+NASDAQ = Manner(6e-5, 1.5e-4, 0.5, 1.0, False)
+BITCOIN = Manner(2.5e-4, 0.0, 0.0, 0.86, True)
+MANNERS = pytest.mark.parametrize("manner", [GOLD, NASDAQ, BITCOIN], ids=["gold", "nasdaq", "btc"])
 
 
 def in_order(walk: PriceWalk) -> bool:
     """Say whether all prices of a walk lie in the order they must lie in."""
-    last = walk.last_execution or walk.bid_discounted
-    return 0 < walk.bid < walk.bid_discounted <= last <= walk.ask_discounted < walk.ask
+    discounted = walk.bid <= walk.bid_discounted <= walk.ask_discounted <= walk.ask
+    last = walk.last_execution or walk.bid
+    return discounted and 0 < walk.bid < walk.ask and walk.bid <= last <= walk.ask
 
 
 @pytest.mark.parametrize(
@@ -21,10 +28,11 @@ def test_the_tick_size_suits_the_price(price: float, decimals: int) -> None:
     assert decimals_for(price) == decimals
 
 
+@MANNERS
 @pytest.mark.parametrize("start", [1e-8, 0.0123, 1.0856, 4800.0, 65000.5, 1e9])
-def test_prices_stay_in_order_and_near_where_they_began(start: float) -> None:
+def test_prices_stay_in_order_and_near_where_they_began(start: float, manner: Manner) -> None:
     """Whatever moves, the bid stays below the ask and the last execution between them."""
-    walk = PriceWalk(start, Random(1))
+    walk = PriceWalk(start, Random(1), manner)
     assert float(walk.text(walk.bid)) == pytest.approx(start, rel=0.01)
     moves = Random(2)
     actions: list[Callable[[], object]] = [walk.move_both, walk.move_bid, walk.move_ask]
@@ -33,18 +41,22 @@ def test_prices_stay_in_order_and_near_where_they_began(start: float) -> None:
         before = (walk.bid, walk.ask, walk.last_execution)
         moves.choice(actions)()
         assert in_order(walk)
+        assert walk.last_execution > 0
         assert (walk.bid, walk.ask, walk.last_execution) != before
     assert start / 3 < float(walk.text(walk.bid)) < start * 3
 
 
-def test_each_move_changes_what_it_is_named_after() -> None:
-    """A delta never tells a side that didn't move."""
-    walk = PriceWalk(100.0, Random(3))
+@MANNERS
+def test_each_move_changes_what_it_is_named_after(manner: Manner) -> None:
+    """A delta never tells a side that didn't move; the bid takes the last execution along."""
+    walk = PriceWalk(100.0, Random(3), manner)
     for _ in range(1000):
-        bid, ask, last = walk.bid, walk.ask, walk.last_execution
+        bid, ask = walk.bid, walk.ask
         walk.move_bid()
-        assert (walk.bid != bid, walk.ask, walk.last_execution) == (True, ask, last)
-        bid = walk.bid
+        assert (walk.bid != bid, walk.ask) == (True, ask)
+        if manner.last_is_bid:
+            assert walk.last_execution == walk.bid_discounted
+        bid, last = walk.bid, walk.last_execution
         walk.move_ask()
         assert (walk.bid, walk.ask != ask, walk.last_execution) == (bid, True, last)
         ask = walk.ask
@@ -52,23 +64,45 @@ def test_each_move_changes_what_it_is_named_after() -> None:
         assert (walk.bid, walk.ask, walk.last_execution != last) == (bid, ask, True)
 
 
-def test_a_last_execution_is_kept_only_while_it_lies_between_the_prices() -> None:
-    """Keeping it is a wish, the order of prices a law."""
-    walk = PriceWalk(100.0, Random(4))
-    outcomes = set()
-    for _ in range(200):
+@pytest.mark.parametrize(("manner", "kept"), [(GOLD, 0.0), (NASDAQ, 0.07), (BITCOIN, 0.0)])
+def test_only_a_last_execution_of_its_own_stays_when_both_sides_move(
+    manner: Manner, kept: float
+) -> None:
+    """Where it is the discounted bid, it moves with the bid."""
+    walk = PriceWalk(20000.0, Random(4), manner)
+    stayed = 0
+    for _ in range(5000):
         last = walk.last_execution
-        kept = walk.move_both(keep_last_execution=True)
-        outcomes.add(kept)
-        assert not kept or walk.last_execution == last
-        assert in_order(walk)
-    assert outcomes == {True, False}
+        moved = walk.move_both()
+        assert moved == (walk.last_execution != last)
+        assert manner.last_is_bid <= (walk.last_execution == walk.bid_discounted)
+        stayed += not moved
+    assert stayed / 5000 == pytest.approx(kept, abs=0.02)
+
+
+def test_the_discounted_prices_lie_as_the_manner_says() -> None:
+    """Gold: apart, inside the spread. NASDAQ: both in its middle. Bitcoin: bid and ask."""
+    for manner in (GOLD, NASDAQ, BITCOIN):
+        walk = PriceWalk(20000.0, Random(5), manner)
+        for _ in range(200):
+            walk.move_both()
+            inner = walk.ask_discounted - walk.bid_discounted
+            assert (walk.bid < walk.bid_discounted) == (manner is not BITCOIN)
+            assert (inner == 0) == (manner is NASDAQ)
+
+
+def test_discounted_prices_of_another_moment_stray_about_as_far_as_prices_move() -> None:
+    """To either side, never by nothing."""
+    walk = PriceWalk(5000.0, Random(6), GOLD)
+    found = [walk.stray() for _ in range(1000)]
+    assert 0 not in found
+    assert min(found) < -50 < 50 < max(found) <= 91
 
 
 @pytest.mark.parametrize(("factor", "direction"), [(3, -1), (0.3, 1)])
 def test_a_price_that_strayed_is_led_back(factor: float, direction: int) -> None:
     """A walk can't run away from its start."""
-    walk = PriceWalk(100.0, Random(5))
+    walk = PriceWalk(100.0, Random(5), GOLD)
     walk.bid, walk.ask = int(walk.bid * factor), int(walk.ask * factor)
     for _ in range(20):
         bid = walk.bid
@@ -78,7 +112,7 @@ def test_a_price_that_strayed_is_led_back(factor: float, direction: int) -> None
 
 def test_the_walk_goes_on_from_published_prices() -> None:
     """Prices that somebody published are the new starting point, in their own precision."""
-    walk = PriceWalk(100.0, Random(6))
+    walk = PriceWalk(100.0, Random(6), GOLD)
     assert walk.adopt({"Bid": "7.123456", "Ask": "7.2", "LastExecution": "7.15"})
     assert walk.text(walk.bid) == "7.123456"
     assert walk.text(walk.ask) == "7.2"
@@ -91,7 +125,7 @@ def test_the_walk_goes_on_from_published_prices() -> None:
 
 def test_published_prices_that_contradict_each_other_call_for_a_full_message() -> None:
     """A bid above the ask is taken over, and the walk is put in order around it."""
-    walk = PriceWalk(100.0, Random(7))
+    walk = PriceWalk(100.0, Random(7), GOLD)
     assert not walk.adopt({"Bid": "120", "Ask": "110"})
     assert walk.text(walk.bid) == "120"
     assert in_order(walk)
@@ -100,7 +134,7 @@ def test_published_prices_that_contradict_each_other_call_for_a_full_message() -
 @pytest.mark.parametrize("value", ["", "abc", "NaN", "-1", "0", "1e30", None, True, [1]])
 def test_values_that_are_no_prices_leave_the_walk_alone(value: object) -> None:
     """Nonsense may be published, and the market goes on."""
-    walk = PriceWalk(100.0, Random(8))
+    walk = PriceWalk(100.0, Random(8), GOLD)
     bid, ask = walk.bid, walk.ask
     assert walk.adopt({"Bid": value, "Ask": value, "LastExecution": value})
     assert (walk.bid, walk.ask, walk.last_execution) == (bid, ask, 0)
