@@ -115,7 +115,7 @@ def test_the_flags_of_an_opening_are_not_sent_when_it_has_ended(
     for instrument_id in (18, 19):
         sim.set_active(instrument_id, True, flags_after=0.01)
         sim.set_active(instrument_id, True, flags_after=0.02)
-    rates = []
+    rates: list[str] = []
     while len(rates) < 2:
         message = client.message()
         rates += [message.topic] if message.type == "Trading.Instrument.Rate" else []
