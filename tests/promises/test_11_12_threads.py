@@ -272,19 +272,22 @@ def absent(call: Callable[[], Any]) -> None:
 def in_log_handler(call: Callable[[], Any]) -> Iterator[list[Any]]:
     """Make a call once, where the reader of the connection logs; collect what it raises."""
     outcomes: list[Any] = []
+    begun, done = threading.Event(), threading.Event()
 
     class Calls(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             on_reader = threading.current_thread().name.startswith("etoro-sync-reader")
-            if on_reader and not outcomes:
-                outcomes.append(None)
-                outcomes[0] = outcome_of(call)
+            if on_reader and not begun.is_set():
+                begun.set()
+                outcomes.append(outcome_of(call))
+                done.set()
 
     handler = Calls()
     logger = logging.getLogger("etoro_sync")
     logger.addHandler(handler)
     try:
         yield outcomes
+        assert done.wait(5)
     finally:
         logger.removeHandler(handler)
 
