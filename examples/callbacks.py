@@ -1,8 +1,7 @@
 """Callbacks in a script: the shortest program that shows prices and order events."""
 
-from _demo import run
-
 from etoro_sync import WsClient
+from etoro_sync.demo import run
 
 
 def main() -> None:

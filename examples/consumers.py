@@ -5,14 +5,13 @@ All of them end by themselves when the client is closed: iterating over a queue 
 
 import threading
 
-from _demo import run
-
 from etoro_sync import EventQueue, WsClient
+from etoro_sync.demo import run
 
 
 def work(name: str, rates: EventQueue) -> None:
     for instrument_id, rate in rates:
-        print(f"{name}: instrument {instrument_id} at {rate.mid:.4f}", flush=True)
+        print(f"{name}: instrument {instrument_id} at {rate.mid}", flush=True)
 
 
 def keep_books(orders: EventQueue) -> None:

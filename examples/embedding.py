@@ -8,9 +8,8 @@ thread of its own behind.
 import threading
 import time
 
-from _demo import run
-
 from etoro_sync import EToroError, WsClient
+from etoro_sync.demo import run
 
 
 class PriceService:

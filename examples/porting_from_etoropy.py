@@ -28,9 +28,8 @@ What changes: the import, no ``async`` and ``await``, and ``run_forever()`` inst
 Handlers run on a thread of the client, one at a time.
 """
 
-from _demo import run
-
 from etoro_sync import WsClient, WsClientOptions
+from etoro_sync.demo import run
 
 
 def main() -> None:

@@ -6,9 +6,8 @@ keeps the newest rate of each instrument.
 
 import queue
 
-from _demo import run
-
 from etoro_sync import WsClient
+from etoro_sync.demo import run
 
 
 def main() -> None:
@@ -22,7 +21,7 @@ def main() -> None:
                 print("quiet for 5 s; the market may be closed", flush=True)
                 continue
             print(
-                f"instrument {instrument_id}: mid {rate.mid:.4f}, {rates.qsize()} waiting, "
+                f"instrument {instrument_id}: mid {rate.mid}, {rates.qsize()} waiting, "
                 f"{rates.conflated} replaced by newer ones",
                 flush=True,
             )

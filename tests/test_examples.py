@@ -1,13 +1,15 @@
-"""Each example runs as it is, ends cleanly, and is short enough to be read."""
+"""Each example runs wherever it is copied to, ends cleanly, and is short enough to be read."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,14 +33,19 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start examples without the user's keys; one that a failed test leaves behind is killed."""
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a copy of an example, alone in a folder, without the user's keys.
+
+    One that a failed test leaves behind is killed.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ETORO_")}
     with contextlib.ExitStack() as stack:
 
         def run(name: str, *arguments: str) -> subprocess.Popen[str]:
+            folder = Path(tempfile.mkdtemp(dir=tmp_path))
             process = subprocess.Popen(
-                [sys.executable, "-W", "error", str(FOLDER / name), *arguments],
+                [sys.executable, "-W", "error", shutil.copy(FOLDER / name, folder), *arguments],
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -57,8 +64,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def test_every_example_is_tested() -> None:
     """A new example has to name what it prints."""
-    programs = {path.name for path in FOLDER.glob("*.py") if not path.name.startswith("_")}
-    assert programs == set(OUTPUT)
+    assert {path.name for path in FOLDER.glob("*.py")} == set(OUTPUT)
 
 
 def test_the_examples_run_without_credentials(start: Any) -> None:

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from ..demo import DEMO_PRICES
 from ..ws import WsClientOptions
 from ..ws.events import SYMBOLS
 from .ending import CommandError, carry_out, complain, prepare_output, translate
-from .simulating import DEMO_PRICES, Cuts, make_simulator, play, simulate
+from .simulating import Cuts, make_simulator, play, simulate
 from .streaming import StreamSettings, choose_screen, stream
 
 __all__ = ["app", "run"]

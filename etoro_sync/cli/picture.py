@@ -12,9 +12,10 @@ from typing import Any
 
 from rich.console import Console
 
+from ..demo import DEMO_PRICES
 from ..ws import WsClient, WsClientOptions
 from .board import Board
-from .simulating import DEMO_PRICES, make_simulator
+from .simulating import make_simulator
 from .streaming import StreamSettings, stream
 from .table import dashboard
 

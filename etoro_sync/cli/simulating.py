@@ -5,16 +5,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..demo import DEMO_PRICES
 from .ending import CommandError
 from .lines import count
 
 if TYPE_CHECKING:
     from ..simulator import EToroSimulator, Script
 
-__all__ = ["DEMO_PRICES", "Cuts", "make_simulator", "play", "simulate"]
+__all__ = ["Cuts", "make_simulator", "play", "simulate"]
 
-#: Instruments of demonstrations: bitcoin, an American share, gold, euros in dollars.
-DEMO_PRICES = {100000: 66500.0, 1001: 227.5, 18: 4807.0, 1: 1.0835}
 _PRICE_OF_OTHERS = 100.0
 #: Seconds between looks at the clock.
 _PERIOD = 0.25

@@ -1,0 +1,110 @@
+"""What lets an example run as it is: with simulated data, for a while, and with a quiet end.
+
+::
+
+    if __name__ == "__main__":
+        run(main)
+
+A program of your own calls ``main()`` instead.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .errors import EToroError
+
+__all__ = ["DEMO_PRICES", "run"]
+
+#: Instruments of demonstrations: bitcoin, an American share, gold, euros in dollars.
+DEMO_PRICES = {100000: 66500.0, 1001: 227.5, 18: 4807.0, 1: 1.0835}
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a program that takes its keys and its address from the environment.
+
+    Its command line has ``--demo``, which starts a simulator and lets the environment's variables
+    lead to it (extra ``simulator``), and ``--seconds N``, which ends the program as Ctrl-C would.
+
+    :param main: the program. Runs in this thread, which has to be the main one.
+    :raises SystemExit: 1 after an error of the library, in one line on stderr; 130 after Ctrl-C;
+        0 when the time is over or nobody reads the output any more.
+    """
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--demo", action="store_true", help="simulated data, no credentials")
+    parser.add_argument("--seconds", type=float, default=1e6, help="end after so many seconds")
+    arguments = parser.parse_args()
+    # Whether it ends because its time is over, or because nobody reads its output.
+    done = threading.Event()
+    timer = threading.Timer(arguments.seconds, _end, [done])
+    timer.daemon = True
+    # A shell's background jobs ignore Ctrl-C otherwise, and would not end after N seconds.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with (
+            contextlib.redirect_stdout(_Output(sys.stdout, done)),
+            _simulator() if arguments.demo else contextlib.nullcontext(),
+        ):
+            timer.start()
+            main()
+    except KeyboardInterrupt:
+        sys.exit(0 if done.is_set() else 130)
+    except (EToroError, ImportError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # this is what the user is told
+        sys.exit(1)
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _simulator() -> Iterator[None]:
+    from .simulator import EToroSimulator
+
+    with EToroSimulator(DEMO_PRICES, rate=50, order_interval=0.3) as simulator:
+        os.environ.update(ETORO_API_KEY="demo", ETORO_USER_KEY="demo", ETORO_WS_URL=simulator.url)
+        yield
+
+
+def _end(done: threading.Event) -> None:
+    done.set()
+    # A signal, because nothing else ends a wait in the main thread at once.
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
+class _Output:
+    """Standard output that ends the program when its reader has gone, as with ``| head``.
+
+    :param stream: where to write.
+    :param done: set at that moment.
+    """
+
+    def __init__(self, stream: Any, done: threading.Event) -> None:
+        self._stream = stream
+        self._done = done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._try(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, function: Callable[..., object], *arguments: str) -> None:
+        try:
+            function(*arguments)
+        except BrokenPipeError:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+            _end(self._done)
