@@ -5,9 +5,10 @@ A filter or a handler that raises is user code; it must not end the thread that 
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["log", "name_of"]
+__all__ = ["log", "name_of", "tidy"]
 
 _logger = logging.getLogger("etoro_sync")
 
@@ -23,6 +24,23 @@ def log(level: int, message: str, *arguments: Any, exc_info: BaseException | Non
         # The main thread's may be Ctrl-C; elsewhere a handler's exit would end the stream.
         if threading.current_thread() is threading.main_thread():
             raise
+
+
+def tidy(*steps: Callable[[], object], report: Callable[[Exception], object] | None = None) -> None:
+    """Run each of the *steps* of a cleanup, whatever the others raise.
+
+    A defect in a cleanup may cost a descriptor, but must not hide why it was cleaned up.
+
+    :param report: gets what a step raises; None is the log.
+    """
+    for step in steps:
+        try:
+            step()
+        except Exception as exc:
+            if report is not None:
+                report(exc)
+            else:
+                log(logging.ERROR, "Cleaning up failed; please report this", exc_info=exc)
 
 
 def name_of(function: Any) -> str:

@@ -8,11 +8,15 @@ import time
 from collections import deque
 
 from ..errors import EToroClosedError, EToroError
+from .log import tidy
 from .protocol import Operation, Protocol
 from .rate_book import RateBook
 from .wire import Waker
 
 __all__ = ["Mailbox"]
+
+#: Seconds between two looks at whether the client is to stop.
+_NAP = 0.02
 
 
 class Mailbox:
@@ -71,14 +75,22 @@ class Mailbox:
             self.waker.wait(left)
             self.deliver()
 
+    def sit_out(self, deadline: float) -> None:
+        """Wait in the simplest way, where :meth:`pause` has failed; :meth:`stop` ends it soon.
+
+        :param deadline: absolute monotonic time.
+        """
+        while not self.stopping and time.monotonic() < deadline:
+            time.sleep(_NAP)
+
     def finish(self, error: EToroError | None) -> None:
         """End all operations, those that are still to come, too.
 
         :param error: what ended the session; None: the user did.
         """
         self._over = True
-        self._protocol.fail_all(error or _closed())
-        self._drop(error or _closed())
+        reason = error or _closed()
+        tidy(lambda: self._protocol.fail_all(reason), lambda: self._drop(reason))
 
     def _drop(self, error: EToroError) -> None:
         with contextlib.suppress(IndexError):

@@ -29,6 +29,11 @@ class Opener:
     def __init__(
         self, options: WsClientOptions, waker: Waker, stopping: Callable[[], bool]
     ) -> None:
+        # Loaded late, since the standard library's search for proxies is larger than this package;
+        # but not with the first connection: an import needs a descriptor, and memory.
+        from . import proxy
+
+        self._proxies = proxy
         self._options = options
         self._waker = waker
         self._stopping = stopping
@@ -47,19 +52,16 @@ class Opener:
         :raises ConnectionFailed: when it answers with an HTTP error.
         :raises Interrupted: when the client is to stop.
         """
-        # Loaded late: the standard library's search for proxies is larger than this package.
-        from .proxy import find_proxy, make_tunnel
-
         options = self._options
         dialer = Dialer(self._waker, self._stopping, deadline, self._addresses)
         target = Target.of(options.ws_url)
-        proxy = find_proxy(options.proxy, target)
+        proxy = self._proxies.find_proxy(options.proxy, target)
         tunnel = None
         if proxy is not None:
             # One of the environment, which the options have not seen.
             for password in readings(proxy.password or ""):
                 options.remember(password)
-            tunnel = make_tunnel(proxy, target)
+            tunnel = self._proxies.make_tunnel(proxy, target)
         wire = dialer.open(target, self._tls, tunnel)
         try:
             early = open_websocket(options.ws_url, wire, dialer, options.redact)

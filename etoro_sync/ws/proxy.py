@@ -1,6 +1,6 @@
 """Which proxy to use, and what kind of tunnel it makes.
 
-Loaded only when a connection is opened, because the standard library's search for the system's
+Loaded only when a client connects, because the standard library's search for the system's
 proxies is large. Everything here runs on the reader thread.
 """
 

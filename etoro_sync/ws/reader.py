@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from ..errors import EToroAuthError, EToroError, EToroWebSocketError, forget_locals
 from .backoff import Backoff
@@ -17,7 +18,7 @@ from .conversation import Conversation
 from .credentials import Credentials
 from .gate import LogGate
 from .lifecycle import ClientState, Interrupted
-from .log import log
+from .log import log, tidy
 from .mailbox import Mailbox
 from .opener import Opener
 from .own_threads import READER
@@ -134,11 +135,23 @@ class Reader:
                 return None
             if failure.fatal or not self._recovery.ever_live:
                 return failure.error
+            if not self._pause(failure):
+                return self._gave_up(failure.error)
+        return None
+
+    def _pause(self, failure: ConnectionFailed) -> bool:
+        """Wait before the next attempt, as long as is due after *failure*; False: none is left.
+
+        Whatever goes wrong in here, for want of memory perhaps, is no reason to end the client.
+        """
+        deadline = time.monotonic() + self._options.reconnect_delay
+        try:
             if self._recovery.stable:
                 self._backoff.reset(lasting=self._recovery.lasting)
             delay = self._backoff.next(slow=failure.slow)
             if delay is None:
-                return self._gave_up(failure.error)
+                return False
+            deadline = time.monotonic() + delay
             self._advance(ClientState.RECONNECTING)
             attempt = self._backoff.attempt
             log(
@@ -150,7 +163,10 @@ class Reader:
             )
             self._feed.out.emit("reconnecting", attempt, delay)
             self._mailbox.pause(delay)
-        return None
+        except Exception as exc:
+            self._defect(exc)
+            self._mailbox.sit_out(deadline)
+        return True
 
     def _gave_up(self, last: EToroError) -> EToroError:
         attempts = self._options.reconnect_attempts
@@ -170,40 +186,51 @@ class Reader:
 
     def _connection(self) -> ConnectionFailed | None:
         """Live through one connection; return why it ended, None when the user wished so."""
-        self._recovery.begin()
-        self._counters.connect_attempts += 1
-        deadline = time.monotonic() + self._options.connect_timeout
         connection: Connection | None = None
+        failure: ConnectionFailed | None = None
         try:
+            self._counters.connect_attempts += 1
+            self._recovery.lost()  # known already, unless telling of the last end has failed
+            self._recovery.begin()
+            deadline = time.monotonic() + self._options.connect_timeout
             keys = self._credentials.get(deadline)
             connection = self._open(deadline)
             Conversation(connection, self._parts, self._recovery, self._mailbox).run(keys)
         except Interrupted:
-            failure = None
+            pass
         except ConnectionFailed as exc:
             failure = exc
         except EToroError as exc:
             failure = ConnectionFailed(exc)
         except Exception as exc:  # one more reason why an attempt may fail, and the next may not
             failure = ConnectionFailed(self._defect(exc))
-        else:
-            failure = None
         finally:
-            self.is_connected = False
-            if self._recovery.is_authenticated:
-                self._opener.trust()
-            self._recovery.end()
-            if connection is not None:
-                connection.dispose()
-        if failure is not None:
-            forget_locals(failure, failure.error)
+            self._clean_up(connection)
+        tidy(
+            _nothing if failure is None else partial(forget_locals, failure, failure.error),
+            partial(self._tell_end, connection, failure),
+            report=self._defect,
+        )
+        return failure
+
+    def _clean_up(self, connection: Connection | None) -> None:
+        """Leave nothing of an attempt behind; what fails of that ends neither it nor the client."""
+        self.is_connected = False
+        authenticated = self._recovery.is_authenticated
+        tidy(
+            self._opener.trust if authenticated else _nothing,
+            self._recovery.end,
+            _nothing if connection is None else connection.dispose,
+            report=self._defect,
+        )
+
+    def _tell_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
         reconnecting = self._recovery.ever_live and not self._mailbox.stopping
         if connection is not None:
             self._closed(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
             # What is fatal is told at the end.
             self._feed.out.error(failure.error)
-        return failure
 
     def _open(self, deadline: float) -> Connection:
         connection = self._opener.open(deadline)
@@ -249,14 +276,20 @@ class Reader:
 
     def _finish(self, error: EToroError | None) -> None:
         """End everything that waits for this thread; the last thing it does."""
+        out = self._feed.out
         try:
-            self._mailbox.finish(error)
-            if error is not None:
-                self._feed.out.error(error)
-            self._feed.out.flush()
+            tidy(
+                partial(self._mailbox.finish, error),
+                _nothing if error is None else partial(out.error, error),
+                out.flush,
+                report=self._defect,
+            )
         finally:
-            self._on_end(error)
-            self._mailbox.close()
+            tidy(partial(self._on_end, error), self._mailbox.close, report=self._defect)
+
+
+def _nothing() -> None:
+    """Do nothing, where a cleanup has nothing to do."""
 
 
 def _block_sigpipe() -> set[int] | None:

@@ -106,12 +106,14 @@ class Session:
 
     def _on_end(self, error: EToroError | None) -> None:
         """Runs on the reader thread, last of all."""
-        if error is not None:
-            self.fail(error)
-        self._over = True
-        if self._reason:
-            self.conclude()
-        self.dispatcher.stop()
+        try:
+            if error is not None:
+                self.fail(error)
+            self._over = True
+            if self._reason:
+                self.conclude()
+        finally:
+            self.dispatcher.stop()
         if self._reason == _COLLECTED and self._registry.has_callbacks:
             # Readers of its queues are told; and a notebook's cell that runs again is no trouble.
             log(

@@ -5,6 +5,7 @@ in one connection, and CPython up to 3.12 then loses healthy connections (cpytho
 same loop reads, writes, waits, and notices a wake-up.
 """
 
+import _socket
 import contextlib
 import selectors
 import socket
@@ -12,10 +13,15 @@ import ssl
 import time
 import traceback
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
+
+from .log import tidy
 
 __all__ = ["Waker", "Wire", "cap"]
 
+#: What eventlet, gevent and others put into ``socket`` in place of the standard library's class may
+#: be no subclass of this one, which nobody replaces.
+_PlainSocket = _socket.socket
 _READ_SIZE = 262144
 #: What one TLS record holds. OpenSSL counts a write only when all of it is sent, so a larger one
 #: would look like a stall; and it wants a write that has to be repeated to be at least as long,
@@ -75,10 +81,8 @@ class Waker:
 
     def close(self) -> None:
         """Free the descriptors; idempotent."""
-        self._selector.close()
         # The sender first: to write to it while only the other end is closed means SIGPIPE.
-        self._sender.close()
-        self._receiver.close()
+        tidy(self._selector.close, self._sender.close, self._receiver.close)
 
 
 class Wire:
@@ -99,7 +103,7 @@ class Wire:
         self._sock = sock
         self._waker = waker
         self._clock = clock
-        self._plain = not isinstance(sock, ssl.SSLSocket)
+        self._plain = not hasattr(sock, "do_handshake")
         self._unsent = bytearray()
         self._stalled_since: float | None = None
         # TLS may have to write in order to read, and the other way round, as when keys change in
@@ -237,13 +241,18 @@ class Wire:
         return selectors.EVENT_READ
 
     def close(self) -> None:
-        """End the stream and free the descriptors; idempotent."""
-        self._selector.close()
-        # A child that was forked meanwhile has a copy of the socket, and to close ours alone tells
-        # the peer nothing. The base class's method leaves TLS as it is.
+        """End the stream and free the descriptors; idempotent, and without errors."""
+        tidy(self._selector.close, self._end_stream, self._sock.close)
+
+    def _end_stream(self) -> None:
+        """Tell the peer, also where a child that was forked meanwhile has a copy of the socket."""
+        sock: Any = self._sock
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-        self._sock.close()
+            if isinstance(sock, _PlainSocket):
+                # The base class's method leaves TLS as it is.
+                _PlainSocket.shutdown(sock, socket.SHUT_RDWR)
+            else:
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def _close_lost_sockets(error: Exception) -> None:
@@ -253,6 +262,7 @@ def _close_lost_sockets(error: Exception) -> None:
     forgets the descriptor, which then stays open for as long as anybody keeps the error.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        lost = frame.f_locals.get("self")
-        if isinstance(lost, ssl.SSLSocket):
-            lost.close()
+        lost: Any = frame.f_locals.get("self")
+        # Not by its class: others put one of theirs into ``ssl``.
+        if hasattr(lost, "do_handshake"):
+            tidy(lost.close)

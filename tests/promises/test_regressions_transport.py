@@ -8,7 +8,10 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 import traceback
 import types
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -25,11 +28,16 @@ from etoro_sync import (
     WsClientOptions,
 )
 from etoro_sync.ws import opener, reader
+from etoro_sync.ws.backoff import Backoff
+from etoro_sync.ws.connection import Connection
+from etoro_sync.ws.credentials import Credentials
 from etoro_sync.ws.feed import Feed
+from etoro_sync.ws.mailbox import Mailbox
 from etoro_sync.ws.opener import Opener
+from etoro_sync.ws.outlet import Outlet
 from etoro_sync.ws.reader import Reader
 from etoro_sync.ws.recovery import Recovery
-from etoro_sync.ws.wire import Wire
+from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear
@@ -195,6 +203,79 @@ def test_promise_5_an_internal_error_is_a_failed_attempt(
     assert name in "".join(traceback.format_tb(record.exc_info[2]))
 
 
+CLEANUPS = [
+    (Opener, "trust"),
+    (Recovery, "end"),
+    (Connection, "dispose"),
+    (Wire, "close"),
+    (Recovery, "lost"),
+    (Outlet, "emit"),
+    (reader, "forget_locals"),
+]
+WAITS = [
+    (Backoff, "next"),
+    (Mailbox, "pause"),
+    (Mailbox, "deliver"),
+    (Waker, "wait"),
+    (Recovery, "begin"),
+    (Credentials, "get"),
+]
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError("a defect"), MemoryError()], ids=["defect", "memory"]
+)
+@pytest.mark.parametrize(
+    ("owner", "name"), CLEANUPS + WAITS, ids=[name for _, name in CLEANUPS + WAITS]
+)
+def test_promise_5_what_fails_between_two_connections_does_not_end_the_client(
+    raw_server: StartServer,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    owner: Any,
+    name: str,
+    error: Exception,
+) -> None:
+    """While one is cleaned up, while the next is waited for and begun; the log tells of it."""
+    lose = threading.Event()
+    c = client(raw_server([until(lose), live]).url)
+    ear = Ear(c)
+    c.connect()
+    fail_once(monkeypatch, owner, name, error)
+    lose.set()
+    ear.wait_for("reconnected")
+    assert c.state is ClientState.LIVE
+    assert [r for r in caplog.records if "please report" in r.getMessage()]
+
+
+def test_promise_5_where_no_wait_is_possible_attempts_are_still_spaced(
+    raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that stays out makes no client knock without a pause; disconnect() ends it as ever."""
+    lose = threading.Event()
+    server = raw_server([until(lose), lambda peer: peer.close()])
+    c = client(server.url, reconnect_attempts=None, reconnect_delay=30, reconnect_max_delay=30)
+    c.connect()
+
+    def fails(*arguments: object) -> None:
+        raise MemoryError
+
+    slept = threading.Semaphore(0)
+    monkeypatch.setattr(Backoff, "next", lambda *_, **__: 1000.0)
+    monkeypatch.setattr(Waker, "wait", fails)
+    usual = Mailbox.sit_out
+    monkeypatch.setattr(
+        Mailbox, "sit_out", lambda mailbox, until: (slept.release(), usual(mailbox, until))
+    )
+    lose.set()
+    assert slept.acquire(timeout=5)
+    started = time.monotonic()
+    c.disconnect()
+    assert time.monotonic() - started < 1
+    assert server.connections == 1
+
+
 def test_promise_5_an_internal_error_of_the_first_attempt_is_raised(
     client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,12 +339,87 @@ def test_promise_1_a_death_of_the_reader_of_which_nothing_can_be_told_is_noticed
 
     c = client(raw_server(until(lose)).url)
     c.connect()
-    monkeypatch.setattr(Reader, "_closed", fails)
+    monkeypatch.setattr(Reader, "_pause", fails)
     monkeypatch.setattr(reader, "forget_locals", fails)
     lose.set()
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync"):
         run_in_thread(c.run_forever).result()
     assert c.state is ClientState.FAILED
+
+
+_WITHOUT_DESCRIPTORS = """
+import resource, sys, threading
+from etoro_sync import WsClient, WsClientOptions
+
+failed, back = threading.Semaphore(0), threading.Event()
+options = WsClientOptions(
+    "an api key", "a user key", sys.argv[1], reconnect_attempts=None, reconnect_delay=0.1,
+    reconnect_max_delay=0.1, proxy=sys.argv[2],
+)
+client = WsClient(options)
+client.on("error", lambda error: failed.release()).on("reconnected", lambda gap: back.set())
+client.connect()
+known = {*sys.modules}
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+# The first three are taken, and what is open above the limit stays open.
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+print("live", flush=True)
+for _ in range(3):
+    assert failed.acquire(timeout=10), client.state
+print(client.state.value, sorted({*sys.modules} - known), flush=True)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+assert back.wait(10), client.state
+print(client.state.value, sorted({*sys.modules} - known), flush=True)
+client.disconnect()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of descriptors")
+@pytest.mark.parametrize("way", ["address", "name", "HTTP proxy", "SOCKS proxy"])
+def test_promise_5_a_process_without_descriptors_goes_on_trying(
+    raw_server: StartServer, way: str
+) -> None:
+    """All that an attempt needs was imported before: each one fails, and none ends the client."""
+    lose = threading.Event()
+
+    def passed_on(script: Script) -> Script:
+        def whole(peer: Peer) -> None:
+            if way == "HTTP proxy":
+                peer.respond(b"HTTP/1.1 200 OK\r\n\r\n")
+            elif way == "SOCKS proxy":
+                peer.read_bytes(3)
+                peer.send(b"\5\0")
+                peer.read_bytes(10)
+                peer.send(b"\5\0\0\1" + bytes(6))
+            script(peer)
+
+        return whole
+
+    server = raw_server([passed_on(until(lose)), passed_on(live)])
+    url = f"ws://localhost:{server.port}/ws" if way == "name" else server.url
+    scheme = {"HTTP proxy": "http", "SOCKS proxy": "socks5"}.get(way)
+    proxy = f"{scheme}://127.0.0.1:{server.port}" if scheme else ""
+    command = [sys.executable, "-c", _WITHOUT_DESCRIPTORS, url, proxy]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "live\n"
+        lose.set()
+        assert process.stdout.readlines() == ["reconnecting []\n", "live []\n"]
+    assert process.returncode == 0
+
+
+def test_what_an_attempt_needs_is_imported_by_connect_and_not_before() -> None:
+    """The import of the package stays quick, and the first connection finds everything there."""
+    code = """
+import sys, etoro_sync
+from etoro_sync.ws.opener import Opener
+late = "etoro_sync.ws.proxy"
+print(late in sys.modules, "urllib.request" in sys.modules)
+Opener(etoro_sync.WsClientOptions(), None, None)
+print(late in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\nTrue\n"
 
 
 # Functions for keys ------------------------------------------------------------------------------

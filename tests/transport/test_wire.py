@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections import deque
+from typing import Any
 
 import pytest
 
@@ -382,6 +383,81 @@ def test_close_may_be_repeated(waker: Waker) -> None:
     with wired(waker) as (wire, _):
         wire.close()
         wire.close()
+
+
+class Foreign:
+    """What eventlet puts in place of ``socket.socket``: no subclass, with no method at all."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+
+@pytest.mark.parametrize("patched", ["before", "meanwhile"])
+def test_close_ends_the_stream_where_a_program_has_replaced_the_socket(
+    waker: Waker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    patched: str,
+) -> None:
+    """Before the connection was made, or while it is open."""
+    near, far = tcp_pair()
+    copy = near.dup()  # as a forked child has one: without shutdown() the peer would hear nothing
+    with far, copy:
+        wire = Wire(Foreign(near) if patched == "before" else near, waker)  # type: ignore[arg-type]
+        monkeypatch.setattr(socket, "socket", Foreign)
+        monkeypatch.setattr(ssl, "SSLSocket", Foreign)
+        wire.close()
+        assert far.recv(1) == b""
+    assert near.fileno() == -1
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("step", ["selector", "stream"])
+def test_close_goes_on_where_a_step_of_it_fails(
+    waker: Waker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: str,
+) -> None:
+    """What is raised is logged, since it is a defect, and replaces no other error."""
+    with wired(waker) as (wire, _):
+        sock, selector = wire._sock, wire._selector
+
+        def fails() -> None:
+            raise AttributeError("a defect")
+
+        with monkeypatch.context() as patch:
+            if step == "selector":
+                patch.setattr(selector, "close", fails)
+            else:
+                patch.setattr(wire, "_end_stream", fails)
+            wire.close()
+        assert sock.fileno() == -1
+        assert (selector.get_map() is None) is (step != "selector")
+        selector.close()
+        (record,) = caplog.records
+        assert "please report" in record.getMessage()
+        assert record.exc_info is not None
+
+
+def test_a_waker_that_fails_to_close_closes_the_rest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its selector is the first to go."""
+    waker = Waker()
+
+    def fails() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(waker._selector, "close", fails)
+        waker.close()
+    assert waker.fileno() == -1
+    assert len(caplog.records) == 1
+    waker.close()
 
 
 def test_a_name_that_no_certificate_can_have_leaves_nothing_open(waker: Waker) -> None:
