@@ -36,7 +36,7 @@ format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.has-bench ## Compare speed with other clients; writes docs/benchmarks.md
+bench: $(VENV)/.has-bench ## Compare speed with other clients; writes docs/benchmarks.md and its quotes
 	@$(BIN)/python benchmarks/run.py --docs
 
 bench-quick: $(VENV)/.has-bench ## The most important of it, in a minute

@@ -14,6 +14,7 @@ from benchmarks import measure, scaling
 from benchmarks.imports import imports
 from benchmarks.machine import machine, versions
 from benchmarks.processes import CLIENTS, ClientFailed, FeedServer
+from benchmarks.quotes import quote
 from benchmarks.report import server_line, write_page
 from benchmarks.session import QUICK, THOROUGH, Session
 from benchmarks.switching import switching
@@ -80,7 +81,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the most important, in a minute")
     parser.add_argument("--only", action="append", choices=GROUPS, help="this group; repeatable")
     parser.add_argument("--json", type=Path, default=_DEFAULT_JSON, help="where figures go")
-    parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md, too")
+    parser.add_argument(
+        "--docs",
+        action="store_true",
+        help="write docs/benchmarks.md and its quotes",
+    )
     parser.add_argument("--from-json", type=Path, help="measure nothing: report these figures")
     args = parser.parse_args()
     began = time.monotonic()
@@ -96,6 +101,9 @@ def main() -> None:
     show(results)
     if args.docs:
         write_page(results, _ROOT / "docs")
+        page = (_ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+        for file in (_ROOT / "README.md", _ROOT / "CHANGELOG.md"):
+            file.write_text(quote(page, file.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.quotes import quote
 from etoro_sync import EVENTS, ClientState, WsClient, WsClientOptions, WsStats, errors
-from etoro_sync.simulator import EToroSimulator
+from etoro_sync.simulator import FAULTS, EToroSimulator
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -148,6 +149,45 @@ def test_every_default_is_the_real_one() -> None:
     assert {name: float(value.replace(",", "")) for name, value in table.items()} == {
         name: real[name] for name in table
     }
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_figures_of_speed_are_those_of_the_benchmarks(name: str) -> None:
+    """`make bench` writes all of them, and so whoever rounds or rewords one by hand is told."""
+    text = (README.parent / name).read_text(encoding="utf-8")
+    page = (README.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert text == quote(page, text)
+
+
+def test_a_quoted_figure_follows_the_page() -> None:
+    """Wherever it stands, however the lines are broken; what was not measured stays as it is."""
+    page = (
+        "| throughput against etoropy, `universe`, with `speed` | >= 5 x | 12.5 x | yes |\n"
+        "| throughput against etoropy, `full`, with `speed` | >= 3.5 x | 9.3 x | yes |\n"
+        "| throughput against etoropy, `full`, without | >= 1.8 x | 4.4 x | yes |\n"
+        "| price changes delivered, `universe` | 100 % | 100.0% (etoropy 12.4%) | yes |\n"
+    )
+    quoted = quote(page, TEXT)
+    assert "9.3 to 12.5 times" in quoted
+    assert "without it 4.4 to 4.4 times" in quoted
+    assert "12 % of the price changes" in quoted
+    changes = (README.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "9.3 to 12.5 times" in re.sub(r"\s+", " ", quote(page, changes))
+    assert quote("", TEXT) == TEXT
+
+
+def test_other_figures_are_those_of_the_code() -> None:
+    """How long a client tries, and how many faults the simulator has."""
+    options = WsClientOptions()
+    assert options.reconnect_attempts is not None
+    waits = [
+        min(options.reconnect_delay * 2**attempt, options.reconnect_max_delay)
+        for attempt in range(options.reconnect_attempts)
+    ]
+    # Each wait is random, from nothing up to its bound.
+    assert f"{sum(waits) / 2 // 10 * 10:.0f} s together on average, {sum(waits):.0f} s at" in TEXT
+    assert 40 < len(FAULTS) < 50
+    assert "go wrong in over forty ways" in TEXT
 
 
 def test_there_are_fifteen_promises() -> None:
