@@ -4,6 +4,8 @@
 
     EToroError
     |-- EToroAuthError             the credentials are missing, unreadable, rejected or not answered
+    |-- EToroKeyError              there is no rate of that instrument (also KeyError)
+    |-- EToroTypeError             an object was copied or pickled that cannot be (also TypeError)
     |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
     `-- EToroWebSocketError        the connection, or a request on it, failed
         |-- EToroSubscriptionError     eToro refused topics
@@ -24,9 +26,11 @@ __all__ = [
     "EToroAuthError",
     "EToroClosedError",
     "EToroError",
+    "EToroKeyError",
     "EToroQueueOverflowError",
     "EToroSubscriptionError",
     "EToroTimeoutError",
+    "EToroTypeError",
     "EToroValidationError",
     "EToroWebSocketError",
 ]
@@ -43,10 +47,13 @@ class EToroError(Exception):
     """Base of all errors of this package.
 
     :param message: what happened, to what, and what to do.
+    :param cause: what led to it, as ``raise ... from`` sets it; all errors here take it by name.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
         super().__init__(message)
+        if cause is not None:  # or the error that is being handled would not be shown either
+            self.__cause__ = cause
 
 
 class EToroAuthError(EToroError):
@@ -57,10 +64,33 @@ class EToroAuthError(EToroError):
     """
 
     def __init__(
-        self, message: str = "Authentication failed", error_code: str | None = None
+        self,
+        message: str = "Authentication failed",
+        error_code: str | None = None,
+        *,
+        cause: BaseException | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, cause)
         self.error_code = error_code
+
+
+class EToroKeyError(EToroError, KeyError):
+    """There is no rate of that instrument in ``client.rates``.
+
+    :param message: what to do to get one.
+    :param cause: as :class:`EToroError`.
+    """
+
+    # KeyError's is the repr of its key, for which a sentence is no good.
+    __str__ = Exception.__str__
+
+
+class EToroTypeError(EToroError, TypeError):
+    """An object was copied or pickled that belongs to one process and its threads.
+
+    :param message: which, and what to take instead.
+    :param cause: as :class:`EToroError`.
+    """
 
 
 class EToroValidationError(EToroError, ValueError):
@@ -70,8 +100,10 @@ class EToroValidationError(EToroError, ValueError):
     :param field: the name of the argument, option or wire field.
     """
 
-    def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, field: str | None = None, *, cause: BaseException | None = None
+    ) -> None:
+        super().__init__(message, cause=cause)
         self.field = field
 
 
@@ -82,8 +114,10 @@ class EToroWebSocketError(EToroError):
     :param error_code: eToro's ``errorCode`` where it sent one, such as ``"TooManyRequests"``.
     """
 
-    def __init__(self, message: str, error_code: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, error_code: str | None = None, *, cause: BaseException | None = None
+    ) -> None:
+        super().__init__(message, cause=cause)
         self.error_code = error_code
 
 
@@ -96,9 +130,14 @@ class EToroSubscriptionError(EToroWebSocketError):
     """
 
     def __init__(
-        self, message: str, error_code: str | None = None, topics: Iterable[str] = ()
+        self,
+        message: str,
+        error_code: str | None = None,
+        topics: Iterable[str] = (),
+        *,
+        cause: BaseException | None = None,
     ) -> None:
-        super().__init__(message, error_code)
+        super().__init__(message, error_code, cause=cause)
         self.topics: tuple[str, ...] = tuple(topics)
 
 
@@ -119,8 +158,8 @@ class EToroQueueOverflowError(EToroWebSocketError):
     :param lost: how many items are missing at this place.
     """
 
-    def __init__(self, message: str, lost: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, lost: int = 0, *, cause: BaseException | None = None) -> None:
+        super().__init__(message, cause=cause)
         self.lost = lost
 
 

@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["MASK", "Redactor", "Secret", "bytes_of", "fit", "readings", "shorten", "show"]
+__all__ = [
+    "MASK",
+    "Redactor",
+    "Secret",
+    "bytes_of",
+    "fit",
+    "no_thread",
+    "readings",
+    "shorten",
+    "show",
+]
 
 MASK = "***"
 #: A shorter secret is no secret, and masking it would make text unreadable.
@@ -60,6 +70,19 @@ def shorten(value: Any, limit: int = 120, size: int = 0) -> str:
     if not cut.isprintable():
         cut = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
     return cut if size <= limit else f"{cut}... ({size} characters)"
+
+
+def no_thread(error: RuntimeError) -> str:
+    """Return why the system starts no thread, in its words, and what to do."""
+    words = str(error).rstrip(".")
+    if "shutdown" in words:
+        return f"{words}. The program is ending; connect before."
+    if "interpreter" in words:
+        return f"{words}. Use the client in the main interpreter, or in one that has threads."
+    return (
+        f"{words}. Raise the limit of processes and threads (ulimit -u, or that of the container), "
+        "or end some."
+    )
 
 
 def bytes_of(word: str) -> bytes:

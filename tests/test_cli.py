@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import xml.dom.minidom
 from collections.abc import Callable, Iterator
@@ -453,6 +454,20 @@ def test_a_refused_subscription_is_one_line(
         keys(simulator.url)
         assert run(["stream", "100000", "1001"]) == 1
     assert "Too many subscriptions" in capsys.readouterr().err
+
+
+def test_a_lack_of_threads_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a container has a limit."""
+
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    assert run(["demo", "--seconds", "1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "can't start new thread. Raise the limit of processes" in line
 
 
 def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,11 @@
 """The simulator itself: what users start, steer and stop."""
 
+import contextlib
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
+from typing import NoReturn
 
 from . import arguments
 from .controls import Controls
@@ -115,18 +117,20 @@ class EToroSimulator(Controls):
         Start to listen. After :meth:`stop` it can be started again, on the same port.
 
         :raises RuntimeError: If it is running.
-        :raises OSError: If the port is taken.
+        :raises OSError: If the port is taken, or the system has no thread left.
         """
         with self._hub.changed:
             if self._endpoint is not None:
                 raise RuntimeError("the simulator is running already")
             self._hub.catch_up(time.monotonic())  # a script may be waiting for the start
             context = self._certificates.context if self._certificates is not None else None
-            self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
+            with _threads_needed():
+                self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
             self._port = self._endpoint.port
         try:
             self._settle()
-            self._feed.start()
+            with _threads_needed():
+                self._feed.start()
         except BaseException:  # Ctrl-C, for instance
             self.stop()
             raise
@@ -158,6 +162,12 @@ class EToroSimulator(Controls):
                 script.stop()
             self._hub.agenda.clear()
         self.heal()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an EToroSimulator can't be copied or pickled: its threads belong to this process. "
+            "Pass on its url"
+        )
 
     def __enter__(self) -> "EToroSimulator":
         return self.start()
@@ -232,3 +242,21 @@ class EToroSimulator(Controls):
         if endpoint is not None:
             endpoint.reset_all()
         return count
+
+
+class _NoThreadError(OSError, RuntimeError):
+    """The system's limit is reached: its error, and also what Python raises for it."""
+
+
+@contextlib.contextmanager
+def _threads_needed() -> Iterator[None]:
+    """Say what to do when no thread can be started: there are limits, and interpreters without."""
+    try:
+        yield
+    except RuntimeError as exc:
+        if exc.__context__ is not None:  # Ctrl-C in the middle of Thread.start()
+            raise
+        raise _NoThreadError(
+            f"the simulator cannot start its threads: {exc}. Raise the limit of processes and "
+            "threads (ulimit -u, or that of the container), or use the main interpreter."
+        ) from exc

@@ -1,9 +1,9 @@
 """The client: everything that users call, each method safe in any thread and any callback."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
-from ..errors import EToroClosedError, EToroError, EToroValidationError
+from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
 from ..models import WsInstrumentRate
 from .core import NOT_CONNECTED, core_of, equip
 from .events import (
@@ -391,6 +391,12 @@ class WsClient:
         core = core_of(self)
         core.guard.check()
         return core.stats()
+
+    def __reduce__(self) -> NoReturn:
+        raise EToroTypeError(
+            f"A {type(self).__name__} cannot be copied or pickled: its threads and its connection "
+            "belong to this process. Pass on its WsClientOptions, and make another client of them."
+        )
 
     def __repr__(self) -> str:
         name = type(self).__name__

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import EToroAuthError, EToroError, EToroWebSocketError
-from ..text import Secret
+from ..text import Secret, no_thread
 from .lifecycle import Interrupted
 from .options import WsClientOptions, check_key
 from .own_threads import KEYS, OwnThreads
@@ -120,7 +120,7 @@ class _Reading:
         except RuntimeError as exc:
             self.done = True
             raise ConnectionFailed(
-                EToroWebSocketError(f"Cannot start a thread to read the keys: {exc}.")
+                EToroWebSocketError(f"Cannot start a thread to read the keys: {no_thread(exc)}")
             ) from exc
 
     def result(self) -> Keys:

@@ -12,6 +12,7 @@ __all__ = [
     "INSTRUMENT_EVENTS",
     "MARKET_EVENTS",
     "SYMBOLS",
+    "advice_on_id",
     "advice_on_number",
     "check_event",
     "check_filter",
@@ -71,7 +72,7 @@ def check_instrument_id(value: Any, field: str = "instrument_id") -> int:
     if number is None or not 0 < number < 10**18:
         raise EToroValidationError(
             f"{field} must be a positive whole number such as 100000, not {show(value, 60)}."
-            f"{_advice(value)}",
+            f"{advice_on_id(value)}",
             field,
         )
     return number
@@ -84,7 +85,8 @@ def check_instrument_ids(values: Any, field: str = "instrument_ids") -> tuple[in
     members = None if isinstance(values, (str, bytes)) else _members(values)
     if members is None:
         raise EToroValidationError(
-            f"{field} must be a list of instrument ids, not {show(values, 60)}.{_advice(values)}",
+            f"{field} must be a list of instrument ids, not {show(values, 60)}."
+            f"{advice_on_id(values)}",
             field,
         )
     ids = tuple(dict.fromkeys(check_instrument_id(value, field) for value in members))
@@ -105,7 +107,7 @@ def check_topics(topics: Any) -> list[str]:
     if members is None:
         raise EToroValidationError(
             f"topics must be a list of strings or instrument ids, not {show(topics, 60)}."
-            f"{_advice(topics)}",
+            f"{advice_on_id(topics)}",
             "topics",
         )
     checked = list(dict.fromkeys(_check_topic(topic) for topic in members))
@@ -142,7 +144,7 @@ def _digits(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-def _advice(value: Any) -> str:
+def advice_on_id(value: Any) -> str:
     """Return what to write in the place of *value*, which was to be an instrument id."""
     if isinstance(value, str):
         word = value[:60].strip().lower()
@@ -157,7 +159,7 @@ def _advice(value: Any) -> str:
 
 def _advice_on_topic(topic: Any) -> str:
     if not isinstance(topic, str):
-        return _advice(topic)
+        return advice_on_id(topic)
     word = topic[:60].strip().lower()
     if word in EVENTS:
         return f" {word!r} is an event, for on() and queue()."
@@ -166,7 +168,7 @@ def _advice_on_topic(topic: Any) -> str:
         return f" Write {word!r}."
     if not rest and _close(prefix, ["private"]):
         return " Did you mean 'private'?"
-    return _advice(topic) if prefix == "instrument" or ":" not in word else ""
+    return advice_on_id(topic) if prefix == "instrument" or ":" not in word else ""
 
 
 def check_snapshot(snapshot: Any) -> None:

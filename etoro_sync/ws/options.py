@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import EToroValidationError, forget_locals
+from ..errors import EToroTypeError, EToroValidationError, forget_locals
 from ..numbers import real, whole
 from ..text import MASK, Redactor, Secret, readings, shorten, show
 from .events import advice_on_number
@@ -54,6 +54,9 @@ def _discreet(function: Callable[P, T]) -> Callable[P, T]:
 @dataclass(frozen=True)
 class WsClientOptions:
     """Connection settings of :class:`~etoro_sync.WsClient`. All times are in seconds.
+
+    They can be pickled, for clients in other processes. A pickle holds the keys: whoever writes one
+    to a file gives functions of a module for them, which are read again where it is loaded.
 
     The first eight fields are etoropy's, with its order and defaults.
 
@@ -165,6 +168,21 @@ class WsClientOptions:
         shown = [f"{name}={_masked(getattr(self, name))}" for name in _SECRETS]
         shown += [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    # Nothing of it changes, so a copy is no other.
+    def __copy__(self) -> "WsClientOptions":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "WsClientOptions":
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.ssl_context is not None:
+            raise EToroTypeError(
+                "Options with an ssl_context cannot be pickled, for the context cannot. Pickle "
+                "dataclasses.replace(options, ssl_context=None), and make a context over there."
+            )
+        return dict(vars(self))
 
     @classmethod
     @_discreet

@@ -8,9 +8,9 @@ import logging
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
+from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError, fresh
 from ..numbers import whole
 from .buffers import BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
@@ -232,6 +232,12 @@ class EventQueue:
     def conflated(self) -> int:
         """How many rates were replaced by newer ones of their instrument."""
         return self._buffer.conflated
+
+    def __reduce__(self) -> NoReturn:
+        raise EToroTypeError(
+            "An EventQueue cannot be copied or pickled: a thread of this process feeds it. Read it "
+            "here, and pass on its items; for a second reader make another one."
+        )
 
     def __repr__(self) -> str:
         return f"<EventQueue {self.event!r}: {self.qsize()} waiting, {self.dropped} dropped>"

@@ -1,11 +1,18 @@
 """``client.rates``: the latest prices, for any thread, without a lock."""
 
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from typing import NoReturn, TypeVar, overload
 
+from ..errors import EToroKeyError, EToroTypeError
 from ..models import WsInstrumentRate
+from ..numbers import whole
+from ..text import show
+from .events import advice_on_id
 from .rate_book import RateBook, make_rate
 
 __all__ = ["RateView"]
+
+T = TypeVar("T")
 
 
 class RateView(Mapping[int, WsInstrumentRate]):
@@ -21,7 +28,22 @@ class RateView(Mapping[int, WsInstrumentRate]):
         self._book = book
 
     def __getitem__(self, instrument_id: int) -> WsInstrumentRate:
-        return make_rate(self._book.latest[instrument_id].visible)
+        try:
+            return make_rate(self._book.latest[instrument_id].visible)
+        except KeyError:
+            raise EToroKeyError(_missing(instrument_id)) from None
+
+    @overload
+    def get(self, instrument_id: int, /) -> WsInstrumentRate | None: ...
+
+    @overload
+    def get(self, instrument_id: int, /, default: T) -> WsInstrumentRate | T: ...
+
+    def get(self, instrument_id: int, /, default: T | None = None) -> WsInstrumentRate | T | None:
+        """Return the latest rate of an instrument, or *default*."""
+        # By itself, since the inherited one makes an error each time.
+        merged = self._book.latest.get(instrument_id)
+        return default if merged is None else make_rate(merged.visible)
 
     def __contains__(self, instrument_id: object) -> bool:
         return instrument_id in self._book.latest
@@ -39,6 +61,12 @@ class RateView(Mapping[int, WsInstrumentRate]):
     def values(self) -> ValuesView[WsInstrumentRate]:
         """Return the rates."""
         return _Values(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise EToroTypeError(
+            "The view of a client's rates cannot be copied or pickled: its client writes into it. "
+            "Take dict(client.rates.items())."
+        )
 
     def __repr__(self) -> str:
         return f"<RateView of {len(self)} instruments>"
@@ -68,3 +96,13 @@ class _Values(ValuesView[WsInstrumentRate]):
 
     def __iter__(self) -> Iterator[WsInstrumentRate]:
         return (rate for _, rate in self._mapping._pairs())
+
+
+def _missing(key: object) -> str:
+    number = whole(key)
+    if number is None:
+        return f"The keys of rates are instrument ids, not {show(key, 60)}.{advice_on_id(key)}"
+    return (
+        f"No rate of instrument {number} has come. Subscribe to it with snapshot=True and wait for "
+        f"its first rate, or use rates.get({number}), which returns None until then."
+    )

@@ -13,6 +13,7 @@ from ..errors import (
     EToroTimeoutError,
     EToroWebSocketError,
 )
+from ..text import no_thread
 from .handlers import Registry
 from .lifecycle import ClientState, Lifecycle
 from .options import WsClientOptions
@@ -93,7 +94,7 @@ class Sessions:
                     session.start()
                     done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
         except RuntimeError as exc:
-            error = EToroWebSocketError(f"Cannot start the client's threads: {exc}.")
+            error = EToroWebSocketError(f"Cannot start the client's threads: {no_thread(exc)}")
             self._give_up(number, error)
             raise error from exc
         if not done:

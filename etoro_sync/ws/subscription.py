@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+from ..errors import EToroTypeError
 
 __all__ = ["WsSubscriptionTracker"]
 
@@ -120,6 +122,12 @@ class WsSubscriptionTracker:
     def size(self) -> int:
         """How many topics are wanted."""
         return len(self._topics)
+
+    def __reduce__(self) -> NoReturn:
+        raise EToroTypeError(
+            "A WsSubscriptionTracker cannot be copied or pickled: several threads of this process "
+            "use it. Take get_all(), and add() it to another one."
+        )
 
 
 def _listed(topics: Iterable[str]) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import queue
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +16,10 @@ import etoro_sync
 from etoro_sync import (
     ClientState,
     EToroClosedError,
+    EToroKeyError,
     EToroSubscriptionError,
     EToroTimeoutError,
+    EToroTypeError,
     EToroValidationError,
     EToroWebSocketError,
     WsClient,
@@ -260,6 +265,72 @@ def test_a_client_is_a_context_manager(simulator: MakeSimulator) -> None:
     assert c.state is ClientState.CLOSED
 
 
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda function: function.__name__
+)
+@pytest.mark.parametrize(
+    ("original", "instead"),
+    [
+        (lambda c: c, "Pass on its WsClientOptions"),
+        (lambda c: c.queue("open"), "pass on its items"),
+        (lambda c: c.rates, r"dict\(client.rates.items\(\)\)"),
+        (lambda c: core_of(c).tracker, r"Take get_all\(\)"),
+    ],
+    ids=["client", "queue", "rates", "tracker"],
+)
+def test_what_cannot_be_copied_says_what_to_take_instead(
+    idle: WsClient, original: Callable[[WsClient], Any], instead: str, duplicate: Callable[..., Any]
+) -> None:
+    """Such as an argument of another process; and not by the name of a lock inside."""
+    thing = original(idle)
+    with pytest.raises(EToroTypeError, match=f"cannot be copied or pickled: .*{instead}"):
+        duplicate(thing)
+
+
+def test_what_holds_a_client_is_not_pickled_either(idle: WsClient) -> None:
+    """Such as its methods, and a list of clients."""
+    for thing in (idle.on, [idle]):
+        with pytest.raises(EToroTypeError, match="A WsClient cannot be copied or pickled"):
+            pickle.dumps(thing)
+
+
+def test_a_subclass_may_say_how_it_is_pickled(idle: WsClient) -> None:
+    """Then it is made anew, over there."""
+    assert isinstance(pickle.loads(pickle.dumps(Portable())), Portable)
+
+
+class Portable(WsClient):
+    """A client that other processes make for themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(WsClientOptions())
+
+    def __reduce__(self) -> Any:
+        return (Portable, ())
+
+
+def test_an_instrument_without_a_rate_is_a_key_error_that_says_what_to_do(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """By its id; and a key that is no id is told so. ``get()`` returns None, or the default."""
+    c = client(simulator().url)
+    with pytest.raises(KeyError) as caught:
+        c.rates[18]
+    assert isinstance(caught.value, EToroKeyError)
+    assert str(caught.value).startswith("No rate of instrument 18 has come. Subscribe")
+    for key, advice in (("18", "Write 18."), ("BTC", "number of a symbol."), (None, "not None.")):
+        with pytest.raises(EToroKeyError, match="keys of rates are instrument ids") as caught:
+            c.rates[key]  # type: ignore[index]
+        assert str(caught.value).endswith(advice)
+    assert c.rates.get(18) is None
+    assert c.rates.get(18, "none") == "none"
+    c.connect()
+    rates = c.queue("instrument:rate")
+    c.subscribe([18], snapshot=True)
+    rate = rates.get(timeout=5)[1]
+    assert c.rates.get(18) == c.rates[18] == rate
+
+
 def test_repr_shows_the_state_and_no_key(idle: WsClient) -> None:
     """For logs and notebooks."""
     idle.subscribe([18])
@@ -292,7 +363,7 @@ def test_a_session_that_cannot_start_says_so_and_leaves_the_client_usable(
             raise RuntimeError("can't start new thread")
 
         patch.setattr(threading.Thread, "start", no_thread)
-        with pytest.raises(EToroWebSocketError, match="can't start"):
+        with pytest.raises(EToroWebSocketError, match=r"can't start new thread. Raise the limit"):
             c.connect()
     assert c.state is ClientState.FAILED
     c.connect()

@@ -280,8 +280,9 @@ def test_a_simulator_that_finds_no_thread_to_start_with_leaves_nothing_behind(
     """Its port is free again, and a second attempt succeeds."""
     sim = EToroSimulator(rate=0)
     lack_threads(word)
-    with pytest.raises(RuntimeError, match="thread"):
+    with pytest.raises(RuntimeError, match=r"can't start new thread. Raise the limit") as caught:
         sim.start()
+    assert isinstance(caught.value, OSError)  # of the system, as a port that is taken
     assert not [t for t in threading.enumerate() if t.name.startswith("etoro-simulator")]
     with sim:
         assert sim.url

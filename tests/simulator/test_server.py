@@ -1,6 +1,8 @@
 import ast
+import copy
 import gc
 import os
+import pickle
 import runpy
 import socket
 import sys
@@ -384,3 +386,10 @@ def test_the_simulator_shares_no_code_with_the_client() -> None:
                 assert "etoro_sync" not in (node.module or "")
             elif isinstance(node, ast.Import):
                 assert not any(alias.name.startswith("etoro_sync") for alias in node.names)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_simulator_cannot_be_copied_or_pickled(duplicate: Callable[[object], object]) -> None:
+    """And says what to pass on to another process."""
+    with pytest.raises(TypeError, match=r"can't be copied or pickled: .* Pass on its url"):
+        duplicate(EToroSimulator())

@@ -13,9 +13,11 @@ from etoro_sync.errors import (
     EToroAuthError,
     EToroClosedError,
     EToroError,
+    EToroKeyError,
     EToroQueueOverflowError,
     EToroSubscriptionError,
     EToroTimeoutError,
+    EToroTypeError,
     EToroValidationError,
     EToroWebSocketError,
     fresh,
@@ -31,6 +33,8 @@ EXAMPLES = [
     EToroTimeoutError("m", "code"),
     EToroClosedError("m"),
     EToroQueueOverflowError("m", 7),
+    EToroKeyError("m"),
+    EToroTypeError("m"),
 ]
 
 
@@ -42,6 +46,8 @@ def test_every_error_is_an_etoro_error() -> None:
 
 def test_errors_are_also_the_builtin_that_they_mean() -> None:
     """``except TimeoutError`` and ``except ValueError`` work as everywhere else."""
+    assert issubclass(EToroKeyError, KeyError)
+    assert issubclass(EToroTypeError, TypeError)
     assert issubclass(EToroTimeoutError, TimeoutError)
     assert issubclass(EToroValidationError, ValueError)
     for kind in (EToroSubscriptionError, EToroTimeoutError, EToroClosedError):
@@ -73,6 +79,37 @@ def test_fresh_has_the_cause_of_the_original_and_does_not_repeat_its_words() -> 
     text = "".join(traceback.format_exception(fresh(first)))
     assert text.count("EToroWebSocketError: m") == 1
     assert text.count("why") == 1
+
+
+@pytest.mark.parametrize("kind", [type(e) for e in EXAMPLES], ids=lambda kind: kind.__name__)
+def test_every_error_takes_its_cause_by_name(kind: type[EToroError]) -> None:
+    """As etoropy's base class does, which takes it by position, too."""
+    why = OSError("why")
+    error = kind("m", cause=why)
+    assert error.__cause__ is why
+    assert str(error) == "m"
+    assert error.args == ("m",)
+    assert vars(error) == vars(kind("m"))
+    assert EToroError("m", why).__cause__ is why
+    with pytest.raises(TypeError, match="exception cause must be None or derive"):
+        kind("m", cause="why")  # type: ignore[arg-type]
+
+
+def test_without_a_cause_the_error_that_is_handled_is_shown() -> None:
+    """What was being done when it came is half of a report."""
+    try:
+        raise OSError("why")
+    except OSError:
+        error = EToroError("m")
+    assert not error.__suppress_context__
+
+
+def test_a_missing_key_is_told_in_words_without_quotes() -> None:
+    """A plain KeyError shows the repr of its text."""
+    assert str(EToroKeyError("There is none.")) == "There is none."
+    assert "EToroKeyError: There is none." in "".join(
+        traceback.format_exception_only(EToroKeyError("There is none."))
+    )
 
 
 def test_the_topics_of_a_refusal_are_a_tuple() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync.errors import EToroValidationError
+from etoro_sync.errors import EToroTypeError, EToroValidationError
 from etoro_sync.ws.options import DEFAULT_WS_URL, WsClientOptions, is_options
 from tests.support.foreign import Context, Float, Int
 
@@ -353,6 +353,29 @@ def test_options_can_be_copied_replaced_and_pickled() -> None:
         assert other.redact(SECRET) == "***"
     other = dataclasses.replace(options, api_key="other-0123456789")
     assert other.redact(f"{SECRET} other-0123456789") == f"{SECRET} ***"
+
+
+def test_options_with_a_context_can_be_copied_and_say_how_to_be_pickled() -> None:
+    """A context of OpenSSL belongs to its process."""
+    options = WsClientOptions(SECRET, ssl_context=ssl.create_default_context())
+    assert copy.copy(options) == copy.deepcopy(options) == options
+    with pytest.raises(EToroTypeError, match=r"replace\(options, ssl_context=None\)") as caught:
+        pickle.dumps(options)
+    assert SECRET not in str(caught.value)
+    pickle.dumps(dataclasses.replace(options, ssl_context=None))
+
+
+def test_a_key_that_is_a_function_is_in_no_pickle() -> None:
+    """It is called where the options are loaded."""
+    options = WsClientOptions(read_key)
+    pickled = pickle.dumps(options)
+    assert SECRET.encode() not in pickled
+    assert pickle.loads(pickled).api_key is read_key
+
+
+def read_key() -> str:
+    """Return a key, as a function that reads a keyring does."""
+    return SECRET
 
 
 def test_options_cannot_be_changed() -> None:

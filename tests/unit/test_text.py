@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etoro_sync.text import MASK, Redactor, bytes_of, readings, shorten, show
+from etoro_sync.text import MASK, Redactor, bytes_of, no_thread, readings, shorten, show
 from tests.support.threads import Watchdog
 from tests.support.timing import MS
 
@@ -140,3 +140,19 @@ def test_a_secret_is_never_left_in_text(secret: str, before: str, after: str) ->
     assert MASK in once
     if secret not in (before + MASK + after) and secret[:8] not in MASK:
         assert secret not in once.replace(MASK, "\0") or secret in (before + "\0" + after)
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("can't start new thread", "ulimit -u"),
+        ("thread is not supported for isolated subinterpreters", "main interpreter"),
+        ("daemon threads are disabled in this interpreter", "main interpreter"),
+        ("can't create new thread at interpreter shutdown", "The program is ending"),
+    ],
+)
+def test_where_no_thread_can_be_started_something_can_be_done(words: str, advice: str) -> None:
+    """It depends on why."""
+    text = no_thread(RuntimeError(words))
+    assert text.startswith(f"{words}. ")
+    assert advice in text
