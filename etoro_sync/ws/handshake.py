@@ -7,6 +7,7 @@ the answer is bounded. Everything here runs on the reader thread.
 
 import contextlib
 import io
+import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from .dialing import Dialer
 from .hosts import Target
 from .message_parser import shorten
 from .replies import ConnectionFailed
+from .retry_after import retry_after, status_words
 from .websocket_client import WebSocket, WebSocketBadStatusException, WebSocketException
 from .wire import Wire
 
@@ -44,6 +46,8 @@ class _HandshakeSocket:
         self._what = what
         self._redact = redact
         self._head: io.BytesIO | None = None
+        #: The head of the answer, without secrets; empty before it is there.
+        self.head = b""
         #: What came right behind the head.
         self.early = b""
 
@@ -62,9 +66,9 @@ class _HandshakeSocket:
             raw, self.early = self._dialer.read_head(self._wire, self._what)
             # Before the library sees it, which logs it when its trace is on.
             text = self._redact(raw.decode("utf-8", "surrogateescape"))
-            head = text.encode("utf-8", "surrogateescape")
+            self.head = text.encode("utf-8", "surrogateescape")
             # Cut into lines and names exactly as the library does it, or a header gets past.
-            lines = [line for line in head.split(b"\n") if _name_of(line) not in _HIDDEN]
+            lines = [line for line in self.head.split(b"\n") if _name_of(line) not in _HIDDEN]
             self._head = io.BytesIO(b"\n".join(_joined(lines)))
         return self._head.read(size)
 
@@ -104,7 +108,7 @@ def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str],
     shim = _HandshakeSocket(wire, dialer, f"the opening handshake with {target}", redact)
     # A new one for each connection: it would keep half a frame of the last.
     ws = WebSocket(enable_multithread=False, skip_utf8_validation=True)
-    with _translated(target, redact):
+    with _translated(target, shim, redact):
         ws.connect(
             # The library knows schemes in lower case only.
             urlsplit(url).geturl(),
@@ -120,12 +124,14 @@ def open_websocket(url: str, wire: Wire, dialer: Dialer, redact: Callable[[str],
 
 
 @contextlib.contextmanager
-def _translated(target: Target, redact: Callable[[str], str]) -> Iterator[None]:
+def _translated(
+    target: Target, shim: _HandshakeSocket, redact: Callable[[str], str]
+) -> Iterator[None]:
     """Turn what websocket-client raises into this package's errors."""
     try:
         yield
     except WebSocketBadStatusException as exc:
-        raise _http_error(target, exc.status_code) from None
+        raise _http_error(target, exc.status_code, shim.head) from None
     except WebSocketException as exc:
         # The library wraps every timeout; ours says more.
         if isinstance(exc.__context__, EToroError):
@@ -144,18 +150,16 @@ def _translated(target: Target, redact: Callable[[str], str]) -> Iterator[None]:
         ) from exc
 
 
-def _http_error(target: Target, status: int | None) -> ConnectionFailed:
+def _http_error(target: Target, status: int | None, head: bytes) -> ConnectionFailed:
     if status is None:
         return ConnectionFailed(
             EToroWebSocketError(f"{target} gave an answer that is not HTTP. Check ws_url.")
         )
-    try:
-        words = f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        words = str(status)
+    asked = retry_after(status, head, time.time())
     error = EToroWebSocketError(
-        f"{target} refused the opening handshake with HTTP {words}. That is the answer of a "
-        "proxy, firewall or gateway on the way, not of eToro's stream.",
+        f"{target} refused the opening handshake with {status_words(status, asked)}. That is the "
+        "answer of a proxy, firewall or gateway on the way, not of eToro's stream.",
         f"HTTP {status}",
     )
-    return ConnectionFailed(error, slow=status == HTTPStatus.TOO_MANY_REQUESTS)
+    slow = status == HTTPStatus.TOO_MANY_REQUESTS
+    return ConnectionFailed(error, slow=slow, asked=asked or 0.0)

@@ -74,7 +74,8 @@ class WsClientOptions:
     :param heartbeat_interval: silence after which a ping is sent; 0 switches keepalive off.
     :param heartbeat_timeout: silence after the ping until the connection is given up; 0: never. A
         message that is not complete after interval and timeout together ends the connection too.
-    :param reconnect_max_delay: upper bound of any wait before reconnecting.
+    :param reconnect_max_delay: upper bound of any wait before reconnecting, unless the server asks
+        for a longer one (``Retry-After``), up to an hour.
     :param connect_timeout: how long reading the keys, TCP, the way through a proxy, TLS and the
         opening handshake may take together.
     :param request_timeout: how long an acknowledgement may take.

@@ -148,7 +148,7 @@ class Reader:
         try:
             if self._recovery.stable:
                 self._backoff.reset(lasting=self._recovery.lasting)
-            delay = self._backoff.next(slow=failure.slow)
+            delay = self._backoff.next(slow=failure.slow, asked=failure.asked)
             if delay is None:
                 return False
             deadline = time.monotonic() + delay

@@ -6,12 +6,15 @@ Everything here runs on the reader thread.
 import base64
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
 from .dialing import Dialer
 from .hosts import Target
+from .replies import ConnectionFailed
+from .retry_after import retry_after, status_words
 from .wire import Wire
 
 __all__ = ["ADVICE", "HttpTunnel", "Login", "ProxyTunnel"]
@@ -82,6 +85,7 @@ class HttpTunnel(ProxyTunnel):
         """Ask for the tunnel on *wire*, which leads to the proxy.
 
         :raises EToroWebSocketError: when the proxy refuses.
+        :raises ConnectionFailed: when it asks for patience, too.
         """
         request = (
             f"CONNECT {self.target} HTTP/1.1\r\nHost: {self.target}\r\n{self._credentials}\r\n"
@@ -93,14 +97,13 @@ class HttpTunnel(ProxyTunnel):
         answer = re.match(rb"HTTP/\S*[ \t]+(\d{3})[ \t\r]", head)
         if answer is None:
             raise self.failed("answered with something that is not HTTP")
-        self._check(int(answer[1]))
+        self._check(int(answer[1]), head)
         self.check_silent(rest)
 
-    def _check(self, status: int) -> None:
+    def _check(self, status: int, head: bytes) -> None:
         if 200 <= status < 300:
             return
-        try:
-            words = f"{status} {HTTPStatus(status).phrase}"
-        except ValueError:
-            words = str(status)
-        raise self.failed(f"refused with HTTP {words}", f"HTTP {status}")
+        asked = retry_after(status, head, time.time())
+        error = self.failed(f"refused with {status_words(status, asked)}", f"HTTP {status}")
+        slow = status == HTTPStatus.TOO_MANY_REQUESTS
+        raise ConnectionFailed(error, slow=slow, asked=asked or 0.0) if slow or asked else error

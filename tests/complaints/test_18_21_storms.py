@@ -291,6 +291,26 @@ def test_complaint_20_a_server_that_asks_for_patience_gets_it(
         assert all(30 <= wait <= 60 for wait in waits[1:])
 
 
+@pytest.mark.parametrize("header", ["300", "Wed, 21 Oct 2015 07:33:00 GMT"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_complaint_20_a_server_that_says_when_to_come_back_is_obeyed(
+    raw_server: StartServer, client: MakeClient, leap: LeapingTime, status: int, header: str
+) -> None:
+    """Its Retry-After is the least that is waited, which ``reconnecting`` tells."""
+    date = "Wed, 21 Oct 2015 07:28:00 GMT"
+    refusal = f"HTTP/1.1 {status} No\r\nDate: {date}\r\nRetry-After: {header}\r\n\r\n"
+    scripts = [until_lost, lambda peer: peer.respond(refusal.encode()), live]
+    c = client(raw_server(scripts).url, **PATIENT)
+    ear = Ear(c)
+    c.connect()
+    ear.wait_for("reconnected")
+    waits = [seconds for _, seconds in ear.of("reconnecting")]
+    assert waits[0] <= 1
+    assert 300 <= waits[1] <= 301
+    assert leap.leapt >= 300
+    assert "asks to wait for 300 s" in str(ear.of("error")[0])
+
+
 def test_complaint_20_a_hundred_clients_do_not_come_back_at_once() -> None:
     """Full jitter: the third wait of a hundred clients fills the whole range, evenly enough."""
     waits = []

@@ -295,6 +295,17 @@ def test_an_http_error_is_told_by_its_status(
     assert not caught.value.fatal
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_wait_that_a_refusal_asks_for_is_named_and_kept(
+    raw_server: StartServer, waker: Waker, status: int
+) -> None:
+    """Also for whoever calls connect(), which does not try again by itself."""
+    server = raw_server(answer(b"HTTP/1.1 %d No\r\nRetry-After: 120\r\n\r\n" % status))
+    with pytest.raises(ConnectionFailed, match=r"asks to wait for 120 s") as caught:
+        shake_hands(server, waker)
+    assert caught.value.asked == 120.0
+
+
 @pytest.mark.parametrize("length", [b"1000000", b"nonsense", b"-1"])
 def test_the_page_of_an_error_is_not_waited_for(
     raw_server: StartServer, waker: Waker, length: bytes

@@ -21,6 +21,7 @@ from etoro_sync.ws.handshake import open_websocket
 from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.lifecycle import Interrupted
 from etoro_sync.ws.proxy import find_proxy, make_tunnel
+from etoro_sync.ws.replies import ConnectionFailed
 from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
@@ -386,6 +387,26 @@ def test_a_refusal_says_who_refused_what(
     shown = "".join(traceback.format_exception(caught.value))
     assert SECRET not in shown
     assert base64.b64encode(f"user:{SECRET}".encode()).decode() not in shown
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "asked"),
+    [
+        (429, b"", 0.0),
+        (429, b"Retry-After: 7\r\n", 7.0),
+        (503, b"Retry-After: 7\r\n", 7.0),
+    ],
+)
+def test_a_proxy_that_asks_for_patience_gets_it(
+    raw_server: StartServer, waker: Waker, status: int, header: bytes, asked: float
+) -> None:
+    """As the server itself would."""
+    proxy = raw_server(answer(b"HTTP/1.1 %d No\r\n%s\r\n" % (status, header)))
+    with pytest.raises(ConnectionFailed, match=f"refused with HTTP {status}") as caught:
+        through(LOCAL, proxy, waker)
+    assert caught.value.slow is (status == 429)
+    assert caught.value.asked == asked
+    assert ("asks to wait for 7 s" in str(caught.value)) is bool(asked)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from etoro_sync.ws.backoff import Backoff
 
 
-def bounds(backoff: Backoff, **how: bool) -> tuple[float, float] | None:
+def bounds(backoff: Backoff, **how: float) -> tuple[float, float] | None:
     """The bounds between which the next wait is drawn."""
     drawn: list[tuple[float, float]] = []
 
@@ -17,7 +18,7 @@ def bounds(backoff: Backoff, **how: bool) -> tuple[float, float] | None:
         return high
 
     backoff._uniform = uniform
-    return drawn[-1] if backoff.next(**how) is not None else None
+    return drawn[-1] if backoff.next(**how) is not None else None  # type: ignore[arg-type]
 
 
 def test_the_upper_bound_doubles_up_to_the_cap() -> None:
@@ -47,6 +48,29 @@ def test_the_slow_lane_waits_for_half_the_cap_at_least() -> None:
     assert backoff.attempt == 1
     assert bounds(backoff) == (0.0, 2.0)
     assert backoff.next(slow=True) is None
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_wait_that_was_asked_for_is_kept_and_spread(slow: bool) -> None:
+    """All clients were told the same time, and must not come back in the same instant."""
+    waits = [Backoff(1.0, 60.0, None).next(slow=slow, asked=100.0) for _ in range(50)]
+    assert all(wait is not None and 100.0 <= wait <= 101.0 for wait in waits)
+    assert len({*waits}) > 40
+
+
+def test_a_wait_that_was_asked_for_shortens_none() -> None:
+    """Its own is longer after some attempts, and for a server that is asked too often."""
+    wait = Backoff(1.0, 60.0, None).next(slow=True, asked=1.0)
+    assert wait is not None
+    assert wait >= 30.0
+    assert bounds(Backoff(1.0, 60.0, None), asked=0.0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("cap", "most"), [(60.0, 3600.0), (7200.0, 7200.0)])
+def test_a_wait_that_was_asked_for_has_a_cap(cap: float, most: float) -> None:
+    """A wrong header would silence the client for years."""
+    wait = Backoff(0.0, cap, None).next(asked=1e9)
+    assert wait == most
 
 
 def test_attempts_are_counted_until_a_reset() -> None:
