@@ -1,5 +1,6 @@
 """
-The pytest fixture ``etoro_simulator``: a simulator of eToro's feed that runs during a test.
+The pytest fixtures ``etoro_simulator`` and ``etoro_simulator_session``: a simulator of eToro's feed
+that runs during a test, or during all of them.
 
 It stands outside the package, because pytest loads it in every run: whoever doesn't use the fixture
 should not pay for importing the library, nor lose its import from a coverage report.
@@ -42,4 +43,31 @@ def etoro_simulator(request: pytest.FixtureRequest) -> Iterator[EToroSimulator]:
         instruments = marker.args or instruments
         options.update(marker.kwargs)
     with EToroSimulator(*instruments, **options) as simulator:  # type: ignore[arg-type]
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def etoro_simulator_options() -> dict[str, object]:
+    """
+    The arguments of the simulator that ``etoro_simulator_session`` starts; none as it stands.
+
+    To give it some, define a fixture of this name and scope in your ``conftest.py``.
+    """
+    return {}
+
+
+@pytest.fixture(scope="session")
+def etoro_simulator_session(
+    etoro_simulator_options: dict[str, object],
+) -> Iterator[EToroSimulator]:
+    """
+    A running simulator of eToro's feed that all tests share, for fixtures of more than one test.
+
+    Like ``etoro_simulator``, it sends no rates of its own, unless ``etoro_simulator_options`` says
+    so. What a test does to it stays: ``heal()`` ends faults.
+    """
+    from etoro_sync.simulator import EToroSimulator
+
+    options: dict[str, object] = {"rate": 0, **etoro_simulator_options}
+    with EToroSimulator(**options) as simulator:  # type: ignore[arg-type]
         yield simulator

@@ -120,7 +120,9 @@ class Hub(Watched):
         instrument_id = wire.instrument_of(topic)
         if instrument_id is not None and self.market.knows(instrument_id):
             state = self.market.instrument(instrument_id, time.time_ns()).state
-            self._send((peer,), self._envelope(topic, wire.SNAPSHOT, state))
+            text = self._envelope(topic, wire.SNAPSHOT, state)
+            for passed in self.board.passed(topic, text, snapshot=True):
+                self._send((peer,), passed)
 
     # Sending
 

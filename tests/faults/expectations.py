@@ -161,6 +161,9 @@ EXPECTED: dict[str, dict[str, Expect]] = {
     "bad_accept_key": {"handshake": _LOST},
     # Answers to requests.
     "reject": {"authenticate": _LOST, "subscribe": _LOST},
+    "insufficient_permissions": {
+        "authenticate": Expect(Outcome.ENDED, error="EToroAuthError"),
+    },
     "no_answer": _unanswered(silent=False),
     "late_answer": _unanswered(silent=False),
     "double_answer": {"authenticate": _UNHARMED, "subscribe": _UNHARMED},
@@ -184,6 +187,7 @@ EXPECTED: dict[str, dict[str, Expect]] = {
     "reset": _open(_LOST, _NOT_ANSWERED),
     "close": _open(_lost(code="1000"), _ANSWERED),
     "close_reset": _open(_lost(code="1000"), _EITHER),
+    "close_every": {"live": _lost("0.2", code="1000")},
     "huge_frame": _ends("1009"),
     "bad_utf8": _ends("1007"),
     "masked": _ends("1002"),
@@ -195,6 +199,10 @@ EXPECTED: dict[str, dict[str, Expect]] = {
         name: _open(_REPORTED, replace(_ANSWERED, error="EToroValidationError"))
         for name in ("bad_json", "wrong_types", "nan", "deep_nesting")
     },
+    # The same in other words.
+    "no_type": {"live": _UNHARMED},
+    "content_object": {"live": _UNHARMED},
+    "zero_last_execution": {"live": _UNHARMED},
     # Too many, too few, in disorder.
     "duplicate": {"live": _TWICE},
     "reorder": {"live": _PAIRS},

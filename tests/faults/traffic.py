@@ -66,7 +66,8 @@ class Traffic:
                 self._sim.fill_order(number)
                 reached = 1  # who has subscribed, the simulator does not tell
             else:
-                reached = self._sim.publish(place, Bid=str(number), Ask=str(number + 1))
+                bid, ask = str(number), str(number + 1)
+                reached = self._sim.publish(place, Bid=bid, Ask=ask, LastExecution=bid)
             if reached:
                 self.sent[place].append(Sent(number, at))
             return number

@@ -73,7 +73,6 @@ class Trouble:
         self._fault: Fault | None = None
         self._seen_in_force = 0
         self._server: RawServer | None = None
-        self._withheld = 0
         self.resolver = Resolver()
         self.key = Key()
 
@@ -100,19 +99,8 @@ class Trouble:
             self.resolver.fault(name, **given)
         elif name in KEYS:
             self.key.mode = name
-        elif name == "no_snapshot":
-            self._withhold_snapshots()
         else:
             self._fault = self._sim.fault(name, **given)
-
-    def _withhold_snapshots(self) -> None:
-        """Let the simulator grant subscriptions, and send no snapshot from now on."""
-
-        def withhold(*_: object) -> None:
-            self._withheld += 1
-
-        hub: Any = self._sim._hub
-        hub._send_snapshot = withhold
 
     @property
     def struck(self) -> int | None:
@@ -121,9 +109,7 @@ class Trouble:
             return self._seen_in_force or self._is_in_force()
         if self._fault is not None:
             return self._fault.struck
-        if self._name in KEYS:
-            return self.key.struck
-        return self._withheld if self._name == "no_snapshot" else self.resolver.struck
+        return self.key.struck if self._name in KEYS else self.resolver.struck
 
     def _is_in_force(self) -> int:
         return int(self._fault in self._sim.faults)

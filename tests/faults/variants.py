@@ -87,7 +87,8 @@ def _at(
 def restored() -> Iterator[Scenario]:
     """What the feed brings while the subscriptions are restored: without snapshots, in disorder."""
     withheld = Expect(Outcome.UNHARMED, withheld="request_timeout")
-    yield Scenario("subscribe", "no_snapshot", "reconnection", withheld)
+    for how in ("reconnection", "subscribing"):
+        yield Scenario("subscribe", "no_snapshot", how, withheld)
     for fault, order in (("duplicate", Order.TWICE), ("reorder", Order.PAIRS)):
         yield Scenario("subscribe", fault, "reconnection", Expect(Outcome.UNHARMED, order=order))
     twice = Expect(Outcome.UNHARMED, order=Order.TWICE)

@@ -96,10 +96,10 @@ def test_the_tests_that_the_page_shows_pass(
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     tests = of_kind("test")
-    assert len(tests) == 3
+    assert len(tests) == 4
     for number, block in enumerate(tests):
         pytester.makepyfile(**{f"test_{number}": textwrap.dedent(block)})
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
 
 
 def test_the_script_that_the_page_shows_is_one(tmp_path: Path) -> None:

@@ -85,6 +85,41 @@ def test_the_simulator_is_stopped_also_when_the_test_fails(run: pytest.Pytester)
     result.stdout.fnmatch_lines(["*on purpose*"])
 
 
+def test_one_simulator_serves_all_tests_where_that_is_wanted(run: pytest.Pytester) -> None:
+    """For fixtures that live longer than a test; its arguments come from a fixture, too."""
+    run.makeconftest(
+        """
+        import pytest
+        from etoro_sync import WsClient, WsClientOptions
+
+        @pytest.fixture(scope="session")
+        def etoro_simulator_options():
+            return {"instruments": {18: 4800.0}, "api_key": "right"}
+
+        @pytest.fixture(scope="session")
+        def client(etoro_simulator_session):
+            url = etoro_simulator_session.url
+            with WsClient(WsClientOptions("right", "user", url, proxy="")) as client:
+                client.subscribe([18], snapshot=True)
+                yield client
+        """
+    )
+    run.makepyfile(
+        """
+        import threading
+
+        def test_first(client, etoro_simulator_session):
+            etoro_simulator_session.publish(18, Ask="4801.5", Bid="4800.5")
+
+        def test_second(client, etoro_simulator_session, etoro_simulator):
+            assert etoro_simulator is not etoro_simulator_session
+            assert etoro_simulator_session.last(18)["Ask"] == "4801.5"
+            assert etoro_simulator_session.connections == 1
+        """
+    )
+    run.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
 def test_a_run_that_does_not_use_it_imports_nothing_of_the_library(run: pytest.Pytester) -> None:
     """It costs them nothing, and can be switched off altogether."""
     run.makepyfile(

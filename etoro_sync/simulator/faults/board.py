@@ -61,6 +61,7 @@ class Board:
     def active(self) -> list[Fault]:
         """The faults in force."""
         with self._stage.changed:
+            self._sort_out()  # one that waits for its time may have struck for the last one
             return list(self._active)
 
     def _sort_out(self) -> None:
@@ -119,13 +120,13 @@ class Board:
         meant = [fault for fault in self._of(RequestFault) if fault.meant(operation)]
         return self.strike(RequestFault, meant.__contains__)
 
-    def passed(self, topic: str, text: str) -> list[str]:
+    def passed(self, topic: str, text: str, *, snapshot: bool = False) -> list[str]:
         """Give what is to be sent in place of a message of the feed."""
         if not self._active:  # as nearly always, thousands of times per second
             return [text]
         texts = [text]
         for fault in self._of(FeedFault):
-            if fault.concerned(topic):
+            if fault.concerned(topic, snapshot=snapshot):
                 texts = [passed for text in texts for passed in fault.passed(topic, text)]
         self._sort_out()
         return texts

@@ -24,6 +24,9 @@ class FeedFault(Limited):
 
     concerns: ClassVar[str] = "feed"
     phases: ClassVar[Phases] = _SUBSCRIBED
+    #: Whether rates and order events pass through it, and whether snapshots do.
+    of_updates: ClassVar[bool] = True
+    of_snapshots: ClassVar[bool] = False
     topic: str | None = None
 
     def __post_init__(self) -> None:
@@ -31,9 +34,10 @@ class FeedFault(Limited):
         if self.topic is not None:
             arguments.topic("topic", self.topic)
 
-    def concerned(self, topic: str) -> bool:
+    def concerned(self, topic: str, *, snapshot: bool) -> bool:
         """Say whether messages of a topic are to be passed through this fault."""
-        return self.topic in (None, topic) and not self.spent
+        of_this_kind = self.of_snapshots if snapshot else self.of_updates
+        return of_this_kind and self.topic in (None, topic) and not self.spent
 
     def passed(self, topic: str, text: str) -> tuple[str, ...]:
         """Give what is sent in place of a message."""
@@ -77,6 +81,25 @@ class Reorder(FeedFault):
         for topic, text in self._held.items():
             stage.tell(topic, text)
         self._held.clear()
+
+
+@named("no_snapshot")
+@dataclass(kw_only=True, eq=False)
+class NoSnapshot(FeedFault):
+    """
+    Grant subscriptions, but never send their snapshots. Healing brings none of them back.
+
+    :param times: How many snapshots; None is all.
+    """
+
+    phases: ClassVar[Phases] = {"subscribe": {}}
+    of_updates: ClassVar[bool] = False
+    of_snapshots: ClassVar[bool] = True
+
+    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+        """Send nothing."""
+        self.struck += 1
+        return ()
 
 
 @named("repeat_snapshot")

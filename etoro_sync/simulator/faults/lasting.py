@@ -8,7 +8,7 @@ from .. import arguments
 from ..transport import Line
 from . import lines
 from .base import BEFORE_CLOSING, ONCE_OPEN, PeerFault, Phases, named
-from .frames import continuation
+from .frames import CLOSE_CODES, Close, continuation
 from .stage import Stage
 
 if TYPE_CHECKING:
@@ -177,3 +177,54 @@ class EndlessFragments(LineFault):
             link.write(continuation(b'{"messages":[]}', last=True))
 
         return speak
+
+
+@named("close_every")
+@dataclass(kw_only=True, eq=False)
+class CloseEvery(PeerFault):
+    """
+    End every connection with a clean close when it has lasted for some time, as if sessions had a
+    greatest age. For those that are open already, the time begins now.
+
+    :param seconds: How long a connection lasts; with ``at``, from that moment on.
+    :param code: Close code.
+    :param reason: Close reason, at most 123 bytes.
+    :param times: How many connections it ends.
+    """
+
+    concerns: ClassVar[str] = "ending"
+    phases: ClassVar[Phases] = {"live": {"seconds": 0.2}}
+    fatal: ClassVar[bool] = True
+    seconds: float = 265.0
+    code: int = 1000
+    reason: str = "session timeout"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.number("seconds", self.seconds)
+        if arguments.integer("code", self.code) not in CLOSE_CODES:
+            raise ValueError(f"code must be one that may be sent, such as 1000, not {self.code}")
+        self._close = Close(code=self.code, reason=self.reason)
+        self._healed = False
+
+    def reached(self, moment: str, stage: Stage, peer: "Peer") -> None:
+        """Without a moment to wait for, a connection's time begins when it is open."""
+        if self.at is None and moment == "open":
+            self.consider(stage, peer)
+        else:
+            super().reached(moment, stage, peer)
+
+    def consider(self, stage: Stage, peer: "Peer") -> None:
+        """Let a client's time begin, if it is one of those meant."""
+        if self.client in (None, peer.id):
+            stage.later(self.seconds, lambda: self._end(stage, peer))
+
+    def _end(self, stage: Stage, peer: "Peer") -> None:
+        """End a connection whose time is over, unless it has ended or the fault has."""
+        if not (self._healed or self.spent) and peer in stage.peers:
+            self.struck += 1
+            self._close.strike(stage, peer)
+
+    def end(self, stage: Stage) -> None:
+        """Let the connections last."""
+        self._healed = True

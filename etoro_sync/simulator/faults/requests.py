@@ -93,6 +93,17 @@ class Reject(RequestFault):
         return Plan(error_code=self.code, message=self.message)
 
 
+@named("insufficient_permissions")
+@dataclass(kw_only=True, eq=False)
+class InsufficientPermissions(Reject):
+    """Refuse credentials that are right, but may not do what they are used for."""
+
+    phases: ClassVar[Phases] = {"authenticate": {}}
+    operation: str = AUTHENTICATE
+    code: str = "InsufficientPermissions"
+    message: str = "The API key lacks a permission that this needs"
+
+
 @named("no_answer")
 @dataclass(kw_only=True, eq=False)
 class NoAnswer(RequestFault):

@@ -1,6 +1,7 @@
 """What a fault may do to the simulator, so that no fault has to know the whole of it."""
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ class Stage(Protocol):
     @property
     def peers(self) -> "tuple[Peer, ...]":
         """The clients with an open connection, in the order in which they connected."""
+
+    def later(self, delay: float, action: Callable[[], None]) -> None:
+        """Have something done after a delay in seconds."""
 
     def dismiss(self, peer: "Peer") -> None:
         """Count a client as gone, and say nothing more to it."""

@@ -122,3 +122,17 @@ def test_a_frozen_instrument_stands_still(simulate: Simulate, connect: Connect) 
     while client.message().topic == "instrument:19":
         pass
     assert sim.last(18) != before
+
+
+def test_snapshots_never_come(simulate: Simulate, connect: Connect) -> None:
+    """The subscription is granted and its rates come; healed, the next snapshots come again."""
+    sim = simulate()
+    client = connect(sim)
+    with sim.fault("no_snapshot", topic="instrument:18") as fault:
+        assert client.subscribe("instrument:18", "instrument:19", snapshot=True)["success"]
+        assert client.message().topic == "instrument:19"
+        sim.publish(18, Ask="1")
+        assert client.message().content["Ask"] == "1"
+        assert fault.struck == 1
+    assert client.subscribe("instrument:18", snapshot=True)["success"]
+    assert client.message().type == "Snapshot"

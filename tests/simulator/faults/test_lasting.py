@@ -324,3 +324,45 @@ def test_ping_flood_and_drip_go_together(simulate: Simulate, dial: Dial) -> None
     sim.fault("drip", interval=0.0001)
     sim.fault("ping_flood", count=3)
     assert [client.frame().opcode for _ in range(3)] == [PING] * 3
+
+
+def test_each_connection_is_closed_cleanly_after_some_time(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """Those that are open already, and those to come."""
+    sim = simulate()
+    first = connect(sim)
+    fault = sim.fault("close_every", seconds=0.05)
+    for client in (first, connect(sim)):
+        closed = client.closed()
+        assert closed.rcvd is not None
+        assert (closed.rcvd.code, closed.rcvd.reason) == (1000, "session timeout")
+    assert fault.struck == 2
+    assert sim.faults == [fault]
+
+
+def test_a_connection_lasts_when_its_end_was_healed_or_others_have_used_it_up(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """Who is spared keeps its session."""
+    sim = simulate()
+    with sim.fault("close_every", seconds=0.2, client=1, at="Subscribe"):
+        spared = connect(sim)
+        spared.subscribe("private")
+    fault = sim.fault("close_every", seconds=0.3, times=1, at="Subscribe", code=4000, reason="")
+    struck, later = connect(sim), connect(sim)
+    struck.subscribe("private")
+    closed = struck.closed()
+    assert closed.rcvd is not None
+    assert closed.rcvd.code == 4000
+    assert fault.struck == 1
+    assert sim.faults == []
+    later.subscribe("private")
+    order = sim.fill_order(7)
+    assert spared.message().content == later.message().content == order
+
+
+def test_a_close_that_may_not_be_sent_is_refused(simulate: Simulate) -> None:
+    """A clean close has a code."""
+    with pytest.raises(ValueError, match="code must be"):
+        simulate().fault("close_every", code=1006)

@@ -143,3 +143,16 @@ def test_nul_keepalives_come_before_the_answer(simulate: Simulate, dial: Dial) -
     assert client.subscribe("private").payload == b"\x00"
     assert client.frame().json["success"]
     assert client.subscribe("private").json["success"]
+
+
+def test_credentials_that_lack_a_permission_are_refused(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """With eToro's word for it, which differs from those for keys that are wrong."""
+    sim = simulate()
+    with sim.fault("insufficient_permissions"):
+        reply = connect(sim, login=False).authenticate()
+    assert reply["success"] is False
+    assert reply["errorCode"] == "InsufficientPermissions"
+    assert reply["errorMessage"]
+    assert connect(sim, login=False).authenticate()["success"]
