@@ -136,7 +136,11 @@ def test_the_notebook_runs_and_may_run_its_connect_cell_twice(
         "print(len(readers()), 'reader')",
         id="count",
     )
+    (handler,) = (cell for cell in cells if "@client.on" in cell.source)
+    once_more = copy.deepcopy(handler)
+    once_more["id"] = "once-more"
     notebook.cells = [*cells[: connect + 1], again, count, *cells[connect + 1 :]]
+    notebook.cells.insert(notebook.cells.index(handler) + 1, once_more)
     nbclient.NotebookClient(notebook, timeout=20, kernel_name="python3").execute()
     outputs = {cell["id"]: str(cell.outputs) for cell in notebook.cells}
     assert "1 reader" in outputs["count"]
@@ -145,6 +149,7 @@ def test_the_notebook_runs_and_may_run_its_connect_cell_twice(
     assert "100000: (" in text
     assert "of instrument" in text
     assert "live: " in text
+    assert "is registered" not in text  # which is logged of a handler that is there twice
     assert "<WsClient closed" in text
 
 

@@ -17,9 +17,20 @@ from .events import (
 from .lifecycle import ClientState
 from .options import WsClientOptions, is_options
 from .queues import EventQueue, make_buffer
+from .registration import check_callable
 from .stats import WsStats
 
 __all__ = ["WsClient"]
+
+
+class _Omitted:
+    """In the place of a handler, for decorators: None is what show() returns in that of show."""
+
+    def __repr__(self) -> str:
+        return "<decorator>"
+
+
+_OMITTED: Any = _Omitted()
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -121,29 +132,31 @@ class WsClient:
 
     @overload
     def on(
-        self, event: str, handler: None = None, *, instrument_id: int | None = None
+        self, event: str, *, instrument_id: int | None = None
     ) -> Callable[[Function], Function]: ...
 
     def on(
         self,
         event: str,
-        handler: Callable[..., Any] | None = None,
+        handler: Callable[..., Any] = _OMITTED,
         *,
         instrument_id: int | None = None,
     ) -> Any:
         """Call *handler* for every *event*; see :data:`etoro_sync.EVENTS` for the arguments.
 
         Handlers run one at a time on the client's own thread, in the order of registration.
-        What one raises is logged, counted, and emitted as ``"error"``.
+        What one raises is logged, counted, and emitted as ``"error"``. One that is registered twice
+        is called twice; the log says so, for a notebook's cell that runs again does it, too.
 
         :param event: such as ``"instrument:rate"``.
         :param handler: any callable; without one this is a decorator.
         :param instrument_id: only for this instrument.
         :returns: the client, or the decorator.
-        :raises EToroValidationError: for an unknown event, with the nearest known one.
+        :raises EToroValidationError: for an unknown event, with the nearest known one; and for a
+            handler that cannot be called with the event's arguments.
         """
         register = core_of(self).registrar(event, instrument_id, once=False)
-        if handler is None:
+        if handler is _OMITTED:
             return register
         register(handler)
         return self
@@ -155,13 +168,13 @@ class WsClient:
 
     @overload
     def once(
-        self, event: str, handler: None = None, *, instrument_id: int | None = None
+        self, event: str, *, instrument_id: int | None = None
     ) -> Callable[[Function], Function]: ...
 
     def once(
         self,
         event: str,
-        handler: Callable[..., Any] | None = None,
+        handler: Callable[..., Any] = _OMITTED,
         *,
         instrument_id: int | None = None,
     ) -> Any:
@@ -174,7 +187,7 @@ class WsClient:
         :raises EToroValidationError: as :meth:`on`.
         """
         register = core_of(self).registrar(event, instrument_id, once=True)
-        if handler is None:
+        if handler is _OMITTED:
             return register
         register(handler)
         return self
@@ -280,10 +293,8 @@ class WsClient:
         """
         core = core_of(self)
         timeout = check_timeout(timeout)
-        if predicate is not None and not callable(predicate):
-            raise EToroValidationError(
-                f"predicate must be callable, not {predicate!r:.60}.", "predicate"
-            )
+        if predicate is not None:
+            check_callable(predicate, check_event(event), "predicate")
         return core.wait_for(event, predicate, timeout)
 
     # -- subscriptions -------------------------------------------------------------------------

@@ -1,19 +1,21 @@
 """What a client is made of, apart from the class that users call and derive from."""
 
-import inspect
+import logging
 import queue as standard_queue
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from ..errors import EToroClosedError, EToroError, EToroTimeoutError, EToroValidationError
+from ..errors import EToroClosedError, EToroError, EToroTimeoutError
 from ..models import WsInstrumentRate
 from .events import EVENTS, check_event, check_filter
 from .handlers import Handler, Registry
 from .lifecycle import ClientState, ProcessGuard
+from .log import log, name_of
 from .options import WsClientOptions
 from .queues import EventQueue, make_buffer
 from .rate_view import RateView
+from .registration import check_callable, times_registered
 from .requests import Use
 from .sessions import DISCONNECTED, Sessions
 from .stats import Counters, WsStats
@@ -137,23 +139,21 @@ class Core:
             (instrument_id,) = check_filter(event, [instrument_id], "instrument_id") or ()
 
         def register(function: Function) -> Function:
-            if not callable(function):
-                raise EToroValidationError(
-                    f"handler must be callable, not {function!r:.60}.", "handler"
-                )
-            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-                raise EToroValidationError(
-                    "handler must not be a coroutine function: handlers run on a thread of the "
-                    "client. Write def instead of async def.",
-                    "handler",
-                )
-            if inspect.isgeneratorfunction(function):
-                raise EToroValidationError(
-                    "handler must not be a generator function: nobody would run it. Write it "
-                    "without yield.",
-                    "handler",
-                )
+            check_callable(function, event)
+            known = self.registry.functions(event, instrument_id)
             self.registry.add(event, Handler(function, instrument_id, once))
+            times = times_registered(function, known) + 1
+            if times > 1:
+                log(
+                    logging.WARNING,
+                    "The handler %s is registered for %r %d times, and called as often for each "
+                    "event. If a cell or a function that registers it ran again, let it call "
+                    "client.remove_all_listeners(%r) before.",
+                    name_of(function),
+                    event,
+                    times,
+                    event,
+                )
             return function
 
         return register

@@ -14,6 +14,8 @@ from .queues import EventQueue
 
 __all__ = ["Handler", "Listeners", "Registry"]
 
+_LOOKED_AT = 100
+
 
 class Handler:
     """One registration of a callback."""
@@ -148,6 +150,16 @@ class Registry:
     def add(self, event: str, handler: Handler) -> None:
         """Register a callback."""
         self._change(lambda: self._listeners[event].add(handler))
+
+    def functions(self, event: str, instrument_id: int | None) -> list[Callable[..., Any]]:
+        """Return what was registered last for *event* with this very filter, in order."""
+        listeners = self._listeners[event]
+        handlers = listeners.handlers
+        if instrument_id is not None:
+            handlers = listeners.handlers_by_id.get(instrument_id, ())
+        # All of them would make the registration of many a slow one.
+        last = handlers[-_LOOKED_AT:]
+        return [h.function for h in last if h.instrument_id == instrument_id and not h.spent]
 
     def discard(self, event: str, handler: Handler) -> None:
         """Remove one registration, if it is still there; it is the caller's to spend."""
