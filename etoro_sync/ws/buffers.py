@@ -9,13 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from ..errors import EToroQueueOverflowError
+from .arrivals import Arrivals
 from .conflation import ConflatingBuffer
 
-__all__ = ["RATE_EVENT", "BoundedBuffer", "Buffer", "Lanes", "Run"]
+__all__ = ["ORDER_EVENT", "RATE_EVENT", "BoundedBuffer", "Buffer", "Lanes", "Run"]
 
 #: The event of the entries that may be conflated.
 RATE_EVENT = "instrument:rate"
-#: An event, and the arguments of each time that it is to be told.
+#: The event that overtakes all others on its way to the callbacks.
+ORDER_EVENT = "private:event"
+#: An event, and the arguments of each time that callbacks are to be called for it.
 Run = tuple[str, Iterable[tuple[Any, ...]]]
 
 
@@ -26,12 +29,13 @@ class Buffer(Protocol):
     delivered: int
     dropped: int
     conflated: int
+    conflate_after: float | None
 
-    def extend(self, entries: Sequence[Any]) -> int:
+    def extend(self, entries: Sequence[Any], now: float) -> int:
         """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
 
-    def pop(self) -> Any:
-        """Return the oldest; IndexError when empty."""
+    def pop(self, now: float) -> Any:
+        """Return the next; IndexError when empty."""
 
     def barrier(self) -> None:
         """Let nothing from before this call be replaced by something after it."""
@@ -41,6 +45,10 @@ class Buffer(Protocol):
     @property
     def ready(self) -> bool:
         """Whether :meth:`pop` has something to return or to raise."""
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest entry came, in monotonic time; None when empty."""
 
 
 class _Lost:
@@ -64,10 +72,20 @@ class BoundedBuffer:
         self._name = name
         self._entries: deque[Any] = deque()
         self._markers = 0
+        # A marker has a place, too.
+        self._arrivals = Arrivals()
+        self._start = 0
+        #: Each entry counts, however late.
+        self.conflate_after: float | None = None
         self.received = self.delivered = self.dropped = self.conflated = 0
 
     def __len__(self) -> int:
         return len(self._entries) - self._markers
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest entry came, in monotonic time; None when empty."""
+        return self._arrivals.of(self._start)
 
     @property
     def head(self) -> Any:
@@ -80,24 +98,32 @@ class BoundedBuffer:
         """Whether :meth:`pop` has something to return or to raise."""
         return bool(self._entries)
 
-    def extend(self, entries: Sequence[Any]) -> int:
-        """Take *entries*, in order; return how many were dropped for lack of room."""
+    def extend(self, entries: Sequence[Any], now: float) -> int:
+        """Take *entries*, in order; return how many were dropped for lack of room.
+
+        :param now: monotonic time.
+        """
         self.received += len(entries)
-        room = self._maxsize - len(self) if self._maxsize else len(entries)
-        if room >= len(entries):
-            self._entries.extend(entries)
-            return 0
-        lost = len(entries) - max(room, 0)
+        room = max(self._maxsize - len(self), 0) if self._maxsize else len(entries)
+        lost = max(len(entries) - room, 0)
         self.dropped += lost
         if self._overflow == "drop_oldest":
             self._entries.extend(entries)
             for _ in range(lost):
-                self._entries.popleft()
-            return lost
-        self._entries.extend(entries[: max(room, 0)])
-        if self._overflow == "raise":
-            self._mark(lost)
+                self._leave()
+        else:
+            self._entries.extend(entries[:room])
+            if lost and self._overflow == "raise":
+                self._mark(lost)
+        self._arrivals.note(self._start + len(self._entries), now)
         return lost
+
+    def _leave(self) -> Any:
+        """Remove and return the oldest entry; IndexError when empty."""
+        entry = self._entries.popleft()
+        self._start += 1
+        self._arrivals.forget(self._start)
+        return entry
 
     def _mark(self, lost: int) -> None:
         if not (self._entries and isinstance(self._entries[-1], _Lost)):
@@ -105,12 +131,13 @@ class BoundedBuffer:
             self._markers += 1
         self._entries[-1].count += lost
 
-    def pop(self) -> Any:
+    def pop(self, now: float = 0.0) -> Any:
         """Return the oldest entry; IndexError when empty.
 
+        :param now: of no use here.
         :raises EToroQueueOverflowError: once, at the place where items are missing.
         """
-        entry = self._entries.popleft()
+        entry = self._leave()
         if isinstance(entry, _Lost):
             self._markers -= 1
             raise EToroQueueOverflowError(
@@ -125,6 +152,8 @@ class BoundedBuffer:
     def lose(self) -> int:
         """Drop all entries; return how many."""
         lost = len(self)
+        self._start += len(self._entries)
+        self._arrivals.forget(self._start)
         self._entries.clear()
         self._markers = 0
         self.dropped += lost
@@ -135,97 +164,128 @@ class BoundedBuffer:
 
 
 class Lanes:
-    """Three buffers for callbacks, read as one sequence.
+    """What waits for callbacks: four buffers, of which three are read as one sequence.
 
-    Rates are bounded and conflated; other events that come as fast as the feed are bounded and
-    drop the oldest, so that they can never cost a rate; the lossless lane carries what must not
-    be lost. A rate waits as the arguments of its callbacks, and nothing is added to it; an entry
-    that is no rate remembers the place among the rates that it stands before, and its number among
-    all that are no rates.
+    Orders overtake everything else: for each of them money may hang on a second. Connection events
+    keep their place among the rates, so that a handler sees which rate belongs to which connection.
+    Both of these lanes are lossless. Rates are bounded and conflated; other events that come as
+    fast as the feed are bounded and drop the oldest, so that they can never cost a rate.
+
+    A rate waits as the arguments of its callbacks, and nothing is added to it; any other entry of
+    the sequence remembers the place among the rates that it stands before, and its number among all
+    that are no rates.
 
     :param bulk_size: most rates, and most other fast events, that wait.
-    :param lossless_size: most order and connection events that wait.
+    :param lossless_size: most orders, and most connection events, that wait.
+    :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
     """
 
-    def __init__(self, bulk_size: int, lossless_size: int) -> None:
-        self.rates = ConflatingBuffer(bulk_size)
+    def __init__(
+        self, bulk_size: int, lossless_size: int, conflate_after: float | None = None
+    ) -> None:
+        self.orders = BoundedBuffer(lossless_size, "raise", "the callbacks' lane of orders")
+        self.rates = ConflatingBuffer(bulk_size, conflate_after)
         self.others = BoundedBuffer(bulk_size, "drop_oldest")
         self.lossless = BoundedBuffer(lossless_size, "raise", "the callbacks' lossless lane")
         self._count = 0
 
+    @property
+    def _all(self) -> tuple[Buffer, ...]:
+        return self.orders, self.rates, self.others, self.lossless
+
     def __len__(self) -> int:
-        return len(self.rates) + len(self.others) + len(self.lossless)
+        return sum(map(len, self._all))
 
     @property
     def ready(self) -> bool:
         """Whether :meth:`take` has something to return or to raise."""
-        return self.rates.ready or self.others.ready or self.lossless.ready
+        return any(lane.ready for lane in self._all)
 
     @property
     def dropped(self) -> int:
         """How many entries that may be dropped were dropped."""
         return self.rates.dropped + self.others.dropped
 
+    @property
+    def is_owing(self) -> bool:
+        """Whether orders or connection events wait."""
+        return self.orders.ready or self.lossless.ready
+
+    @property
+    def lost(self) -> int:
+        """How many orders and connection events were dropped."""
+        return self.orders.dropped + self.lossless.dropped
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest of all entries came, in monotonic time; None when empty."""
+        came = [lane.oldest for lane in self._all]
+        return min((moment for moment in came if moment is not None), default=None)
+
     def extend(
-        self, rates: Sequence[tuple[Any, ...]], others: Sequence[tuple[int, str, tuple[Any, ...]]]
+        self,
+        rates: Sequence[tuple[Any, ...]],
+        others: Sequence[tuple[int, str, tuple[Any, ...]]],
+        now: float,
     ) -> int:
         """Add what a read has brought; return how much was dropped or conflated for lack of room.
 
         :param rates: pairs of instrument id and rate.
         :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
+        :param now: monotonic time.
         """
         if not others:
-            return self.rates.extend(rates)
+            return self.rates.extend(rates, now)
         start = gone = 0
         for stop, event, arguments in others:
-            gone += self.rates.extend(rates[start:stop])
-            gone += self.others.extend((self._placed(event, arguments),))
+            gone += self.rates.extend(rates[start:stop], now)
+            gone += self.others.extend((self._placed(event, arguments),), now)
             start = stop
-        return gone + self.rates.extend(rates[start:])
+        return gone + self.rates.extend(rates[start:], now)
 
-    def append(self, event: str, arguments: Iterable[Any]) -> int:
+    def append(self, event: str, arguments: Iterable[Any], now: float) -> int:
         """Add an event that must not be lost; return how many were, for lack of room."""
-        return self.lossless.extend((self._placed(event, tuple(arguments)),))
+        if event == ORDER_EVENT:
+            return self.orders.extend((tuple(arguments),), now)
+        return self.lossless.extend((self._placed(event, tuple(arguments)),), now)
 
     def _placed(self, event: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         self._count += 1
         return self.rates.end, event, arguments, self._count
 
-    def take(self, most: int, runs: list[Run] | None = None) -> list[Run]:
-        """Return the next events, *most* of them at most, as runs of one event.
+    def take(self, most: int, now: float, hand: list[Run]) -> float | None:
+        """Take what comes next but for orders: an event, or rates that follow one another.
 
-        :param runs: to append them to; what was taken before an error is in there, not lost.
-        :raises EToroQueueOverflowError: instead of the first, where entries are missing.
+        :param most: so many rates at most.
+        :param now: monotonic time.
+        :param hand: gets it.
+        :returns: when the first of it came, in monotonic time; None: nothing waits.
+        :raises EToroQueueOverflowError: where entries are missing.
         """
-        runs = [] if runs is None else runs
         if not (self.lossless.ready or self.others.ready):
-            rates = self.rates.take(most)
-            if rates:
-                runs.append((RATE_EVENT, rates))
-            return runs
-        while most > 0 and self.ready:
-            run = self._take_rates(most)
-            if not run:
-                lane = self._older()
-                if lane.head is None and runs:
-                    break  # the loss is told first thing next time, in its place
+            rates = self.rates.take(most, now)
+        else:
+            lane = self._older()
+            head, came = lane.head, lane.oldest
+            rates = [] if head is None else self.rates.take(most, now, before=head[0])
+            if not rates:
                 _, event, arguments, _ = lane.pop()
-                runs.append((event, [arguments]))
-                most -= 1
-            else:
-                runs.append((RATE_EVENT, run))
-                most -= len(run)
-        return runs
+                hand.append((event, [arguments]))
+                return came
+        if not rates:
+            return None
+        hand.append((RATE_EVENT, rates))
+        return self.rates.came_at(now)
 
-    def _take_rates(self, most: int) -> list[tuple[Any, ...]]:
-        """Return the rates that are next; an empty list: something else is."""
-        if not (self.lossless.ready or self.others.ready):
-            return self.rates.take(most)
-        head = self._older().head
-        return [] if head is None else self.rates.take(most, before=head[0])
+    def put_back(self, rates: Sequence[tuple[Any, ...]]) -> None:
+        """Take back the last rates of what :meth:`take` has just returned.
+
+        They are then judged anew: a newer one may have come, or their time may have run out.
+        """
+        self.rates.put_back(rates)
 
     def _older(self) -> BoundedBuffer:
-        """Return the lane, of the two that hold no rates, whose head came first."""
+        """Return the lane, of the two that are read with the rates, whose head came first."""
         if not self.others.ready:
             return self.lossless
         if not self.lossless.ready:
@@ -234,9 +294,13 @@ class Lanes:
         return self.lossless if lossless is None or lossless[3] < other[3] else self.others
 
     def shed(self) -> None:
-        """Drop all but the entries of the lossless lane."""
+        """Drop all but the entries of the lossless lanes."""
         for lane in (self.rates, self.others):
             while lane:
-                lane.pop()
+                lane.pop(0.0)
                 lane.delivered -= 1
                 lane.dropped += 1
+
+    def lose(self) -> int:
+        """Drop the entries of the lossless lanes; return how many."""
+        return self.orders.lose() + self.lossless.lose()

@@ -9,12 +9,14 @@ import contextlib
 import inspect
 import logging
 import os
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain
 from types import MethodType
 from typing import Any
 
 from ..errors import EToroError, forget_locals
+from .buffers import Run
 from .events import MARKET_EVENTS
 from .gate import LogGate
 from .handlers import Handler, Registry
@@ -26,6 +28,7 @@ __all__ = ["Callbacks"]
 #: Errors outside of callbacks, one after the other without a callback in between, that are taken
 #: for a mishap; the next one is not.
 _MOST_DEFECTS = 100
+_NEVER = float("inf")
 _Arguments = tuple[Any, ...]
 #: Counts in a forked child. Asking for the process costs ten times as much as looking here.
 _forks = 0
@@ -45,17 +48,33 @@ class Callbacks:
 
     :param registry: who listens.
     :param counters: what is counted.
+    :param next_order: puts the next event that overtakes all others into a list; False: there is
+        none.
+    :param clock: monotonic seconds.
     """
 
-    def __init__(self, registry: Registry, counters: Counters) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        counters: Counters,
+        next_order: Callable[[list[Run]], bool] = lambda hand: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._registry = registry
         self._counters = counters
+        self._next_order = next_order
+        self._clock = clock
         self._gate = LogGate()
         self._defects = 0
         # What an error has left untold: calls, and who is still to hear of the first of them (None:
         # everybody who listens).
         self._untold: tuple[Iterator[_Arguments], tuple[Handler, ...] | None] | None = None
         self._forks = _forks
+        # The order whose callbacks are being called, if any.
+        self._order: list[Run] = []
+        self._in_order = False
+        #: An order has come. It overtakes all that waits, so it is looked at between any two calls.
+        self.hurry = False
         #: The session is over: rates are not told any more.
         self.stopping = False
         #: Nobody waits for the callbacks any longer: nothing is told any more.
@@ -73,15 +92,19 @@ class Callbacks:
         """Whether errors outside of callbacks do not come to an end."""
         return self._defects > _MOST_DEFECTS
 
-    def tell(self, event: str, calls: Iterable[_Arguments]) -> None:
-        """Tell one event as often as it came.
+    def tell(
+        self, event: str, calls: Iterable[_Arguments], until: float = _NEVER
+    ) -> Iterator[_Arguments]:
+        """Call the callbacks of one event, as often as it came.
 
+        :param until: monotonic time after which no further call of a market event begins.
+        :returns: what was left because of that.
         :raises EToroError: when it is :attr:`hopeless`.
         """
         rest: tuple[Handler, ...] | None = None
         while True:
             try:
-                return self._go_on(event, calls, rest)
+                return self._go_on(event, calls, rest, until)
             except BaseException as exc:
                 if self.foreign:
                     raise
@@ -90,9 +113,13 @@ class Callbacks:
                 self.on_defect(exc, event)
 
     def _go_on(
-        self, event: str, calls: Iterable[_Arguments], rest: tuple[Handler, ...] | None
-    ) -> None:
-        market, forks = event in MARKET_EVENTS, self._forks
+        self,
+        event: str,
+        calls: Iterable[_Arguments],
+        rest: tuple[Handler, ...] | None,
+        until: float,
+    ) -> Iterator[_Arguments]:
+        market, forks, clock = event in MARKET_EVENTS, self._forks, self._clock
         listeners = self._registry.listeners(event)
         left, called = iter(calls), 0
         arguments: _Arguments | None = None
@@ -101,13 +128,19 @@ class Callbacks:
         try:
             for arguments in left:
                 told = None
-                if self.stopping and market:
-                    break
+                if market:
+                    if self.stopping:
+                        break
+                    # Not before the first, or nothing would ever be told.
+                    if called and clock() >= until:
+                        return chain((arguments,), left)
                 # Looked up anew each time: a callback may have added or removed another.
                 handlers = listeners.handlers if rest is None else rest
                 if rest is None and listeners.handlers_by_id and arguments:
                     handlers = listeners.handlers_by_id.get(arguments[0], handlers)
                 for handler in handlers:
+                    if self.hurry:
+                        self.tell_orders()
                     if handler.spent or self.abandoned or _forks != forks:
                         continue
                     if handler.once:
@@ -126,6 +159,7 @@ class Callbacks:
                             raise
                         self._on_error(event, handler, exc)
                 rest = None
+            return iter(())
         except BaseException:
             rest = rest if told is None else handlers[handlers.index(told) + 1 :]
             self._untold = (left if arguments is None else chain((arguments,), left), rest)
@@ -133,6 +167,26 @@ class Callbacks:
         finally:
             self.running = None
             self._counters.callbacks += called
+
+    def tell_orders(self) -> None:
+        """Call the callbacks of the orders that have come, also between two of another event."""
+        # In the midst of an order no other one is begun, or its callbacks would get them in turn.
+        if self._in_order or self.abandoned or self.foreign:
+            return
+        hand, self.hurry, self._in_order = self._order, False, True
+        try:
+            while hand or self._next_order(hand):
+                event, calls = hand[0]
+                # So that an error just behind a call finds nothing to be called out again.
+                calls = iter(calls)
+                hand[0] = event, calls
+                self.tell(event, calls)
+                hand.clear()  # not before, or an error in between would lose it
+        except BaseException:
+            self.hurry = True
+            raise
+        finally:
+            self._in_order = False
 
     # -- trouble -------------------------------------------------------------------------------
 

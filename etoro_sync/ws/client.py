@@ -226,6 +226,7 @@ class WsClient:
         instrument_ids: Iterable[int] | int | None = None,
         maxsize: int | None = None,
         overflow: str | None = None,
+        conflate_after: float | None = None,
     ) -> EventQueue:
         """Return a queue that collects *event* from now on, until the client ends.
 
@@ -241,10 +242,13 @@ class WsClient:
             ``"instrument:rate"``; the newest rate of an instrument wins, and none of them is lost
             while *maxsize* is no less than the number of instruments), ``"drop_oldest"``,
             ``"drop_newest"``, or ``"raise"`` (default of the rest).
+        :param conflate_after: seconds; a rate that has waited longer is skipped if a newer one of
+            its instrument waits, too. None keeps everything while there is room, for loops that
+            read a lot at once, now and then.
         :raises EToroValidationError: naming the argument.
         """
         core = core_of(self)
-        new = core.new_queue(event, maxsize, overflow)
+        new = core.new_queue(event, maxsize, overflow, conflate_after)
         core.feed(new, check_filter(event, instrument_ids, "instrument_ids"))
         return new
 

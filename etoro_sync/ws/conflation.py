@@ -1,4 +1,4 @@
-"""What a buffer of rates does when it is full: the newest rate of each instrument stays.
+"""A buffer of rates that keeps its consumer near the present.
 
 Pure containers: no threads, no locks; their owners hold a lock around every call, but for a look
 at how much waits.
@@ -8,38 +8,55 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
+from .arrivals import Arrivals, Note
+
 __all__ = ["ConflatingBuffer"]
 
 Entry = tuple[Any, ...]
 
 
 class ConflatingBuffer:
-    """Keeps everything while there is room; when full, the newest value of a key wins.
+    """Keeps everything while there is room and nothing is late; else the newest of a key wins.
 
-    Entries are tuples whose first item is the key. When the buffer is full, a new entry takes the
-    place of the waiting one of its key. If none waits, an outdated entry is dropped, that is, one
-    that a newer entry of its key follows; only if there is none, the oldest. So the newest entry
-    of each key waits until it is taken, as long as there are at most *maxsize* keys. An entry
-    whose key is None is neither replaced nor outdated.
+    Entries are tuples whose first item is the key. One is superseded when a newer one of its key
+    waits behind it. Two things make entries give way:
 
-    While there is room, no bookkeeping is done at all: entries are in a deque. The first overflow
-    walks over them once and notes what waits (:class:`_Crowd`), until there is room again.
+    - *Age.* A superseded entry that has waited longer than *conflate_after* is skipped when its
+      turn comes. So a consumer that lags gets the newest entry of each key, in the order in which
+      they came, and one that stalls for less than that gets everything.
+    - *Room.* When the buffer is full, a new entry takes the place of the waiting one of its key. If
+      none waits, the entry that was superseded first is dropped; only if there is none, the oldest.
+      So the newest entry of each key waits until it is taken, as long as there are at most
+      *maxsize* keys.
+
+    An entry whose key is None is never superseded.
+
+    For a consumer that keeps up no bookkeeping is done at all: entries are in a deque. The first
+    entry that is late, or finds no room, sets off a walk over them that notes what is superseded
+    (:class:`_Crowd`), until the consumer has caught up.
 
     Each entry has a place: the number of those that were kept before it. One that replaces another
-    takes over its place.
+    takes over its place, and its age.
 
     ``delivered + dropped + conflated + waiting == received`` at all times.
 
     :param maxsize: most entries that wait; 0 is unbounded.
+    :param conflate_after: seconds; None: only when there is no room.
     """
 
-    def __init__(self, maxsize: int) -> None:
-        self._maxsize = maxsize
+    def __init__(self, maxsize: int, conflate_after: float | None = None) -> None:
+        self._maxsize = maxsize or float("inf")
+        self.conflate_after = conflate_after
         self._entries: deque[Entry] = deque()
         self._crowd: _Crowd | None = None
         # What holds the entries now, by one name: qsize() and stats() look at it without the lock.
         self._waiting: Sized = self._entries
+        self._arrivals = Arrivals()
         self._barrier = 0
+        # What the last take() has taken, which may come back: its end, and when it came.
+        self._taken: tuple[int, list[Note]] = (0, [])
+        #: The place of the next entry that comes and replaces none.
+        self.end = 0
         self.received = self.delivered = self.dropped = self.conflated = 0
 
     def __len__(self) -> int:
@@ -51,29 +68,39 @@ class ConflatingBuffer:
         return len(self._waiting) > 0
 
     @property
-    def end(self) -> int:
-        """The place of the next entry that comes and replaces none."""
-        return self.received - self.conflated
-
-    @property
     def start(self) -> int:
         """The place of the oldest entry; :attr:`end` when empty."""
         if self._crowd is not None:
             return next(iter(self._crowd.waiting), self.end)
         return self.end - len(self._entries)
 
-    def extend(self, entries: Sequence[Entry]) -> int:
-        """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
-        if self._crowd is None:
-            if not self._maxsize or len(self._entries) + len(entries) <= self._maxsize:
-                self._entries.extend(entries)
-                self.received += len(entries)
-                return 0
-            self._crowd = _Crowd(self._entries, self.start)
-            self._waiting = self._crowd.waiting
-            self._entries = deque()
-        gone = self._add(entries, self._crowd)
-        self.received += len(entries)
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest entry came, or the one that it replaced; None when empty."""
+        return self._arrivals.of(self.start)
+
+    def came_at(self, now: float) -> float:
+        """Return when the first entry of the last :meth:`take` came; *now* if that is not known."""
+        came = self._taken[1]
+        return came[0][1] if came else now
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def extend(self, entries: Sequence[Entry], now: float) -> int:
+        """Take *entries*, in order; return how many were dropped or conflated for lack of room.
+
+        :param now: monotonic time.
+        """
+        count = len(entries)
+        gone = 0
+        if self._crowd is None and len(self._entries) + count <= self._maxsize:
+            self._entries.extend(entries)
+            self.end += count
+        else:
+            gone = self._add(entries, self._crowd or self._gather())
+            self._arrivals.forget(self.start)
+        self.received += count
+        self._arrivals.note(self.end, now)
         return gone
 
     def _add(self, entries: Sequence[Entry], crowd: "_Crowd") -> int:
@@ -88,45 +115,20 @@ class ConflatingBuffer:
                 crowd.append(entry)
                 crowd.drop()
                 dropped += 1
+        self.end = crowd.end
         self.dropped += dropped
         self.conflated += conflated
         return dropped + conflated
 
-    def pop(self) -> Entry:
-        """Return the oldest entry; IndexError when empty."""
-        crowd = self._crowd
-        entry = self._entries.popleft() if crowd is None else crowd.pop()
-        self.delivered += 1
-        if crowd is not None and len(crowd.waiting) * 2 <= self._maxsize:
-            self._relax(crowd)
-        return entry
-
-    def _relax(self, crowd: "_Crowd") -> None:
-        """Note nothing more, half empty as it is; the next overflow has earned its walk.
-
-        Not before all places between which something was dropped are gone: a deque has no holes.
-        """
-        if self.start + len(crowd.waiting) == self.end:
-            self._waiting = self._entries = deque(crowd.waiting.values())
-            self._crowd = None
-
-    def take(self, most: int, before: int | None = None) -> list[Entry]:
-        """Return the oldest entries.
-
-        :param most: so many at most.
-        :param before: and only what has a place below this one.
-        """
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Take back the last entries of the last :meth:`take`, which were not used after all."""
+        end, came = self._taken
+        self._arrivals.put_back(came)
+        self.delivered -= len(entries)
         if self._crowd is None:
-            if before is not None:
-                most = min(most, before - self.start)
-            count = max(min(most, len(self._entries)), 0)
-            popleft = self._entries.popleft
-            self.delivered += count
-            return [popleft() for _ in range(count)]
-        taken: list[Entry] = []
-        while len(taken) < most and self.ready and (before is None or self.start < before):
-            taken.append(self.pop())
-        return taken
+            self._entries.extendleft(reversed(entries))
+        else:
+            self._crowd.put_back(entries, end)
 
     def barrier(self) -> None:
         """Let nothing from before this call be replaced by something after it.
@@ -136,9 +138,83 @@ class ConflatingBuffer:
         """
         self._barrier = self.end
 
+    # -- out -----------------------------------------------------------------------------------
+
+    def pop(self, now: float) -> Entry:
+        """Return the next entry; IndexError when empty.
+
+        :param now: monotonic time.
+        """
+        if self._crowd is None:
+            came = self._arrivals.forget(self.end - len(self._entries))
+            after = self.conflate_after
+            if after is None or came is None or now - came <= after:
+                entry = self._entries.popleft()
+                self.delivered += 1
+                return entry
+        return self.take(1, now)[0]
+
+    def take(self, most: int, now: float, before: int | None = None) -> list[Entry]:
+        """Return the next entries; only one if the consumer lags, as it will be slow with it.
+
+        :param most: so many at most.
+        :param now: monotonic time.
+        :param before: and only what has a place below this one.
+        """
+        crowd = self._crowd
+        if crowd is None and self._is_late(self.start, now):
+            crowd = self._gather()
+        if crowd is not None:
+            return self._take_newest(crowd, now, before)
+        start = self.start
+        if before is not None:
+            most = min(most, before - start)
+        count = max(min(most, len(self._entries)), 0)
+        popleft = self._entries.popleft
+        self.delivered += count
+        self._taken = start + count, self._arrivals.take(start + count)
+        return [popleft() for _ in range(count)]
+
+    def _take_newest(self, crowd: "_Crowd", now: float, before: int | None) -> list[Entry]:
+        """Skip what is superseded and late; return what comes then, if there is anything."""
+        while self._is_late(self.start, now) and crowd.skip(self.start):
+            self.conflated += 1
+            self._arrivals.forget(self.start)
+        start, taken = self.start, []
+        if crowd.waiting and (before is None or start < before):
+            taken.append(crowd.pop())
+            self.delivered += 1
+        self._taken = start + len(taken), self._arrivals.take(start + len(taken))
+        if not self._is_late(self.start, now, 0.5) and len(crowd.waiting) * 2 <= self._maxsize:
+            self._disperse(crowd)
+        return taken
+
+    def _is_late(self, place: int, now: float, share: float = 1.0) -> bool:
+        """Whether the entry at *place* has waited for this share of what is allowed."""
+        if self.conflate_after is None:
+            return False
+        came = self._arrivals.of(place)
+        return came is not None and now - came > self.conflate_after * share
+
+    def _gather(self) -> "_Crowd":
+        """Note from now on what is superseded."""
+        self._crowd = crowd = _Crowd(self._entries, self.start)
+        self._waiting = crowd.waiting
+        self._entries = deque()
+        return crowd
+
+    def _disperse(self, crowd: "_Crowd") -> None:
+        """Note nothing more; the next walk is earned by half of the room, or of the time.
+
+        Not before all places between which something was dropped are gone: a deque has no holes.
+        """
+        if self.start + len(crowd.waiting) == self.end:
+            self._waiting = self._entries = deque(crowd.waiting.values())
+            self._crowd = None
+
 
 class _Crowd:
-    """What waits in a buffer that has been full, by place, and what of it is outdated.
+    """What waits in a buffer whose consumer lags, by place, and what of it is superseded.
 
     :param entries: what waits, the oldest first.
     :param start: the place of the oldest.
@@ -148,50 +224,64 @@ class _Crowd:
         #: Place -> entry, in order. Unlike a dict it finds its first item without a search, however
         #: many were taken from the front; and unlike a deque it lets go of one in the middle.
         self.waiting: OrderedDict[int, Entry] = OrderedDict()
-        self._end = start
-        self._last: dict[Any, int] = {}  # key -> the place of its newest entry
-        self._outdated: OrderedDict[int, None] = OrderedDict()  # the longest outdated first
+        #: The place of the next entry.
+        self.end = start
+        self._newest: dict[Any, int] = {}  # key -> the place of its newest entry
+        self._superseded: OrderedDict[int, None] = OrderedDict()  # the first of them first
         for entry in entries:
             self.append(entry)
 
     def append(self, entry: Entry) -> None:
         """Add an entry at the end."""
-        place, key = self._end, entry[0]
-        self._end = place + 1
+        place, key = self.end, entry[0]
+        self.end = place + 1
         self.waiting[place] = entry
         if key is not None:
-            before = self._last.get(key)
+            before = self._newest.get(key)
             if before is not None:
-                self._outdated[before] = None
-            self._last[key] = place
+                self._superseded[before] = None
+            self._newest[key] = place
+
+    def put_back(self, entries: Sequence[Entry], end: int) -> None:
+        """Add entries in front of all others, the last one right before the place *end*."""
+        for place, entry in zip(range(end - 1, -1, -1), reversed(entries), strict=False):
+            self.waiting[place] = entry
+            self.waiting.move_to_end(place, last=False)
+            if entry[0] is not None and self._newest.setdefault(entry[0], place) != place:
+                self._superseded[place] = None
+                self._superseded.move_to_end(place, last=False)
 
     def replace(self, entry: Entry, barrier: int) -> bool:
         """Put an entry in the place of the newest of its key; return False if none can be.
 
         :param barrier: the first place that may be taken.
         """
-        place = self._last.get(entry[0], -1)
+        place = self._newest.get(entry[0], -1)
         if place < barrier:
             return False
         self.waiting[place] = entry
         return True
 
+    def skip(self, place: int) -> bool:
+        """Let go of the entry at *place* if it is superseded; return whether it was."""
+        if place not in self._superseded:
+            return False
+        del self._superseded[place], self.waiting[place]
+        return True
+
     def pop(self) -> Entry:
-        """Return the oldest entry; IndexError when there is none."""
-        try:
-            place, entry = self.waiting.popitem(last=False)
-        except KeyError:
-            raise IndexError("nothing waits") from None
-        if self._last.get(entry[0]) == place:
-            del self._last[entry[0]]
+        """Return the oldest entry; KeyError when there is none."""
+        place, entry = self.waiting.popitem(last=False)
+        if self._newest.get(entry[0]) == place:
+            del self._newest[entry[0]]
         else:
-            self._outdated.pop(place, None)
+            self._superseded.pop(place, None)
         return entry
 
     def drop(self) -> None:
-        """Let go of the entry that was outdated first; if there is none, of the oldest."""
-        if self._outdated:
-            place, _ = self._outdated.popitem(last=False)
+        """Let go of the entry that was superseded first; if there is none, of the oldest."""
+        if self._superseded:
+            place, _ = self._superseded.popitem(last=False)
             del self.waiting[place]
         else:
             self.pop()

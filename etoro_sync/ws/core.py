@@ -123,6 +123,7 @@ class Core:
             callbacks_conflated=conflated,
             callbacks_dropped=dropped,
             callbacks_lost=lost,
+            callbacks_lag=session.dispatcher.lag() if session is not None else 0.0,
             connected_age=now - connected_at if connected_at and self.is_connected else None,
             last_message_age=None if last is None else now - last,
         )
@@ -161,12 +162,16 @@ class Core:
     # -- queues --------------------------------------------------------------------------------
 
     def new_queue(
-        self, event: str, maxsize: int | None = None, overflow: str | None = None
+        self,
+        event: str,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        conflate_after: float | None = None,
     ) -> EventQueue:
         """Return a queue of *event* that collects nothing yet."""
         self.guard.check()
         event = check_event(event)
-        buffer = make_buffer(event, maxsize, overflow)
+        buffer = make_buffer(event, maxsize, overflow, conflate_after)
         own_threads = self.lifecycle.own_threads
         return EventQueue(event, buffer, self.registry.remove_queue, own_threads)
 
@@ -191,7 +196,9 @@ class Core:
     ) -> Iterator[tuple[int, WsInstrumentRate]]:
         """Subscribe, yield rates, unsubscribe; as the client's method, with checked arguments."""
         topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        with self.new_queue("instrument:rate", maxsize, overflow) as rates:
+        # Who asks for another policy wants each rate.
+        after = self.options.conflate_after if overflow in (None, "conflate") else None
+        with self.new_queue("instrument:rate", maxsize, overflow, after) as rates:
             self.feed(rates, ids)
             # Not before: whoever disconnects in between would find no queue to end.
             self.check_connected()

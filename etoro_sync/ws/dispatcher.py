@@ -6,11 +6,12 @@ nothing but its own events: the reader never waits for it.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import EToroError, EToroQueueOverflowError
-from .buffers import Lanes, Run
+from .buffers import ORDER_EVENT, Lanes, Run
 from .callbacks import Callbacks
 from .gate import LogGate
 from .handlers import Registry
@@ -22,12 +23,19 @@ __all__ = ["Dispatcher"]
 
 #: As many order and connection events as a queue of them holds by default.
 _LOSSLESS_SIZE = 100_000
-#: Events taken at once: few enough to stay fresh, many enough to pay for the lock.
+#: Rates taken at once, to pay for the lock once, and for how many seconds they are called out
+#: without a look at whether they are still the newest.
 _BATCH = 256
+_HOLD = 0.01
+#: Seconds of lag that are worth a word in the log where nothing is conflated by age.
+_LAG = 1.0
 
 
 class Dispatcher:
     """Runs the callbacks of one session.
+
+    Orders come first: they overtake all that waits, also between two callbacks of one rate. A rate
+    whose turn comes late is skipped if a newer one of its instrument waits.
 
     The lock guards the lanes, and how far the thread has come: whether it is its turn, and whether
     it is to end. It is never held while user code runs.
@@ -39,6 +47,8 @@ class Dispatcher:
     :param after: the dispatcher of the session before, which may still be at work: callbacks run
         one at a time, whichever session they belong to.
     :param on_failure: called with the error when the thread cannot go on.
+    :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
+    :param clock: monotonic seconds.
     """
 
     def __init__(
@@ -49,6 +59,8 @@ class Dispatcher:
         bulk_size: int,
         after: "Dispatcher | None" = None,
         on_failure: Callable[[EToroError], None] = lambda error: None,
+        conflate_after: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._after = after
         # Of all that wait until the callbacks of earlier sessions have ended; the client's.
@@ -56,15 +68,20 @@ class Dispatcher:
         self._at_turn = self._ended = self._given_up = False
         self._on_failure = on_failure
         self._registry = registry
-        self._callbacks = Callbacks(registry, counters)
+        self._clock = clock
+        self._callbacks = Callbacks(registry, counters, self._next_order, clock)
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
         self._lock = threading.RLock()
         self._in_lanes = False
         self._bell = Bell()
-        self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE)
+        self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after)
+        self._worrying_lag = max(conflate_after or _LAG, _LAG)
         self._stopping = False
-        #: What was taken out of the lanes, and is not told yet.
-        self._runs: list[Run] = []
+        # What was taken out of the lanes and is being called out, one run at most; until when the
+        # next call may begin; and when the first event of it came.
+        self._hand: list[Run] = []
+        self._hand_until = 0.0
+        self._hand_came: float | None = None
         self._gate = LogGate()
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -88,34 +105,53 @@ class Dispatcher:
         :param rates: pairs of instrument id and rate.
         :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
         """
+        now = self._clock()
         with self._lock:
             if self._stopping:
                 return
             self._in_lanes = True
-            gone = self._lanes.extend(rates, others)
+            gone = self._lanes.extend(rates, others, now)
             self._leave_lanes()
         self._bell.ring()
-        if gone and self._gate.passes("bulk lanes") is not None:
-            lanes = self._lanes
-            log(
-                logging.WARNING,
-                "The callbacks are too slow: %d events wait for them, and until now %d rates were "
-                "replaced by newer ones and %d events dropped. Make the callback return sooner, "
-                "raise callback_queue_size, or read a queue instead.",
-                len(lanes),
-                lanes.rates.conflated,
-                lanes.dropped,
-            )
+        if gone:
+            self._warn_of_lag(now)
+        else:
+            self._watch_lag(now)
+
+    def _watch_lag(self, now: float) -> None:
+        """Log it when what is being called out came long ago. Any thread."""
+        came = self._hand_came
+        if came is not None and now - came > self._worrying_lag:
+            self._warn_of_lag(now)
+
+    def _warn_of_lag(self, now: float) -> None:
+        if self._gate.passes("lag") is None:
+            return
+        lanes = self._lanes
+        log(
+            logging.WARNING,
+            "The callbacks are too slow: they are %.1f s behind, %d events wait for them, and "
+            "until now %d rates were skipped for newer ones and %d events dropped. Make the "
+            "callback return sooner, or read a queue or a stream in a thread of your own.",
+            self.lag(now),
+            len(lanes),
+            lanes.rates.conflated,
+            lanes.dropped,
+        )
 
     def post(self, event: str, *arguments: Any) -> None:
         """Add an event that must not be lost; nobody listening, it is not kept. Any thread."""
         if not self._registry.listeners(event).active:
             return
+        now = self._clock()
         with self._lock:
-            lost = self._lanes.append(event, arguments)
+            lost = self._lanes.append(event, arguments, now)
             if self._given_up:
-                self._lanes.lossless.lose()
+                self._lanes.lose()
+        if event == ORDER_EVENT:
+            self._callbacks.hurry = True
         self._bell.ring()
+        self._watch_lag(now)
         if lost and self._gate.passes("lossless lane") is not None:
             log(
                 logging.ERROR,
@@ -146,7 +182,7 @@ class Dispatcher:
         if self._stopping:
             self._lanes.shed()
         if self._given_up:
-            self._lanes.lossless.lose()
+            self._lanes.lose()
 
     def join(self, timeout: float, caller: str = "disconnect()") -> bool:
         """Wait until the thread has ended; False: a callback still runs, and its thread will end
@@ -184,7 +220,7 @@ class Dispatcher:
             if self._at_turn or self._earlier() is None:
                 return False
             self._given_up = self._callbacks.abandoned = True
-            lost = 0 if self._in_lanes else self._lanes.lossless.lose()
+            lost = 0 if self._in_lanes else self._lanes.lose()
         self._bell.ring()
         if lost:
             log(
@@ -232,7 +268,7 @@ class Dispatcher:
                     if self._earlier() is None:
                         self._at_turn = True
                         return True
-                    if self._stopping and not self._lanes.lossless.ready:
+                    if self._stopping and not self._lanes.is_owing:
                         return False
                 self._bell.wait()
         finally:
@@ -264,39 +300,77 @@ class Dispatcher:
         return False
 
     def _tell_next(self) -> bool:
-        """Tell what was taken, and take what comes next; False: the thread is to end."""
-        callbacks, runs = self._callbacks, self._runs
+        """Call the callbacks of what comes next; False: the thread is to end."""
+        callbacks = self._callbacks
         if not self._at_turn and not self._await_turn():
             return False
-        while runs:
-            event, calls = runs[0]
-            # So that an error just behind it finds nothing to be told again.
-            calls = iter(calls)
-            runs[0] = (event, calls)
-            callbacks.tell(event, calls)
-            del runs[0]  # not before, or an error in between would lose it
+        if callbacks.hurry:
+            callbacks.tell_orders()
+        if self._hand:
+            self._tell_hand()
         if callbacks.abandoned or callbacks.foreign:
             return False
-        self._take()
-        return bool(self._runs)
+        return self._take()
 
-    def _take(self) -> None:
-        """Wait for events and take them; none: the thread is to end."""
+    def _tell_hand(self) -> None:
+        """Call the callbacks of what was taken, and put back what has become late meanwhile."""
+        event, calls = self._hand[0]
+        # An iterator, so that an error just behind a call finds nothing to be called out again.
+        calls = iter(calls)
+        self._hand[0] = event, calls
+        left = self._callbacks.tell(event, calls, self._hand_until)
+        self._hand[0] = event, left
+        rest = list(left)
+        if rest:
+            with self._lock:
+                self._lanes.put_back(rest)
+                if self._stopping:
+                    self._lanes.shed()
+        self._hand.clear()  # not before, or an error in between would lose it
+
+    def _take(self) -> bool:
+        """Wait for what comes next, and take it; False: the thread is to end."""
         while True:
+            error: EToroQueueOverflowError | None = None
             with self._lock:
                 self._in_lanes = True
                 try:
-                    self._lanes.take(_BATCH, self._runs)
+                    if self._lanes.orders.ready:
+                        self._callbacks.hurry = True
+                        return True
+                    now = self._clock()
+                    self._hand_until = now + _HOLD
+                    self._hand_came = self._lanes.take(_BATCH, now, self._hand)
                 except EToroQueueOverflowError as exc:
-                    self._runs.append(("error", [(exc,)]))
+                    self._hand.append(("error", [(exc,)]))
                     error = exc
-                    break
                 finally:
                     self._leave_lanes()
-                if self._runs or self._stopping:
-                    return
+                if not self._hand and self._stopping:
+                    return False
+            if error is not None:
+                self._callbacks.feed_error_queues(error)
+            if self._hand:
+                self._watch_lag(now)
+                return True
             self._bell.wait()
+
+    def _next_order(self, hand: list[Run]) -> bool:
+        """Put the next order into *hand*, or the error that stands where some are missing."""
+        with self._lock:
+            self._in_lanes = True
+            try:
+                hand.append((ORDER_EVENT, [self._lanes.orders.pop()]))
+                return True
+            except IndexError:
+                return False
+            except EToroQueueOverflowError as exc:
+                hand.append(("error", [(exc,)]))
+                error = exc
+            finally:
+                self._leave_lanes()
         self._callbacks.feed_error_queues(error)
+        return True
 
     # -- figures -------------------------------------------------------------------------------
 
@@ -304,3 +378,13 @@ class Dispatcher:
     def lanes(self) -> Lanes:
         """For reading counts only."""
         return self._lanes
+
+    def lag(self, now: float | None = None) -> float:
+        """Seconds since the oldest event came that callbacks are still to get, or are getting now.
+
+        Any thread.
+        """
+        with self._lock:
+            came = [self._lanes.oldest, self._hand_came]
+        now = self._clock() if now is None else now
+        return max((now - moment for moment in came if moment is not None), default=0.0)

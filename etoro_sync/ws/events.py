@@ -197,7 +197,7 @@ def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...]
     return check_instrument_ids(instrument_ids, field)
 
 
-def check_timeout(timeout: Any) -> float | None:
+def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
     """Return *timeout*, of whatever type, as Python's; one that no clock can count is shortened.
 
     :raises EToroValidationError: unless it is None or seconds, 0 or more.
@@ -207,9 +207,9 @@ def check_timeout(timeout: Any) -> float | None:
     seconds = real(timeout)
     if seconds is None or not seconds >= 0:  # NaN fails every comparison
         raise EToroValidationError(
-            f"timeout must be a number of seconds, 0 or more, or None, not {show(timeout)}."
+            f"{name} must be a number of seconds, 0 or more, or None, not {show(timeout)}."
             f"{advice_on_number(timeout, float)}",
-            "timeout",
+            name,
         )
     return min(seconds, _FOREVER)
 

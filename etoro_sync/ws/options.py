@@ -81,8 +81,10 @@ class WsClientOptions:
     :param request_timeout: how long an acknowledgement may take.
     :param close_timeout: how long the closing handshake may take.
     :param stale_after: silence of one instrument after which ``"stale"`` is emitted; 0: off.
-    :param callback_queue_size: how many rates and messages wait for callbacks before rates are
-        conflated.
+    :param callback_queue_size: how many rates and messages wait for callbacks before some give way.
+    :param conflate_after: seconds; a rate that has waited longer for a callback or a ``stream()``
+        is skipped if a newer one of its instrument waits, too. 0 skips whatever is not the newest;
+        None skips nothing while there is room. A consumer that keeps up gets every rate.
     :param allow_unverified_tls: accept an ``ssl_context`` that does not verify certificates, or not
         that they are the host's. Whoever is on the way can then read the keys. To this machine
         itself it is not needed.
@@ -110,6 +112,7 @@ class WsClientOptions:
     close_timeout: float = 1.0
     stale_after: float = 0.0
     callback_queue_size: int = 10_000
+    conflate_after: float | None = 1.0
     allow_unverified_tls: bool = False
     max_message_bytes: int = 16 * 1024 * 1024
     proxy: str | None = field(default=None, repr=False)
@@ -141,6 +144,7 @@ class WsClientOptions:
             "heartbeat_interval",
             "heartbeat_timeout",
             "stale_after",
+            *(("conflate_after",) if self.conflate_after is not None else ()),
         ):
             _keep_seconds(self, name, positive=False)
         for name in ("heartbeat_interval", "stale_after"):

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError, fresh
 from ..numbers import whole
-from .buffers import BoundedBuffer, Buffer
+from .buffers import RATE_EVENT, BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
 from .events import MARKET_EVENTS, check_timeout
 from .gate import LogGate
@@ -26,10 +26,18 @@ __all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
 OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
 
 
-def make_buffer(event: str, maxsize: int | None, overflow: str | None) -> Buffer:
+#: Seconds that a queue which is being read, and never gets empty, may be behind without a word.
+_LAG = 5.0
+#: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
+_LAG_CONFLATED = 1.0
+
+
+def make_buffer(
+    event: str, maxsize: int | None, overflow: str | None, conflate_after: float | None = None
+) -> Buffer:
     """Return the buffer for a queue of *event*, with the defaults of the event.
 
-    :raises EToroValidationError: naming ``maxsize`` or ``overflow``.
+    :raises EToroValidationError: naming ``maxsize``, ``overflow`` or ``conflate_after``.
     """
     if maxsize is None:
         maxsize = 10_000 if event in MARKET_EVENTS else 100_000
@@ -46,6 +54,14 @@ def make_buffer(event: str, maxsize: int | None, overflow: str | None) -> Buffer
             f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, not {overflow!r:.40}.",
             "overflow",
         )
+    after = check_timeout(conflate_after, "conflate_after")
+    if after is not None:
+        if overflow != "conflate":
+            raise EToroValidationError(
+                "conflate_after is for queues of 'instrument:rate' with overflow='conflate': of "
+                "all others each item counts.",
+                "conflate_after",
+            )
     if overflow != "conflate":
         return BoundedBuffer(most, overflow, f"the queue of {event!r}")
     if event != "instrument:rate":
@@ -54,7 +70,7 @@ def make_buffer(event: str, maxsize: int | None, overflow: str | None) -> Buffer
             "counts. Use 'drop_oldest', 'drop_newest' or 'raise'.",
             "overflow",
         )
-    return ConflatingBuffer(most)
+    return ConflatingBuffer(most, after)
 
 
 class EventQueue:
@@ -71,6 +87,7 @@ class EventQueue:
     :param buffer: where items wait; from :func:`make_buffer`.
     :param on_close: takes the queue off its client.
     :param own_threads: those of the client, which must not wait for an item.
+    :param clock: monotonic seconds, for the ages of items.
     """
 
     def __init__(
@@ -79,11 +96,17 @@ class EventQueue:
         buffer: Buffer,
         on_close: Callable[["EventQueue"], None],
         own_threads: OwnThreads | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.event = event
         self._buffer = buffer
         self._on_close = on_close
         self._own_threads = own_threads or OwnThreads()
+        self._clock = clock
+        after = buffer.conflate_after
+        self._worrying_lag = _LAG if after is None else max(after, _LAG_CONFLATED)
+        # Since when it is being read without ever getting empty.
+        self._busy_since: float | None = None
         self._monitor = Monitor()
         self._ended = False
         self._error: EToroError | None = None
@@ -105,7 +128,7 @@ class EventQueue:
         with self._monitor.lock:
             if self._ended:
                 return
-            gone = self._buffer.extend(items)
+            gone = self._buffer.extend(items, self._clock())
             self._monitor.changed()
         if gone and self._gate.passes("full") is not None:
             log(
@@ -155,16 +178,52 @@ class EventQueue:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._monitor.lock:
-                try:
-                    return self._buffer.pop()
-                except IndexError:
-                    pass
+                if self._buffer.ready:
+                    item, lag = self._pop(self._clock())
+                    break
+                self._busy_since = None
                 if self._ended:
                     raise self._ending()
             if block and timeout != 0:
                 self._own_threads.check("get()", "Use get_nowait(), or another thread.")
             if not block or not self._monitor.wait(self._stirs, deadline):
                 raise queue.Empty
+        if lag:
+            self._warn_of_lag(lag)
+        return item
+
+    def _pop(self, now: float) -> tuple[Any, float]:
+        """Return the next item, and how long it has waited, if that is worth a word.
+
+        To read a lot at once, now and then, is no lag: such a reader soon finds the queue empty.
+        The caller holds the lock.
+        """
+        buffer, since, came = self._buffer, self._busy_since, None
+        if since is not None and now - since > self._worrying_lag:
+            came = buffer.oldest
+        item = buffer.pop(now)
+        if not buffer.ready:
+            self._busy_since = None
+        elif since is None:
+            self._busy_since = now
+        late = came is not None and now - came > self._worrying_lag
+        return item, now - came if late and came is not None else 0.0
+
+    def _warn_of_lag(self, lag: float) -> None:
+        if self._gate.passes("lag") is None:
+            return
+        log(
+            logging.WARNING,
+            "The loop over a queue of %r is too slow: it is %.1f s behind, %d items wait, and until "
+            "now %d were skipped for newer ones. Do less in it, or read it in several threads%s.",
+            self.event,
+            lag,
+            self.qsize(),
+            self.conflated,
+            "; conflate_after=1.0 would skip rates for which there is a newer one"
+            if self.event == RATE_EVENT and self._buffer.conflate_after is None
+            else "",
+        )
 
     def _stirs(self) -> bool:
         return self._ended or self._buffer.ready
@@ -230,8 +289,15 @@ class EventQueue:
 
     @property
     def conflated(self) -> int:
-        """How many rates were replaced by newer ones of their instrument."""
+        """How many rates were skipped or replaced for newer ones of their instrument."""
         return self._buffer.conflated
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest item came that waits; 0.0 when none waits."""
+        with self._monitor.lock:
+            came = self._buffer.oldest
+        return 0.0 if came is None else max(self._clock() - came, 0.0)
 
     def __reduce__(self) -> NoReturn:
         raise EToroTypeError(

@@ -80,6 +80,7 @@ class Session:
             options.callback_queue_size,
             before.dispatcher if before is not None else None,
             self._on_callbacks_failed,
+            options.conflate_after,
         )
         out = Outlet(registry, self.dispatcher)
         feed = Feed(book, registry, out, counters, options.redact)

@@ -257,5 +257,5 @@ class Sessions:
             lanes = self.present.dispatcher.lanes
             conflated += lanes.rates.conflated
             dropped += lanes.dropped
-            lost += lanes.lossless.dropped
+            lost += lanes.lost
         return conflated, dropped, lost

@@ -63,9 +63,11 @@ class WsStats:
     :param callbacks: handler calls.
     :param callback_errors: exceptions that handlers raised.
     :param callbacks_waiting: events that wait for the callbacks.
-    :param callbacks_conflated: rates that were replaced by newer ones before a callback saw them.
+    :param callbacks_conflated: rates that were skipped for newer ones before a callback saw them.
     :param callbacks_dropped: rates and messages that were dropped before a callback saw them.
-    :param callbacks_lost: order and connection events that found the lossless lane full.
+    :param callbacks_lost: order and connection events that found their lane full.
+    :param callbacks_lag: seconds since the oldest event came that callbacks are still to get, or
+        are getting now; 0.0 when none waits.
     :param connected_age: how long the present connection is open; None when there is none.
     :param last_message_age: how long ago the last data message came; None before the first.
     """
@@ -86,5 +88,6 @@ class WsStats:
     callbacks_conflated: int
     callbacks_dropped: int
     callbacks_lost: int
+    callbacks_lag: float
     connected_age: float | None
     last_message_age: float | None

@@ -65,6 +65,7 @@ def test_the_options_that_the_mission_fixes_are_first_and_in_order() -> None:
     ]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[8:])
     assert {p.name: p.default for p in parameters[8:]} == {
+        "conflate_after": 1.0,
         "reconnect_max_delay": 60.0,
         "connect_timeout": 10.0,
         "request_timeout": 10.0,

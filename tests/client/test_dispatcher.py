@@ -42,13 +42,15 @@ def bench() -> Iterator[Bench]:
     made.dispatcher.stop()
 
 
-def test_events_are_called_in_order_across_both_lanes(bench: Bench) -> None:
-    """An order event stands between the rates that came before and after it."""
+def test_orders_come_first_and_connection_events_in_their_place(bench: Bench) -> None:
+    """A connection event stands between the rates that came before and after it."""
     heard: list[Any] = []
     bench.on("instrument:rate", lambda key, rate: heard.append(rate))
     bench.on("private:event", heard.append)
+    bench.on("close", lambda code, reason: heard.append("close"))
     bench.dispatcher.extend([(1, "r1"), (1, "r2")])
     bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.post("close", 1000, "")
     bench.dispatcher.extend([(1, "r3")])
     bench.dispatcher.post("private:event", "p2")
     done = threading.Event()
@@ -56,7 +58,7 @@ def test_events_are_called_in_order_across_both_lanes(bench: Bench) -> None:
     bench.dispatcher.post("open")
     bench.dispatcher.start()
     assert done.wait(5)
-    assert heard == ["r1", "r2", "p1", "r3", "p2"]
+    assert heard == ["p1", "p2", "r1", "r2", "close", "r3"]
 
 
 def test_once_is_called_once_even_if_two_events_wait(bench: Bench) -> None:
@@ -121,9 +123,9 @@ def test_stop_during_a_batch_skips_its_rates(bench: Bench) -> None:
     bench.on("instrument:rate", slow)
     bench.on("private:event", heard.append)
     bench.dispatcher.extend([(1, f"r{n}") for n in range(5)])
-    bench.dispatcher.post("private:event", "p1")
     bench.dispatcher.start()
     assert inside.wait(5)
+    bench.dispatcher.post("private:event", "p1")
     bench.dispatcher.stop()
     go_on.set()
     assert bench.dispatcher.join(5)
@@ -170,7 +172,7 @@ def test_a_full_lossless_lane_is_logged_and_told_at_its_place(
     (error,) = heard[3:]
     assert isinstance(error, EToroQueueOverflowError)
     assert error.lost == 2
-    assert bench.dispatcher.lanes.lossless.dropped == 2
+    assert bench.dispatcher.lanes.lost == 2
 
 
 def test_callbacks_that_fall_behind_are_warned_of_once_a_minute(
@@ -186,10 +188,11 @@ def test_callbacks_that_fall_behind_are_warned_of_once_a_minute(
         bench.dispatcher.extend([(1, "b")])
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "callbacks are too slow: 3 events wait" in record.getMessage()
+    assert "callbacks are too slow: " in record.getMessage()
+    assert "3 events wait for them" in record.getMessage()
     clock.advance(61)
     bench.dispatcher.extend([(1, "c"), (4, "c")])
-    assert "11 rates were replaced by newer ones and 1 events dropped" in caplog.text
+    assert "11 rates were skipped for newer ones and 1 events dropped" in caplog.text
     assert len(caplog.records) == 2
 
 
@@ -281,7 +284,7 @@ def test_a_session_that_ends_behind_an_older_callback_loses_its_events_and_says_
     second._thread.join(5)
     second.post("private:event", "late")
     assert chain.alive() == [0]
-    assert (second.lanes.lossless.dropped, len(second.lanes)) == (4, 0)
+    assert (second.lanes.lost, len(second.lanes)) == (4, 0)
     assert "3 order and connection events behind it are lost" in caplog.text
     chain.end()
     assert chain.heard == ["hangs"]
@@ -371,3 +374,136 @@ def test_a_hanging_callback_that_cannot_be_named_does_not_break_join(
     assert "Odd, which is still running" in caplog.text
     go_on.set()
     assert bench.dispatcher.join(5)
+
+
+class SlowBench(Bench):
+    """Rates whose callback takes a fake second each; run on the test's own thread."""
+
+    def __init__(self, work: float = 1.0, conflate_after: float | None = 3.0) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.heard: list[Any] = []
+        self.work = work
+        self.dispatcher = Dispatcher(
+            "etoro-sync-test",
+            self.registry,
+            self.counters,
+            100,
+            conflate_after=conflate_after,
+            clock=self.clock,
+        )
+        self.on("instrument:rate", self.slow)
+        for event in ("private:event", "open"):
+            self.on(event, lambda *arguments, event=event: self.heard.append(event))
+
+    def slow(self, key: int, rate: Any) -> None:
+        self.heard.append(rate)
+        self.clock.advance(self.work)
+
+    def run(self) -> list[Any]:
+        """Call out everything that waits."""
+        while self.dispatcher.lanes.ready:
+            assert self.dispatcher._tell_next()
+            if self.dispatcher._hand:
+                self.dispatcher._tell_hand()
+        return self.heard
+
+
+def test_a_slow_callback_gets_no_superseded_rate_older_than_it_allows() -> None:
+    """Whatever was taken together with the first one; what is skipped is counted."""
+    bench = SlowBench()
+    bench.dispatcher.extend([(n % 2, n) for n in range(20)])
+    # Four within the three seconds that are allowed; then the newest of each instrument.
+    assert bench.run() == [0, 1, 2, 3, 18, 19]
+    assert bench.dispatcher.lanes.rates.conflated == 14
+
+
+def test_without_conflation_by_age_a_slow_callback_gets_every_rate() -> None:
+    """For those who ask for it, while there is room."""
+    bench = SlowBench(conflate_after=None)
+    bench.dispatcher.extend([(n % 2, n) for n in range(20)])
+    assert bench.run() == list(range(20))
+
+
+def test_a_callback_that_keeps_up_gets_every_rate() -> None:
+    """Its rates are never old, however many there are."""
+    bench = SlowBench(work=0.001)
+    for n in range(0, 500, 5):
+        bench.dispatcher.extend([(1, n + i) for i in range(5)])
+        bench.run()
+    assert bench.heard == list(range(500))
+
+
+def test_an_order_overtakes_between_two_callbacks_of_one_rate(bench: Bench) -> None:
+    """It comes as soon as the running callback returns."""
+    heard: list[Any] = []
+
+    def first(key: int, rate: str) -> None:
+        heard.append(rate)
+        if rate == "r1":
+            bench.dispatcher.post("private:event", "p1")
+            bench.dispatcher.post("private:event", "p2")
+
+    bench.on("instrument:rate", first)
+    bench.on("instrument:rate", lambda key, rate: heard.append(rate + " again"))
+    bench.on("private:event", heard.append)
+    bench.on("private:event", lambda event: heard.append(event + " again"))
+    bench.dispatcher.extend([(1, "r1"), (1, "r2")])
+    done = threading.Event()
+    bench.on("open", done.set)
+    bench.dispatcher.post("open")
+    bench.dispatcher.start()
+    assert done.wait(5)
+    orders = ["p1", "p1 again", "p2", "p2 again"]
+    assert heard == ["r1", *orders, "r1 again", "r2", "r2 again"]
+
+
+def test_an_order_that_comes_during_another_one_waits_for_it(bench: Bench) -> None:
+    """Each callback gets the orders in turn, also when one raises and the error is emitted."""
+    heard: list[Any] = []
+
+    def first(event: str) -> None:
+        heard.append(event)
+        if event == "p1":
+            bench.dispatcher.post("private:event", "p2")
+            raise ValueError
+
+    bench.on("private:event", first)
+    bench.on("private:event", lambda event: heard.append(event + " again"))
+    bench.on("error", lambda error: heard.append("error"))
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.start()
+    bench.end()
+    assert heard == ["p1", "error", "p1 again", "p2", "p2 again"]
+
+
+def test_a_lag_is_logged_by_its_age_and_stands_in_the_figures(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once a minute, with what to do; the running callback counts, too."""
+    bench = SlowBench()
+    assert bench.dispatcher.lag() == 0.0
+    bench.dispatcher.extend([(1, "a"), (2, "b")])
+    bench.clock.advance(3.5)
+    assert bench.dispatcher.lag() == 3.5
+    bench.dispatcher._tell_next()
+    (record,) = caplog.records
+    assert "they are 3.5 s behind" in record.getMessage()
+    assert "Make the callback return sooner" in record.getMessage()
+    bench.clock.advance(10)
+    assert bench.dispatcher.lag() == 13.5
+    bench.run()
+    assert len(caplog.records) == 1
+
+
+def test_a_callback_that_hangs_is_logged_when_more_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its own thread cannot do it."""
+    bench = SlowBench()
+    bench.dispatcher.post("open")
+    bench.dispatcher._tell_next()
+    bench.clock.advance(60)
+    assert caplog.records == []
+    bench.dispatcher.post("private:event", "p1")
+    assert "they are 60.0 s behind" in caplog.text

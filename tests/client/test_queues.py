@@ -256,3 +256,87 @@ def test_no_lock_is_held_while_a_full_queue_is_logged() -> None:
     with on_each_record(q.get_nowait) as outcomes:
         q.feed([(1, "a"), (2, "a")])
     assert outcomes == [(2, "a")]
+
+
+def timed_queue(conflate_after: float | None = None) -> tuple[EventQueue, FakeClock]:
+    clock = FakeClock()
+    buffer = make_buffer("instrument:rate", None, None, conflate_after)
+    return EventQueue("instrument:rate", buffer, lambda q: None, clock), clock
+
+
+def test_a_queue_keeps_every_rate_while_there_is_room_unless_asked_not_to() -> None:
+    """Some users read a lot at once, now and then; others want to stay near the present."""
+    for conflate_after, expected in ((None, [1, 2, 3, 4]), (1.0, [3, 4])):
+        q, clock = timed_queue(conflate_after)
+        q.feed([(18, 1), (18, 2), (18, 3)])
+        clock.advance(2.0)
+        q.feed([(19, 4)])
+        taken = []
+        while not q.empty():
+            taken.append(q.get_nowait()[1])
+        assert taken == expected
+        assert q.conflated == 4 - len(expected)
+        assert q.delivered + q.dropped + q.conflated + q.qsize() == q.received
+
+
+@pytest.mark.parametrize(
+    ("event", "overflow", "conflate_after"),
+    [
+        ("instrument:rate", "drop_oldest", 1.0),
+        ("private:event", None, 1.0),
+        ("instrument:rate", None, -1.0),
+        ("instrument:rate", None, "1"),
+    ],
+)
+def test_conflation_by_age_is_for_rates_that_may_be_conflated(
+    event: str, overflow: str | None, conflate_after: Any
+) -> None:
+    """Of all other events each one counts; and it is a number of seconds."""
+    with pytest.raises(EToroValidationError) as caught:
+        make_buffer(event, None, overflow, conflate_after)
+    assert caught.value.field == "conflate_after"
+
+
+def test_the_lag_of_a_queue_is_the_age_of_what_waits_longest() -> None:
+    """0.0 when nothing waits."""
+    q, clock = timed_queue()
+    assert q.lag == 0.0
+    q.feed([(18, 1)])
+    clock.advance(2.0)
+    q.feed([(18, 2)])
+    clock.advance(0.5)
+    assert q.lag == 2.5
+    q.get()
+    assert q.lag == 0.5
+    q.get()
+    assert q.lag == 0.0
+
+
+@pytest.mark.parametrize(("conflate_after", "limit"), [(None, 5.0), (1.0, 1.0), (3.0, 3.0)])
+def test_a_loop_that_falls_behind_is_warned_of_by_age(
+    conflate_after: float | None, limit: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once a minute, although it reads all the time and the queue is far from full."""
+    q, clock = timed_queue(conflate_after)
+    for n in range(400):
+        q.feed([(n * 3 % 200, n), (n * 3 % 200 + 1, n), (n * 3 % 200 + 2, n)])
+        q.get()
+        clock.advance(0.05)
+    (record,) = caplog.records
+    behind = float(record.getMessage().split("it is ")[1].split(" s behind")[0])
+    assert limit <= behind < limit * 2
+    assert ("conflate_after=1.0 would" in record.getMessage()) == (conflate_after is None)
+
+
+def test_who_reads_a_lot_at_once_now_and_then_is_not_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What waits is old, but the loop is not slow: it finds the queue empty soon."""
+    q, clock = timed_queue()
+    for _ in range(5):
+        q.feed([(18, n) for n in range(1000)])
+        clock.advance(60.0)
+        while not q.empty():
+            q.get()
+            clock.advance(0.001)
+    assert caplog.records == []

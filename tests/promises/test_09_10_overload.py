@@ -102,6 +102,100 @@ def test_promise_9_order_events_travel_in_a_lossless_lane(
     assert rates[-1] == 201
 
 
+def wait_past(seconds: float) -> None:
+    """Return when so much time has passed as makes a waiting rate late."""
+    threading.Event().wait(seconds * 1.1)
+
+
+def test_promise_9_a_slow_callback_gets_no_superseded_price_that_is_late(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Then the newest of each instrument, in order; a queue beside it gets every one."""
+    sim = simulator()
+    c = client(sim.url, conflate_after=0.05)
+    release, hanging, done = threading.Event(), threading.Event(), threading.Event()
+    heard: list[tuple[int, float]] = []
+
+    @c.on("instrument:rate")
+    def slow(instrument_id: int, rate: WsInstrumentRate) -> None:
+        heard.append((instrument_id, rate.ask))
+        hanging.set()
+        release.wait(20)
+        if heard[-1] == (20, 109):
+            done.set()
+
+    every = c.queue("instrument:rate")
+    c.connect()
+    c.subscribe([18, 19, 20])
+    for n in range(10):
+        for key in (18, 19, 20):
+            sim.publish(key, Ask=str(100 + n), Bid="1")
+    assert [every.get(timeout=5)[1].ask for _ in range(30)] == [
+        n for n in range(100, 110) for _ in "123"
+    ]
+    assert hanging.wait(5)
+    wait_past(0.05)
+    assert c.stats().callbacks_lag > 0.05
+    release.set()
+    assert done.wait(5)
+    assert heard == [(18, 100), (18, 109), (19, 109), (20, 109)]
+    assert c.stats().callbacks_conflated == 26
+    assert (every.conflated, every.dropped) == (0, 0)
+
+
+def test_promise_9_a_stream_that_lags_gets_no_superseded_price_that_is_late(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Unless its policy says that each rate counts."""
+    sim = simulator()
+    c = client(sim.url, conflate_after=0.05)
+    c.connect()
+    received = c.queue("instrument:rate")
+    lagging, patient = c.stream([18]), c.stream([18], overflow="drop_oldest")
+    for stream in (lagging, patient):
+        next(stream)  # of the snapshot
+    for n in range(10):
+        sim.publish(18, Ask=str(100 + n), Bid="1")
+    while received.get(timeout=5)[1].ask != 109:
+        pass
+    wait_past(0.05)
+    assert next(lagging)[1].ask == 109
+    assert [next(patient)[1].ask for _ in range(10)] == list(range(100, 110))
+
+
+def test_promise_9_an_order_overtakes_the_prices_that_wait_for_a_callback(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """It comes as soon as the running callback returns; a connection event keeps its place."""
+    sim = simulator()
+    c = client(sim.url, conflate_after=None, reconnect_delay=0.0)
+    release, hanging, done = threading.Event(), threading.Event(), threading.Event()
+    heard: list[str] = []
+
+    @c.on("instrument:rate")
+    def slow(instrument_id: int, rate: WsInstrumentRate) -> None:
+        heard.append("rate")
+        hanging.set()
+        release.wait(20)
+
+    c.on("private:event", lambda event: heard.append("order"))
+    c.on("close", lambda code, reason: heard.append("close"))
+    c.on("reconnected", lambda gap: done.set())
+    received, back = c.queue("private:event"), c.queue("reconnected")
+    c.connect()
+    c.subscribe([18, "private"])
+    for n in range(20):
+        sim.publish(18, Ask=str(100 + n), Bid="1")
+    assert hanging.wait(5)
+    sim.drop()
+    back.get(timeout=5)
+    sim.fill_order(instrument_id=18, units=1.0)
+    assert received.get(timeout=5).generation == 2
+    release.set()
+    assert done.wait(5)
+    assert heard[:22] == ["rate", "order", *["rate"] * 19, "close"]
+
+
 def test_promise_9_a_consumer_that_lags_gets_the_last_rate_of_each_instrument(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:

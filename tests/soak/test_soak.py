@@ -85,9 +85,9 @@ def test_ctrl_c_ends_a_soak_with_its_report() -> None:
 
 
 def lose_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    def extend(buffer: Any, entries: Any) -> Any:
+    def extend(buffer: Any, entries: Any, now: float) -> Any:
         buffer.received += 1
-        return real(buffer, list(entries)[1:])
+        return real(buffer, list(entries)[1:], now)
 
     real = ConflatingBuffer.extend
     monkeypatch.setattr(ConflatingBuffer, "extend", extend)
@@ -123,8 +123,8 @@ def freeze_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pop(buffer: Any) -> Any:
-        item = real(buffer)
+    def pop(buffer: Any, *now: float) -> Any:
+        item = real(buffer, *now)
         buffer.delivered = 0
         return item
 

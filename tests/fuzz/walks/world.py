@@ -16,6 +16,7 @@ import pytest
 
 from etoro_sync import EVENTS, EToroError, EToroWebSocketError
 from etoro_sync.ws import conversation, mailbox, reader, recovery, requests
+from etoro_sync.ws.buffers import Run
 from etoro_sync.ws.handlers import Handler, Registry
 from etoro_sync.ws.operations import Operation
 from etoro_sync.ws.queues import EventQueue, make_buffer
@@ -145,7 +146,10 @@ class World:
     def _judge(self) -> None:
         dispatcher = self._session.dispatcher
         while dispatcher.lanes.ready:
-            for event, calls in dispatcher.lanes.take(256):
+            dispatcher._callbacks.tell_orders()
+            hand: list[Run] = []
+            dispatcher.lanes.take(256, 0.0, hand)
+            for event, calls in hand:
                 dispatcher._callbacks.tell(event, calls)
         for event, arguments in self._heard:
             self.rules.hear(event, arguments)
