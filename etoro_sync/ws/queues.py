@@ -55,13 +55,12 @@ def make_buffer(
             "overflow",
         )
     after = check_timeout(conflate_after, "conflate_after")
-    if after is not None:
-        if overflow != "conflate":
-            raise EToroValidationError(
-                "conflate_after is for queues of 'instrument:rate' with overflow='conflate': of "
-                "all others each item counts.",
-                "conflate_after",
-            )
+    if after is not None and overflow != "conflate":
+        raise EToroValidationError(
+            "conflate_after is for queues of 'instrument:rate' with overflow='conflate': of all "
+            "others each item counts.",
+            "conflate_after",
+        )
     if overflow != "conflate":
         return BoundedBuffer(most, overflow, f"the queue of {event!r}")
     if event != "instrument:rate":
@@ -214,8 +213,9 @@ class EventQueue:
             return
         log(
             logging.WARNING,
-            "The loop over a queue of %r is too slow: it is %.1f s behind, %d items wait, and until "
-            "now %d were skipped for newer ones. Do less in it, or read it in several threads%s.",
+            "The loop over a queue of %r is too slow: it is %.1f s behind, %d items wait, and "
+            "until now %d were skipped for newer ones. Do less in it, or read it in several "
+            "threads%s.",
             self.event,
             lag,
             self.qsize(),

@@ -261,7 +261,7 @@ def test_no_lock_is_held_while_a_full_queue_is_logged() -> None:
 def timed_queue(conflate_after: float | None = None) -> tuple[EventQueue, FakeClock]:
     clock = FakeClock()
     buffer = make_buffer("instrument:rate", None, None, conflate_after)
-    return EventQueue("instrument:rate", buffer, lambda q: None, clock), clock
+    return EventQueue("instrument:rate", buffer, lambda q: None, clock=clock), clock
 
 
 def test_a_queue_keeps_every_rate_while_there_is_room_unless_asked_not_to() -> None:
