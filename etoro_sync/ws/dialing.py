@@ -7,19 +7,19 @@ not let anybody interrupt, can take longer. Everything here runs on the reader t
 """
 
 import contextlib
-import os
-import selectors
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
-from ..errors import EToroTimeoutError, EToroWebSocketError
+from ..errors import EToroError, EToroTimeoutError, EToroWebSocketError
 from .addresses import Address, Addresses
 from .hosts import Target, is_loopback
 from .lifecycle import Interrupted
-from .wire import Waker, Wire, cap
+from .racing import Failure, Race, RaceLost
+from .wire import Waker, Wire
 
 __all__ = ["Dialer", "Tunnel"]
 
@@ -59,7 +59,7 @@ class Dialer:
     :param waker: ends waits.
     :param stopping: says whether the client is to stop.
     :param deadline: absolute monotonic time for all steps together.
-    :param addresses: says which one to try first, and is told which one is taken.
+    :param addresses: says which one to try first, and is told which have failed.
     """
 
     def __init__(
@@ -73,6 +73,8 @@ class Dialer:
         self._stopping = stopping
         self._deadline = deadline
         self._addresses = addresses or Addresses()
+        #: Where the connection leads to, once it is there.
+        self.taken: tuple[object, ...] | None = None
 
     def open(
         self,
@@ -81,6 +83,8 @@ class Dialer:
         tunnel: Tunnel | None = None,
     ) -> Wire:
         """Return a connected wire, with TLS done.
+
+        The addresses race for it; with a tunnel, those of the host that it begins at, over TCP.
 
         :param target: where to.
         :param context: makes the TLS context when it is needed.
@@ -91,11 +95,11 @@ class Dialer:
         # What travels in the clear may not leave this machine, so every name on the way is checked.
         private = not target.secure
         if tunnel is None:
-            sock = self._connect(target, _ADVICE, private)
+            sock = self._connect(target, _ADVICE, private, context)
         else:
             if private:
                 self.resolve(target, private=True)
-            sock = self._connect(tunnel.entry, tunnel.advice, private)
+            sock = self._connect(tunnel.entry, tunnel.advice, private, None)
         try:
             wire = Wire(sock, self._waker)
         except OSError as exc:
@@ -103,8 +107,8 @@ class Dialer:
         try:
             if tunnel is not None:
                 tunnel.pierce(wire, self)
-            if target.secure:
-                self._secure(wire, target, context)
+                if target.secure:
+                    self._secure(wire, target, context)
         except BaseException:
             wire.close()
             raise
@@ -169,33 +173,54 @@ class Dialer:
                 "Check the network, or raise connect_timeout."
             )
 
-    def _connect(self, target: Target, advice: str, private: bool) -> socket.socket:
-        """Try the addresses in turn, each with its share of the time that is left."""
-        addresses = self._addresses.order(self.resolve(target, advice, private=private))
-        failure: OSError | None = None
-        for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            self._check(f"the TCP connection to {target}")
-            now = time.monotonic()
-            share = now + (self._deadline - now) / (len(addresses) - index)
-            sock = None
-            try:
-                sock = socket.socket(family, kind, protocol)
-                self._connect_one(sock, address, share)
-                _tune(sock)
-                self._addresses.take(address)
-                return sock
-            except OSError as exc:
-                failure = exc
-                if sock is not None:
-                    sock.close()
-            except BaseException:
-                if sock is not None:
-                    sock.close()
+    def _connect(
+        self,
+        target: Target,
+        advice: str,
+        private: bool,
+        context: Callable[[], ssl.SSLContext] | None,
+    ) -> socket.socket:
+        """Return a socket that is connected to one of a host's addresses.
+
+        :param context: for TLS; None: TCP is all that is wanted.
+        """
+        found = self.resolve(target, advice, private=private)
+        # Before what all sessions remember is touched: resolving may have taken very long.
+        self._check_connecting(target, False)
+        race = Race(
+            self._addresses.order(found),
+            (context, target.host) if context and target.secure else None,
+            self._waker,
+            partial(self._check_connecting, target),
+            self._deadline,
+            time.monotonic,
+        )
+        try:
+            sock, self.taken = race.run()
+        except RaceLost as lost:
+            raise self._race_lost(target, lost.failure, advice) from lost.failure.error
+        except EToroTimeoutError as late:
+            if race.failure is None:
                 raise
-        self._check(f"the TCP connection to {target}")
-        raise EToroWebSocketError(
-            f"Cannot connect to {target}: {_words(failure)}. {advice}"
-        ) from failure
+            words = f"{late} Another of its addresses failed: {_failed(race.failure)}."
+            raise EToroTimeoutError(words) from race.failure.error
+        except OSError as exc:
+            raise EToroWebSocketError(f"Cannot connect to {target}: {_words(exc)}.") from exc
+        finally:
+            for address in race.losers:
+                self._addresses.doubt(address)
+        self._addresses.doubt(self.taken)
+        _tune(sock)
+        return sock
+
+    def _race_lost(self, target: Target, failure: Failure, advice: str) -> EToroError:
+        if failure.connected:
+            return _tls_failed(target, failure.error)
+        return EToroWebSocketError(f"Cannot connect to {target}: {_failed(failure)}. {advice}")
+
+    def _check_connecting(self, target: Target, connected: bool) -> None:
+        step = "TLS handshake with" if connected else "TCP connection to"
+        self._check(f"the {step} {target}")
 
     def resolve(
         self, target: Target, advice: str = _ADVICE, *, private: bool = False
@@ -225,57 +250,36 @@ class Dialer:
             raise EToroWebSocketError(f"Cannot connect to {target}: it has no address. {advice}")
         return found  # type: ignore[return-value]  # typeshed's AddressFamily
 
-    def _connect_one(
-        self, sock: socket.socket, address: tuple[object, ...], deadline: float
-    ) -> None:
-        sock.setblocking(False)
-        try:
-            sock.connect(address)
-        except (BlockingIOError, InterruptedError):
-            pass
-        else:
-            return
-        with selectors.DefaultSelector() as selector:
-            selector.register(sock, selectors.EVENT_WRITE)
-            selector.register(self._waker, selectors.EVENT_READ)
-            while not self._writable(selector, sock, deadline):
-                if self._stopping():
-                    raise Interrupted
-                if time.monotonic() >= deadline:
-                    raise TimeoutError(f"no answer from {address[0]}")
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            raise OSError(error, f"{os.strerror(error)} ({address[0]})")
-
-    def _writable(
-        self, selector: selectors.BaseSelector, sock: socket.socket, deadline: float
-    ) -> bool:
-        """Wait once; return whether *sock* is connected, or has failed to be."""
-        ready = False
-        for key, _ in selector.select(cap(deadline - time.monotonic())):
-            if key.fileobj is sock:
-                ready = True
-            else:
-                self._waker.drain()
-        return ready
-
     def _secure(self, wire: Wire, target: Target, context: Callable[[], ssl.SSLContext]) -> None:
-        try:
+        """Do the TLS handshake through a tunnel."""
+        with self._translated_tls(target):
             wire.secure(context(), target.host)
             while not wire.handshake_step():
                 self.wait(wire, f"the TLS handshake with {target}")
-        except EToroTimeoutError:
+
+    @contextlib.contextmanager
+    def _translated_tls(self, target: Target) -> Iterator[None]:
+        """Turn what TLS raises into this package's errors."""
+        try:
+            yield
+        except EToroError:
             raise
-        except ssl.SSLCertVerificationError as exc:
-            words = getattr(exc, "verify_message", None) or _words(exc)
-            raise EToroWebSocketError(
-                f"The certificate of {target} is not trusted: {words.rstrip('.')}. "
-                "If a proxy of your own inspects TLS, pass an ssl_context that trusts it."
-            ) from exc
         except (OSError, ValueError) as exc:
-            raise EToroWebSocketError(
-                f"The TLS handshake with {target} failed: {_words(exc)}."
-            ) from exc
+            raise _tls_failed(target, exc) from exc
+
+
+def _tls_failed(target: Target, error: Exception) -> EToroWebSocketError:
+    words = getattr(error, "verify_message", None) or _words(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return EToroWebSocketError(
+            f"The certificate of {target} is not trusted: {words.rstrip('.')}. "
+            "If a proxy of your own inspects TLS, pass an ssl_context that trusts it."
+        )
+    return EToroWebSocketError(f"The TLS handshake with {target} failed: {words}.")
+
+
+def _failed(failure: Failure) -> str:
+    return f"{_words(failure.error)} ({failure.address[0]})"
 
 
 def _tune(sock: socket.socket) -> None:

@@ -24,10 +24,15 @@ class Opener:
     :param options: the client's.
     :param waker: ends waits.
     :param stopping: says whether the client is to stop.
+    :param addresses: what earlier sessions of the client have learnt of them.
     """
 
     def __init__(
-        self, options: WsClientOptions, waker: Waker, stopping: Callable[[], bool]
+        self,
+        options: WsClientOptions,
+        waker: Waker,
+        stopping: Callable[[], bool],
+        addresses: Addresses,
     ) -> None:
         # Loaded late, since the standard library's search for proxies is larger than this package;
         # but not with the first connection: an import needs a descriptor, and memory.
@@ -38,11 +43,13 @@ class Opener:
         self._waker = waker
         self._stopping = stopping
         self._context = options.ssl_context
-        self._addresses = Addresses()
+        self._addresses = addresses
+        self._taken: tuple[object, ...] | None = None
 
     def trust(self) -> None:
         """Note that the last connection was authenticated, so that its address is a good one."""
-        self._addresses.trust()
+        if self._taken is not None:
+            self._addresses.trust(self._taken)
 
     def open(self, deadline: float) -> Connection:
         """Return an open connection, nothing sent on it yet.
@@ -63,6 +70,7 @@ class Opener:
                 options.remember(password)
             tunnel = self._proxies.make_tunnel(proxy, target)
         wire = dialer.open(target, self._tls, tunnel)
+        self._taken = dialer.taken
         try:
             early = open_websocket(options.ws_url, wire, dialer, options.redact)
             return Connection(

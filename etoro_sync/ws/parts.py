@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .addresses import Addresses
 from .feed import Feed
 from .lifecycle import ClientState
 from .options import WsClientOptions
@@ -25,6 +26,7 @@ class Parts:
     :param counters: what is counted.
     :param advance: told where the session stands.
     :param own_threads: those of the client.
+    :param addresses: which of the server's have worked; used by the reader thread alone.
     """
 
     options: WsClientOptions
@@ -34,3 +36,4 @@ class Parts:
     counters: Counters
     advance: Callable[[ClientState], None]
     own_threads: OwnThreads
+    addresses: Addresses

@@ -62,7 +62,7 @@ class Reader:
         self._credentials = Credentials(
             options, waker, lambda: self._mailbox.stopping, parts.own_threads
         )
-        self._opener = Opener(options, waker, lambda: self._mailbox.stopping)
+        self._opener = Opener(options, waker, lambda: self._mailbox.stopping, parts.addresses)
         self._gate = LogGate()
         # Made while there is memory: what could not even be told must not look like a wish to end.
         self._unsaid = EToroWebSocketError(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import EToroError
+from .addresses import Addresses
 from .dispatcher import Dispatcher
 from .feed import Feed
 from .handlers import Registry
@@ -46,6 +47,7 @@ class Session:
     :param book: merged states.
     :param lifecycle: where the client stands.
     :param counters: what is counted.
+    :param addresses: which of the server's have worked.
     :param before: the session before this one, whose callbacks may still be at work.
     :param resumed: that one failed, so that there was a gap.
     """
@@ -59,6 +61,7 @@ class Session:
         book: RateBook,
         lifecycle: Lifecycle,
         counters: Counters,
+        addresses: Addresses,
         before: "Session | None" = None,
         resumed: bool = False,
     ) -> None:
@@ -86,7 +89,8 @@ class Session:
         feed = Feed(book, registry, out, counters, options.redact)
         protocol = Protocol(tracker, options.auth_timeout, options.request_timeout, options.redact)
         advance = partial(lifecycle.advance, number)
-        parts = Parts(options, protocol, book, feed, counters, advance, lifecycle.own_threads)
+        own = lifecycle.own_threads
+        parts = Parts(options, protocol, book, feed, counters, advance, own, addresses)
         self.reader = Reader(name % "reader", parts, self._on_end, resumed)
         _sessions.add(self)
 

@@ -14,6 +14,7 @@ from ..errors import (
     EToroWebSocketError,
 )
 from ..text import no_thread
+from .addresses import Addresses
 from .handlers import Registry
 from .lifecycle import ClientState, Lifecycle
 from .options import WsClientOptions
@@ -48,6 +49,7 @@ class Sessions:
         self._options = options
         self._registry = registry
         self._counters = counters
+        self._addresses = Addresses()
         self.tracker = WsSubscriptionTracker()
         self.book = RateBook(options.request_timeout)
         self.lifecycle = Lifecycle()
@@ -161,6 +163,7 @@ class Sessions:
                 self.book,
                 self.lifecycle,
                 self._counters,
+                self._addresses,
                 before,
                 self.lifecycle.resumed and self.book.generation > 0,
             )

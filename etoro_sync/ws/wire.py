@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from .log import tidy
 
-__all__ = ["Waker", "Wire", "cap"]
+__all__ = ["Waker", "Wire", "cap", "end_stream", "put_tls_on"]
 
 #: What eventlet, gevent and others put into ``socket`` in place of the standard library's class may
 #: be no subclass of this one, which nobody replaces.
@@ -129,18 +129,9 @@ class Wire:
         :raises OSError: when the peer has left.
         :raises ValueError: when *host* cannot be the name in a certificate.
         """
-        # Asked first: CPython takes a socket whose peer has left for one still to be connected.
-        self._sock.getpeername()
         self._selector.unregister(self._sock)
         self._plain = self.drained = False
-        try:
-            self._sock = context.wrap_socket(
-                self._sock, server_hostname=host, do_handshake_on_connect=False
-            )
-        except (OSError, ValueError) as exc:
-            _close_lost_sockets(exc)
-            raise
-        self._sock.setblocking(False)
+        self._sock = put_tls_on(self._sock, context, host)
         self._events = selectors.EVENT_READ
         self._selector.register(self._sock, self._events)
 
@@ -245,14 +236,34 @@ class Wire:
         tidy(self._selector.close, self._end_stream, self._sock.close)
 
     def _end_stream(self) -> None:
-        """Tell the peer, also where a child that was forked meanwhile has a copy of the socket."""
-        sock: Any = self._sock
-        with contextlib.suppress(OSError):
-            if isinstance(sock, _PlainSocket):
-                # The base class's method leaves TLS as it is.
-                _PlainSocket.shutdown(sock, socket.SHUT_RDWR)
-            else:
-                sock.shutdown(socket.SHUT_RDWR)
+        end_stream(self._sock)
+
+
+def end_stream(sock: Any) -> None:
+    """Tell the peer that nothing more comes, also where a forked child has a copy of *sock*."""
+    with contextlib.suppress(OSError):
+        if isinstance(sock, _PlainSocket):
+            # The base class's method leaves TLS as it is.
+            _PlainSocket.shutdown(sock, socket.SHUT_RDWR)
+        else:
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+def put_tls_on(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    """Return *sock* with TLS on it, whose handshake is still to be done.
+
+    :raises OSError: when the peer has left.
+    :raises ValueError: when *host* cannot be the name in a certificate.
+    """
+    # Asked first: CPython takes a socket whose peer has left for one still to be connected.
+    sock.getpeername()
+    try:
+        secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    except (OSError, ValueError) as exc:
+        _close_lost_sockets(exc)
+        raise
+    secured.setblocking(False)
+    return secured
 
 
 def _close_lost_sockets(error: Exception) -> None:

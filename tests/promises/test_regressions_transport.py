@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -44,6 +43,7 @@ from tests.support.clients import API_KEY, USER_KEY, Ear
 from tests.support.raw_server import TEXT, Peer, Script
 from tests.support.threads import run_in_thread
 from tests.support.timing import MS
+from tests.transport.tools import BlackHole, resolve_to
 
 from .conftest import MakeClient
 
@@ -415,7 +415,7 @@ import sys, etoro_sync
 from etoro_sync.ws.opener import Opener
 late = "etoro_sync.ws.proxy"
 print(late in sys.modules, "urllib.request" in sys.modules)
-Opener(etoro_sync.WsClientOptions(), None, None)
+Opener(etoro_sync.WsClientOptions(), None, None, None)
 print(late in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -501,6 +501,11 @@ def test_promise_13_a_forked_child_keeps_no_connection_open_that_the_client_has_
 # Addresses ---------------------------------------------------------------------------------------
 
 
+def lead_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """Make every name lead to these ports of this machine, in this order."""
+    resolve_to(monkeypatch, *(("127.0.0.1", port) for port in ports))
+
+
 @pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxy"])
 @pytest.mark.parametrize("silent", ["in HTTP", "to the authentication"])
 def test_promise_5_an_address_that_takes_the_connection_and_is_silent_is_not_tried_twice(
@@ -523,15 +528,9 @@ def test_promise_5_an_address_that_takes_the_connection_and_is_silent_is_not_tri
             peer.handshake()
         peer.wait_closed()
 
-    good = raw_server([passed_on(until(lose)), passed_on(live)])
-    bad = raw_server(passed_on(mute))
-    ports = [good.port]
-
-    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
-        place = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
-        return [(*place, ("127.0.0.1", port)) for port in ports]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    before = raw_server(passed_on(until(lose)))
+    bad, good = raw_server(passed_on(mute)), raw_server(passed_on(live))
+    lead_to(monkeypatch, before.port)
     c = client(
         "ws://localhost/ws",
         proxy="http://localhost:1" if proxied else "",
@@ -541,10 +540,33 @@ def test_promise_5_an_address_that_takes_the_connection_and_is_silent_is_not_tri
     )
     ear = Ear(c)
     c.connect()
-    ports.insert(0, bad.port)
+    lead_to(monkeypatch, bad.port, good.port)
     lose.set()
     ear.wait_for("reconnected")
-    assert (bad.connections, good.connections) == (1, 2)
+    assert (bad.connections, good.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("lost", ["TCP", "TLS"])
+def test_promise_5_a_dead_address_costs_a_quarter_of_a_second_once(
+    raw_server: StartServer,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    certificates: Certificates,
+    lost: str,
+) -> None:
+    """Each connect() works, and what has worked is tried first, in the next session, too."""
+    good = raw_server(live, certificates.server)
+    with BlackHole() as hole:
+        bad = raw_server(lambda peer: peer.wait_closed())
+        lead_to(monkeypatch, hole.port if lost == "TCP" else bad.port, good.port)
+        c = client("wss://localhost/ws", ssl_context=certificates.client)
+        for _ in range(3):
+            started = time.monotonic()
+            c.connect()
+            assert time.monotonic() - started < 3000 * MS
+            c.disconnect()
+        assert good.connections == 3
+        assert bad.connections == (lost == "TLS")
 
 
 # Proxies -----------------------------------------------------------------------------------------

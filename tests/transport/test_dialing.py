@@ -27,9 +27,11 @@ from tests.transport.tools import (
     Stop,
     dial,
     dialled,
+    has_ipv6,
     make_dialer,
     no_context,
     read_all,
+    resolve_to,
     wired,
 )
 
@@ -37,33 +39,6 @@ from tests.transport.tools import (
 def greet(peer: Peer) -> None:
     peer.send(b"hello")
     peer.wait_closed()
-
-
-def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
-    """Make every name lead to these addresses, in this order."""
-
-    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
-        return [
-            (
-                socket.AF_INET6 if ":" in address[0] else socket.AF_INET,
-                socket.SOCK_STREAM,
-                socket.IPPROTO_TCP,
-                "",
-                address,
-            )
-            for address in addresses
-        ]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 # Targets
@@ -236,26 +211,6 @@ def test_an_address_that_refuses_is_passed_over(
             assert read_all(wire, 5) == b"hello"
 
 
-@pytest.mark.parametrize(
-    "dead",
-    [
-        "127.0.0.1",
-        pytest.param("::1", marks=pytest.mark.skipif(not has_ipv6(), reason="no IPv6")),
-    ],
-)
-def test_an_address_that_is_dead_is_passed_over_in_time(
-    raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch, dead: str
-) -> None:
-    """An IPv6 address that is announced but dead costs its share of the time, not all of it."""
-    server = raw_server(greet)
-    with BlackHole(dead) as hole:
-        resolve_to(monkeypatch, (dead, hole.port), ("127.0.0.1", server.port))
-        started = time.monotonic()
-        with dialled("ws://localhost/ws", waker, seconds=4 * A_WHILE) as wire:
-            assert time.monotonic() - started >= 1.8 * A_WHILE
-            assert read_all(wire, 5) == b"hello"
-
-
 def test_an_address_of_a_kind_that_the_system_lacks_is_passed_over(
     raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,12 +340,12 @@ def test_an_interrupt_from_outside_leaves_no_socket(
 ) -> None:
     """Whatever leaves the attempt, the socket does not stay behind."""
 
-    def interrupted() -> bool:
+    def interrupted(*_: Any) -> Any:
         raise KeyboardInterrupt
 
     with BlackHole() as hole:
         dialer = make_dialer(waker, 1000)
-        monkeypatch.setattr(dialer, "_writable", lambda *_: interrupted())
+        monkeypatch.setattr(selectors.DefaultSelector, "select", interrupted)
         with pytest.raises(KeyboardInterrupt):
             dialer.open(Target.of(hole.url), no_context)
 

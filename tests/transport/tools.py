@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.dialing import Dialer, Tunnel
 from etoro_sync.ws.handshake import open_websocket
@@ -208,6 +210,33 @@ class BlackHole:
     def __exit__(self, *_: object) -> None:
         for sock in [*self._fillers, self._listener]:
             sock.close()
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """Make every name lead to these addresses, in this order."""
+
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        return [
+            (
+                socket.AF_INET6 if ":" in address[0] else socket.AF_INET,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                address,
+            )
+            for address in addresses
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def lasts(wait: Callable[[], object], seconds: float) -> bool:

@@ -27,8 +27,8 @@ from etoro_sync import (
     WsClientOptions,
 )
 from etoro_sync.simulator import EToroSimulator
-from etoro_sync.ws.dialing import Dialer
 from etoro_sync.ws.protocol import Protocol
+from etoro_sync.ws.racing import Race
 from etoro_sync.ws.recovery import Recovery
 from etoro_sync.ws.wire import Wire
 from tests.conftest import StartServer
@@ -539,7 +539,7 @@ def test_a_localhost_that_is_elsewhere_gets_no_byte(
 
     elsewhere = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: elsewhere)
-    monkeypatch.setattr(Dialer, "_connect_one", never)
+    monkeypatch.setattr(Race, "run", never)
     client = make_client("ws://localhost/ws")
     with pytest.raises(EToroWebSocketError, match="localhost is another machine"):
         client.connect()
