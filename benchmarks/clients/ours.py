@@ -20,14 +20,19 @@ def _client(args: Namespace) -> WsClient:
     return WsClient(WsClientOptions("key", "key", url, reconnect_delay=0.001, proxy="", **room))
 
 
-def _add_listeners(client: WsClient, args: Namespace) -> None:
-    """Add what slows a client down that looks for its listeners one by one."""
+def _add_listeners(client: WsClient, args: Namespace) -> list[EventQueue]:
+    """Add what slows a client down that looks for its listeners one by one.
+
+    :returns: the queues, which collect for as long as they are kept.
+    """
     for number in range(args.handlers):
         one = _OTHERS + number if args.others else FIRST_INSTRUMENT
         client.on("instrument:rate", lambda instrument_id, rate: None, instrument_id=one)
+    queues = []
     for number in range(args.queues):
         ids = [_OTHERS + number] if args.others else None
-        client.queue("instrument:rate", instrument_ids=ids, maxsize=0)
+        queues.append(client.queue("instrument:rate", instrument_ids=ids, maxsize=0))
+    return queues
 
 
 def _compute(milliseconds: float) -> None:
@@ -61,7 +66,7 @@ def main() -> None:
     ended = threading.Event()
     meter = Meter(args.mode, ended.set)
     with _client(args) as client:
-        _add_listeners(client, args)
+        _kept = _add_listeners(client, args)
         if args.busy:
             client.on("instrument:rate", lambda instrument_id, rate: _compute(args.busy))
         rates = None

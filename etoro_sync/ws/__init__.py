@@ -1,6 +1,7 @@
 """The streaming client and its parts."""
 
 from .client import WsClient
+from .event_queue import EventQueue
 from .events import EVENTS
 from .lifecycle import ClientState
 from .message_parser import (
@@ -12,7 +13,6 @@ from .message_parser import (
     parse_messages,
 )
 from .options import DEFAULT_WS_URL, WsClientOptions
-from .queues import EventQueue
 from .stats import WsStats
 from .subscription import WsSubscriptionTracker
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeVar, overload
 from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
 from ..models import WsInstrumentRate
 from .core import NOT_CONNECTED, core_of, equip
+from .event_queue import EventQueue
 from .events import (
     check_event,
     check_filter,
@@ -16,7 +17,7 @@ from .events import (
 )
 from .lifecycle import ClientState
 from .options import WsClientOptions, is_options
-from .queues import EventQueue, make_buffer
+from .queues import make_buffer
 from .registration import check_callable
 from .stats import WsStats
 
@@ -231,8 +232,8 @@ class WsClient:
         """Return a queue that collects *event* from now on, until the client ends.
 
         It can be made before :meth:`connect`; one that is made after a failure has the failure to
-        tell. Close it when it is not read any more, or use it in a ``with`` block: one that is full
-        is warned of in the log, once a minute.
+        tell. It keeps the client alive and connected. Close it when it is not read any more, or use
+        it in a ``with`` block: one that is full is warned of in the log, once a minute.
 
         :param event: such as ``"private:event"``.
         :param instrument_ids: only of these instruments.
@@ -248,8 +249,10 @@ class WsClient:
         :raises EToroValidationError: naming the argument.
         """
         core = core_of(self)
-        new = core.new_queue(event, maxsize, overflow, conflate_after)
-        core.feed(new, check_filter(event, instrument_ids, "instrument_ids"))
+        items = core.new_queue(event, maxsize, overflow, conflate_after)
+        ids = check_filter(event, instrument_ids, "instrument_ids")
+        new = EventQueue(items, core.sessions)
+        core.feed(items, ids)
         return new
 
     def stream(
@@ -368,7 +371,10 @@ class WsClient:
 
     @property
     def rates(self) -> Mapping[int, WsInstrumentRate]:
-        """Instrument id -> latest merged rate: a read-only live view that never blocks."""
+        """Instrument id -> latest merged rate: a read-only live view that never blocks.
+
+        It keeps the client alive and connected, as a queue does.
+        """
         core = core_of(self)
         core.guard.check()
         return core.rates

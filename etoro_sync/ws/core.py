@@ -13,7 +13,7 @@ from .handlers import Handler, Registry
 from .lifecycle import ClientState, ProcessGuard
 from .log import log, name_of
 from .options import WsClientOptions
-from .queues import EventQueue, make_buffer
+from .queues import ItemQueue, make_buffer
 from .rate_view import RateView
 from .registration import check_callable, times_registered
 from .requests import Use
@@ -66,7 +66,7 @@ class Core:
         self.book = self.sessions.book
         self.lifecycle = self.sessions.lifecycle
         self.requests = self.sessions.requests
-        self.rates = RateView(self.book)
+        self.rates = RateView(self.book, self.sessions)
         self.guard = ProcessGuard()
 
     # -- state ---------------------------------------------------------------------------------
@@ -167,15 +167,15 @@ class Core:
         maxsize: int | None = None,
         overflow: str | None = None,
         conflate_after: float | None = None,
-    ) -> EventQueue:
+    ) -> ItemQueue:
         """Return a queue of *event* that collects nothing yet."""
         self.guard.check()
         event = check_event(event)
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
         own_threads = self.lifecycle.own_threads
-        return EventQueue(event, buffer, self.registry.remove_queue, own_threads)
+        return ItemQueue(event, buffer, self.registry.remove_queue, own_threads)
 
-    def feed(self, new: EventQueue, ids: tuple[int, ...] | None) -> None:
+    def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
         """Let *new* collect its event from now on."""
         self.registry.add_queue(new, ids)
         # Asked after it was added: whoever ends the queues of a client changes the state first.

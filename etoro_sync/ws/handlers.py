@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import EToroError
-from .queues import EventQueue
+from .queues import ItemQueue
 
 __all__ = ["Handler", "Listeners", "Registry"]
 
@@ -43,8 +43,8 @@ class Listeners:
         self.all_handlers: dict[int, Handler] = {}
         self.handlers: tuple[Handler, ...] = ()
         self.handlers_by_id: dict[int, tuple[Handler, ...]] = {}
-        self.queues: tuple[EventQueue, ...] = ()
-        self.queues_by_id: dict[int, tuple[EventQueue, ...]] = {}
+        self.queues: tuple[ItemQueue, ...] = ()
+        self.queues_by_id: dict[int, tuple[ItemQueue, ...]] = {}
         #: Whether anybody listens, with or without a filter.
         self.active = False
 
@@ -118,7 +118,7 @@ class Registry:
         self._owner: int | None = None
         self._put_off: deque[Callable[[], object]] = deque()
         self._listeners = {event: Listeners() for event in events}
-        self._queue_ids: dict[EventQueue, tuple[int, ...] | None] = {}
+        self._queue_ids: dict[ItemQueue, tuple[int, ...] | None] = {}
 
     def _change(self, change: Callable[[], object]) -> None:
         """Run *change* under the lock; what it returns is released outside of it."""
@@ -185,7 +185,7 @@ class Registry:
         if handlers:
             self._change(change)
 
-    def add_queue(self, queue: EventQueue, instrument_ids: tuple[int, ...] | None) -> None:
+    def add_queue(self, queue: ItemQueue, instrument_ids: tuple[int, ...] | None) -> None:
         """Feed *queue* from now on, with all events or those of some instruments."""
 
         def change() -> None:
@@ -203,7 +203,7 @@ class Registry:
 
         self._change(change)
 
-    def remove_queue(self, queue: EventQueue) -> None:
+    def remove_queue(self, queue: ItemQueue) -> None:
         """Feed *queue* no longer; unknown ones are ignored."""
 
         def change() -> None:
@@ -233,6 +233,6 @@ class Registry:
             queue.end(reason, error)
             self.remove_queue(queue)
 
-    def queues(self) -> list[EventQueue]:
+    def queues(self) -> list[ItemQueue]:
         """Return all queues that are fed."""
         return list(self._queue_ids)

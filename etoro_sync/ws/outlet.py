@@ -11,7 +11,7 @@ from ..errors import EToroError
 from .dispatcher import Dispatcher
 from .events import EVENTS
 from .handlers import Registry
-from .queues import EventQueue
+from .queues import ItemQueue
 from .rate_book import make_rate
 
 __all__ = ["Outlet"]
@@ -32,7 +32,7 @@ class Outlet:
         #: the feed may append to it.
         self.batch: list[tuple[Any, ...]] = []
         self._others: list[tuple[int, str, tuple[Any, ...]]] = []
-        self._touched: list[EventQueue] = []
+        self._touched: list[ItemQueue] = []
 
     def publish(self, key: int, state: dict[str, Any]) -> None:
         """Hand a rate to those who listen to this instrument."""
@@ -45,7 +45,7 @@ class Outlet:
                 self.batch.append(pair)
             self.feed_queues(queues, pair)
 
-    def feed_queues(self, queues: Iterable[EventQueue], item: Any) -> None:
+    def feed_queues(self, queues: Iterable[ItemQueue], item: Any) -> None:
         """Collect *item* for *queues*."""
         for queue in queues:
             if not queue.batch:

@@ -8,9 +8,9 @@ import logging
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError, fresh
+from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
 from ..numbers import whole
 from .buffers import RATE_EVENT, BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
@@ -21,7 +21,7 @@ from .log import log
 from .monitor import Monitor
 from .own_threads import OwnThreads
 
-__all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
+__all__ = ["OVERFLOW_POLICIES", "ItemQueue", "make_buffer"]
 
 OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
 
@@ -72,12 +72,10 @@ def make_buffer(
     return ConflatingBuffer(most, after)
 
 
-class EventQueue:
-    """Events of one kind, from the moment the queue was made. Made by ``client.queue()``.
+class ItemQueue:
+    """The items of a queue: the reader thread adds to them, the user takes them.
 
-    Items are what a callback would get: the single argument, or the tuple of the arguments.
-    Several threads may read; each item goes to one of them. Iteration ends when the client is
-    closed, and raises what ended it when it failed; items that wait are delivered first.
+    Users have an :class:`~etoro_sync.EventQueue`, whose methods of the same names are documented.
 
     The monitor's lock guards the buffer and the end. It is held for a few operations on
     containers, never while user code runs.
@@ -93,7 +91,7 @@ class EventQueue:
         self,
         event: str,
         buffer: Buffer,
-        on_close: Callable[["EventQueue"], None],
+        on_close: Callable[["ItemQueue"], None],
         own_threads: OwnThreads | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -161,17 +159,7 @@ class EventQueue:
     # -- the user's side -----------------------------------------------------------------------
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return the next item.
-
-        :param block: whether to wait for one.
-        :param timeout: seconds to wait at most; None is without limit.
-        :raises queue.Empty: when none came in time.
-        :raises EToroClosedError: when the queue or the client was closed and nothing waits.
-        :raises EToroError: what ended the client, when it failed and nothing waits.
-        :raises EToroQueueOverflowError: where items are missing, with ``overflow="raise"``.
-        :raises EToroValidationError: for a negative timeout; it is a ValueError, too.
-        :raises EToroWebSocketError: on the client's own thread that reads, where it would wait.
-        """
+        """Return the next item, or raise, as :meth:`etoro_sync.EventQueue.get` documents."""
         self._guard.check()
         timeout = check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -234,7 +222,7 @@ class EventQueue:
         return EToroClosedError(self._end_reason)
 
     def get_nowait(self) -> Any:
-        """Return the next item without waiting; raises as :meth:`get`."""
+        """Return the next item without waiting."""
         return self.get(block=False)
 
     def __iter__(self) -> Iterator[Any]:
@@ -259,6 +247,15 @@ class EventQueue:
         """Whether :meth:`get_nowait` has neither an item nor an overflow to tell of."""
         return not self._buffer.ready
 
+    def abandon(self) -> None:
+        """Collect nothing more: nobody can read it. The garbage collector may call from anywhere.
+
+        It takes no lock of the queue's own: in another thread that may be held by one who waits for
+        a lock that this one has.
+        """
+        if not self._guard.foreign:
+            self._on_close(self)
+
     def close(self) -> None:
         """Stop collecting and wake all readers; what waits can still be read. Idempotent."""
         if self._guard.foreign:
@@ -266,7 +263,7 @@ class EventQueue:
         self._on_close(self)
         self.end("This queue was closed. Make a new one with client.queue().")
 
-    def __enter__(self) -> "EventQueue":
+    def __enter__(self) -> "ItemQueue":
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -299,11 +296,5 @@ class EventQueue:
             came = self._buffer.oldest
         return 0.0 if came is None else max(self._clock() - came, 0.0)
 
-    def __reduce__(self) -> NoReturn:
-        raise EToroTypeError(
-            "An EventQueue cannot be copied or pickled: a thread of this process feeds it. Read it "
-            "here, and pass on its items; for a second reader make another one."
-        )
-
     def __repr__(self) -> str:
-        return f"<EventQueue {self.event!r}: {self.qsize()} waiting, {self.dropped} dropped>"
+        return f"<ItemQueue {self.event!r}: {self.qsize()} waiting, {self.dropped} dropped>"

@@ -22,10 +22,14 @@ class RateView(Mapping[int, WsInstrumentRate]):
     by itself, and meets a KeyError for one that is unsubscribed meanwhile: ``dict(view.items())``
     does not.) During an outage it shows the rates of the lost connection; their ``generation``
     and ``received_at`` tell.
+
+    :param book: what is shown.
+    :param client: what is to live as long as this view, which would stand still without it.
     """
 
-    def __init__(self, book: RateBook) -> None:
+    def __init__(self, book: RateBook, client: object = None) -> None:
         self._book = book
+        self._client = client
 
     def __getitem__(self, instrument_id: int) -> WsInstrumentRate:
         try:

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 
-from ..errors import EToroError
+from ..errors import EToroClosedError, EToroError
 from .addresses import Addresses
 from .dispatcher import Dispatcher
 from .feed import Feed
@@ -135,7 +135,9 @@ class Session:
             self._lifecycle.closed(self.number, self._clean_up)
 
     def _clean_up(self) -> None:
-        self._registry.end_queues(self._reason)
+        # Who left is no user who closed it: a loop over a queue must not end as if one had.
+        error = EToroClosedError(_COLLECTED) if self._reason == _COLLECTED else None
+        self._registry.end_queues(self._reason, error)
         self._at_end()
 
     def _on_callbacks_failed(self, error: EToroError) -> None:

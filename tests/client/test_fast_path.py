@@ -23,7 +23,7 @@ from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.frames import FrameParser
 from etoro_sync.ws.handlers import Registry
 from etoro_sync.ws.outlet import Outlet
-from etoro_sync.ws.queues import EventQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue, make_buffer
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.stats import Counters
 from tests.support.clocks import FakeClock
@@ -64,10 +64,10 @@ class Side:
             self.clock,
             lambda: 1_700_000_000.0,
         )
-        self.queues: dict[str, EventQueue] = {}
+        self.queues: dict[str, ItemQueue] = {}
         # Not "message" and "instrument:delta": with these, everything goes the plain way.
         for event in ("instrument:rate", "private:event", "unknown", "error"):
-            self.queues[event] = EventQueue(
+            self.queues[event] = ItemQueue(
                 event, make_buffer(event, 0, None), self.registry.remove_queue
             )
             self.registry.add_queue(self.queues[event], None)

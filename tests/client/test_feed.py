@@ -14,7 +14,7 @@ from etoro_sync.ws.dispatcher import Dispatcher
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.handlers import Registry
 from etoro_sync.ws.outlet import Outlet
-from etoro_sync.ws.queues import EventQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue, make_buffer
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.stats import Counters
 from tests.support.clients import envelope
@@ -41,12 +41,12 @@ class Bench:
             self.clock,
             lambda: 1_700_000_000.0,
         )
-        self.queues: dict[str, EventQueue] = {}
+        self.queues: dict[str, ItemQueue] = {}
 
     def listen(self, *events: str, ids: tuple[int, ...] | None = None) -> Bench:
         for event in events:
             buffer = make_buffer(event, None, None)
-            self.queues[event] = EventQueue(event, buffer, self.registry.remove_queue)
+            self.queues[event] = ItemQueue(event, buffer, self.registry.remove_queue)
             self.registry.add_queue(self.queues[event], ids)
         return self
 

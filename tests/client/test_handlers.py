@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from etoro_sync.ws.handlers import Handler, Listeners, Registry
-from etoro_sync.ws.queues import EventQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue, make_buffer
 
 
 def make_registry() -> Registry:
@@ -84,7 +84,7 @@ def test_clear_removes_callbacks_of_one_event_or_of_all() -> None:
     registry = make_registry()
     registry.add("open", handler("a"))
     registry.add("instrument:rate", handler("b", 18))
-    queue = EventQueue("open", make_buffer("open", None, None), registry.remove_queue)
+    queue = ItemQueue("open", make_buffer("open", None, None), registry.remove_queue)
     registry.add_queue(queue, None)
     registry.clear("instrument:rate")
     assert not registry.listeners("instrument:rate").active
@@ -94,9 +94,9 @@ def test_clear_removes_callbacks_of_one_event_or_of_all() -> None:
     assert registry.queues() == [queue]
 
 
-def make_queue(registry: Registry) -> EventQueue:
+def make_queue(registry: Registry) -> ItemQueue:
     buffer = make_buffer("instrument:rate", None, None)
-    return EventQueue("instrument:rate", buffer, registry.remove_queue)
+    return ItemQueue("instrument:rate", buffer, registry.remove_queue)
 
 
 def test_queues_are_found_by_instrument_with_one_access() -> None:

@@ -13,19 +13,20 @@ from etoro_sync import (
     EToroQueueOverflowError,
     EToroValidationError,
     EToroWebSocketError,
+    EventQueue,
 )
 from etoro_sync.ws import monitor
 from etoro_sync.ws import queues as module
 from etoro_sync.ws.gate import LogGate
-from etoro_sync.ws.queues import EventQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue, make_buffer
 from tests.support.clocks import FakeClock
 from tests.support.foreign import Float, Int
 from tests.support.threads import on_each_record, run_in_thread
 
 
-def new_queue(event: str = "private:event", **options: Any) -> EventQueue:
+def new_queue(event: str = "private:event", **options: Any) -> ItemQueue:
     buffer = make_buffer(event, options.get("maxsize"), options.get("overflow"))
-    return EventQueue(event, buffer, lambda q: None)
+    return ItemQueue(event, buffer, lambda q: None)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_defaults_depend_on_the_event(event: str, size: int, last: str) -> None:
 def test_numbers_of_other_libraries_are_numbers() -> None:
     """As sizes and as seconds; what is none is refused by name, and is a ValueError as ever."""
     size: Any = Int(1)
-    q = EventQueue("stale", make_buffer("stale", size, "drop_newest"), lambda queue: None)
+    q = ItemQueue("stale", make_buffer("stale", size, "drop_newest"), lambda queue: None)
     q.feed([1, 2])
     seconds: Any = Float(0.01)
     assert q.get(timeout=seconds) == 1
@@ -123,8 +124,8 @@ def test_several_readers_share_the_items() -> None:
 
 def test_a_closed_queue_delivers_what_waits_and_then_says_that_it_is_closed() -> None:
     """close() is idempotent, takes nothing more, and wakes readers."""
-    taken_off: list[EventQueue] = []
-    q = EventQueue("open", make_buffer("open", None, None), taken_off.append)
+    taken_off: list[ItemQueue] = []
+    q = ItemQueue("open", make_buffer("open", None, None), taken_off.append)
     q.feed([()])
     blocked = run_in_thread(lambda: [q.get(), q.get()])
     q.close()
@@ -223,7 +224,7 @@ def test_a_queue_is_a_context_manager_and_shows_its_state() -> None:
     """Leaving the block closes it; repr tells what waits."""
     with new_queue() as q:
         q.feed([1])
-        assert repr(q) == "<EventQueue 'private:event': 1 waiting, 0 dropped>"
+        assert repr(q) == "<ItemQueue 'private:event': 1 waiting, 0 dropped>"
     assert q.get() == 1
     with pytest.raises(EToroClosedError):
         q.get_nowait()
@@ -258,10 +259,10 @@ def test_no_lock_is_held_while_a_full_queue_is_logged() -> None:
     assert outcomes == [(2, "a")]
 
 
-def timed_queue(conflate_after: float | None = None) -> tuple[EventQueue, FakeClock]:
+def timed_queue(conflate_after: float | None = None) -> tuple[ItemQueue, FakeClock]:
     clock = FakeClock()
     buffer = make_buffer("instrument:rate", None, None, conflate_after)
-    return EventQueue("instrument:rate", buffer, lambda q: None, clock=clock), clock
+    return ItemQueue("instrument:rate", buffer, lambda q: None, clock=clock), clock
 
 
 def test_a_queue_keeps_every_rate_while_there_is_room_unless_asked_not_to() -> None:
@@ -340,3 +341,19 @@ def test_who_reads_a_lot_at_once_now_and_then_is_not_warned_of(
             q.get()
             clock.advance(0.001)
     assert caplog.records == []
+
+
+def test_users_have_every_figure_of_their_queue() -> None:
+    """What is public of the items is public of the queue, but for what the reader calls."""
+    public = {name for name in dir(ItemQueue) if not name.startswith("_")}
+    readers = {"abandon", "barrier", "end", "feed", "flush"}
+    assert public - readers <= {name for name in dir(EventQueue) if not name.startswith("_")}
+    items = new_queue(maxsize=1, overflow="drop_oldest")
+    items.feed([1, 2])
+    q = EventQueue(items, None)
+    assert (q.event, q.qsize(), q.empty()) == ("private:event", 1, False)
+    assert q.get_nowait() == 2
+    assert (q.received, q.delivered, q.dropped, q.conflated) == (2, 1, 1, 0)
+    with q:
+        assert repr(q) == "<EventQueue 'private:event': 0 waiting, 1 dropped>"
+    assert list(q) == []

@@ -410,7 +410,7 @@ def test_complaint_16_on_giving_up_the_client_returns_silently(
         run_in_thread(lambda: c.wait_for("unknown")),
         run_in_thread(c.run_forever),
     ]
-    while len(core_of(c).registry.queues()) < 2 or len(q._monitor._bells) < 2:
+    while len(core_of(c).registry.queues()) < 2 or len(q._items._monitor._bells) < 2:
         assert not any(call.done() for call in blocked)
     cut.set()
     errors = [call.exception() for call in blocked]

@@ -265,9 +265,10 @@ def test_complaint_29_memory_grows_for_days(
         peer.serve()
 
     c = client(raw_server(one_round).url, callback_queue_size=10)
+    queues = []
     for event in EVENTS:
         c.on(event, lambda *arguments, event=event: 1 / 0 if event == "private:event" else None)
-        c.queue(event, maxsize=5, overflow="drop_oldest")
+        queues.append(c.queue(event, maxsize=5, overflow="drop_oldest"))
     ends = threading.Semaphore(0)
     c.on("instrument:rate", lambda *arguments: ends.release(), instrument_id=99)
     gaps = c.queue("reconnected")

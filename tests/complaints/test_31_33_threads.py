@@ -115,9 +115,10 @@ def failed(place: Places) -> None:
 
 def never_connected(place: Places) -> None:
     c = make_client(place.sim.url)
-    c.queue("open")
+    opened = c.queue("open")
     c.subscribe([18])
     c.disconnect()
+    opened.close()
 
 
 LIVES: list[Callable[[Places], None]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from etoro_sync import ClientState, EToroClosedError, WsClient
 from etoro_sync.simulator import EToroSimulator
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.reader import Reader
 from tests.conftest import StartServer
@@ -198,6 +201,139 @@ def test_promise_13_a_client_that_nobody_uses_any_more_ends_itself(
     sim.wait_until(lambda s: len(s.clients) == 1)
     assert notebook["client"].state is ClientState.LIVE
     notebook["client"].disconnect()
+
+
+def rates_of_queue(c: WsClient) -> Callable[[], float]:
+    orders = c.queue("instrument:rate")
+    return lambda: float(orders.get(timeout=5)[1].bid)
+
+
+def rates_of_iteration(c: WsClient) -> Callable[[], float]:
+    rates = iter(c.queue("instrument:rate"))
+    return lambda: float(next(rates)[1].bid)
+
+
+def rates_of_method(c: WsClient) -> Callable[[], float]:
+    get = c.queue("instrument:rate").get
+    return lambda: float(get(timeout=5)[1].bid)
+
+
+def rates_of_stream(c: WsClient) -> Callable[[], float]:
+    rates = c.stream([18])
+    next(rates)  # from here on it is subscribed
+    return lambda: float(next(rates)[1].bid)
+
+
+def rates_of_client_method(c: WsClient) -> Callable[[], float]:
+    wait_for = c.wait_for
+    return lambda: float(wait_for("instrument:rate", timeout=5)[1].bid)
+
+
+def rates_of_view(c: WsClient) -> Callable[[], float]:
+    rates = c.rates
+
+    def changed() -> float:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if 18 in rates and rates[18].bid < 0.5:
+                return rates[18].bid
+        raise TimeoutError
+
+    return changed
+
+
+def rates_of_items(c: WsClient) -> Callable[[], float]:
+    items = c.rates.items()
+
+    def changed() -> float:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if found := [rate.bid for _, rate in items if rate.bid < 0.5]:
+                return found[0]
+        raise TimeoutError
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        rates_of_queue,
+        rates_of_iteration,
+        rates_of_method,
+        rates_of_stream,
+        rates_of_client_method,
+        rates_of_view,
+        rates_of_items,
+    ],
+)
+def test_promise_13_what_is_left_of_a_client_keeps_it_alive_and_ends_it(
+    simulator: MakeSimulator, keep: Callable[[WsClient], Callable[[], float]]
+) -> None:
+    """A function that returns only a queue of its client; and who drops that drops the client."""
+    sim = simulator()
+
+    def make() -> Callable[[], float]:
+        made = WsClient(quick_options(sim.url))
+        made.connect()
+        if keep is not rates_of_stream:
+            made.subscribe([18])
+        return keep(made)
+
+    left = make()
+    gc.collect()
+    enough = threading.Event()
+
+    def publish() -> None:
+        while not enough.wait(0.01):
+            sim.publish(18, Ask="2", Bid="0.25")
+
+    published = run_in_thread(publish)
+    try:
+        assert left() == 0.25
+        assert len(sim.clients) == 1
+    finally:
+        enough.set()
+    published.result()
+    del left
+    # At once, not when the garbage collector happens to run.
+    sim.wait_until(lambda s: not s.clients)
+
+
+def test_promise_13_queues_of_a_client_that_nobody_uses_do_not_keep_it_alive(
+    simulator: MakeSimulator,
+) -> None:
+    """A notebook's cell that is run again, with queues that are open, and one in a cycle."""
+    sim = simulator()
+
+    def cell() -> tuple[Any, ...]:
+        made = WsClient(quick_options(sim.url))
+        made.connect()
+        queues = [made.queue("instrument:rate"), made.queue("error", maxsize=0)]
+        return made, queues, made.rates, made.stream([18])
+
+    notebook = {"all": cell()}
+    notebook["all"] = cell()
+    sim.wait_until(lambda s: len(s.clients) == 1)
+    cycle = notebook.pop("all")[1][0]
+    assert len(sim.clients) == 1
+    cycle.itself = cycle
+    del cycle
+    gc.collect()
+    sim.wait_until(lambda s: not s.clients)
+
+
+def test_promise_13_a_queue_that_nobody_refers_to_collects_nothing_more(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """It is as good as closed, and warns of nothing."""
+    c = client(simulator().url)
+    kept, dropped = c.queue("open"), c.queue("open")
+    assert len(core_of(c).registry.queues()) == 2
+    del dropped
+    assert len(core_of(c).registry.queues()) == 1
+    c.connect()
+    assert kept.get(timeout=5) == ()
 
 
 SCRIPT = """

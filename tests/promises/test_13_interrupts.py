@@ -66,7 +66,7 @@ def test_promise_13_ctrl_c_is_clean_wherever_it_comes(
         assert c.state is ClientState.LIVE, where
         del outcome  # its traceback holds the generator of a stream
         assert c.subscriptions == () or name in ("subscribe", "unsubscribe"), where
-        assert core_of(c).registry.queues() == [waiting], where
+        assert core_of(c).registry.queues() == [waiting._items], where
     assert places > 10
 
 
@@ -87,7 +87,7 @@ def test_promise_13_ctrl_c_in_get_cannot_hold_up_the_reader(
             rates.get()
 
     places = 0
-    rates.feed([None] * backlog)
+    rates._items.feed([None] * backlog)
     for where, outcome in every_interrupt(read):
         places += 1
         assert type(outcome) is KeyboardInterrupt, where
@@ -96,7 +96,7 @@ def test_promise_13_ctrl_c_in_get_cannot_hold_up_the_reader(
             rates.get()
         sim.publish(18, Bid=1.0 + places / 1000)
         assert rates.get(timeout=5)[1].bid == 1.0 + places / 1000
-        rates.feed([None] * backlog)
+        rates._items.feed([None] * backlog)
     assert places > 5
 
 

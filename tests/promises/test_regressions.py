@@ -171,18 +171,20 @@ def test_promise_2_a_queue_made_while_disconnect_is_at_work_ends(
     ending.result()
 
 
-def test_promise_2_a_queue_ends_with_a_client_that_was_dropped(simulator: MakeSimulator) -> None:
-    """Whoever keeps only the queue is told that its client is gone."""
+def test_promise_2_a_queue_goes_on_whose_client_was_dropped(simulator: MakeSimulator) -> None:
+    """Whoever keeps only the queue keeps the client."""
     sim = simulator()
 
     def queue_only() -> Any:
         c = make_client(sim.url)
         c.connect()
-        return c.queue("instrument:rate")
+        return c.queue("close")
 
-    error = run_in_thread(queue_only().get).exception()
-    assert isinstance(error, EToroClosedError)
-    assert "not in use" in str(error)
+    reader = run_in_thread(queue_only().get)
+    gc.collect()
+    sim.drop()
+    assert reader.result()[0] == 1006
+    sim.wait_until(lambda s: not s.clients)
 
 
 @dataclass
@@ -723,7 +725,7 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
     handler, logger = Blocks(), logging.getLogger("etoro_sync")
     logger.addHandler(handler)
     try:
-        c.queue("private:event", maxsize=1)
+        full = c.queue("private:event", maxsize=1)
         c.connect()
         c.subscribe([18], snapshot=True)
         assert inside.wait(5)
@@ -742,6 +744,7 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
         logger.removeHandler(handler)
     assert c.rates[18].bid == 10
     assert rates.empty()
+    assert full.qsize() == (1 if blocks == "a queue that is full" else 0)
 
 
 def test_promise_8_a_look_up_that_comes_back_late_leaves_the_next_session_its_prices(

@@ -223,10 +223,10 @@ def test_promise_12_a_signal_handler_that_disconnects_inside_a_queue_ends(
     c = client(sim.url, reconnect_attempts=0, close_timeout=0.05)
     c.connect()
     waiting = c.queue("unknown")
-    real = waiting._buffer.pop
+    real = waiting._items._buffer.pop
 
     def interrupted(now: float) -> Any:
-        monkeypatch.setattr(waiting._buffer, "pop", real)
+        monkeypatch.setattr(waiting._items._buffer, "pop", real)
         sim.drop()
         while c.state is not ClientState.FAILED:
             pass
@@ -234,8 +234,8 @@ def test_promise_12_a_signal_handler_that_disconnects_inside_a_queue_ends(
         return real(now)
 
     with Watchdog(10):
-        monkeypatch.setattr(waiting._buffer, "pop", interrupted)
-        waiting.feed(["an item"])
+        monkeypatch.setattr(waiting._items._buffer, "pop", interrupted)
+        waiting._items.feed(["an item"])
         assert waiting.get() == "an item"
         with pytest.raises(EToroError):
             waiting.get()
@@ -306,7 +306,7 @@ def test_promise_12_a_disconnect_that_is_overtaken_leaves_the_new_session_alone(
     assert c.state is ClientState.LIVE
     assert c.subscriptions == ("instrument:18",)
     assert rates.get(timeout=5)[0] == 18
-    assert core_of(c).registry.queues() == [rates]
+    assert core_of(c).registry.queues() == [rates._items]
 
 
 def test_promise_12_a_connect_that_is_overtaken_ends_what_it_has_made(
@@ -429,6 +429,19 @@ def test_promise_1_a_client_that_is_collected_says_so(
     assert not join_stragglers(prefix="etoro-sync-reader")
     warned = ["Keep a reference" in r.getMessage() for r in caplog.records if r.levelno > 20]
     assert warned == [True] * listening
+
+
+def test_promise_1_a_loop_over_the_queue_of_a_client_that_was_collected_does_not_end_in_silence(
+    simulator: MakeSimulator,
+) -> None:
+    """As it would if the user had closed the client; should anything ever read such a queue."""
+    c = make_client(simulator().url)
+    c.connect()
+    items = c.queue("unknown")._items
+    core_of(c).registry.add_queue(items, None)
+    del c
+    with pytest.raises(EToroClosedError, match="not in use any more"):
+        list(items)
 
 
 def dispatchers() -> list[str]:

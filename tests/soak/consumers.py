@@ -15,10 +15,10 @@ from etoro_sync import (
     EToroSubscriptionError,
     EToroTimeoutError,
     EToroWebSocketError,
+    EventQueue,
     WsClient,
 )
 from etoro_sync.models import WsGap, WsInstrumentRate
-from etoro_sync.ws.queues import EventQueue
 
 from .orders import OrderBook
 
@@ -91,7 +91,7 @@ class Reader:
     def account(self) -> str:
         """Return what is wrong with the identity of promise 10; "": nothing."""
         events = self.events
-        with events._monitor.lock:  # the five figures of one moment
+        with events._items._monitor.lock:  # the five figures of one moment
             received, waiting = events.received, events.qsize()
             gone = events.delivered, events.dropped, events.conflated
         if sum(gone) + waiting == received:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from etoro_sync import WsClient, WsClientOptions
+from etoro_sync import EventQueue, WsClient, WsClientOptions
 from etoro_sync.models import WsGap
 from etoro_sync.simulator import FAULTS, EToroSimulator
 from etoro_sync.simulator.faults import read_script
@@ -24,7 +24,6 @@ from etoro_sync.ws.conflation import ConflatingBuffer
 from etoro_sync.ws.connection import Connection
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.outlet import Outlet
-from etoro_sync.ws.queues import EventQueue
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.subscription import WsSubscriptionTracker
 from tests.soak import run

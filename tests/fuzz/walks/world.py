@@ -19,7 +19,7 @@ from etoro_sync.ws import conversation, mailbox, reader, recovery, requests
 from etoro_sync.ws.buffers import Run
 from etoro_sync.ws.handlers import Handler, Registry
 from etoro_sync.ws.operations import Operation
-from etoro_sync.ws.queues import EventQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue, make_buffer
 from etoro_sync.ws.rate_view import RateView
 from etoro_sync.ws.replies import ConnectionFailed
 from etoro_sync.ws.requests import Use
@@ -71,7 +71,7 @@ class World:
         for event in _HEARD:
             registry.add(event, Handler(self._ear(event), None, False))
         buffer = make_buffer("instrument:rate", _ROOM, None)
-        self.rates = EventQueue("instrument:rate", buffer, registry.remove_queue)
+        self.rates = ItemQueue("instrument:rate", buffer, registry.remove_queue)
         registry.add_queue(self.rates, None)
         self._taken: dict[int, int] = {}
         self._generation = 0  # of what was taken last
