@@ -153,17 +153,19 @@ class Instrument:
             del content["LastExecution"]
         return content
 
-    def _converted(self) -> dict[str, str]:
+    def _converted(self, *, whole: bool = False) -> dict[str, str]:
         """
         Change the conversion rates, and the discounted prices with them.
 
         Such a message has no ``Date``, and its id belongs to an older price than the last one. So
         do its discounted prices, which may lie outside of the spread until the next message.
+
+        :param whole: Leave out none of these; few messages have only the rates, or no id.
         """
         self._unsettled = True
         self._conversion *= 1 + self._random.uniform(-1e-4, 1e-4)
         content = self._conversion_rates()
-        draw = self._random.random()
+        draw = 0.0 if whole else self._random.random()
         if draw < 0.93:
             content["PriceRateID"] = str(self._rate_id - self._random.randint(20, 90))
         if draw < 0.85:
@@ -214,7 +216,7 @@ class Instrument:
 
     def opened(self) -> dict[str, str]:
         """Give the content of the rate that carries the flags, some time after an opening."""
-        content = self._converted()
+        content = self._converted(whole=True)
         self.state.update(content)
         flags = dict.fromkeys(("IsInstrumentActive", "IsMarketOpen"), flag_text(True))
         return flags | _in_order(content)

@@ -52,6 +52,7 @@ class Manner:
     :param steady: Share of the messages with both sides that have exactly this spread.
     :param last_is_bid: Whether the last execution is the discounted bid; else it lies anywhere
         between bid and ask, and some messages with both sides leave it unchanged.
+    :param round: Whether most discounted prices have a decimal less than the bid and the ask.
     """
 
     step: float
@@ -59,6 +60,7 @@ class Manner:
     markup: float
     steady: float
     last_is_bid: bool
+    round: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ class Profile:
 
 
 _GOLD = Profile(Manner(1.2e-4, 2.92e-4, 0.432, 0.83, True), (706, 153, 70, 62, 0, 9), 1.0, 6500)
-_NASDAQ = Profile(Manner(6e-5, 1.5e-4, 0.5, 1.0, False), (880, 108, 0, 0, 4, 8), 1.0, 1000)
+_NASDAQ = Profile(
+    Manner(6e-5, 1.5e-4, 0.5, 1.0, False, round=True), (880, 108, 0, 0, 4, 8), 1.0, 1000
+)
 _BITCOIN = Profile(Manner(2.5e-4, 0.0, 0.0, 0.86, True), (389, 590, 4, 8, 0, 9), 0.83, 32)
 _RECORDED = {18: _GOLD, 28: _NASDAQ, 100000: _BITCOIN}
 

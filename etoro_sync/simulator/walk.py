@@ -9,6 +9,7 @@ from .profile import Manner
 from .wire import price_text
 
 _MOST_DECIMALS = 12
+_GRAIN = 10  # units between two round prices
 
 
 def decimals_for(price: float) -> int:
@@ -55,6 +56,7 @@ class PriceWalk:
         if manner.markup:  # even, so that the discounted prices can meet in its middle
             self._spread = 2 * max(2, self._spread // 2)
         self.markup = int(self._spread * manner.markup)
+        self._grain = _GRAIN if manner.round and self._step >= _GRAIN else 1
 
     @property
     def bid_discounted(self) -> int:
@@ -94,14 +96,24 @@ class PriceWalk:
             return size
         return size if self._random.random() < 0.5 else -size
 
+    def _rounded(self, bid: int) -> int:
+        """Take a bid whose discounted price is round, or in one of five cases half-way to it."""
+        if self._grain == 1:
+            return bid
+        discounted = round((bid + self.markup) / self._grain) * self._grain
+        if self._random.random() < 0.2:
+            discounted += self._grain // 2
+        return discounted - self.markup
+
     def move_both(self) -> bool:
         """
         Move bid and ask, and nearly always the last execution.
 
         :return: Whether the last execution has moved.
         """
-        ask, last = self.ask, self.last_execution
-        self.bid += self._shift()
+        bid, ask, last = self.bid, self.ask, self.last_execution
+        self.bid = self._rounded(bid + self._shift())
+        self.bid += self._grain * (self.bid == bid)
         self.ask = self.bid + self._spread
         if self._random.random() >= self._manner.steady:
             self.ask += self._random.randint(1, self._step)
@@ -128,18 +140,24 @@ class PriceWalk:
     def move_last_execution(self) -> None:
         """Draw another last execution between unchanged prices."""
         before = self.last_execution
-        self.last_execution = self._random.randint(self.bid, self.ask)
+        self.last_execution = self._anywhere()
         if self.last_execution == before:
-            self.last_execution = self.ask if before != self.ask else self.bid
+            others = (before + self._grain, before - self._grain, self.ask, self.bid)
+            fitting = (p for p in others if self.bid <= p <= self.ask and p != before)
+            self.last_execution = next(fitting)
 
     def _draw_last_execution(self) -> None:
-        """Take the discounted bid, or a round price anywhere between bid and ask."""
-        if self._manner.last_is_bid:
-            self.last_execution = self.bid_discounted
-            return
+        """Take the discounted bid, or a price anywhere between bid and ask."""
+        bid = self._manner.last_is_bid
+        self.last_execution = self.bid_discounted if bid else self._anywhere()
+
+    def _anywhere(self) -> int:
+        """Draw a price between bid and ask, a round one if there is any."""
         drawn = self._random.randint(self.bid, self.ask)
-        rounded = drawn // 10 * 10
-        self.last_execution = rounded if rounded >= self.bid else drawn
+        for rounded in (drawn // _GRAIN * _GRAIN, -(-drawn // _GRAIN) * _GRAIN):
+            if self.bid <= rounded <= self.ask:
+                return rounded
+        return drawn
 
     def adopt(self, fields: Mapping[str, object]) -> bool:
         """

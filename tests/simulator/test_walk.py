@@ -8,7 +8,7 @@ from etoro_sync.simulator.profile import Manner
 from etoro_sync.simulator.walk import PriceWalk, decimals_for
 
 GOLD = Manner(1.2e-4, 2.92e-4, 0.432, 0.83, True)
-NASDAQ = Manner(6e-5, 1.5e-4, 0.5, 1.0, False)
+NASDAQ = Manner(6e-5, 1.5e-4, 0.5, 1.0, False, round=True)
 BITCOIN = Manner(2.5e-4, 0.0, 0.0, 0.86, True)
 MANNERS = pytest.mark.parametrize("manner", [GOLD, NASDAQ, BITCOIN], ids=["gold", "nasdaq", "btc"])
 
