@@ -1,6 +1,7 @@
 """The client: everything that users call, each method safe in any thread and any callback."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
 from typing import Any, NoReturn, TypeVar, overload
 
 from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
@@ -104,8 +105,27 @@ class WsClient:
         self.connect()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect.
+
+        A program whose client has failed must not look as if all were well. So this raises what
+        ended the client, also when something in the block has raised it already and was caught
+        there: ``disconnect()`` in the block says that the failure is dealt with.
+
+        :raises EToroError: what ended the client, if it failed, and nothing else is on its way.
+        """
+        core = core_of(self)
+        closed, session = core.state is ClientState.CLOSED, core.lifecycle.session
         self.disconnect()
+        # Looked at behind it: until then the client may fail.
+        failure = None if closed else core.lifecycle.failure_of(session)
+        if failure is not None and error is None:
+            raise failure
 
     def run_forever(self) -> None:
         """Block until the client ends.

@@ -222,10 +222,15 @@ class Lifecycle:
                 lambda: session != self._session or self.state not in waiting, deadline
             ):
                 return False
-        failure = self._failure
-        if failure is not None and failure[0] == session:
-            raise fresh(failure[1])
+        failure = self.failure_of(session)
+        if failure is not None:
+            raise failure
         return True
+
+    def failure_of(self, session: int) -> EToroError | None:
+        """Return what ended *session*, to raise, if it failed; also when it was closed since."""
+        failure = self._failure
+        return fresh(failure[1]) if failure is not None and failure[0] == session else None
 
     @contextlib.contextmanager
     def awaiting(self, session: int) -> Iterator[None]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
-from etoro_sync import ClientState, EToroValidationError
+from etoro_sync import ClientState, EToroValidationError, EToroWebSocketError, WsClient
+from etoro_sync.simulator import EToroSimulator
+from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import BINARY, CONTINUATION, PING, TEXT, frame
@@ -220,3 +224,93 @@ def test_promise_1_a_server_that_accepts_but_acknowledges_nothing_is_replaced(
     assert "reconnected" not in ear.names()
     assert "No acknowledgement" in ear.of("close")[1][1]
     ear.wait(lambda e: c.state is ClientState.FAILED)
+
+
+def fail(c: WsClient, sim: EToroSimulator) -> None:
+    """Return once the client has failed."""
+    sim.drop()
+    with pytest.raises(EToroWebSocketError):
+        c.run_forever()
+
+
+def test_promise_1_leaving_the_block_raises_what_ended_the_client(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Also where nothing in it has noticed, or where that was caught."""
+    sim = simulator()
+    with pytest.raises(EToroWebSocketError) as caught, client(sim.url, reconnect_attempts=0) as c:
+        fail(c, sim)
+    assert c.state is ClientState.CLOSED
+    assert caught.value is not core_of(c).lifecycle.failure_of(1)
+    assert str(caught.value) == str(core_of(c).lifecycle.failure_of(1))
+
+
+def test_promise_1_leaving_the_block_leaves_another_exception_alone(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Whatever is on its way says more about where the program was."""
+    sim = simulator()
+    c = client(sim.url, reconnect_attempts=0)
+
+    def block() -> None:
+        with c:
+            fail(c, sim)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError) as caught:
+        block()
+    assert caught.value.__context__ is None
+    assert c.state is ClientState.CLOSED
+
+
+def test_promise_1_a_failure_that_the_block_has_dealt_with_is_not_raised_again(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """By disconnect(), or by a new connection, which then counts."""
+    sim = simulator()
+    with client(sim.url, reconnect_attempts=0) as c:
+        fail(c, sim)
+        c.disconnect()
+    with client(sim.url, reconnect_attempts=0) as c:
+        fail(c, sim)
+        c.connect()
+
+    def block() -> None:
+        with client(sim.url, reconnect_attempts=0) as c:
+            fail(c, sim)
+            c.connect()
+            fail(c, sim)
+
+    with pytest.raises(EToroWebSocketError):
+        block()
+
+
+PROGRAM = """
+import sys, time
+from etoro_sync import ClientState, WsClient, WsClientOptions
+
+options = WsClientOptions("key", "key", sys.argv[1], reconnect_attempts=0, proxy="")
+with WsClient(options) as client:
+    print("ready", flush=True)
+    while client.state is not ClientState.FAILED:
+        time.sleep(0.01)
+"""
+
+
+def test_promise_1_a_program_whose_client_failed_does_not_end_as_if_all_were_well(
+    simulator: MakeSimulator,
+) -> None:
+    """Its exit status is what a service manager looks at."""
+    sim = simulator()
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, sim.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "ready\n"
+    sim.drop()
+    _, words = program.communicate(timeout=10)
+    assert program.returncode == 1
+    assert "EToroWebSocketError" in words
