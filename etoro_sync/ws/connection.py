@@ -11,6 +11,7 @@ from ..errors import EToroWebSocketError
 from .frames import CLOSE, PING, FrameParser, read_close
 from .keepalive import Keepalive, Verdict
 from .message_parser import shorten
+from .reasons import reason
 from .replies import ConnectionFailed
 from .websocket_client import ABNF
 from .wire import Wire
@@ -254,7 +255,7 @@ def _earlier(one: float | None, other: float | None) -> float | None:
 
 
 def _lost(cause: OSError | None) -> ConnectionFailed:
-    words = "without a close frame" if cause is None else f"({cause.strerror or cause})"
+    words = "without a close frame" if cause is None else f"({reason(cause)})"
     return ConnectionFailed(EToroWebSocketError(f"The connection ended {words}."))
 
 

@@ -19,6 +19,8 @@ from .addresses import Address, Addresses
 from .hosts import Target, is_loopback
 from .lifecycle import Interrupted
 from .racing import Failure, Race, RaceLost
+from .reasons import reason, reason_to_connect
+from .tls import tls_error
 from .wire import Waker, Wire
 
 __all__ = ["Dialer", "Tunnel"]
@@ -73,6 +75,7 @@ class Dialer:
         self._stopping = stopping
         self._deadline = deadline
         self._addresses = addresses or Addresses()
+        self._send_error: OSError | None = None
         #: Where the connection leads to, once it is there.
         self.taken: tuple[object, ...] | None = None
 
@@ -103,7 +106,7 @@ class Dialer:
         try:
             wire = Wire(sock, self._waker)
         except OSError as exc:
-            raise EToroWebSocketError(f"Cannot connect to {target}: {_words(exc)}.") from exc
+            raise EToroWebSocketError(f"Cannot connect to {target}: {reason(exc)}.") from exc
         try:
             if tunnel is not None:
                 tunnel.pierce(wire, self)
@@ -123,13 +126,20 @@ class Dialer:
     def send(self, wire: Wire, data: bytes, what: str) -> None:
         """Send all of *data*.
 
-        :raises OSError: when the connection is lost.
+        Where that fails, :meth:`read` tells of it, after all that the peer has said before: why it
+        wants no more, perhaps.
+
         :raises EToroTimeoutError: at the deadline, naming *what*.
         """
-        wire.write(data)
-        while wire.unsent:
-            self.wait(wire, what)
-            wire.flush()
+        try:
+            wire.write(data)
+            while wire.unsent:
+                self.wait(wire, what)
+                wire.flush()
+        except EToroTimeoutError:
+            raise
+        except OSError as exc:
+            self._send_error = exc
 
     def read(self, wire: Wire, what: str) -> bytes:
         """Return what comes next, at least one byte.
@@ -138,13 +148,13 @@ class Dialer:
         :raises EToroTimeoutError: at the deadline, naming *what*.
         :raises EToroWebSocketError: when nothing more will come.
         """
-        while (data := wire.read()) is None:
+        while (data := wire.read()) is None and self._send_error is None:
             self.wait(wire, what)
-        if not data:
-            raise EToroWebSocketError(
-                f"The other end closed the connection during {what}. {_ADVICE}"
-            )
-        return data
+        if data:
+            return data
+        if self._send_error is not None:
+            raise self._send_error
+        raise EToroWebSocketError(f"The other end closed the connection during {what}. {_ADVICE}")
 
     def read_head(self, wire: Wire, what: str) -> tuple[bytes, bytes]:
         """Return the head of an HTTP answer with its empty line, and the bytes read behind it.
@@ -205,7 +215,7 @@ class Dialer:
             words = f"{late} Another of its addresses failed: {_failed(race.failure)}."
             raise EToroTimeoutError(words) from race.failure.error
         except OSError as exc:
-            raise EToroWebSocketError(f"Cannot connect to {target}: {_words(exc)}.") from exc
+            raise EToroWebSocketError(f"Cannot connect to {target}: {reason(exc)}.") from exc
         finally:
             for address in race.losers:
                 self._addresses.doubt(address)
@@ -215,7 +225,7 @@ class Dialer:
 
     def _race_lost(self, target: Target, failure: Failure, advice: str) -> EToroError:
         if failure.connected:
-            return _tls_failed(target, failure.error)
+            return tls_error(target, failure.error)
         return EToroWebSocketError(f"Cannot connect to {target}: {_failed(failure)}. {advice}")
 
     def _check_connecting(self, target: Target, connected: bool) -> None:
@@ -237,7 +247,7 @@ class Dialer:
             )
         except (OSError, ValueError) as exc:  # ValueError: no host can have this name
             raise EToroWebSocketError(
-                f"Cannot resolve {target.host}: {_words(exc)}. {advice}"
+                f"Cannot resolve {target.host}: {reason(exc)}. {advice}"
             ) from exc
         if private and found:
             found = [each for each in found if is_loopback(str(each[4][0]))]
@@ -265,21 +275,11 @@ class Dialer:
         except EToroError:
             raise
         except (OSError, ValueError) as exc:
-            raise _tls_failed(target, exc) from exc
-
-
-def _tls_failed(target: Target, error: Exception) -> EToroWebSocketError:
-    words = getattr(error, "verify_message", None) or _words(error)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return EToroWebSocketError(
-            f"The certificate of {target} is not trusted: {words.rstrip('.')}. "
-            "If a proxy of your own inspects TLS, pass an ssl_context that trusts it."
-        )
-    return EToroWebSocketError(f"The TLS handshake with {target} failed: {words}.")
+            raise tls_error(target, exc) from exc
 
 
 def _failed(failure: Failure) -> str:
-    return f"{_words(failure.error)} ({failure.address[0]})"
+    return f"{reason_to_connect(failure.error)} ({failure.address[0]})"
 
 
 def _tune(sock: socket.socket) -> None:
@@ -292,8 +292,3 @@ def _tune(sock: socket.socket) -> None:
         if option is not None:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _words(error: BaseException | None) -> str:
-    """Return what an OSError says, without its number."""
-    return (getattr(error, "strerror", None) or str(error)).rstrip(".") if error else "no address"

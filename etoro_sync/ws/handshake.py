@@ -17,6 +17,7 @@ from ..errors import EToroError, EToroTimeoutError, EToroWebSocketError
 from .dialing import Dialer
 from .hosts import Target
 from .message_parser import shorten
+from .reasons import reason
 from .replies import ConnectionFailed
 from .retry_after import retry_after, status_words
 from .websocket_client import WebSocket, WebSocketBadStatusException, WebSocketException
@@ -146,7 +147,7 @@ def _translated(
     except (OSError, ValueError) as exc:
         raise EToroWebSocketError(
             f"The connection to {target} was lost in the opening handshake: "
-            f"{shorten(redact(str(exc)))}."
+            f"{shorten(redact(reason(exc)))}."
         ) from exc
 
 

@@ -12,7 +12,7 @@ from .handshake import open_websocket
 from .hosts import Target
 from .options import WsClientOptions
 from .replies import ConnectionFailed
-from .tls import check_verified
+from .tls import check_verified, make_default_context
 from .wire import Waker
 
 __all__ = ["Opener"]
@@ -87,7 +87,7 @@ class Opener:
 
     def _tls(self) -> ssl.SSLContext:
         # Making one takes 20 ms, so one serves all connections.
-        context = self._context = self._context or ssl.create_default_context()
+        context = self._context = self._context or make_default_context()
         options = self._options
         if not options.allow_unverified_tls:
             # Checked when the options were made, but a context can be changed; and programs that

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from ..errors import EToroTimeoutError, EToroWebSocketError
 from .dialing import Dialer
 from .hosts import Target
+from .reasons import reason
 from .replies import ConnectionFailed
 from .retry_after import retry_after, status_words
 from .wire import Wire
@@ -55,7 +56,7 @@ class ProxyTunnel:
         except EToroTimeoutError:
             raise
         except OSError as exc:
-            raise self.failed(f"ended the connection ({exc.strerror or exc})") from exc
+            raise self.failed(f"ended the connection ({reason(exc)})") from exc
 
     def check_silent(self, rest: bytes | bytearray) -> None:
         """Refuse what came behind the proxy's answer.

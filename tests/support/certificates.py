@@ -21,6 +21,8 @@ class Certificates:
     :ivar wrong_host: a server with a valid certificate for another name
     :ivar expired: a server with a certificate for ``localhost`` that has expired
     :ivar untrusted: a server with a certificate for ``localhost`` of an authority nobody knows
+    :ivar demanding: a server that wants a client certificate of the authority
+    :ivar certified: a client as below, with such a certificate
     :ivar client: a client that trusts the authority, and verifies as every client does
     """
 
@@ -30,6 +32,12 @@ class Certificates:
         self.wrong_host = _server(self._authority.issue_cert("example.invalid"))
         past = datetime.datetime(2001, 1, 1, tzinfo=datetime.timezone.utc)
         self.expired = _server(self._authority.issue_cert("localhost", not_after=past))
+        self.demanding = _server(self._authority.issue_cert("localhost"))
+        self.demanding.verify_mode = ssl.CERT_REQUIRED
+        self._authority.configure_trust(self.demanding)
+        self.certified = ssl.create_default_context()
+        self._authority.configure_trust(self.certified)
+        self._authority.issue_cert("client.invalid").configure_cert(self.certified)
         self.untrusted = _server(trustme.CA().issue_cert("localhost"))
         self.client = ssl.create_default_context()
         self._authority.configure_trust(self.client)

@@ -229,6 +229,22 @@ def test_an_address_of_a_kind_that_the_system_lacks_is_passed_over(
         assert read_all(wire, 5) == b"hello"
 
 
+def test_a_route_that_leads_nowhere_is_told_by_its_meaning(
+    waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux has "Invalid argument" for a blackhole route; the address is named, too."""
+
+    class Nowhere(socket.socket):
+        def connect(self, address: Any) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(socket, "socket", Nowhere)
+    with pytest.raises(EToroWebSocketError, match="no route to it") as caught:
+        dial("ws://127.0.0.1:1/ws", waker)
+    assert "Invalid argument" not in str(caught.value)
+    assert "(127.0.0.1)" in str(caught.value)
+
+
 # Deadlines
 
 

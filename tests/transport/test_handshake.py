@@ -357,6 +357,24 @@ def test_an_end_before_the_answer_is_said_so(
         shake_hands(server, waker)
 
 
+def test_a_refusal_that_comes_before_the_request_is_read(
+    raw_server: StartServer, waker: Waker
+) -> None:
+    """A gateway may refuse and reset at once; the request then fails, and the answer is there."""
+    gone = threading.Event()
+
+    def refuse(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        peer.reset()
+        gone.set()
+
+    server = raw_server(refuse)
+    with dialled(server.url, waker) as wire:
+        assert gone.wait(SOON)
+        with pytest.raises(ConnectionFailed, match="HTTP 403"):
+            open_websocket(server.url, wire, make_dialer(waker), str)
+
+
 def test_a_reset_is_a_lost_connection(raw_server: StartServer, waker: Waker) -> None:
     """A reset in the handshake is told as such, with its cause."""
     server = raw_server(lambda peer: (peer.read_request(), peer.reset()))

@@ -11,14 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws.connection import Connection
+from etoro_sync.ws.handshake import open_websocket
 from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.lifecycle import Interrupted
+from etoro_sync.ws.proxy import make_tunnel
 from etoro_sync.ws.replies import ConnectionFailed
+from etoro_sync.ws.tls import make_default_context
 from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
@@ -146,6 +150,119 @@ def test_a_context_that_cannot_be_made_is_said_so(
         make_dialer(waker).open(Target.of(server.url), fail)
 
 
+def test_a_certificate_that_has_expired_asks_about_the_clock(
+    raw_server: StartServer, waker: Waker, certificates: Certificates, context: ssl.SSLContext
+) -> None:
+    """It says what time it is here."""
+    server = raw_server(lambda peer: None, certificates.expired)
+    with pytest.raises(EToroWebSocketError, match="Is the clock of this machine right"):
+        dial(server.url, waker, context)
+
+
+@pytest.mark.parametrize("way", ["direct", "proxy"])
+def test_an_authority_that_is_missing_names_the_variable(
+    raw_server: StartServer,
+    waker: Waker,
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """The file of SSL_CERT_FILE is not there, and OpenSSL says nothing of it."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
+
+    def proxied(peer: Peer) -> None:
+        if way == "proxy":
+            peer.respond(b"HTTP/1.1 200 OK\r\n\r\n")
+        peer.start_tls(certificates.server)
+
+    server = raw_server(proxied)
+    target = Target("localhost", server.port, True)
+    tunnel = make_tunnel(urlsplit(f"http://127.0.0.1:{server.port}"), target)
+    dialer = make_dialer(waker)
+    with pytest.raises(EToroWebSocketError, match=r"SSL_CERT_FILE names '/no/such/file\.pem'"):
+        dialer.open(target, make_default_context, tunnel if way == "proxy" else None)
+
+
+# Servers that want to know the client
+
+
+def demanding(peer: Peer, context: ssl.SSLContext) -> None:
+    """Ask for a client's certificate; reset the connection of one that has none."""
+    if peer.start_tls(context):
+        peer.handshake()
+        peer.send(b"hello")
+        peer.wait_closed()
+    else:
+        peer.reset()
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "the server wants a client certificate"),
+        (ssl.TLSVersion.TLSv1_2, "may want a client certificate"),
+    ],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "behind a failed send"])
+def test_a_server_that_wants_a_certificate_is_told_as_such(
+    raw_server: StartServer,
+    waker: Waker,
+    certificates: Certificates,
+    context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    version: ssl.TLSVersion,
+    words: str,
+    late: bool,
+) -> None:
+    """With TLS 1.3 its alert comes after the handshake, and the request may fail before that."""
+    monkeypatch.setattr(certificates.demanding, "maximum_version", version)
+    refused = threading.Event()
+    server = raw_server(lambda peer: (demanding(peer, certificates.demanding), refused.set()))
+    url = f"wss://localhost:{server.port}/ws"
+
+    def knock() -> None:
+        with dialled(url, waker, context) as wire:
+            assert not late or refused.wait(SOON)
+            open_websocket(url, wire, make_dialer(waker), str)
+
+    with pytest.raises(EToroWebSocketError, match=words) as caught:
+        knock()
+    assert "ssl_context.load_cert_chain()" in str(caught.value)
+
+
+def test_a_client_with_a_certificate_is_let_in(
+    raw_server: StartServer, waker: Waker, certificates: Certificates
+) -> None:
+    """The certificate is the context's."""
+    server = raw_server(lambda peer: demanding(peer, certificates.demanding))
+    url = f"wss://localhost:{server.port}/ws"
+    with dialled(url, waker, certificates.certified) as wire:
+        assert open_websocket(url, wire, make_dialer(waker), str) in (b"", b"hello")
+
+
+def test_a_connection_that_an_alert_ends_is_lost_for_its_reason(
+    raw_server: StartServer, waker: Waker, certificates: Certificates, context: ssl.SSLContext
+) -> None:
+    """Wherever it comes; here it is behind a frame that could not be sent."""
+
+    def alert(self: ssl.SSLSocket, *_: Any) -> bytes:
+        error = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] (_ssl.c:1)")
+        error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        raise error
+
+    def broken(self: ssl.SSLSocket, *_: Any) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    server = raw_server(handshaken(lambda peer: peer.wait_closed()), certificates.server)
+    with connected(server.url, waker, context) as connection:
+        connection._wire._sock.__class__ = type(
+            "Alerted", (ssl.SSLSocket,), {"recv": alert, "send": broken}
+        )
+        connection.send_text("x")
+        with pytest.raises(ConnectionFailed, match="the server wants a client certificate"):
+            connection.receive()
+
+
 # Servers that do not speak TLS
 
 
@@ -164,7 +281,7 @@ def test_a_plain_server_is_said_so(
 ) -> None:
     """wss:// to a server that speaks plain HTTP fails and does not hang."""
     server = raw_server(lambda peer: (peer.send(b"HTTP/1.1 400 Bad\r\n\r\n"), peer.wait_closed()))
-    with Watchdog(AT_ONCE), pytest.raises(EToroWebSocketError, match="The TLS handshake with"):
+    with Watchdog(AT_ONCE), pytest.raises(EToroWebSocketError, match="does not speak TLS"):
         dial(f"wss://localhost:{server.port}/ws", waker, context)
 
 
