@@ -30,6 +30,8 @@ class Buffer(Protocol):
     dropped: int
     conflated: int
     conflate_after: float | None
+    #: When what was the oldest entry at the last :meth:`pop` came, if that is known.
+    came: float | None
 
     def extend(self, entries: Sequence[Any], now: float) -> int:
         """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
@@ -77,6 +79,7 @@ class BoundedBuffer:
         self._start = 0
         #: Each entry counts, however late.
         self.conflate_after: float | None = None
+        self.came: float | None = None
         self.received = self.delivered = self.dropped = self.conflated = 0
 
     def __len__(self) -> int:
@@ -121,8 +124,8 @@ class BoundedBuffer:
     def _leave(self) -> Any:
         """Remove and return the oldest entry; IndexError when empty."""
         entry = self._entries.popleft()
+        self.came = self._arrivals.forget(self._start)
         self._start += 1
-        self._arrivals.forget(self._start)
         return entry
 
     def _mark(self, lost: int) -> None:
@@ -277,12 +280,20 @@ class Lanes:
         hand.append((RATE_EVENT, rates))
         return self.rates.came_at(now)
 
-    def put_back(self, rates: Sequence[tuple[Any, ...]]) -> None:
-        """Take back the last rates of what :meth:`take` has just returned.
+    def put_back(self, event: str, rest: Sequence[tuple[Any, ...]]) -> None:
+        """Take back the last of what :meth:`take` has just returned.
 
-        They are then judged anew: a newer one may have come, or their time may have run out.
+        Rates are then judged anew: a newer one may have come, or their time may have run out. Of
+        other events nothing is left but at the end of a session, when all of them are dropped.
+
+        :param event: what was taken.
+        :param rest: the arguments of those calls that were not made.
         """
-        self.rates.put_back(rates)
+        if event == RATE_EVENT:
+            self.rates.put_back(rest)
+        else:
+            self.others.delivered -= len(rest)
+            self.others.dropped += len(rest)
 
     def _older(self) -> BoundedBuffer:
         """Return the lane, of the two that are read with the rates, whose head came first."""

@@ -75,7 +75,7 @@ class Callbacks:
         self._in_order = False
         #: An order has come. It overtakes all that waits, so it is looked at between any two calls.
         self.hurry = False
-        #: The session is over: rates are not told any more.
+        #: The session is over: market events are not told any more.
         self.stopping = False
         #: Nobody waits for the callbacks any longer: nothing is told any more.
         self.abandoned = False
@@ -98,7 +98,7 @@ class Callbacks:
         """Call the callbacks of one event, as often as it came.
 
         :param until: monotonic time after which no further call of a market event begins.
-        :returns: what was left because of that.
+        :returns: what was left because of that, or because the session is over.
         :raises EToroError: when it is :attr:`hopeless`.
         """
         rest: tuple[Handler, ...] | None = None
@@ -128,12 +128,9 @@ class Callbacks:
         try:
             for arguments in left:
                 told = None
-                if market:
-                    if self.stopping:
-                        break
-                    # Not before the first, or nothing would ever be told.
-                    if called and clock() >= until:
-                        return chain((arguments,), left)
+                # Not before the first for its time, or nothing would ever be told.
+                if market and (self.stopping or (called and clock() >= until)):
+                    return chain((arguments,), left)
                 # Looked up anew each time: a callback may have added or removed another.
                 handlers = listeners.handlers if rest is None else rest
                 if rest is None and listeners.handlers_by_id and arguments:

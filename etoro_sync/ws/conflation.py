@@ -55,6 +55,8 @@ class ConflatingBuffer:
         self._barrier = 0
         # What the last take() has taken, which may come back: its end, and when it came.
         self._taken: tuple[int, list[Note]] = (0, [])
+        #: When what was the oldest entry at the last :meth:`pop` came, if that is known.
+        self.came: float | None = None
         #: The place of the next entry that comes and replaces none.
         self.end = 0
         self.received = self.delivered = self.dropped = self.conflated = 0
@@ -145,8 +147,8 @@ class ConflatingBuffer:
 
         :param now: monotonic time.
         """
+        self.came = came = self._arrivals.forget(self.start)
         if self._crowd is None:
-            came = self._arrivals.forget(self.end - len(self._entries))
             after = self.conflate_after
             if after is None or came is None or now - came <= after:
                 entry = self._entries.popleft()

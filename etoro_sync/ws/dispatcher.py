@@ -16,7 +16,7 @@ from .callbacks import Callbacks
 from .gate import LogGate
 from .handlers import Registry
 from .lifecycle import Bell
-from .log import log, name_of
+from .log import log, name_of, plain_name_of
 from .stats import Counters
 
 __all__ = ["Dispatcher"]
@@ -82,6 +82,8 @@ class Dispatcher:
         self._hand: list[Run] = []
         self._hand_until = 0.0
         self._hand_came: float | None = None
+        # When the order came whose callbacks are being called, if any.
+        self._order_came: float | None = None
         self._gate = LogGate()
         # A daemon, so that a script may end in mid-stream; disconnect() joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -121,22 +123,29 @@ class Dispatcher:
     def _watch_lag(self, now: float) -> None:
         """Log it when what is being called out came long ago. Any thread."""
         came = self._hand_came
-        if came is not None and now - came > self._worrying_lag:
+        if came is None:
+            came = self._order_came
+        if came is not None:
+            if now - came > self._worrying_lag:
+                self._warn_of_lag(now)
+        # Behind a callback of an earlier session nothing is called out at all.
+        elif not self._at_turn and self.lag(now) > self._worrying_lag:
             self._warn_of_lag(now)
 
     def _warn_of_lag(self, now: float) -> None:
         if self._gate.passes("lag") is None:
             return
-        lanes = self._lanes
+        lanes, running = self._lanes, self._callbacks.running
         log(
             logging.WARNING,
             "The callbacks are too slow: they are %.1f s behind, %d events wait for them, and "
             "until now %d rates were skipped for newer ones and %d events dropped. Make the "
-            "callback return sooner, or read a queue or a stream in a thread of your own.",
+            "callback return sooner, or read a queue or a stream in a thread of your own.%s",
             self.lag(now),
             len(lanes),
             lanes.rates.conflated,
             lanes.dropped,
+            f" Running now: {plain_name_of(running)}." if running is not None else "",
         )
 
     def post(self, event: str, *arguments: Any) -> None:
@@ -323,10 +332,11 @@ class Dispatcher:
         rest = list(left)
         if rest:
             with self._lock:
-                self._lanes.put_back(rest)
-                if self._stopping:
-                    self._lanes.shed()
+                self._in_lanes = True
+                self._lanes.put_back(event, rest)
+                self._leave_lanes()
         self._hand.clear()  # not before, or an error in between would lose it
+        self._hand_came = None
 
     def _take(self) -> bool:
         """Wait for what comes next, and take it; False: the thread is to end."""
@@ -359,6 +369,7 @@ class Dispatcher:
         """Put the next order into *hand*, or the error that stands where some are missing."""
         with self._lock:
             self._in_lanes = True
+            self._order_came = self._lanes.orders.oldest
             try:
                 hand.append((ORDER_EVENT, [self._lanes.orders.pop()]))
                 return True
@@ -382,9 +393,11 @@ class Dispatcher:
     def lag(self, now: float | None = None) -> float:
         """Seconds since the oldest event came that callbacks are still to get, or are getting now.
 
-        Any thread.
+        0.0 when there is none, and once the thread has ended. Any thread.
         """
+        if self._ended:
+            return 0.0
         with self._lock:
-            came = [self._lanes.oldest, self._hand_came]
+            came = [self._lanes.oldest, self._hand_came, self._order_came]
         now = self._clock() if now is None else now
         return max((now - moment for moment in came if moment is not None), default=0.0)

@@ -6,9 +6,10 @@ A filter or a handler that raises is user code; it must not end the thread that 
 import logging
 import threading
 from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any
 
-__all__ = ["log", "name_of", "tidy"]
+__all__ = ["log", "name_of", "plain_name_of", "tidy"]
 
 _logger = logging.getLogger("etoro_sync")
 
@@ -55,3 +56,10 @@ def name_of(function: Any) -> str:
     except Exception:  # attributes may be user code, too
         name = None
     return name if isinstance(name, str) else type(function).__qualname__
+
+
+def plain_name_of(function: Any) -> str:
+    """Return a name for a callback without running user code, for a thread that must not hang."""
+    if type(function) is MethodType:
+        function = function.__func__
+    return function.__qualname__ if type(function) is FunctionType else type(function).__qualname__

@@ -26,7 +26,7 @@ __all__ = ["OVERFLOW_POLICIES", "ItemQueue", "make_buffer"]
 OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
 
 
-#: Seconds that a queue which is being read, and never gets empty, may be behind without a word.
+#: Seconds that a queue which is being read may be behind without a word.
 _LAG = 5.0
 #: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
 _LAG_CONFLATED = 1.0
@@ -102,8 +102,8 @@ class ItemQueue:
         self._clock = clock
         after = buffer.conflate_after
         self._worrying_lag = _LAG if after is None else max(after, _LAG_CONFLATED)
-        # Since when it is being read without ever getting empty.
-        self._busy_since: float | None = None
+        # Since when all that is read is late, and how late it was then.
+        self._late_since: tuple[float, float] | None = None
         self._monitor = Monitor()
         self._ended = False
         self._error: EToroError | None = None
@@ -168,7 +168,7 @@ class ItemQueue:
                 if self._buffer.ready:
                     item, lag = self._pop(self._clock())
                     break
-                self._busy_since = None
+                self._late_since = None
                 if self._ended:
                     raise self._ending()
             if block and timeout != 0:
@@ -180,21 +180,33 @@ class ItemQueue:
         return item
 
     def _pop(self, now: float) -> tuple[Any, float]:
-        """Return the next item, and how long it has waited, if that is worth a word.
+        """Return the next item, and how late it is, if that is worth a word.
 
-        To read a lot at once, now and then, is no lag: such a reader soon finds the queue empty.
         The caller holds the lock.
         """
-        buffer, since, came = self._buffer, self._busy_since, None
-        if since is not None and now - since > self._worrying_lag:
-            came = buffer.oldest
+        buffer = self._buffer
         item = buffer.pop(now)
-        if not buffer.ready:
-            self._busy_since = None
-        elif since is None:
-            self._busy_since = now
-        late = came is not None and now - came > self._worrying_lag
-        return item, now - came if late and came is not None else 0.0
+        lag = 0.0 if buffer.came is None else now - buffer.came
+        if lag * 2 <= self._worrying_lag:
+            self._late_since = None
+            return item, 0.0
+        return item, lag if self._is_worrying(lag, now) else 0.0
+
+    def _is_worrying(self, lag: float, now: float) -> bool:
+        """Whether all that was read for some time was late, and no less than at its beginning.
+
+        To read a lot at once, now and then, is no lag: such a reader leaves nothing old behind.
+        """
+        left = self._buffer.oldest
+        if left is None or (now - left) * 2 <= self._worrying_lag:
+            self._late_since = None
+            return False
+        since, before = self._late_since or (now, lag)
+        if now - since <= self._worrying_lag:
+            self._late_since = since, before
+            return False
+        self._late_since = now, lag
+        return lag > self._worrying_lag and lag > before * 0.9
 
     def _warn_of_lag(self, lag: float) -> None:
         if self._gate.passes("lag") is None:
@@ -292,6 +304,7 @@ class ItemQueue:
     @property
     def lag(self) -> float:
         """Seconds since the oldest item came that waits; 0.0 when none waits."""
+        self._guard.check()
         with self._monitor.lock:
             came = self._buffer.oldest
         return 0.0 if came is None else max(self._clock() - came, 0.0)

@@ -507,3 +507,140 @@ def test_a_callback_that_hangs_is_logged_when_more_comes(
     assert caplog.records == []
     bench.dispatcher.post("private:event", "p1")
     assert "they are 60.0 s behind" in caplog.text
+
+
+def test_an_order_callback_that_hangs_is_logged_and_stands_in_the_figures(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing else is being called out then, and what waits behind it gets old."""
+    bench = SlowBench()
+    seen: list[float] = []
+
+    def hangs(event: str) -> None:
+        bench.clock.advance(60)
+        seen.append(bench.dispatcher.lag())
+        bench.dispatcher.extend([(1, "a")])
+
+    bench.on("private:event", hangs)
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher._tell_next()
+    assert seen == [60.0]
+    (record,) = caplog.records
+    assert "they are 60.0 s behind" in record.getMessage()
+    assert record.getMessage().endswith("<locals>.hangs.")
+    bench.dispatcher._tell_hand()
+    bench.clock.advance(5)
+    assert bench.dispatcher.lag() == 0.0
+
+
+def test_a_rate_that_was_called_out_is_no_lag_of_the_order_behind_it() -> None:
+    """Its age counts until its callbacks have returned."""
+    bench = SlowBench(work=50.0)
+    seen: list[float] = []
+    bench.on("private:event", lambda event: seen.append(bench.dispatcher.lag()))
+    bench.dispatcher.extend([(1, "a")])
+    bench.run()
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher._callbacks.tell_orders()
+    assert seen == [0.0]
+
+
+def test_what_waits_behind_a_callback_of_an_earlier_session_is_logged(
+    chain: Chain, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The new session's thread does nothing until that callback returns."""
+    second = chain.add()
+    clock = second._clock = FakeClock()
+    second.start()
+    second.post("private:event", "p1")
+    clock.advance(60)
+    assert second.lag() == 60.0
+    second.post("private:event", "p2")
+    assert "they are 60.0 s behind, 2 events wait" in caplog.text
+
+
+def test_once_the_thread_has_ended_there_is_no_lag(bench: Bench) -> None:
+    """Nobody is to get anything any more, also if nobody waited for the last callback."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hangs() -> None:
+        inside.set()
+        go_on.wait(5)
+
+    clock = bench.dispatcher._clock = FakeClock()
+    bench.on("open", hangs)
+    bench.dispatcher.start()
+    bench.dispatcher.post("open")
+    assert inside.wait(5)
+    bench.dispatcher.post("open")
+    bench.dispatcher.stop()
+    assert not bench.dispatcher.join(0)
+    clock.advance(60)
+    assert bench.dispatcher.lag() == 60.0
+    go_on.set()
+    bench.dispatcher._thread.join(5)
+    assert bench.dispatcher.lag() == 0.0
+
+
+@pytest.mark.parametrize("event", ["instrument:rate", "message"])
+def test_what_a_stopped_session_has_taken_and_not_called_out_counts_as_dropped(
+    event: str, bench: Bench
+) -> None:
+    """So that each event is delivered, conflated or dropped in the end."""
+    heard: list[Any] = []
+
+    def stops(*arguments: Any) -> None:
+        heard.append(arguments)
+        bench.dispatcher.stop()
+
+    bench.on(event, stops)
+    rates = [(1, n) for n in range(5)] if event == "instrument:rate" else []
+    others = [(0, event, (n,)) for n in range(5)] if not rates else []
+    bench.dispatcher.extend(rates, others)
+    bench.dispatcher.start()
+    assert bench.dispatcher.join(5)
+    lanes = bench.dispatcher.lanes
+    assert len(heard) == 1
+    lane = lanes.rates if rates else lanes.others
+    assert (lane.received, lane.delivered, lane.dropped, len(lane)) == (5, 1, 4, 0)
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_a_finalizer_that_disconnects_while_rates_are_put_back_loses_no_count(
+    crowded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector may run it in the midst of any change of a container."""
+    bench = SlowBench()
+    rates = bench.dispatcher.lanes.rates
+    put_back = rates.put_back
+
+    def interrupted(entries: Any) -> None:
+        if crowded:
+            rates._gather()
+
+        def stops_on_its_way() -> Iterator[Any]:
+            yield from entries[:2]
+            bench.dispatcher.stop()
+            yield from entries[2:]
+
+        put_back(Reversed(stops_on_its_way(), len(entries)))
+
+    monkeypatch.setattr(rates, "put_back", interrupted)
+    bench.dispatcher.extend([(n, n) for n in range(10)])
+    bench.dispatcher._tell_next()
+    bench.dispatcher._tell_next()
+    assert (rates.received, rates.delivered, rates.dropped, len(rates)) == (10, 1, 9, 0)
+
+
+class Reversed:
+    """What ``reversed()`` is to be called with, as a sequence that runs code on its way."""
+
+    def __init__(self, items: Iterator[Any], length: int) -> None:
+        self._items = items
+        self._length = length
+
+    def __reversed__(self) -> Iterator[Any]:
+        return self._items
+
+    def __len__(self) -> int:
+        return self._length

@@ -357,3 +357,73 @@ def test_users_have_every_figure_of_their_queue() -> None:
     with q:
         assert repr(q) == "<EventQueue 'private:event': 0 waiting, 1 dropped>"
     assert list(q) == []
+
+
+def test_who_reads_what_qsize_counts_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Such a reader never finds the queue empty, for some always comes while it reads."""
+    q, clock = timed_queue()
+    for _ in range(5):
+        for n in range(100):
+            q.feed([(18, n)])
+            clock.advance(0.6)
+        for n in range(q.qsize()):
+            if n % 10 == 0:
+                q.feed([(18, n)])
+            q.get()
+            clock.advance(0.001)
+        assert not q.empty()
+    assert caplog.records == []
+
+
+def test_who_is_late_and_catches_up_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A loop that works for ten seconds on what a minute has brought has no need of advice."""
+    q, clock = timed_queue()
+    for n in range(600):
+        q.feed([(18, n)])
+        clock.advance(0.1)
+    while not q.empty():
+        q.get()
+        clock.advance(0.015)
+        if q.delivered % 7 == 0:
+            q.feed([(18, 0)])
+    assert caplog.records == []
+
+
+def test_a_loop_that_begins_late_and_stays_late_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also if it never gets any later."""
+    q, clock = timed_queue()
+    for n in range(600):
+        q.feed([(18, n)])
+        clock.advance(0.1)
+    for n in range(200):
+        q.feed([(18, n)])
+        q.get()
+        clock.advance(0.1)
+    (record,) = caplog.records
+    assert "it is 60.0 s behind" in record.getMessage()
+
+
+def test_a_slow_loop_over_events_that_all_count_is_not_told_to_skip_rates(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """conflate_after is for rates."""
+    clock = FakeClock()
+    buffer = make_buffer("private:event", None, None)
+    q = ItemQueue("private:event", buffer, lambda q: None, clock=clock)
+    for n in range(200):
+        q.feed([n, n])
+        assert q.get() == n // 2
+        clock.advance(0.1)
+    (record,) = caplog.records
+    assert "a queue of 'private:event' is too slow" in record.getMessage()
+    assert "conflate_after" not in record.getMessage()
+
+
+def test_the_lag_of_a_queue_is_not_asked_for_in_a_forked_child() -> None:
+    """A thread of the parent may have held the lock, which nobody would ever release there."""
+    q, _ = timed_queue()
+    q._guard._pid = 0
+    with pytest.raises(EToroClosedError):
+        _ = q.lag
