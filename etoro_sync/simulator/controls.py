@@ -122,7 +122,8 @@ class Controls(Trouble):
 
         :param instrument_id: The instrument.
         :param active: Whether it is open.
-        :param reason: ``AvailabilityReason``; None is ``"2"`` for open and ``"4"`` for closed.
+        :param reason: ``AvailabilityReason``; None is ``"2"`` for open and ``"4"`` for closed,
+            and an empty one is left out, as it was in one of the recorded messages.
         :param flags_after: Seconds from an opening to the rate with the flags.
         :return: How many clients it was sent to.
         """

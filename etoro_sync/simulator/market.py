@@ -200,19 +200,17 @@ class Instrument:
         Open or close the market of this instrument and give the message that says so.
 
         :param active: Whether it is open.
-        :param reason: The wire's ``AvailabilityReason``.
+        :param reason: The wire's ``AvailabilityReason``; an empty one is left out.
         """
         self.active = active
         self.openings += active
         # What comes first after an opening has both sides and the conversion rates.
         self._needs_both_sides = self._needs_both_sides or active
         self._unsettled = self._unsettled or active
-        self.state.update(
-            IsInstrumentActive=flag_text(active),
-            IsMarketOpen=flag_text(active),
-            AvailabilityReason=reason,
-        )
-        return {"IsInstrumentActive": str(active), "AvailabilityReason": reason}
+        said = {"AvailabilityReason": reason} if reason else {}
+        flags = dict.fromkeys(("IsInstrumentActive", "IsMarketOpen"), flag_text(active))
+        self.state.update(flags | said)
+        return {"IsInstrumentActive": str(active), **said}
 
     def opened(self) -> dict[str, str]:
         """Give the content of the rate that carries the flags, some time after an opening."""

@@ -310,6 +310,8 @@ def test_closed_instruments_are_not_active_and_their_state_says_so() -> None:
     assert content == {"IsInstrumentActive": "False", "AvailabilityReason": "6"}
     closed = {"IsInstrumentActive": "false", "IsMarketOpen": "false", "AvailabilityReason": "6"}
     assert market.instrument(18).state.items() >= closed.items()
+    assert market.instrument(18).set_active(False, "") == {"IsInstrumentActive": "False"}
+    assert market.instrument(18).state.items() >= closed.items()
     assert market.active([18, 19]) == [19]
     content = market.instrument(18).set_active(True, "2")
     assert content == {"IsInstrumentActive": "True", "AvailabilityReason": "2"}
