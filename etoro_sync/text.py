@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -17,9 +17,13 @@ __all__ = [
     "Redactor",
     "Secret",
     "bytes_of",
+    "count",
+    "duration",
     "fit",
+    "named",
     "no_thread",
     "readings",
+    "repeated",
     "shorten",
     "show",
 ]
@@ -83,6 +87,26 @@ def no_thread(error: RuntimeError) -> str:
         f"{words}. Raise the limit of processes and threads (ulimit -u, or that of the container), "
         "or end some."
     )
+
+
+def count(number: int, noun: str) -> str:
+    """Return how many there are of something that takes an "s" in the plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return how long something takes; a short time is not written as 0.0 s."""
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+
+
+def named(topics: Sequence[str]) -> str:
+    """Return a topic's name, or how many there are, and the name of the first."""
+    return topics[0] if len(topics) == 1 else f"{count(len(topics), 'topic')} (first {topics[0]})"
+
+
+def repeated(quiet: int) -> str:
+    """Return what follows a record of the log of which *quiet* more were not written."""
+    return f" ({quiet} more since the last report)" if quiet else ""
 
 
 def bytes_of(word: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
 from ..models.fields import decimals as count_decimals
+from ..text import count, duration
 
 __all__ = [
     "clock",
@@ -45,16 +46,6 @@ def price(value: float, digits: int) -> str:
 def units(value: float) -> str:
     """Write a number of units without needless decimals."""
     return f"{value:.{decimals(value)}f}".rstrip("0").rstrip(".")
-
-
-def count(number: int, noun: str) -> str:
-    """Write how many there are of something that takes an "s" in the plural."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Write how long something takes; a short time is not written as 0.0 s."""
-    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
 
 
 def clock(seconds: float) -> str:

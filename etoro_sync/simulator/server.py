@@ -182,7 +182,8 @@ class EToroSimulator(Controls):
 
     def __repr__(self) -> str:
         state = self.url if self._endpoint is not None else "not running"
-        return f"<EToroSimulator {state}, {len(self.clients)} clients>"
+        count = len(self.clients)
+        return f"<EToroSimulator {state}, {count} client{'' if count == 1 else 's'}>"
 
     def _obey(self) -> None:
         """Let the listening socket follow the faults. Runs with the lock held."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from ..errors import EToroQueueOverflowError
+from ..text import count
 from .arrivals import Arrivals
 from .conflation import ConflatingBuffer
 
@@ -144,9 +145,9 @@ class BoundedBuffer:
         if isinstance(entry, _Lost):
             self._markers -= 1
             raise EToroQueueOverflowError(
-                f"{entry.count} items of {self._name} were lost, because {self._maxsize} were "
-                "already waiting. Read faster, give it a larger maxsize, or choose another "
-                "overflow policy.",
+                f"{count(entry.count, 'item')} of {self._name} could not be kept, because "
+                f"{self._maxsize} waited already. Read faster, give it a larger maxsize, or choose "
+                "another overflow policy.",
                 entry.count,
             )
         self.delivered += 1

@@ -16,6 +16,7 @@ from types import MethodType
 from typing import Any
 
 from ..errors import EToroError, forget_locals
+from ..text import repeated
 from .buffers import Run
 from .events import MARKET_EVENTS
 from .gate import LogGate
@@ -205,7 +206,7 @@ class Callbacks:
                 name_of(handler.function),
                 event,
                 type(exc).__name__,
-                f" ({quiet} more since the last report)" if quiet else "",
+                repeated(quiet),
                 exc_info=exc,
             )
         if event != "error":

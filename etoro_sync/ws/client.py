@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
 from ..models import WsInstrumentRate
+from ..text import count
 from .core import NOT_CONNECTED, core_of, equip
 from .event_queue import EventQueue
 from .events import (
@@ -447,5 +448,5 @@ class WsClient:
             return f"<{name}, super().__init__() not called>"
         return (
             f"<{name} {core.state.value}, generation {core.book.generation}, "
-            f"{core.tracker.size} topics>"
+            f"{count(core.tracker.size, 'topic')}>"
         )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import EToroWebSocketError
+from ..text import duration
 from .frames import CLOSE, PING, FrameParser, read_close
 from .keepalive import Keepalive, Verdict
 from .message_parser import shorten
@@ -163,14 +164,16 @@ class Connection:
             silence = self._keepalive.silence(now)
             raise ConnectionFailed(
                 EToroWebSocketError(
-                    f"The connection is dead: no byte for {silence:.1f} s, and no answer to a ping."
+                    f"The connection is dead: no byte for {duration(silence)}, and no answer to a "
+                    "ping."
                 )
             )
         elif verdict is Verdict.STUCK:
             age = self._keepalive.unfinished_for(now)
             raise ConnectionFailed(
                 EToroWebSocketError(
-                    f"The connection is dead: a message that began {age:.1f} s ago is not complete."
+                    f"The connection is dead: a message that began {duration(age)} ago is not "
+                    "complete."
                 )
             )
         if self._wire.stalled(now) >= self._send_timeout:

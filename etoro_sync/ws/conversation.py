@@ -3,13 +3,17 @@
 Every method runs on the reader thread; nothing blocks but the wait at the end of ``_idle()``.
 """
 
+import json
+import logging
 import time
 from typing import Any
 
 from ..errors import EToroWebSocketError
+from ..text import fit
 from .connection import Connection
 from .credentials import Keys
 from .lifecycle import ClientState, Interrupted
+from .log import debugging, log
 from .mailbox import Mailbox
 from .parts import Parts
 from .recovery import Recovery
@@ -19,6 +23,8 @@ __all__ = ["Conversation"]
 
 #: Messages that are handled before a look at whether the client is to stop: about a millisecond.
 _SLICE = 256
+#: Characters of a request or an answer in the log.
+_NOTED = 300
 
 
 class Conversation:
@@ -58,6 +64,7 @@ class Conversation:
         connection.send_text(
             self._protocol.authenticate(keys.api_key, keys.user_key, time.monotonic())
         )
+        self._note("Sent", "Authenticate")  # without its text, which has the keys
         bytes_before = self._counters.bytes
         while True:
             texts = connection.receive()
@@ -101,6 +108,14 @@ class Conversation:
             except ConnectionFailed as exc:
                 # Order events may stand behind it in the same read.
                 self._failure = exc
+            # Last, as the log's handlers may take their time; the feed then looks for the end.
+            self._note("Received", reply)
+
+    def _note(self, what: str, message: str | dict[str, Any]) -> None:
+        """Write to the log, for those who look for a fault, what was asked and answered."""
+        if debugging():
+            text = message if isinstance(message, str) else json.dumps(message)
+            log(logging.DEBUG, "%s %s", what, fit(text, self._options.redact, _NOTED))
 
     def _idle(self, heard: bool) -> None:
         """Nothing to read: judge the deadlines, send what is due, and sleep.
@@ -132,6 +147,7 @@ class Conversation:
             text, snapshots = request
             self._book.expect_snapshots(snapshots)
             self._connection.send_text(text)
+            self._note("Sent", text)
 
     def _work_on_closing(self, now: float) -> None:
         """Close politely, within ``close_timeout``, whatever the peer does."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ..errors import EToroClosedError, EToroError, EToroTimeoutError
 from ..models import WsInstrumentRate
 from .events import EVENTS, check_event, check_filter
+from .gate import LogGate
 from .handlers import Handler, Registry
 from .lifecycle import ClientState, ProcessGuard
 from .log import log, name_of
@@ -68,6 +69,7 @@ class Core:
         self.requests = self.sessions.requests
         self.rates = RateView(self.book, self.sessions)
         self.guard = ProcessGuard()
+        self.gate = LogGate()
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -144,7 +146,9 @@ class Core:
             known = self.registry.functions(event, instrument_id)
             self.registry.add(event, Handler(function, instrument_id, once))
             times = times_registered(function, known) + 1
-            if times > 1:
+            # Each further time is told, and a loop that does so for long is told once a minute.
+            gated = times == 1 or self.gate.passes((event, name_of(function), times)) is None
+            if not gated:
                 log(
                     logging.WARNING,
                     "The handler %s is registered for %r %d times, and called as often for each "

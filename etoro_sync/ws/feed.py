@@ -19,7 +19,7 @@ from typing import Any
 from .. import codec
 from ..errors import EToroValidationError
 from ..models import WsEnvelope, WsMessage
-from ..text import fit, show
+from ..text import fit, repeated, show
 from .gate import LogGate
 from .handlers import Registry
 from .lifecycle import Interrupted
@@ -317,6 +317,6 @@ class Feed:
         error = EToroValidationError(words, kind)
         quiet = self._gate.passes(kind)
         if quiet is not None:
-            log(logging.WARNING, "%s (%d more of this kind before)", error, quiet)
+            log(logging.WARNING, "%s%s", error, repeated(quiet))
             self._check_over()
         self.out.put("error", None, (error,))

@@ -66,6 +66,12 @@ class Outlet:
             self._others.append((len(self.batch), event, arguments))
         self.feed_queues(queues, arguments if len(arguments) != 1 else arguments[0])
 
+    def is_heard(self, event: str, key: int) -> bool:
+        """Whether a handler or a queue gets *event* of this instrument."""
+        listeners = self._registry.listeners(event)
+        handlers = listeners.handlers_by_id.get(key, listeners.handlers)
+        return bool(handlers or listeners.queues_by_id.get(key, listeners.queues))
+
     def flush(self) -> None:
         """Hand over what was collected."""
         if self.batch or self._others:

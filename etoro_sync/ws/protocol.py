@@ -22,6 +22,7 @@ from ..errors import (
     EToroWebSocketError,
 )
 from ..models import WsAuthenticateOperation
+from ..text import named
 from .operations import MAX_FRAME_BYTES, Operation, Request, chunk_topics, plan
 from .replies import (
     PERMISSIONS,
@@ -219,15 +220,15 @@ class Protocol:
         if request.name == "Authenticate":
             raise ConnectionFailed(
                 EToroAuthError(
-                    f"Authentication timed out: no answer within {self._auth_timeout} s. "
+                    f"Authentication timed out: no answer within {self._auth_timeout:g} s. "
                     "Check the URL and the network, or raise auth_timeout."
                 )
             )
         raise ConnectionFailed(
             EToroTimeoutError(
-                f"No acknowledgement of {request.name} ({len(request.topics)} topics, first "
-                f"{request.topics[0]}) within {self._request_timeout} s; the connection is "
-                "replaced and the topics stay wanted."
+                f"No acknowledgement of {request.name} of {named(request.topics)} within "
+                f"{self._request_timeout:g} s; the connection is replaced, and what was wanted "
+                "stays so."
             )
         )
 
@@ -292,8 +293,8 @@ class Protocol:
             raise ConnectionFailed(
                 self._auth_error(kind, reply), fatal=kind is ErrorKind.FATAL, slow=slow
             )
-        what = f"eToro refused {request.name} of {len(request.topics)} topics"
-        text = refusal_text(f"{what} (first {request.topics[0]})", reply, self._redact)
+        what = f"eToro refused {request.name} of {named(request.topics)}"
+        text = refusal_text(what, reply, self._redact)
         code = error_code(reply, self._redact)
         if code == "InsufficientPermissions":
             text = f"{text} {PERMISSIONS}"

@@ -6,7 +6,7 @@ from typing import NoReturn, TypeVar, overload
 from ..errors import EToroKeyError, EToroTypeError
 from ..models import WsInstrumentRate
 from ..numbers import whole
-from ..text import show
+from ..text import count, show
 from .events import advice_on_id
 from .rate_book import RateBook, make_rate
 
@@ -73,7 +73,7 @@ class RateView(Mapping[int, WsInstrumentRate]):
         )
 
     def __repr__(self) -> str:
-        return f"<RateView of {len(self)} instruments>"
+        return f"<RateView of {count(len(self), 'instrument')}>"
 
     def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
         # To list a dictionary's keys is one step. A loop over it is not, nor is the list of its

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import EToroAuthError, EToroError, EToroWebSocketError, forget_locals
+from ..text import count, duration, repeated
 from .backoff import Backoff
 from .connection import Connection
 from .conversation import Conversation
@@ -156,9 +157,9 @@ class Reader:
             attempt = self._backoff.attempt
             log(
                 logging.WARNING,
-                "%s Reconnecting in %.1f s (attempt %d).",
+                "%s Reconnecting in %s (attempt %d).",
                 failure.error,
-                delay,
+                duration(delay),
                 attempt,
             )
             self._feed.out.emit("reconnecting", attempt, delay)
@@ -172,7 +173,7 @@ class Reader:
         attempts = self._options.reconnect_attempts
         if not attempts:
             return last
-        words = f"Gave up after {attempts} attempts to reconnect. The last one: {last}"
+        words = f"Gave up after {count(attempts, 'attempt')} to reconnect. The last one: {last}"
         if isinstance(last, EToroAuthError):
             # The same class as from connect(), for those who ask for other keys then.
             refusal = EToroAuthError(words, last.error_code)
@@ -252,8 +253,8 @@ class Reader:
             error.__traceback__ = exc.__traceback__
             quiet = self._gate.passes(type(exc).__name__)
             if quiet is not None:
-                more = f" ({quiet} more since the last report)" if quiet else ""
-                log(logging.ERROR, "Internal error; please report this%s", more, exc_info=error)
+                words = f"Internal error; please report this{repeated(quiet)}"
+                log(logging.ERROR, "%s", words, exc_info=error)
         except Exception:
             pass  # for want of memory, perhaps; then it is as much of the error as there is
         return error

@@ -9,6 +9,7 @@ import time
 
 from ..errors import EToroError, EToroSubscriptionError
 from ..models import WsGap
+from ..text import count, duration, repeated
 from .gate import LogGate
 from .lifecycle import ClientState
 from .log import log
@@ -148,7 +149,12 @@ class Recovery:
         gap = WsGap(self._gap_from, time.time(), self._book.generation, topics)
         self._gap_from = None
         self._counters.reconnects += 1
-        log(logging.INFO, "Reconnected after %.1f s; %d topics.", gap.seconds, len(gap.topics))
+        log(
+            logging.INFO,
+            "Reconnected after %s; %s.",
+            duration(gap.seconds),
+            count(len(gap.topics), "topic"),
+        )
         self._advance(ClientState.LIVE)
         self._out.emit("reconnected", gap)
 
@@ -177,10 +183,30 @@ class Recovery:
         """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""
         limit = self._options.stale_after
         self._next_stale_check = now + limit / 4 if limit else _NEVER
+        unheard: list[tuple[int, float]] = []
         for topic, instrument in self._book.instruments:
             age = now - instrument.heard_at
             if age < limit or instrument.stale or instrument.closed:
                 continue
             if self._protocol.is_confirmed(topic):
                 instrument.stale = True
+                if not self._out.is_heard("stale", instrument.id):
+                    unheard.append((instrument.id, age))
                 self._out.emit("stale", instrument.id, age)
+        if unheard:
+            self._log_silence(unheard)
+
+    def _log_silence(self, unheard: list[tuple[int, float]]) -> None:
+        """Write to the log what no handler and no queue of ``"stale"`` hears."""
+        quiet = self._gate.passes("stale")
+        if quiet is not None:
+            first, age = unheard[0]
+            log(
+                logging.WARNING,
+                "Silent for longer than stale_after: %s (first %d, for %s)%s. There is no handler "
+                "of 'stale' to act on it.",
+                count(len(unheard), "instrument"),
+                first,
+                duration(age),
+                repeated(quiet),
+            )

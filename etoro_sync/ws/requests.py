@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import EToroError, EToroTimeoutError, fresh
+from ..text import named
 from .lifecycle import ClientState, Lifecycle
 from .monitor import Monitor
 from .protocol import Operation
@@ -167,7 +168,7 @@ class Requests:
         if not ticket.wait(time.monotonic() + seconds):
             operation.awaited = False
             raise EToroTimeoutError(
-                f"{name} of {len(topics)} topics (first {topics[0]}) was not acknowledged within "
+                f"{name} of {named(topics)} was not acknowledged within "
                 f"{seconds:g} s. The wish stays recorded, and is fulfilled on the next connection "
                 "at the latest."
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import logging
 import pickle
 import queue
 import socket
@@ -331,10 +333,33 @@ def test_an_instrument_without_a_rate_is_a_key_error_that_says_what_to_do(
     assert c.rates.get(18) == c.rates[18] == rate
 
 
+def test_debug_records_show_what_is_asked_and_answered(
+    simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In order, with the ids by which they belong together, and without the keys."""
+    caplog.set_level(logging.DEBUG, "etoro_sync")
+    c = client(simulator(max_topics=2).url)
+    c.connect()
+    c.subscribe([18, "private"], snapshot=True)
+    with pytest.raises(EToroSubscriptionError, match=r"refused Subscribe of instrument:77\b"):
+        c.subscribe([77])
+    c.unsubscribe([18])
+    c.disconnect()
+    records = [r.getMessage() for r in caplog.records if r.levelno == logging.DEBUG]
+    assert records[0] == "Sent Authenticate"
+    assert [text.split()[0] for text in records] == ["Sent", "Received"] * 4
+    assert '"operation": "Authenticate"' in records[1]
+    asked, answered = (json.loads(text.split(maxsplit=1)[1]) for text in records[2:4])
+    assert asked["data"] == {"topics": ["instrument:18", "private"], "snapshot": True}
+    assert asked["id"] == answered["id"]
+    assert '"success": false' in records[5]
+    assert "Unsubscribe" in records[6]
+
+
 def test_repr_shows_the_state_and_no_key(idle: WsClient) -> None:
     """For logs and notebooks."""
     idle.subscribe([18])
-    assert repr(idle) == "<WsClient disconnected, generation 0, 1 topics>"
+    assert repr(idle) == "<WsClient disconnected, generation 0, 1 topic>"
 
 
 def test_a_session_that_cannot_start_says_so_and_leaves_the_client_usable(

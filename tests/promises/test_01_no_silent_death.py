@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import queue
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from tests.conftest import StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import BINARY, CONTINUATION, PING, TEXT, frame
 from tests.support.peer import Peer
+from tests.support.threads import on_each_record
 
 from .conftest import MakeClient, MakeSimulator
 
@@ -125,6 +128,33 @@ def test_promise_1_a_server_that_answers_pings_only_is_stale(
     sim.publish(18, **FULL)
     ear.wait(lambda e: [i for i, _ in e.of("stale")].count(18) == 2)
     assert [i for i, _ in ear.of("stale")].count(19) == 1
+
+
+@pytest.mark.parametrize("listener", ["none", "other", "handler", "queue"])
+def test_promise_1_silence_that_nobody_handles_is_logged(
+    simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture, listener: str
+) -> None:
+    """Of each instrument whose ``stale`` has neither a handler nor a queue; else it stays quiet."""
+    c = client(simulator().url, stale_after=0.1)
+    seen: queue.Queue[int] = queue.Queue()
+    if listener == "other":
+        c.on("stale", lambda instrument_id, age: None, instrument_id=19)
+    elif listener == "handler":
+        c.on("stale", lambda instrument_id, age: seen.put(instrument_id))
+    elif listener == "queue":
+        stale = c.queue("stale")
+    with on_each_record(lambda: seen.put(18)):
+        c.connect()
+        c.subscribe([18], snapshot=True)
+        first = stale.get(timeout=5)[0] if listener == "queue" else seen.get(timeout=5)
+        c.disconnect()
+    assert first == 18
+    records = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    if listener in ("none", "other"):
+        (text,) = records
+        assert text.startswith("Silent for longer than stale_after: 1 instrument (first 18, for ")
+    else:
+        assert records == []
 
 
 def test_promise_1_a_closed_market_is_not_stale(

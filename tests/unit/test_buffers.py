@@ -58,7 +58,7 @@ def test_a_loss_is_told_where_it_happened() -> None:
     assert buffer.pop() == 2
     assert buffer.head is None
     with pytest.raises(
-        EToroQueueOverflowError, match="1 items of the queue of 'x' were lost"
+        EToroQueueOverflowError, match="1 item of the queue of 'x' could not be kept"
     ) as caught:
         buffer.pop()
     assert caught.value.lost == 1

@@ -444,7 +444,7 @@ def test_the_view_is_a_mapping_of_rates() -> None:
     assert (len(view), view.get(19)) == (1, None)
     assert rate in view.values()
     assert (18, rate) in view.items()
-    assert repr(view) == "<RateView of 1 instruments>"
+    assert repr(view) == "<RateView of 1 instrument>"
     assert not hasattr(view, "__setitem__")
 
 

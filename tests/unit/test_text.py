@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etoro_sync.text import MASK, Redactor, bytes_of, no_thread, readings, shorten, show
+from etoro_sync.text import (
+    MASK,
+    Redactor,
+    bytes_of,
+    count,
+    duration,
+    named,
+    no_thread,
+    readings,
+    repeated,
+    shorten,
+    show,
+)
 from tests.support.threads import Watchdog
 from tests.support.timing import MS
 
@@ -156,3 +168,13 @@ def test_where_no_thread_can_be_started_something_can_be_done(words: str, advice
     text = no_thread(RuntimeError(words))
     assert text.startswith(f"{words}. ")
     assert advice in text
+
+
+def test_numbers_are_said_as_people_say_them() -> None:
+    """One topic, two topics; nothing of what is none; no 0.0 s."""
+    assert [count(n, "topic") for n in (0, 1, 2)] == ["0 topics", "1 topic", "2 topics"]
+    assert [duration(s) for s in (0.012, 0.0, 0.1, 12.34)] == ["12 ms", "0 ms", "0.1 s", "12.3 s"]
+    assert named(["private"]) == "private"
+    assert named(["private", "instrument:18"]) == "2 topics (first private)"
+    assert repeated(0) == ""
+    assert repeated(3) == " (3 more since the last report)"

@@ -128,7 +128,8 @@ class Script:
         arguments.number("timeout", timeout)
         if not self._simulator.wait_until(lambda: self.done, timeout):
             left = len(self._steps) - self._count
-            raise TimeoutError(f"{left} steps of the script are left after {timeout:g} s")
+            steps = "1 step of the script is" if left == 1 else f"{left} steps of the script are"
+            raise TimeoutError(f"{steps} left after {timeout:g} s")
 
     def carry_out(self, action: Callable[[], object]) -> None:
         """Take one step, unless the script was stopped. Requires the simulator's lock."""

@@ -88,7 +88,7 @@ def test_a_stopped_script_takes_no_more_steps(simulate: Simulate) -> None:
         sim.play([(0, "drip")]).stop()
     sim.play([(0, "stall")]).wait()
     assert [fault.name for fault in sim.faults] == ["mute", "stall"]
-    with pytest.raises(TimeoutError, match=r"1 steps of the script are left after 0\.01 s"):
+    with pytest.raises(TimeoutError, match=r"1 step of the script is left after 0\.01 s"):
         sim.play([(1000, "mute")]).wait(0.01)
 
 
