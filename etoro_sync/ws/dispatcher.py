@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import EToroError, EToroQueueOverflowError
+from ..text import count, duration
 from .buffers import ORDER_EVENT, Lanes, Run
 from .callbacks import Callbacks
 from .gate import LogGate
@@ -138,13 +139,13 @@ class Dispatcher:
         lanes, running = self._lanes, self._callbacks.running
         log(
             logging.WARNING,
-            "The callbacks are too slow: they are %.1f s behind, %d events wait for them, and "
-            "until now %d rates were skipped for newer ones and %d events dropped. Make the "
-            "callback return sooner, or read a queue or a stream in a thread of your own.%s",
-            self.lag(now),
-            len(lanes),
-            lanes.rates.conflated,
-            lanes.dropped,
+            "The callbacks are too slow: they are %s behind; waiting: %s; skipped for newer ones "
+            "until now: %s; dropped: %s. Make the callback return sooner, or read a queue or a "
+            "stream in a thread of your own.%s",
+            duration(self.lag(now)),
+            count(len(lanes), "event"),
+            count(lanes.rates.conflated, "rate"),
+            count(lanes.dropped, "event"),
             f" Running now: {plain_name_of(running)}." if running is not None else "",
         )
 
@@ -235,9 +236,9 @@ class Dispatcher:
             log(
                 logging.WARNING,
                 "%s did not wait for a callback of an earlier session, which is still running; "
-                "%d order and connection events behind it are lost for the callbacks.",
+                "lost behind it for the callbacks: %s.",
                 caller,
-                lost,
+                count(lost, "order or connection event"),
             )
         return True
 

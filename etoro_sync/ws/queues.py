@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
 from ..numbers import whole
+from ..text import count, duration
 from .buffers import RATE_EVENT, BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
 from .events import MARKET_EVENTS, check_timeout
@@ -130,12 +131,12 @@ class ItemQueue:
         if gone and self._gate.passes("full") is not None:
             log(
                 logging.WARNING,
-                "A queue of %r is full, because it is not read fast enough: until now %d items "
-                "were dropped and %d replaced by newer ones. Read it faster, give it a larger "
-                "maxsize, or close it.",
+                "A queue of %r is full, because it is not read fast enough; dropped until now: %s; "
+                "replaced by newer ones: %s. Read it faster, give it a larger maxsize, or close "
+                "it.",
                 self.event,
-                self.dropped,
-                self.conflated,
+                count(self.dropped, "item"),
+                count(self.conflated, "rate"),
             )
 
     def barrier(self) -> None:
@@ -213,13 +214,12 @@ class ItemQueue:
             return
         log(
             logging.WARNING,
-            "The loop over a queue of %r is too slow: it is %.1f s behind, %d items wait, and "
-            "until now %d were skipped for newer ones. Do less in it, or read it in several "
-            "threads%s.",
+            "The loop over a queue of %r is too slow: it is %s behind; waiting: %s; skipped for "
+            "newer ones until now: %s. Do less in it, or read it in several threads%s.",
             self.event,
-            lag,
-            self.qsize(),
-            self.conflated,
+            duration(lag),
+            count(self.qsize(), "item"),
+            count(self.conflated, "rate"),
             "; conflate_after=1.0 would skip rates for which there is a newer one"
             if self.event == RATE_EVENT and self._buffer.conflate_after is None
             else "",

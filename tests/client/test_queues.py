@@ -246,7 +246,8 @@ def test_a_queue_that_is_full_is_warned_of_once_a_minute(
     assert "A queue of 'instrument:rate' is full" in caplog.text
     clock.advance(61)
     q.feed([(2, "b")])
-    words = "0 items were dropped and 6 replaced" if overflow == "conflate" else "6 items were"
+    conflated = "dropped until now: 0 items; replaced by newer ones: 6 rates."
+    words = conflated if overflow == "conflate" else "dropped until now: 6 items;"
     assert words in caplog.records[1].getMessage()
     assert len(caplog.records) == 2
 
