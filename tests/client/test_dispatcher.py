@@ -556,7 +556,7 @@ def test_what_waits_behind_a_callback_of_an_earlier_session_is_logged(
     clock.advance(60)
     assert second.lag() == 60.0
     second.post("private:event", "p2")
-    assert "they are 60.0 s behind, 2 events wait" in caplog.text
+    assert "they are 60.0 s behind; waiting: 2 events" in caplog.text
 
 
 def test_once_the_thread_has_ended_there_is_no_lag(bench: Bench) -> None:
