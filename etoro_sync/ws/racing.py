@@ -81,7 +81,7 @@ class Race:
         self._next_start = 0.0
         #: Of the attempts that have failed, the one that came the furthest.
         self.failure: Failure | None = None
-        #: Which have failed, or were begun when the race ended without a winner.
+        #: Which have failed, or had begun when the time was up.
         self.losers: list[tuple[object, ...]] = []
 
     def run(self) -> tuple[socket.socket, tuple[object, ...]]:
@@ -98,12 +98,11 @@ class Race:
                     self._check(any(runner.connected for runner in self._runners))
                     winner = self._start_due(selector) or self._await(selector)
             return winner.sock, winner.address
+        except TimeoutError:
+            self.losers += [runner.address for runner in self._runners]
+            raise
         finally:
-            if winner is not None:
-                self._runners.remove(winner)
-            else:
-                self.losers += [runner.address for runner in self._runners]
-            tidy(*(runner.close for runner in self._runners))
+            tidy(*(runner.close for runner in self._runners if runner is not winner))
 
     def _start_due(self, selector: selectors.BaseSelector) -> "_Runner | None":
         """Begin what is to be begun now; return an attempt that is complete at once."""

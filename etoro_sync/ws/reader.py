@@ -119,9 +119,9 @@ class Reader:
     def _run(self) -> None:
         self._begun = True  # before the first look at whether it is to stop
         error: EToroError | None = self._unsaid
-        self._credentials.signals = _block_sigpipe()
         with self._parts.own_threads.working(READER):
             try:
+                self._credentials.signals = _block_sigpipe()
                 error = self._session()
             except BaseException as exc:  # a defect of this library must not become a silent end
                 error = self._defect(exc)
@@ -286,7 +286,15 @@ class Reader:
                 report=self._defect,
             )
         finally:
-            tidy(partial(self._on_end, error), self._mailbox.close, report=self._defect)
+            tidy(partial(self._end_session, error), self._mailbox.close, report=self._defect)
+
+    def _end_session(self, error: EToroError | None) -> None:
+        try:
+            self._on_end(error)
+        except Exception as exc:
+            self._defect(exc)
+            # Once more: where it has failed for want of memory, nobody has heard of the end.
+            self._on_end(error)
 
 
 def _nothing() -> None:

@@ -108,7 +108,7 @@ def environment_faults(environ: Mapping[str, str]) -> list[str]:
             "install its package of them, such as ca-certificates."
         )
     for name in _OF_OTHERS:
-        if environ.get(name):
+        if environ.get(name) and environ[name] != environ.get(paths.openssl_cafile_env):
             faults.append(
                 f"The variable {name} is set to {environ[name]}, but is not read here: set "
                 f"{paths.openssl_cafile_env} to that file, or pass an ssl_context that loads it."

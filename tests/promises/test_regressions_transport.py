@@ -36,6 +36,7 @@ from etoro_sync.ws.opener import Opener
 from etoro_sync.ws.outlet import Outlet
 from etoro_sync.ws.reader import Reader
 from etoro_sync.ws.recovery import Recovery
+from etoro_sync.ws.session import Session
 from etoro_sync.ws.wire import Waker, Wire
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
@@ -247,6 +248,29 @@ def test_promise_5_what_fails_between_two_connections_does_not_end_the_client(
     ear.wait_for("reconnected")
     assert c.state is ClientState.LIVE
     assert [r for r in caplog.records if "please report" in r.getMessage()]
+
+
+def test_promise_1_an_end_that_cannot_be_told_at_first_is_told_all_the_same(
+    raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last thing that the reader does must not fail for want of memory."""
+    lose = threading.Event()
+    c = client(raw_server(until(lose)).url, reconnect_attempts=0)
+    c.connect()
+    fail_once(monkeypatch, Session, "fail", MemoryError())
+    lose.set()
+    with pytest.raises(EToroWebSocketError, match="The connection ended"):
+        run_in_thread(c.run_forever).result()
+    assert c.state is ClientState.FAILED
+
+
+def test_promise_1_a_reader_that_fails_before_it_has_begun_is_noticed(
+    client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As wherever else it fails."""
+    fail_once(monkeypatch, reader, "_block_sigpipe", MemoryError())
+    with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: MemoryError"):
+        client("ws://127.0.0.1:9/ws").connect()
 
 
 def test_promise_5_where_no_wait_is_possible_attempts_are_still_spaced(

@@ -255,6 +255,26 @@ def test_what_has_failed_comes_last_in_the_next_attempt(
         assert tried(dead, silent, good) == [good[1], dead[1], silent[1]]
 
 
+def test_what_was_begun_when_disconnect_came_has_not_failed(
+    waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its place in the next attempt."""
+    addresses, stop = Addresses(), Stop(waker)
+    with BlackHole() as hole:
+        place = ("127.0.0.1", hole.port)
+        resolve_to(monkeypatch, place, ("127.0.0.2", 1))
+        addresses.trust(place)
+        dialer = Dialer(waker, stop, time.monotonic() + SOON, addresses)
+        select = selectors.DefaultSelector.select
+        monkeypatch.setattr(
+            selectors.DefaultSelector, "select", lambda *args: (stop.say(), select(*args))[1]
+        )
+        with pytest.raises(Interrupted):
+            dialer.open(Target("localhost", 1, False), no_context)
+    found = make_dialer(waker).resolve(Target("localhost", 1, False))
+    assert addresses.order(found) == found
+
+
 # Other ways to end, and to begin
 
 
