@@ -8,7 +8,7 @@ from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidati
 from ..models import WsInstrumentRate
 from ..text import count
 from .core import NOT_CONNECTED, core_of, equip
-from .event_queue import EventQueue
+from .event_queue import EventQueue, make_buffer
 from .events import (
     check_event,
     check_filter,
@@ -19,7 +19,6 @@ from .events import (
 )
 from .lifecycle import ClientState
 from .options import WsClientOptions, is_options
-from .queues import make_buffer
 from .registration import check_callable
 from .stats import WsStats
 
@@ -252,9 +251,10 @@ class WsClient:
     ) -> EventQueue:
         """Return a queue that collects *event* from now on, until the client ends.
 
-        It can be made before :meth:`connect`; one that is made after a failure has the failure to
-        tell. It keeps the client alive and connected. Close it when it is not read any more, or use
-        it in a ``with`` block: one that is full is warned of in the log, once a minute.
+        It can be made before :meth:`connect`, and waits for it; when somebody reads it for five
+        seconds and nobody connects, the log says so. One that is made after a failure has the
+        failure to tell. It keeps the client alive and connected. Close it when it is not read any
+        more, or use it in a ``with`` block: the log warns of one that is full, once a minute.
 
         :param event: such as ``"private:event"``.
         :param instrument_ids: only of these instruments.
@@ -312,11 +312,14 @@ class WsClient:
     ) -> Any:
         """Block until the next *event* and return what a queue would.
 
+        For an event that :meth:`connect` brings, or a thread that is started before it, make a
+        :meth:`queue` instead: that may wait for ``connect()``.
+
         :param event: such as ``"instrument:rate"``.
         :param predicate: called with the event's arguments, on this thread; False: wait on.
         :param timeout: seconds to wait at most; None is without limit.
         :raises EToroTimeoutError: when no such event came in time.
-        :raises EToroClosedError: when the client was closed.
+        :raises EToroClosedError: when the client was closed, or is not connected.
         :raises EToroError: what ended the client, when it failed.
         """
         core = core_of(self)
@@ -338,7 +341,8 @@ class WsClient:
         """Want *topics* from now on, through all reconnects.
 
         Before :meth:`connect` and during an outage this only records the wish; else it sends it
-        and waits for eToro's acknowledgement.
+        and waits for eToro's acknowledgement. When the client was closed or has failed, the log
+        says that nothing will come until ``connect()`` is called.
 
         :param topics: ``"private"``, ``"instrument:<id>"`` or ints for instruments. eToro allows
             4,999 per connection (measured on its demo feed).

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from ..errors import EToroClosedError, EToroError, EToroTimeoutError
 from ..models import WsInstrumentRate
+from .event_queue import make_buffer
 from .events import EVENTS, check_event, check_filter
 from .gate import LogGate
 from .handlers import Handler, Registry
 from .lifecycle import ClientState, ProcessGuard
 from .log import log, name_of
 from .options import WsClientOptions
-from .queues import ItemQueue, make_buffer
+from .queues import ItemQueue
 from .rate_view import RateView
 from .registration import check_callable, times_registered
 from .requests import Use
@@ -90,16 +91,13 @@ class Core:
         session = None if self.guard.foreign else self.sessions.present
         return session is not None and session.reader.is_authenticated
 
-    def check_not_closed(self) -> None:
-        """:raises EToroClosedError: when nothing can come, for the user has closed the client."""
-        self.guard.check()
-        if self.state is ClientState.CLOSED:
-            raise EToroClosedError("The client is closed. Call connect() first.")
-
     def check_connected(self) -> None:
-        """:raises EToroClosedError: also when nobody has connected it yet."""
-        self.check_not_closed()
-        if self.state is ClientState.DISCONNECTED:
+        """:raises EToroClosedError: when nothing can come: closed, or not connected yet."""
+        self.guard.check()
+        state = self.state
+        if state is ClientState.CLOSED:
+            raise EToroClosedError("The client is closed. Call connect() first.")
+        if state is ClientState.DISCONNECTED:
             raise EToroClosedError(NOT_CONNECTED)
 
     def stats(self) -> WsStats:
@@ -176,8 +174,7 @@ class Core:
         self.guard.check()
         event = check_event(event)
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
-        own_threads = self.lifecycle.own_threads
-        return ItemQueue(event, buffer, self.registry.remove_queue, own_threads)
+        return ItemQueue(event, buffer, self.registry.remove_queue, self.lifecycle)
 
     def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
         """Let *new* collect its event from now on."""
@@ -230,7 +227,7 @@ class Core:
             # In here, where it will be closed, whenever Ctrl-C comes.
             self.feed(events, None)
             # Not before: whoever disconnects in between would find no queue to end.
-            self.check_not_closed()
+            self.check_connected()
             while True:
                 left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
                 try:

@@ -4,10 +4,56 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from ..errors import EToroTypeError
+from ..errors import EToroTypeError, EToroValidationError
+from ..numbers import whole
+from .buffers import BoundedBuffer, Buffer
+from .conflation import ConflatingBuffer
+from .events import MARKET_EVENTS, check_timeout
 from .queues import ItemQueue
 
-__all__ = ["EventQueue"]
+__all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
+
+OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
+
+
+def make_buffer(
+    event: str, maxsize: int | None, overflow: str | None, conflate_after: float | None = None
+) -> Buffer:
+    """Return the buffer for a queue of *event*, with the defaults of the event.
+
+    :raises EToroValidationError: naming ``maxsize``, ``overflow`` or ``conflate_after``.
+    """
+    if maxsize is None:
+        maxsize = 10_000 if event in MARKET_EVENTS else 100_000
+    most = whole(maxsize)
+    if most is None or most < 0:
+        raise EToroValidationError(
+            f"maxsize must be a whole number, 0 (unbounded) or more, not {maxsize!r:.40}.",
+            "maxsize",
+        )
+    if overflow is None:
+        overflow = "conflate" if event == "instrument:rate" else "raise"
+    if overflow not in OVERFLOW_POLICIES:
+        raise EToroValidationError(
+            f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, not {overflow!r:.40}.",
+            "overflow",
+        )
+    after = check_timeout(conflate_after, "conflate_after")
+    if after is not None and overflow != "conflate":
+        raise EToroValidationError(
+            "conflate_after is for queues of 'instrument:rate' with overflow='conflate': of all "
+            "others each item counts.",
+            "conflate_after",
+        )
+    if overflow != "conflate":
+        return BoundedBuffer(most, overflow, f"the queue of {event!r}")
+    if event != "instrument:rate":
+        raise EToroValidationError(
+            "overflow='conflate' is for 'instrument:rate' only: of all other events each one "
+            "counts. Use 'drop_oldest', 'drop_newest' or 'raise'.",
+            "overflow",
+        )
+    return ConflatingBuffer(most, after)
 
 
 class EventQueue:

@@ -10,67 +10,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..errors import EToroClosedError, EToroError, EToroValidationError, fresh
-from ..numbers import whole
+from ..errors import EToroClosedError, EToroError, fresh
 from ..text import count, duration
-from .buffers import RATE_EVENT, BoundedBuffer, Buffer
-from .conflation import ConflatingBuffer
-from .events import MARKET_EVENTS, check_timeout
+from .buffers import RATE_EVENT, Buffer
+from .events import check_timeout
 from .gate import LogGate
-from .lifecycle import ProcessGuard
+from .lifecycle import Lifecycle, ProcessGuard
 from .log import log
 from .monitor import Monitor
-from .own_threads import OwnThreads
 
-__all__ = ["OVERFLOW_POLICIES", "ItemQueue", "make_buffer"]
-
-OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
-
+__all__ = ["ItemQueue"]
 
 #: Seconds that a queue which is being read may be behind without a word.
 _LAG = 5.0
 #: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
 _LAG_CONFLATED = 1.0
-
-
-def make_buffer(
-    event: str, maxsize: int | None, overflow: str | None, conflate_after: float | None = None
-) -> Buffer:
-    """Return the buffer for a queue of *event*, with the defaults of the event.
-
-    :raises EToroValidationError: naming ``maxsize``, ``overflow`` or ``conflate_after``.
-    """
-    if maxsize is None:
-        maxsize = 10_000 if event in MARKET_EVENTS else 100_000
-    most = whole(maxsize)
-    if most is None or most < 0:
-        raise EToroValidationError(
-            f"maxsize must be a whole number, 0 (unbounded) or more, not {maxsize!r:.40}.",
-            "maxsize",
-        )
-    if overflow is None:
-        overflow = "conflate" if event == "instrument:rate" else "raise"
-    if overflow not in OVERFLOW_POLICIES:
-        raise EToroValidationError(
-            f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, not {overflow!r:.40}.",
-            "overflow",
-        )
-    after = check_timeout(conflate_after, "conflate_after")
-    if after is not None and overflow != "conflate":
-        raise EToroValidationError(
-            "conflate_after is for queues of 'instrument:rate' with overflow='conflate': of all "
-            "others each item counts.",
-            "conflate_after",
-        )
-    if overflow != "conflate":
-        return BoundedBuffer(most, overflow, f"the queue of {event!r}")
-    if event != "instrument:rate":
-        raise EToroValidationError(
-            "overflow='conflate' is for 'instrument:rate' only: of all other events each one "
-            "counts. Use 'drop_oldest', 'drop_newest' or 'raise'.",
-            "overflow",
-        )
-    return ConflatingBuffer(most, after)
+#: Seconds that a reader waits for an item of a client that is not connected, without a word.
+_PATIENCE = 5.0
 
 
 class ItemQueue:
@@ -84,7 +40,7 @@ class ItemQueue:
     :param event: what is queued.
     :param buffer: where items wait; from :func:`make_buffer`.
     :param on_close: takes the queue off its client.
-    :param own_threads: those of the client, which must not wait for an item.
+    :param lifecycle: of the client: whether anything can come, and which threads must not wait.
     :param clock: monotonic seconds, for the ages of items.
     """
 
@@ -93,13 +49,16 @@ class ItemQueue:
         event: str,
         buffer: Buffer,
         on_close: Callable[["ItemQueue"], None],
-        own_threads: OwnThreads | None = None,
+        lifecycle: Lifecycle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.event = event
         self._buffer = buffer
         self._on_close = on_close
-        self._own_threads = own_threads or OwnThreads()
+        self._lifecycle = lifecycle
+        # Since when somebody waits for an item of a client that is not connected.
+        self._idle_since: float | None = None
+        self._idle_told = lifecycle is None
         self._clock = clock
         after = buffer.conflate_after
         self._worrying_lag = _LAG if after is None else max(after, _LAG_CONFLATED)
@@ -172,13 +131,42 @@ class ItemQueue:
                 self._late_since = None
                 if self._ended:
                     raise self._ending()
-            if block and timeout != 0:
-                self._own_threads.check("get()", "Use get_nowait(), or another thread.")
-            if not block or not self._monitor.wait(self._stirs, deadline):
+            if not block or timeout == 0 or not self._wait(deadline):
                 raise queue.Empty
         if lag:
             self._warn_of_lag(lag)
         return item
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Block until there is something to return or to raise; False: *deadline* has passed.
+
+        Who waits while nobody has connected the client is told so, once: it may be forgotten, and
+        the wait has no end.
+        """
+        lifecycle = self._lifecycle
+        if lifecycle is not None:
+            lifecycle.own_threads.check("get()", "Use get_nowait(), or another thread.")
+        while lifecycle is not None and not self._idle_told and lifecycle.idle:
+            now = time.monotonic()
+            if self._idle_since is None:
+                self._idle_since = now
+            due = self._idle_since + _PATIENCE
+            if now >= due:
+                self._idle_told = True
+                log(
+                    logging.WARNING,
+                    "A loop or a get() waits for %r, but the client is %s: nothing will come "
+                    "until connect() is called.",
+                    self.event,
+                    lifecycle.state.value,
+                )
+                break
+            until = due if deadline is None else min(due, deadline)
+            if self._monitor.wait(self._stirs, until):
+                return True
+            if until == deadline:
+                return False
+        return self._monitor.wait(self._stirs, deadline)
 
     def _pop(self, now: float) -> tuple[Any, float]:
         """Return the next item, and how late it is, if that is worth a word.

@@ -1,11 +1,13 @@
 """What a user wishes to be subscribed to, and how a caller waits until eToro has agreed."""
 
+import logging
 import time
 from collections.abc import Callable
 
 from ..errors import EToroError, EToroTimeoutError, fresh
 from ..text import named
 from .lifecycle import ClientState, Lifecycle
+from .log import log
 from .monitor import Monitor
 from .protocol import Operation
 from .subscription import WsSubscriptionTracker
@@ -79,6 +81,14 @@ class Requests:
     ) -> None:
         """Want *topics* for the user himself: a stream that ends will not take them away."""
         self._check_wait("subscribe()", wait)
+        state = self._lifecycle.state
+        if state in (ClientState.CLOSED, ClientState.FAILED):
+            log(
+                logging.WARNING,
+                "subscribe() only records what is wanted, since the client %s: nothing will come "
+                "until connect() is called.",
+                "has failed" if state is ClientState.FAILED else "is closed",
+            )
         with self._lock:
             self._disown(topics)
             wish = self._tracker.add(topics, snapshot)

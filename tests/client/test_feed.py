@@ -11,10 +11,11 @@ import pytest
 from etoro_sync import EVENTS, EToroValidationError, WsEnvelope, WsMessage, WsPrivateEvent
 from etoro_sync.codec import loads, loads_standard
 from etoro_sync.ws.dispatcher import Dispatcher
+from etoro_sync.ws.event_queue import make_buffer
 from etoro_sync.ws.feed import Feed
 from etoro_sync.ws.handlers import Registry
 from etoro_sync.ws.outlet import Outlet
-from etoro_sync.ws.queues import ItemQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue
 from etoro_sync.ws.rate_book import RateBook
 from etoro_sync.ws.stats import Counters
 from tests.support.clients import envelope

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from etoro_sync.ws.event_queue import make_buffer
 from etoro_sync.ws.handlers import Handler, Listeners, Registry
-from etoro_sync.ws.queues import ItemQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue
 
 
 def make_registry() -> Registry:

@@ -17,8 +17,9 @@ from etoro_sync import (
 )
 from etoro_sync.ws import monitor
 from etoro_sync.ws import queues as module
+from etoro_sync.ws.event_queue import make_buffer
 from etoro_sync.ws.gate import LogGate
-from etoro_sync.ws.queues import ItemQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue
 from tests.support.clocks import FakeClock
 from tests.support.foreign import Float, Int
 from tests.support.threads import on_each_record, run_in_thread

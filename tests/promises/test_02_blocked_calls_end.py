@@ -15,8 +15,10 @@ from etoro_sync import (
     EToroError,
     EToroTimeoutError,
     EToroWebSocketError,
+    EventQueue,
     WsClient,
 )
+from etoro_sync.ws import queues
 from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.support.peer import Peer
@@ -135,7 +137,8 @@ def test_promise_2_get_keeps_to_its_timeout_as_the_standard_library_does(
         q.get_nowait()
     with pytest.raises(ValueError, match="0 or more"):
         q.get(timeout=-1)
-    with pytest.raises(EToroTimeoutError, match="No matching 'open'"):
+    c.connect()
+    with pytest.raises(EToroTimeoutError, match=r"No matching 'open'.*the client is live"):
         c.wait_for("open", timeout=0.05)
 
 
@@ -181,3 +184,120 @@ def test_promise_2_items_that_wait_are_delivered_before_the_end(
     assert [q.get().order_id, q.get().order_id] == [1, 2]
     with pytest.raises(EToroWebSocketError):
         q.get()
+
+
+NOBODY: dict[str, Callable[[EventQueue], Any]] = {
+    "get": lambda q: q.get(),
+    "iteration": lambda q: next(iter(q)),
+    "get with a timeout": lambda q: q.get(timeout=30),
+    "get again and again": lambda q: poll(q),
+}
+
+
+def poll(q: EventQueue) -> Any:
+    while True:
+        try:
+            return q.get(timeout=0.01)
+        except queue.Empty:
+            pass
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    texts = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    return [text for text in texts if words in text]
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["never connected", "closed"])
+@pytest.mark.parametrize("call", NOBODY)
+def test_promise_2_who_waits_for_a_client_that_nobody_has_connected_is_told(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    closed: bool,
+) -> None:
+    """Once, in the log, after five seconds: a queue may be read before connect()."""
+    assert queues._PATIENCE == 5.0
+    monkeypatch.setattr(queues, "_PATIENCE", 0.05)
+    c = client(simulator().url)
+    if closed:
+        c.connect()
+        c.disconnect()
+    opened = c.queue("open")
+    waiting = run_in_thread(lambda: NOBODY[call](opened))
+    while not warnings_of(caplog, "waits for 'open'"):
+        assert not waiting.done()
+    (text,) = warnings_of(caplog, "waits for 'open'")
+    assert ("is closed" if closed else "is disconnected") in text
+    assert "until connect() is called" in text
+    c.connect()
+    assert waiting.result() == ()
+    assert len(warnings_of(caplog, "waits for 'open'")) == 1
+
+
+def test_promise_2_who_waits_for_a_client_that_is_connected_is_not_told_so(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor one who reads a queue for a while before it is; a timeout is kept to the point."""
+    monkeypatch.setattr(queues, "_PATIENCE", 0.05)
+    c = client(simulator().url)
+    unknown = c.queue("unknown")
+    with pytest.raises(queue.Empty):
+        unknown.get(timeout=0.01)
+    c.connect()
+    with pytest.raises(queue.Empty):
+        unknown.get(timeout=0.2)
+    assert warnings_of(caplog, "waits for") == []
+
+
+def test_promise_2_subscribing_where_nothing_can_come_is_told(
+    simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Behind the with block, and after a failure; not before connect(), where it is usual."""
+    sim = simulator()
+    c = client(sim.url, reconnect_attempts=0)
+    c.subscribe([18])
+    assert warnings_of(caplog, "subscribe()") == []
+    with c:
+        c.subscribe([19])
+    assert warnings_of(caplog, "subscribe()") == []
+    c.subscribe([18])
+    words = "the client is closed: nothing will come until connect()"
+    assert len(warnings_of(caplog, words)) == 1
+    c.connect()
+    assert c.subscriptions == ("instrument:18",)
+    sim.drop()
+    with pytest.raises(EToroWebSocketError):
+        c.run_forever()
+    c.unsubscribe([18])
+    c.subscribe([20], wait=False)
+    assert len(warnings_of(caplog, "the client has failed: nothing will come until")) == 1
+    assert c.subscriptions == ("instrument:20",)
+
+
+@pytest.mark.parametrize("call", BLOCKING)
+def test_promise_2_nothing_blocks_on_a_client_that_was_closed(
+    simulator: MakeSimulator, client: MakeClient, call: str
+) -> None:
+    """But a queue that is made then: it waits for the next connect()."""
+    c = client(simulator().url)
+    c.connect()
+    c.disconnect()
+    if call == "run_forever":
+        c.run_forever()
+    elif call in ("wait_for", "stream"):
+        with pytest.raises(EToroClosedError, match="Call connect"):
+            BLOCKING[call](c)
+    else:
+        blocked = run_in_thread(lambda: BLOCKING[call](c))
+        wait_until_blocked(c, call, lambda: True)
+        c.connect()
+        c.disconnect()
+        if call == "get":
+            assert isinstance(blocked.exception(), EToroClosedError)
+        else:
+            blocked.result()

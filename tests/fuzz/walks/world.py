@@ -17,9 +17,10 @@ import pytest
 from etoro_sync import EVENTS, EToroError, EToroWebSocketError
 from etoro_sync.ws import conversation, mailbox, reader, recovery, requests
 from etoro_sync.ws.buffers import Run
+from etoro_sync.ws.event_queue import make_buffer
 from etoro_sync.ws.handlers import Handler, Registry
 from etoro_sync.ws.operations import Operation
-from etoro_sync.ws.queues import ItemQueue, make_buffer
+from etoro_sync.ws.queues import ItemQueue
 from etoro_sync.ws.rate_view import RateView
 from etoro_sync.ws.replies import ConnectionFailed
 from etoro_sync.ws.requests import Use
