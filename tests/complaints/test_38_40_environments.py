@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from etoro_sync import ClientState, EToroError
+from etoro_sync import ClientState, EToroError, EToroWebSocketError
 from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
@@ -237,6 +237,22 @@ def test_complaint_40_an_outage_of_ten_minutes_is_timed_by_the_monotonic_clock(
     assert server.connections == 2
     assert [rates.get(timeout=5)[1].ask for _ in range(2)] == [2, 4]
     assert c.state is ClientState.LIVE
+
+
+def test_complaint_40_a_key_log_that_cannot_be_written_is_named(
+    raw_server: StartServer,
+    client: MakeClient,
+    certificates: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error names SSLKEYLOGFILE and its file, and not a handshake that has failed."""
+    server = raw_server(lambda peer: peer.wait_closed(), tls=certificates.server)
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "gone" / "log"))
+    with pytest.raises(EToroWebSocketError, match="SSLKEYLOGFILE names") as caught:
+        client(server.url).connect()
+    assert str(tmp_path / "gone" / "log") in str(caught.value)
+    assert "handshake" not in str(caught.value)
 
 
 def test_complaint_40_a_certificate_file_of_the_environment_is_trusted(

@@ -275,6 +275,32 @@ def test_what_was_begun_when_disconnect_came_has_not_failed(
     assert addresses.order(found) == found
 
 
+@pytest.mark.parametrize("step", ["TCP", "TLS"])
+def test_a_race_sleeps_while_nothing_comes(
+    raw_server: StartServer,
+    waker: Waker,
+    monkeypatch: pytest.MonkeyPatch,
+    context: ssl.SSLContext,
+    step: str,
+) -> None:
+    """Waiting for an answer keeps no processor busy."""
+    server = raw_server(lambda peer: peer.wait_closed())
+    slept = []
+    select = selectors.DefaultSelector.select
+
+    def counted(selector: selectors.BaseSelector, timeout: float | None = None) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            slept.append(timeout)
+        return select(selector, timeout)
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", counted)
+    with BlackHole() as hole:
+        port = hole.port if step == "TCP" else server.port
+        with pytest.raises(EToroTimeoutError, match=step):
+            dial(f"wss://localhost:{port}/ws", waker, context, seconds=2 * A_WHILE)
+    assert len(slept) < 10
+
+
 # Other ways to end, and to begin
 
 

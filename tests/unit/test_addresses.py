@@ -89,6 +89,15 @@ def test_where_all_have_led_nowhere_the_round_begins_anew() -> None:
     assert order(addresses) == "bca"
 
 
+def test_a_new_round_forgets_what_worked_once() -> None:
+    """It has led nowhere since, like all the others."""
+    addresses = Addresses()
+    addresses.trust(("c", 443))
+    for name in "abc":
+        addresses.doubt((name, 443))
+    assert order(addresses) == "abc"
+
+
 def test_what_the_resolver_does_not_name_any_more_is_forgotten() -> None:
     """A name that leads to another address each time does not fill the memory."""
     addresses = Addresses()
