@@ -191,8 +191,8 @@ class Session:
         :param reason: what readers of queues are told.
         :param at_end: called then, before a new session can begin.
         """
-        self._at_end = at_end
-        self._reason = self._reason or reason
+        if not self._reason:
+            self._reason, self._at_end = reason, at_end
         self.reader.stop()
 
     @property
