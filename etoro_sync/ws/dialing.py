@@ -95,8 +95,8 @@ class Dialer:
         :raises EToroWebSocketError: when no address answers, or TLS fails.
         :raises Interrupted: when the client is to stop.
         """
-        # What travels in the clear may not leave this machine, so every name on the way is checked.
-        private = not target.secure
+        # Every name on the way is checked, since ``localhost`` may lead anywhere.
+        private = target.private
         if tunnel is None:
             sock = self._connect(target, _ADVICE, private, context)
         else:
@@ -253,8 +253,9 @@ class Dialer:
             found = [each for each in found if is_loopback(str(each[4][0]))]
             if not found:
                 raise EToroWebSocketError(
-                    f"{target.host} is another machine here, and over plain ws:// the keys could "
-                    "be read on the way. Use wss://, or see why it is not 127.0.0.1."
+                    f"{target.host} is another machine here, and without TLS that is verified the "
+                    "keys could be read on the way. Use wss:// with a certificate that can be "
+                    "verified, or see why it is not 127.0.0.1."
                 )
         if not found:
             raise EToroWebSocketError(f"Cannot connect to {target}: it has no address. {advice}")

@@ -14,11 +14,18 @@ class Target:
     :param host: name or address, without brackets.
     :param port: from the URL, else 443 or 80.
     :param secure: whether TLS is spoken.
+    :param unverified: whether it is TLS with which anybody could pass for the host.
     """
 
     host: str
     port: int
     secure: bool
+    unverified: bool = False
+
+    @property
+    def private(self) -> bool:
+        """Whether what is sent could be read on the way, so that it may not leave this machine."""
+        return self.unverified or not self.secure
 
     @classmethod
     def of(cls, url: str) -> "Target":

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..errors import EToroValidationError
 from ..text import readings
@@ -9,10 +10,10 @@ from .addresses import Addresses
 from .connection import Connection
 from .dialing import Dialer
 from .handshake import open_websocket
-from .hosts import Target
+from .hosts import Target, is_loopback
 from .options import WsClientOptions
 from .replies import ConnectionFailed
-from .tls import check_verified, make_default_context
+from .tls import check_verified, is_verified, make_default_context
 from .wire import Waker
 
 __all__ = ["Opener"]
@@ -61,7 +62,7 @@ class Opener:
         """
         options = self._options
         dialer = Dialer(self._waker, self._stopping, deadline, self._addresses)
-        target = Target.of(options.ws_url)
+        target = self._target()
         proxy = self._proxies.find_proxy(options.proxy, target)
         tunnel = None
         if proxy is not None:
@@ -84,6 +85,14 @@ class Opener:
         except BaseException:
             wire.close()
             raise
+
+    def _target(self) -> Target:
+        """Return where to; a ``localhost`` that proves nothing must be this machine indeed."""
+        target = Target.of(self._options.ws_url)
+        lenient = target.secure and not self._options.allow_unverified_tls
+        if lenient and is_loopback(target.host) and not is_verified(self._tls()):
+            return replace(target, unverified=True)
+        return target
 
     def _tls(self) -> ssl.SSLContext:
         # Making one takes 20 ms, so one serves all connections.

@@ -79,9 +79,10 @@ def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:
             f"A proxy of the kind {scheme}:// is not supported, only http://, socks5:// and "
             f"socks5h://. {ADVICE}"
         )
-    if not target.secure and not is_loopback(host):
+    if target.private and not is_loopback(host):
+        how = "TLS that is not verified" if target.secure else "plain ws://"
         raise EToroWebSocketError(
-            "The keys must not travel to a proxy over plain ws://. Use wss://, or proxy=''."
+            f"The keys must not travel to a proxy over {how}. Use wss://, verified, or proxy=''."
         )
     login: Login | None = None
     if proxy.username is not None:

@@ -66,7 +66,7 @@ class SocksTunnel(ProxyTunnel):
         """
         host = self.target.host
         if not self._by_name:
-            addresses = dialer.resolve(self.target, private=not self.target.secure)
+            addresses = dialer.resolve(self.target, private=self.target.private)
             # The order is this machine's, and says nothing of the proxy's network: IPv4 is what
             # every proxy reaches.
             best = min(addresses, key=lambda each: each[0] != socket.AF_INET)

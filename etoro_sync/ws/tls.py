@@ -14,7 +14,13 @@ from ..errors import EToroValidationError, EToroWebSocketError
 from .hosts import Target, is_loopback
 from .reasons import reason
 
-__all__ = ["check_verified", "environment_faults", "make_default_context", "tls_error"]
+__all__ = [
+    "check_verified",
+    "environment_faults",
+    "is_verified",
+    "make_default_context",
+    "tls_error",
+]
 
 #: X509_V_ERR_*: not valid yet, expired.
 _OF_THE_CLOCK = (9, 10)
@@ -31,20 +37,24 @@ def check_verified(context: ssl.SSLContext, host: str, what: str = "ssl_context"
     :param host: where the keys are to go; to this machine itself any context will do.
     :raises EToroValidationError: naming ``ssl_context``.
     """
-    if is_loopback(host):
+    if is_loopback(host) or is_verified(context):
         return
     if getattr(context, "verify_mode", ssl.CERT_NONE) == ssl.CERT_NONE:
         fault = "verifies no certificate (verify_mode is ssl.CERT_NONE)"
-    elif not getattr(context, "check_hostname", False):
-        fault = "accepts the certificate of any host (check_hostname is False)"
     else:
-        return
+        fault = "accepts the certificate of any host (check_hostname is False)"
     raise EToroValidationError(
         f"{what} {fault}, so that whoever is on the way to {host} could read the keys. Use "
         "ssl.create_default_context(), and its load_verify_locations() for an authority of your "
         "own. For a test without secrets there is allow_unverified_tls=True.",
         "ssl_context",
     )
+
+
+def is_verified(context: ssl.SSLContext) -> bool:
+    """Return whether *context* lets only the host itself pass for it."""
+    mode = getattr(context, "verify_mode", ssl.CERT_NONE)
+    return mode != ssl.CERT_NONE and bool(getattr(context, "check_hostname", False))
 
 
 def make_default_context() -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import ssl
@@ -13,6 +14,7 @@ import pytest
 
 from etoro_sync import EToroAuthError, EToroError, EToroValidationError, WsClientOptions
 from etoro_sync.ws.core import core_of
+from etoro_sync.ws.racing import Race
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear, make_client, quick_options
@@ -157,6 +159,32 @@ def test_promise_14_a_default_context_that_a_program_has_replaced_gets_no_keys(
     with pytest.raises(EToroValidationError, match=r"What ssl.create_default_context\(\) returns"):
         c.connect()
     assert not any(peer.requests for peer in server.peers)
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxy"])
+@pytest.mark.parametrize("verified", [False, True])
+def test_promise_14_a_localhost_that_is_elsewhere_gets_no_keys_over_unverified_tls(
+    client: MakeClient, monkeypatch: pytest.MonkeyPatch, verified: bool, proxied: bool
+) -> None:
+    """A context that verifies nothing is for this machine, wherever its name leads."""
+    context = ssl.create_default_context()
+    c = client(
+        "wss://localhost/ws",
+        ssl_context=context if verified else unverified(context),
+        proxy="http://192.0.2.1:1" if proxied else "",
+    )
+    place = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("192.0.2.1", 1))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [place])
+
+    def no_way(*_: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(Race, "run", no_way)  # nothing leaves this machine
+    words = "to a proxy over TLS that is not verified" if proxied else "is another machine here"
+    with pytest.raises(EToroError) as caught:
+        c.connect()
+    assert (words in str(caught.value)) is not verified
+    assert ("Network is unreachable" in str(caught.value)) is verified
 
 
 def test_promise_14_tls_with_a_private_authority_works(
