@@ -179,6 +179,10 @@ class Connection:
         if self._wire.stalled(now) >= self._send_timeout:
             raise _reads_nothing()
 
+    def doubt(self) -> None:
+        """Send a ping as soon as nothing is left to read: the peer may have gone meanwhile."""
+        self._keepalive.doubt(self._clock())
+
     def wait(self, deadline: float | None) -> None:
         """Sleep until something can be done, a wake-up, or the earliest deadline.
 

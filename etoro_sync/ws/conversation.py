@@ -1,15 +1,19 @@
 """One connection, from the authentication to its end: read, answer, send, judge deadlines.
 
 Every method runs on the reader thread; nothing blocks but the wait at the end of ``_idle()``.
+
+The clocks are looked at before each read, and deadlines are judged by that look once nothing is
+left to read. So whatever came in time counts as such, also when the process stood still meanwhile,
+and what was read last is known to be all that there was at that moment.
 """
 
 import json
 import logging
-import time
 from typing import Any
 
 from ..errors import EToroWebSocketError
 from ..text import fit
+from . import clocks
 from .connection import Connection
 from .credentials import Keys
 from .lifecycle import ClientState, Interrupted
@@ -25,6 +29,13 @@ __all__ = ["Conversation"]
 _SLICE = 256
 #: Characters of a request or an answer in the log.
 _NOTED = 300
+#: Seconds between two looks at the clocks, at most: how much longer than the truth a gap may be,
+#: and how soon a sleep of the machine is noticed.
+_LOOK = 1.0
+#: Seconds that the machine must have slept for the connection to be in doubt.
+_SLEEP = 1.0
+#: Seconds of reading without a pause after which deadlines are judged all the same.
+_BUSY = 1.0
 
 
 class Conversation:
@@ -50,6 +61,12 @@ class Conversation:
         self._mailbox = mailbox
         self._close_deadline: float | None = None
         self._failure: ConnectionFailed | None = None
+        # The last look at the clocks, and how far apart they were at first.
+        self._now, self._up = clocks.monotonic(), clocks.uptime()
+        self._apart = self._up - self._now
+        # When all that had come was read for the last time, and since when that is not so.
+        self._read_all_at = self._up
+        self._busy_since: float | None = None
 
     def run(self, keys: Keys) -> None:
         """Authenticate, then read until the connection or the session ends.
@@ -60,34 +77,55 @@ class Conversation:
         connection = self._connection
         live_before = self._recovery.ever_live
         self._advance(ClientState.RECONNECTING if live_before else ClientState.AUTHENTICATING)
+        self._recovery.opened(self._up)
         self._feed.out.emit("open")
         connection.send_text(
-            self._protocol.authenticate(keys.api_key, keys.user_key, time.monotonic())
+            self._protocol.authenticate(keys.api_key, keys.user_key, clocks.monotonic())
         )
         self._note("Sent", "Authenticate")  # without its text, which has the keys
         bytes_before = self._counters.bytes
         while True:
+            self._look_at_clocks()
             texts = connection.receive()
             if texts is not None:
                 self._take(texts)
                 self._counters.bytes = bytes_before + connection.bytes_received
                 self._look_at()
                 if not connection.drained:
-                    self._work(time.monotonic())
+                    self._go_on_reading()
                     continue
-            self._idle(heard=texts is not None)
+            self._read_all_at, self._busy_since = self._up, None
+            self._idle()
+
+    def _look_at_clocks(self) -> None:
+        self._now, self._up = clocks.monotonic(), clocks.uptime()
+        slept = self._up - self._now - self._apart
+        if slept > _SLEEP:
+            self._apart += slept
+            log(
+                logging.WARNING,
+                "The machine slept for %.0f s, in which nothing was received. The connection is "
+                "asked for a sign of life.",
+                slept,
+            )
+            self._connection.doubt()
 
     def _take(self, texts: list[str]) -> None:
         """Handle the messages of one read, in slices: a server can send very many small ones."""
-        self._feed.begin_read()
+        messages = self._counters.messages
+        # What they bring may have come at any time since then.
+        self._recovery.read_all_at = self._read_all_at
+        self._feed.begin_read(self._up)
         if len(texts) <= _SLICE:
             self._feed.on_texts(texts, self._on_reply)
         else:
             for start in range(0, len(texts), _SLICE):
                 self._feed.on_texts(texts[start : start + _SLICE], self._on_reply)
                 if self._mailbox.stopping:
-                    self._work_on_closing(time.monotonic())
+                    self._work_on_closing(clocks.monotonic())
         self._feed.out.flush()
+        if self._counters.messages != messages:
+            self._recovery.listened()
 
     def _look_at(self) -> None:
         """Note what a read has brought besides messages; raise what it means to the connection."""
@@ -97,8 +135,16 @@ class Conversation:
             raise self._failure
         if connection.peer_close is not None:
             raise self._closed_by_peer()
-        # A second timeout's grace: the answer may be among the bytes not yet read.
-        self._protocol.check_deadline(time.monotonic() - self._options.request_timeout)
+
+    def _go_on_reading(self) -> None:
+        """Do what cannot wait until all is read; judge deadlines only if that never comes."""
+        self._work()
+        if self._busy_since is None:
+            self._busy_since = self._now
+        elif self._now - self._busy_since > _BUSY and not self._mailbox.stopping:
+            self._recovery.check(self._up)
+            # A second timeout's grace: the answer may be among the bytes not yet read.
+            self._protocol.check_deadline(self._now - self._options.request_timeout)
 
     def _on_reply(self, reply: dict[str, Any]) -> None:
         """Handle a control message; keep what ends the connection until the read is dealt with."""
@@ -117,32 +163,29 @@ class Conversation:
             text = message if isinstance(message, str) else json.dumps(message)
             log(logging.DEBUG, "%s %s", what, fit(text, self._options.redact, _NOTED))
 
-    def _idle(self, heard: bool) -> None:
-        """Nothing to read: judge the deadlines, send what is due, and sleep.
-
-        :param heard: something was read just now, so that an answer may have come since.
-        """
-        now = time.monotonic()
-        self._work(now)
+    def _idle(self) -> None:
+        """All is read: judge the deadlines, send what is due, and sleep."""
+        self._work()
         if self._close_deadline is not None:
             # The only one that is judged now; another would turn the wait into a busy loop.
             self._connection.wait(self._close_deadline)
             return
+        now = self._now
+        self._recovery.check(self._up)
         self._connection.check(now)
-        if not heard:
-            self._protocol.check_deadline(now)
-        deadline = self._recovery.next_check
+        self._protocol.check_deadline(now)
+        deadline = now + min(_LOOK, self._recovery.next_check - self._up)
         answer_due = self._protocol.deadline
         self._connection.wait(deadline if answer_due is None else min(deadline, answer_due))
 
-    def _work(self, now: float) -> None:
+    def _work(self) -> None:
         """Do what other threads have asked for."""
         if self._mailbox.stopping:
-            self._work_on_closing(now)
+            self._work_on_closing(self._now)
             return
-        self._recovery.check(now)
         self._mailbox.deliver()
-        request = self._protocol.next_request(now)
+        # Its time begins now, and not at the last look at the clocks: there may have been a pause.
+        request = self._protocol.next_request(clocks.monotonic())
         if request is not None:
             text, snapshots = request
             self._book.expect_snapshots(snapshots)

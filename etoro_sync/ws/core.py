@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ..errors import EToroClosedError, EToroError, EToroTimeoutError
 from ..models import WsInstrumentRate
+from . import clocks
 from .event_queue import make_buffer
 from .events import EVENTS, check_event, check_filter
 from .gate import LogGate
@@ -102,7 +103,7 @@ class Core:
 
     def stats(self) -> WsStats:
         """Return a reading of all counters."""
-        counters, now = self.counters, time.monotonic()
+        counters, now = self.counters, clocks.uptime()
         conflated, dropped, lost = self.sessions.callback_losses()
         session = self.sessions.present
         connected_at, last = counters.connected_at, counters.last_message_at

@@ -10,7 +10,6 @@ for an instrument whose state is complete, and leaves everything else to the for
 """
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from .. import codec
 from ..errors import EToroValidationError
 from ..models import WsEnvelope, WsMessage
 from ..text import fit, repeated, show
+from . import clocks
 from .gate import LogGate
 from .handlers import Registry
 from .lifecycle import Interrupted
@@ -50,7 +50,7 @@ class Feed:
     :param counters: what is counted.
     :param redact: removes the keys from text that goes into logs and errors.
     :param loads: parses JSON.
-    :param clock: monotonic seconds.
+    :param clock: seconds, for the ages that users see.
     :param wall_clock: seconds since the epoch, for display.
     """
 
@@ -62,8 +62,8 @@ class Feed:
         counters: Counters,
         redact: Callable[[str], str] = str,
         loads: Callable[[str], Any] = codec.loads,
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.uptime,
+        wall_clock: Callable[[], float] = clocks.wall_clock,
     ) -> None:
         self._book = book
         self.out = out
@@ -87,9 +87,12 @@ class Feed:
 
     # -- the stream ----------------------------------------------------------------------------
 
-    def begin_read(self) -> None:
-        """Note the time at which the next messages were read."""
-        self._now = self._clock()
+    def begin_read(self, now: float | None = None) -> None:
+        """Note the time at which the next messages were read.
+
+        :param now: by the clock; None looks at it.
+        """
+        self._now = self._clock() if now is None else now
         self._received_at = self._wall_clock()
         self._bad_in_read = 0
         self._bad_text = ""

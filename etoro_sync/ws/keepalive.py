@@ -35,6 +35,7 @@ class Keepalive:
         self._timeout = timeout
         self._heard_at = now
         self._pinged_at: float | None = None
+        self._doubted_at: float | None = None
         self._unfinished: int | None = None
         self._begun_at = now
 
@@ -48,6 +49,11 @@ class Keepalive:
         if unfinished != self._unfinished:
             self._unfinished = unfinished
             self._begun_at = now
+
+    def doubt(self, now: float) -> None:
+        """Have the peer asked for a sign of life at once, unless it is being asked already."""
+        if self._interval > 0 and self._pinged_at is None:
+            self._doubted_at = now
 
     def silence(self, now: float) -> float:
         """Return the seconds since the last inbound byte."""
@@ -67,8 +73,8 @@ class Keepalive:
             return Verdict.WAIT
         if self._pinged_at is not None:
             return Verdict.DEAD
-        if now >= self._heard_at + self._interval:
-            self._pinged_at = now
+        if now >= self._silent_at:
+            self._pinged_at, self._doubted_at = now, None
             return Verdict.PING
         return Verdict.STUCK
 
@@ -79,7 +85,11 @@ class Keepalive:
             return None
         if self._pinged_at is not None:
             return self._pinged_at + self._timeout if self._timeout > 0 else None
-        silent_at = self._heard_at + self._interval
         if self._unfinished is None or self._timeout <= 0:
-            return silent_at
-        return min(silent_at, self._begun_at + self._interval + self._timeout)
+            return self._silent_at
+        return min(self._silent_at, self._begun_at + self._interval + self._timeout)
+
+    @property
+    def _silent_at(self) -> float:
+        """When a ping is due."""
+        return self._heard_at + self._interval if self._doubted_at is None else self._doubted_at

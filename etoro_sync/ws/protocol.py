@@ -112,19 +112,27 @@ class Protocol:
             operation.started = False
             operation.pending.clear()
 
-    def restore(self, *, with_snapshots: bool) -> list[str]:
-        """Queue, before all else, what a new connection needs; return the topics.
+    def restoration(self, *, with_snapshots: bool) -> dict[str, bool]:
+        """Return the topics that a new connection needs, and whether with a snapshot.
 
         :param with_snapshots: after a gap every instrument starts from a snapshot, whatever was
             asked for at first. What a snapshot of ``private`` would be nobody knows, so there the
             user's own choice holds.
         """
-        wish = self._tracker.wishes
         wanted = self._tracker.snapshots()
         # `private` first: order events are worth the most.
         topics = sorted(wanted, key=lambda topic: topic != "private")
-        snapshot = {t: wanted[t] or (with_snapshots and t != "private") for t in topics}
-        self._proven &= set(wanted)
+        return {t: wanted[t] or (with_snapshots and t != "private") for t in topics}
+
+    def restore(self, *, with_snapshots: bool) -> list[str]:
+        """Queue, before all else, what a new connection needs; return the topics.
+
+        :param with_snapshots: as for :meth:`restoration`.
+        """
+        wish = self._tracker.wishes
+        snapshot = self.restoration(with_snapshots=with_snapshots)
+        topics = list(snapshot)
+        self._proven &= set(topics)
         self._restored = snapshot
         for operation in self._operations:
             self._leave_to_restoration(operation)

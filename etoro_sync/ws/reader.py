@@ -7,12 +7,12 @@ ended; then wait, and try again. Other threads only leave a word in the mailbox.
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 
 from ..errors import EToroAuthError, EToroError, EToroWebSocketError, forget_locals
 from ..text import count, duration, repeated
+from . import clocks
 from .backoff import Backoff
 from .connection import Connection
 from .conversation import Conversation
@@ -110,6 +110,11 @@ class Reader:
         return self._recovery.is_authenticated
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether this session, or a failed one that it goes on with, was ever live."""
+        return self._recovery.is_resumed
+
+    @property
     def is_current(self) -> bool:
         """Whether the caller runs on this thread."""
         return threading.current_thread() is self._thread
@@ -145,14 +150,14 @@ class Reader:
 
         Whatever goes wrong in here, for want of memory perhaps, is no reason to end the client.
         """
-        deadline = time.monotonic() + self._options.reconnect_delay
+        deadline = clocks.monotonic() + self._options.reconnect_delay
         try:
-            if self._recovery.stable:
+            if self._recovery.restored:
                 self._backoff.reset(lasting=self._recovery.lasting)
             delay = self._backoff.next(slow=failure.slow, asked=failure.asked)
             if delay is None:
                 return False
-            deadline = time.monotonic() + delay
+            deadline = clocks.monotonic() + delay
             self._advance(ClientState.RECONNECTING)
             attempt = self._backoff.attempt
             log(
@@ -193,7 +198,7 @@ class Reader:
             self._counters.connect_attempts += 1
             self._recovery.lost()  # known already, unless telling of the last end has failed
             self._recovery.begin()
-            deadline = time.monotonic() + self._options.connect_timeout
+            deadline = clocks.monotonic() + self._options.connect_timeout
             keys = self._credentials.get(deadline)
             connection = self._open(deadline)
             Conversation(connection, self._parts, self._recovery, self._mailbox).run(keys)
@@ -236,7 +241,7 @@ class Reader:
     def _open(self, deadline: float) -> Connection:
         connection = self._opener.open(deadline)
         self._counters.connections += 1
-        self._counters.connected_at = time.monotonic()
+        self._counters.connected_at = clocks.uptime()
         self.is_connected = True
         return connection
 

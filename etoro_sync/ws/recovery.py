@@ -1,15 +1,16 @@
 """What a reply of eToro means for the stream: authenticated, restored, refused; gaps and silence.
 
 It holds what survives a connection: whether the session was ever live, since when there is a gap,
-and whether the last connection was stable. Everything here runs on the reader thread.
+and whether the last connection was restored. Everything here runs on the reader thread. Times are
+of the clock that counts the machine's sleep, as users are told of them.
 """
 
 import logging
-import time
 
 from ..errors import EToroError, EToroSubscriptionError
 from ..models import WsGap
 from ..text import count, duration, repeated
+from . import clocks
 from .gate import LogGate
 from .lifecycle import ClientState
 from .log import log
@@ -17,10 +18,8 @@ from .parts import Parts
 
 __all__ = ["Recovery"]
 
-#: A session that lived this long, or that brought data, sets the attempt counter back to zero.
-_STABLE_SECONDS = 30.0
-#: One that brought data must have lived this long for the waits to begin anew, too. Else two
-#: clients that throw each other out, each after its first snapshot, would never calm down.
+#: A connection must have lived this long behind its restoration for the waits to begin anew. Else
+#: two clients that throw each other out, each after its first snapshot, would never calm down.
 _LASTING_SECONDS = 5.0
 _NEVER = float("inf")
 
@@ -43,13 +42,16 @@ class Recovery:
         self._resumed = resumed
         self._gate = LogGate()
         self._gap_from: float | None = None
-        self._authenticated_at = 0.0  # monotonic; nothing that is wanted came before that
+        # Until when nothing that eToro has sent can be missing.
+        self._complete_until = 0.0
+        self._awaited: list[str] = []
         self._restored: list[str] = []
         self._restored_at = _NEVER
-        self._messages_before = 0
         self.ever_live = False
         self.is_authenticated = False
-        #: Monotonic time at which :meth:`_check_stale` has something to look for.
+        #: When everything was read for the last time before the present read.
+        self.read_all_at = 0.0
+        # When _check_stale() has something to look for.
         self._next_stale_check = _NEVER
 
     # -- a connection's beginning and end --------------------------------------------------------
@@ -57,6 +59,24 @@ class Recovery:
     def begin(self) -> None:
         """Make ready for a new connection."""
         self._restored_at = self._next_stale_check = _NEVER
+
+    def opened(self, now: float) -> None:
+        """Note that a connection is open: what comes on it is of a new generation.
+
+        Also what comes before eToro has accepted the keys; where a snapshot will be asked for, it
+        waits for that one.
+        """
+        self.read_all_at = now
+        self._out.barrier()
+        snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)
+        self._book.begin_generation(snapshots)
+        self._awaited = [topic for topic, wanted in snapshots.items() if wanted]
+        self._book.expect_snapshots(self._awaited)
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether what is wanted has seen a gap; also one before this session, if it failed."""
+        return self.ever_live or self._resumed
 
     def end(self) -> None:
         """Note that the connection is over; requests under way start anew on the next one."""
@@ -66,6 +86,14 @@ class Recovery:
         if not self._feed.over:  # else the next session may have the book already
             self._book.connection_lost(self._protocol.wanted)
 
+    def listened(self) -> None:
+        """Note that messages have come: until they were sent, none can be missing.
+
+        That may be long before they were read, if the process stood still meanwhile; but not before
+        everything was read for the last time.
+        """
+        self._complete_until = self.read_all_at
+
     def lost(self) -> None:
         """Note that data may be missing since the last message, if there was any before.
 
@@ -73,21 +101,17 @@ class Recovery:
         dead for a while already, such as the first order event of the day, is missing, too.
         """
         if self._gap_from is None and self.ever_live:
-            last = max(self._counters.last_message_at or 0.0, self._authenticated_at)
-            self._gap_from = time.time() - (time.monotonic() - last)
+            self._gap_from = self._complete_until
 
     @property
-    def stable(self) -> bool:
-        """Whether the last connection earned a new start of the attempt counter."""
-        if self._restored_at == _NEVER:
-            return False
-        brought_data = self._counters.messages > self._messages_before
-        return brought_data or time.monotonic() >= self._restored_at + _STABLE_SECONDS
+    def restored(self) -> bool:
+        """Whether all that is wanted was acknowledged on the last connection."""
+        return self._restored_at != _NEVER
 
     @property
     def lasting(self) -> bool:
         """Whether it lived long enough, too, for the next wait to be short again."""
-        return self.stable and time.monotonic() >= self._restored_at + _LASTING_SECONDS
+        return clocks.uptime() >= self._restored_at + _LASTING_SECONDS
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -104,7 +128,7 @@ class Recovery:
             self._on_authenticated()
             restoring = True
         elif outcome.name == "Subscribe":
-            self._book.subscribed(outcome.topics, time.monotonic())
+            self._book.subscribed(outcome.topics, clocks.uptime())
         elif outcome.name == "Unsubscribe":
             self._book.forget(outcome.topics)
         if outcome.name == "Subscribe" and (outcome.duplicate or outcome.error is not None):
@@ -123,15 +147,16 @@ class Recovery:
         self._out.error(error)
 
     def _on_authenticated(self) -> None:
-        self._authenticated_at = time.monotonic()
+        self.listened()  # what is wanted was not sent before
         if self._options.stale_after:
-            self._next_stale_check = self._authenticated_at
-        self._out.barrier()
-        # Also where connect() was called after a failure: what was wanted has seen a gap.
-        resumed = self.ever_live or self._resumed
-        self._restored = self._protocol.restore(with_snapshots=resumed)
-        generation = self._book.begin_generation(self._restored)
-        log(logging.INFO, "Authenticated; this is connection %d.", generation)
+            self._next_stale_check = clocks.uptime()
+        snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)
+        self._restored = self._protocol.restore(with_snapshots=self.is_resumed)
+        # Users may have changed their wishes since the connection was opened.
+        self._book.show_only(self._restored)
+        unasked = [topic for topic in self._awaited if not snapshots.get(topic)]
+        self._publish(self._book.expect_none(unasked))
+        log(logging.INFO, "Authenticated; this is connection %d.", self._book.generation)
         self.is_authenticated = True
         if not self.ever_live:
             self.ever_live = True
@@ -140,13 +165,14 @@ class Recovery:
 
     def _on_restored(self) -> None:
         """All subscriptions are acknowledged: the gap, if there was one, is over."""
-        # Not before: a session that cannot restore its topics is not stable, whatever it brings.
-        self._restored_at = time.monotonic()
-        self._messages_before = self._counters.messages
+        now = clocks.uptime()
+        self._restored_at = now
         if self._gap_from is None:
             return
         topics = tuple(topic for topic in self._restored if self._protocol.is_confirmed(topic))
-        gap = WsGap(self._gap_from, time.time(), self._book.generation, topics)
+        # By the clock of now: somebody may have set it since.
+        until = clocks.wall_clock()
+        gap = WsGap(until - (now - self._gap_from), until, self._book.generation, topics)
         self._gap_from = None
         self._counters.reconnects += 1
         log(
@@ -168,7 +194,7 @@ class Recovery:
 
     @property
     def next_check(self) -> float:
-        """Monotonic time at which :meth:`check` has something to look for."""
+        """When :meth:`check` has something to look for."""
         return min(self._next_stale_check, self._book.next_overdue)
 
     def check(self, now: float) -> None:

@@ -165,7 +165,7 @@ class Sessions:
                 self._counters,
                 self._addresses,
                 before,
-                self.lifecycle.resumed and self.book.generation > 0,
+                self.lifecycle.resumed and before is not None and before.reader.is_resumed,
             )
         except OSError as exc:
             error = EToroWebSocketError(f"Cannot start the client: {exc}.")

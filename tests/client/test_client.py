@@ -430,7 +430,7 @@ def test_a_defect_in_the_reader_is_told_and_not_a_silent_death(
     c.connect()
     c.subscribe([18])
 
-    def defect(self: object) -> None:
+    def defect(self: object, now: float) -> None:
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(feed.Feed, "begin_read", defect)

@@ -182,10 +182,13 @@ def test_promise_9_an_order_overtakes_the_prices_that_wait_for_a_callback(
     c.on("close", lambda code, reason: heard.append("close"))
     c.on("reconnected", lambda gap: done.set())
     received, back = c.queue("private:event"), c.queue("reconnected")
+    rates = c.queue("instrument:rate")
     c.connect()
     c.subscribe([18, "private"])
     for n in range(20):
         sim.publish(18, Ask=str(100 + n), Bid="1")
+    while rates.get(timeout=5)[1].ask != 119:
+        pass
     assert hanging.wait(5)
     sim.drop()
     back.get(timeout=5)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from etoro_sync.ws import clocks
 from etoro_sync.ws.wire import Waker, cap
 
 __all__ = ["FakeClock", "LeapingTime", "leaping_waker"]
@@ -32,7 +33,7 @@ class FakeClock:
 
 
 class LeapingTime:
-    """A stand-in for the module ``time``: its clocks run as the real ones do, and leap when told.
+    """A stand-in for the modules ``time`` and ``clocks``, whose clocks run, and leap when told.
 
     So a real client, with real threads and sockets, lives through a long outage at once.
 
@@ -51,8 +52,13 @@ class LeapingTime:
     def monotonic(self) -> float:
         return time.monotonic() + self.leapt
 
+    def uptime(self) -> float:
+        return clocks.uptime() + self.leapt
+
     def time(self) -> float:
         return time.time() + self.leapt
+
+    wall_clock = time
 
     def at(self, seconds: float, action: Callable[[], object]) -> None:
         """Run *action*, on the thread that leaps, as soon as so many seconds were leapt over."""

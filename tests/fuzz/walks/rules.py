@@ -42,7 +42,7 @@ class Rules:
         self.calls: list[Call] = []
         self.generation = 0
         self.reconnected = 0
-        self.live = False
+        self.live = self.ever_live = False
         self._open = False
         self._wanted_then: dict[str, int] = {}
         self._restoring = 0  # the last call before the restoration
@@ -62,6 +62,7 @@ class Rules:
             case "open":
                 assert not self._open, "opened twice"
                 self._open = True
+                self.generation += 1
             case "close":
                 assert self._open, "closed without having been open"
                 self._open = self.live = False
@@ -80,8 +81,7 @@ class Rules:
     def _authenticated(self) -> None:
         assert self._open, "authenticated, but not open"
         assert not self.live, "authenticated twice"
-        self.live = True
-        self.generation += 1
+        self.live = self.ever_live = True
         self._restoring = self._wishes.calls
         self._wanted_then = dict(self._wishes.wanted)
 

@@ -10,7 +10,7 @@ __all__ = ["FakeConnection", "FakeTime", "HastyTicket"]
 
 
 class FakeTime:
-    """Stands for the module ``time``; its clock moves when a walk says so."""
+    """Stands for the modules ``time`` and ``clocks``; its clock moves when a walk says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -18,8 +18,12 @@ class FakeTime:
     def monotonic(self) -> float:
         return self.now
 
+    uptime = monotonic
+
     def time(self) -> float:
         return 1.7e9 + self.now
+
+    wall_clock = time
 
 
 class FakeConnection:
@@ -49,6 +53,8 @@ class FakeConnection:
         return self._receive(self)
 
     def check(self, now: float) -> None: ...
+
+    def doubt(self) -> None: ...
 
     def wait(self, deadline: float | None) -> None:
         self._rest()
