@@ -1,11 +1,11 @@
 """The thread of the feed: rates, order events, keepalives, and what was put off until later."""
 
 import threading
-import time
 from collections.abc import Callable
 from random import Random
 
 from . import wire
+from .clocks import monotonic
 from .hub import Hub
 from .orders import FILLED
 from .rhythm import Rhythm
@@ -115,14 +115,14 @@ class Feed:
         hub = self._hub
         with hub.changed:
             while self._running:
-                now = time.monotonic()
+                now = monotonic()
                 hub.catch_up(now)
                 flowing = not self._paused
                 waits = (
                     self._send_rates(flowing, now),
                     self._serve(self._orders, flowing, self._fill_something, now),
                     self._serve(self._nuls, True, self._send_nul, now),
-                    hub.agenda.wait(time.monotonic(), _LONGEST_WAIT),
+                    hub.agenda.wait(monotonic(), _LONGEST_WAIT),
                 )
                 hub.changed.wait(max(_BREATH, min(waits)))
 
@@ -140,7 +140,7 @@ class Feed:
             if instrument_id is None:
                 break
             self._hub.tick(instrument_id)
-        return self._rhythm.wait(time.monotonic())
+        return self._rhythm.wait(monotonic())
 
     def _tick(self) -> None:
         """Send the next rate of some instrument."""
@@ -168,4 +168,4 @@ class Feed:
         for _ in range(count):
             action()
         pace.did(count)
-        return pace.wait(time.monotonic())
+        return pace.wait(monotonic())

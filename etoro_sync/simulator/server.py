@@ -2,12 +2,12 @@
 
 import contextlib
 import ssl
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import NoReturn
 
 from . import arguments
+from .clocks import monotonic
 from .controls import Controls
 from .endpoint import Endpoint
 from .feed import Feed
@@ -122,7 +122,7 @@ class EToroSimulator(Controls):
         with self._hub.changed:
             if self._endpoint is not None:
                 raise RuntimeError("the simulator is running already")
-            self._hub.catch_up(time.monotonic())  # a script may be waiting for the start
+            self._hub.catch_up(monotonic())  # a script may be waiting for the start
             context = self._certificates.context if self._certificates is not None else None
             with _threads_needed():
                 self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)

@@ -4,10 +4,10 @@ change later waits here, too.
 """
 
 import threading
-import time
 from collections.abc import Callable
 
 from .agenda import Agenda
+from .clocks import monotonic
 
 
 class Watched:
@@ -24,7 +24,7 @@ class Watched:
     def later(self, delay: float, action: Callable[[], None]) -> None:
         """Have something done after a delay in seconds, with the lock held."""
         with self.changed:
-            self.agenda.add(time.monotonic() + delay, action)
+            self.agenda.add(monotonic() + delay, action)
             self.changed.notify_all()
 
     def catch_up(self, now: float) -> None:

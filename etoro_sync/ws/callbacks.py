@@ -9,7 +9,6 @@ import contextlib
 import inspect
 import logging
 import os
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain
 from types import MethodType
@@ -17,6 +16,7 @@ from typing import Any
 
 from ..errors import EToroError, forget_locals
 from ..text import repeated
+from . import clocks
 from .buffers import Run
 from .events import MARKET_EVENTS
 from .gate import LogGate
@@ -59,7 +59,7 @@ class Callbacks:
         registry: Registry,
         counters: Counters,
         next_order: Callable[[list[Run]], bool] = lambda hand: False,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._registry = registry
         self._counters = counters

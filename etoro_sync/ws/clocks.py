@@ -3,17 +3,40 @@
 ``monotonic`` drives every timer. On Linux and macOS it stands still while the machine sleeps, so
 it cannot tell a user how long no data came: ``uptime`` can. Nobody can set either of them. The wall
 clock, which somebody can set, only stamps what users see.
+
+A test that freezes the time, as with freezegun, freezes the wall clock and no timer: a timeout that
+never ends would hang it.
 """
 
+import importlib.util
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
+from types import BuiltinFunctionType
+from typing import Any
 
 __all__ = ["monotonic", "uptime", "wall_clock"]
 
-#: Drives timers: seconds from some moment on.
-monotonic = time.monotonic
-#: For users: seconds since the epoch, UTC.
-wall_clock = time.time
+
+def _unfrozen() -> Any:
+    """Return the module ``time``, or another one where somebody has replaced what is in it."""
+    spec = importlib.util.find_spec("time")
+    if type(time.monotonic) is BuiltinFunctionType or spec is None or spec.loader is None:
+        return time
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    return fresh
+
+
+#: Drives timers: seconds from some moment on. The system's clock is wrapped, because freezegun goes
+#: through the attributes of all modules and replaces those that are this very function.
+monotonic: Callable[[], float] = partial(_unfrozen().monotonic)
+
+
+def wall_clock() -> float:
+    """Seconds since the epoch, UTC, for users; where a test has frozen it, as it sees it."""
+    return time.time()
 
 
 def _clock_that_counts_sleep() -> int | None:
@@ -33,7 +56,7 @@ _NUMBER = _clock_that_counts_sleep()
 
 if _NUMBER is None:
     # On Windows it counts sleep. Elsewhere a sleep is not counted, which nobody can help.
-    uptime = time.monotonic
+    uptime = monotonic
 else:
     _number, _read = _NUMBER, time.clock_gettime
 

@@ -4,11 +4,11 @@ Every method here runs on the reader thread; nothing blocks but :meth:`Connectio
 """
 
 import contextlib
-import time
 from collections.abc import Callable
 
 from ..errors import EToroWebSocketError
 from ..text import duration
+from . import clocks
 from .frames import CLOSE, PING, FrameParser, read_close
 from .keepalive import Keepalive, Verdict
 from .message_parser import shorten
@@ -46,7 +46,7 @@ class Connection:
         heartbeat_interval: float,
         heartbeat_timeout: float,
         redact: Callable[[str], str] = str,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._wire = wire
         self._early = early
@@ -121,7 +121,7 @@ class Connection:
             elif opcode == PING:
                 self._ping = payload
             else:
-                self.last_pong_at = time.time()
+                self.last_pong_at = clocks.wall_clock()
         self._answer_ping()
 
     def _answer_ping(self) -> None:

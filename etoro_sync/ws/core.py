@@ -2,7 +2,6 @@
 
 import logging
 import queue as standard_queue
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -223,14 +222,14 @@ class Core:
     ) -> Any:
         """Wait for an event; as the client's method, with checked arguments."""
         self.lifecycle.own_threads.check("wait_for()", "Call it in another thread.")
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clocks.monotonic() + timeout
         with self.new_queue(event) as events:
             # In here, where it will be closed, whenever Ctrl-C comes.
             self.feed(events, None)
             # Not before: whoever disconnects in between would find no queue to end.
             self.check_connected()
             while True:
-                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                left = None if deadline is None else max(deadline - clocks.monotonic(), 0.0)
                 try:
                     item = events.get(timeout=left)
                 except standard_queue.Empty:

@@ -7,12 +7,12 @@ neither recovery nor ``disconnect()``, and while data flows it does not run.
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import EToroAuthError, EToroError, EToroWebSocketError
 from ..text import Secret, no_thread
+from . import clocks
 from .lifecycle import Interrupted
 from .options import WsClientOptions, check_key
 from .own_threads import KEYS, OwnThreads
@@ -78,7 +78,7 @@ class Credentials:
         while not reading.done:
             if self._stopping():
                 raise Interrupted
-            left = deadline - time.monotonic()
+            left = deadline - clocks.monotonic()
             if left <= 0:
                 raise ConnectionFailed(
                     EToroAuthError(

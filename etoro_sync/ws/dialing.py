@@ -9,12 +9,12 @@ not let anybody interrupt, can take longer. Everything here runs on the reader t
 import contextlib
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
 from ..errors import EToroError, EToroTimeoutError, EToroWebSocketError
+from . import clocks
 from .addresses import Address, Addresses
 from .hosts import Target, is_loopback
 from .lifecycle import Interrupted
@@ -177,7 +177,7 @@ class Dialer:
     def _check(self, what: str) -> None:
         if self._stopping():
             raise Interrupted
-        if time.monotonic() >= self._deadline:
+        if clocks.monotonic() >= self._deadline:
             raise EToroTimeoutError(
                 f"Connecting timed out: {what} did not finish in connect_timeout. "
                 "Check the network, or raise connect_timeout."
@@ -203,7 +203,7 @@ class Dialer:
             self._waker,
             partial(self._check_connecting, target),
             self._deadline,
-            time.monotonic,
+            clocks.monotonic,
         )
         try:
             sock, self.taken = race.run()

@@ -6,12 +6,12 @@ nothing but its own events: the reader never waits for it.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import EToroError, EToroQueueOverflowError
 from ..text import count, duration
+from . import clocks
 from .buffers import ORDER_EVENT, Lanes, Run
 from .callbacks import Callbacks
 from .gate import LogGate
@@ -61,7 +61,7 @@ class Dispatcher:
         after: "Dispatcher | None" = None,
         on_failure: Callable[[EToroError], None] = lambda error: None,
         conflate_after: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._after = after
         # Of all that wait until the callbacks of earlier sessions have ended; the client's.

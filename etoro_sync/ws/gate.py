@@ -1,8 +1,9 @@
 """Keeps a flood of equal troubles out of the log: each kind once, then once a minute."""
 
 import threading
-import time
 from collections.abc import Callable, Hashable
+
+from . import clocks
 
 __all__ = ["LogGate"]
 
@@ -19,7 +20,7 @@ class LogGate:
     """
 
     def __init__(
-        self, period: float = 60.0, most: int = 256, clock: Callable[[], float] = time.monotonic
+        self, period: float = 60.0, most: int = 256, clock: Callable[[], float] = clocks.monotonic
     ) -> None:
         self._period = period
         self._most = most

@@ -7,13 +7,13 @@ the answer is bounded. Everything here runs on the reader thread.
 
 import contextlib
 import io
-import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from .._version import __version__
 from ..errors import EToroError, EToroTimeoutError, EToroWebSocketError
+from . import clocks
 from .dialing import Dialer
 from .hosts import Target
 from .message_parser import shorten
@@ -156,7 +156,7 @@ def _http_error(target: Target, status: int | None, head: bytes) -> ConnectionFa
         return ConnectionFailed(
             EToroWebSocketError(f"{target} gave an answer that is not HTTP. Check ws_url.")
         )
-    asked = retry_after(status, head, time.time())
+    asked = retry_after(status, head, clocks.wall_clock())
     error = EToroWebSocketError(
         f"{target} refused the opening handshake with {status_words(status, asked)}. That is the "
         "answer of a proxy, firewall or gateway on the way, not of eToro's stream.",

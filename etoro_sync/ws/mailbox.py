@@ -8,6 +8,7 @@ import time
 from collections import deque
 
 from ..errors import EToroClosedError, EToroError
+from . import clocks
 from .log import tidy
 from .protocol import Operation, Protocol
 from .rate_book import RateBook
@@ -70,8 +71,8 @@ class Mailbox:
 
     def pause(self, seconds: float) -> None:
         """Wait, and take operations meanwhile; :meth:`stop` ends the wait."""
-        deadline = time.monotonic() + seconds
-        while not self.stopping and (left := deadline - time.monotonic()) > 0:
+        deadline = clocks.monotonic() + seconds
+        while not self.stopping and (left := deadline - clocks.monotonic()) > 0:
             self.waker.wait(left)
             self.deliver()
 
@@ -80,7 +81,7 @@ class Mailbox:
 
         :param deadline: absolute monotonic time.
         """
-        while not self.stopping and time.monotonic() < deadline:
+        while not self.stopping and clocks.monotonic() < deadline:
             time.sleep(_NAP)
 
     def finish(self, error: EToroError | None) -> None:

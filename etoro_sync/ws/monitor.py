@@ -8,8 +8,9 @@ interrupts a notebook cell that reads a busy queue meets the former in one of si
 """
 
 import threading
-import time
 from collections.abc import Callable
+
+from . import clocks
 
 __all__ = ["Monitor"]
 
@@ -53,7 +54,7 @@ class Monitor:
                     self._take_off(bell)
                 if ready():
                     return True
-                left = _SLICE if deadline is None else min(deadline - time.monotonic(), _SLICE)
+                left = _SLICE if deadline is None else min(deadline - clocks.monotonic(), _SLICE)
                 if left <= 0:
                     return False
                 # What Ctrl-C leaves on the list goes away with the next change.

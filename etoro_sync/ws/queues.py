@@ -6,12 +6,12 @@ overflow policy decides what gives way, and everything is counted.
 
 import logging
 import queue
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import EToroClosedError, EToroError, fresh
 from ..text import count, duration
+from . import clocks
 from .buffers import RATE_EVENT, Buffer
 from .events import check_timeout
 from .gate import LogGate
@@ -50,7 +50,7 @@ class ItemQueue:
         buffer: Buffer,
         on_close: Callable[["ItemQueue"], None],
         lifecycle: Lifecycle | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self.event = event
         self._buffer = buffer
@@ -122,7 +122,7 @@ class ItemQueue:
         """Return the next item, or raise, as :meth:`etoro_sync.EventQueue.get` documents."""
         self._guard.check()
         timeout = check_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clocks.monotonic() + timeout
         while True:
             with self._monitor.lock:
                 if self._buffer.ready:
@@ -147,7 +147,7 @@ class ItemQueue:
         if lifecycle is not None:
             lifecycle.own_threads.check("get()", "Use get_nowait(), or another thread.")
         while lifecycle is not None and not self._idle_told and lifecycle.idle:
-            now = time.monotonic()
+            now = clocks.monotonic()
             if self._idle_since is None:
                 self._idle_since = now
             due = self._idle_since + _PATIENCE

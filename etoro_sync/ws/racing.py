@@ -8,11 +8,11 @@ import os
 import selectors
 import socket
 import ssl
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from . import clocks
 from .addresses import Address
 from .log import tidy
 from .wire import Waker, cap, end_stream, put_tls_on
@@ -69,7 +69,7 @@ class Race:
         waker: Waker,
         check: Callable[[bool], None],
         deadline: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._waiting = deque(addresses)
         self._secure = secure

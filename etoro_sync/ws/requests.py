@@ -1,11 +1,11 @@
 """What a user wishes to be subscribed to, and how a caller waits until eToro has agreed."""
 
 import logging
-import time
 from collections.abc import Callable
 
 from ..errors import EToroError, EToroTimeoutError, fresh
 from ..text import named
+from . import clocks
 from .lifecycle import ClientState, Lifecycle
 from .log import log
 from .monitor import Monitor
@@ -175,7 +175,7 @@ class Requests:
         if not awaited:
             return
         seconds = self._request_timeout if timeout is None else timeout
-        if not ticket.wait(time.monotonic() + seconds):
+        if not ticket.wait(clocks.monotonic() + seconds):
             operation.awaited = False
             raise EToroTimeoutError(
                 f"{name} of {named(topics)} was not acknowledged within "

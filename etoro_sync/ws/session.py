@@ -8,12 +8,12 @@ import atexit
 import contextlib
 import itertools
 import logging
-import time
 import weakref
 from collections.abc import Callable
 from functools import partial
 
 from ..errors import EToroClosedError, EToroError
+from . import clocks
 from .addresses import Addresses
 from .dispatcher import Dispatcher
 from .feed import Feed
@@ -164,7 +164,7 @@ class Session:
         """
         if self._guard.foreign:
             return
-        begun = time.monotonic()
+        begun = clocks.monotonic()
         try:
             self.reader.stop()
             if not self.reader.join(timeout + _GRACE / 2):
@@ -172,7 +172,7 @@ class Session:
                 self.reader.join(_GRACE / 4)
             # Where the reader hangs in a name resolution, the callbacks still have to end.
             self.dispatcher.stop()
-            self.dispatcher.join(begun + timeout + _GRACE * 0.9 - time.monotonic(), caller)
+            self.dispatcher.join(begun + timeout + _GRACE * 0.9 - clocks.monotonic(), caller)
         finally:
             # Also after Ctrl-C in here.
             self.reader.abort()
@@ -226,9 +226,9 @@ def _end_all() -> None:
     sessions = _all_sessions()
     for session in sessions:  # all at once, not one after the other
         session.leave("The program ends.")
-    deadline = time.monotonic() + 1.0
+    deadline = clocks.monotonic() + 1.0
     for session in sessions:
-        left = max(deadline - time.monotonic(), 0.0)
+        left = max(deadline - clocks.monotonic(), 0.0)
         with contextlib.suppress(Exception):
             session.close(min(session._options.close_timeout, left), "The end of the program")
             # Where the reader hangs.

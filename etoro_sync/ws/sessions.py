@@ -1,7 +1,6 @@
 """The sessions of a client, one after the other: how each begins, and how it is ended."""
 
 import threading
-import time
 import weakref
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from ..errors import (
     EToroWebSocketError,
 )
 from ..text import no_thread
+from . import clocks
 from .addresses import Addresses
 from .handlers import Registry
 from .lifecycle import ClientState, Lifecycle
@@ -86,7 +86,7 @@ class Sessions:
             raise
 
     def _connect(self, begun: list[int], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = clocks.monotonic() + seconds
         number, session = self._begin(begun, deadline)
         done, begins = True, not self._is_over(number)
         try:

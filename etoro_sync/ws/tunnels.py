@@ -6,11 +6,11 @@ Everything here runs on the reader thread.
 import base64
 import contextlib
 import re
-import time
 from collections.abc import Iterator
 from http import HTTPStatus
 
 from ..errors import EToroTimeoutError, EToroWebSocketError
+from . import clocks
 from .dialing import Dialer
 from .hosts import Target
 from .reasons import reason
@@ -104,7 +104,7 @@ class HttpTunnel(ProxyTunnel):
     def _check(self, status: int, head: bytes) -> None:
         if 200 <= status < 300:
             return
-        asked = retry_after(status, head, time.time())
+        asked = retry_after(status, head, clocks.wall_clock())
         error = self.failed(f"refused with {status_words(status, asked)}", f"HTTP {status}")
         slow = status == HTTPStatus.TOO_MANY_REQUESTS
         raise ConnectionFailed(error, slow=slow, asked=asked or 0.0) if slow or asked else error

@@ -10,11 +10,11 @@ import contextlib
 import selectors
 import socket
 import ssl
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
+from . import clocks
 from .log import tidy
 
 __all__ = ["Waker", "Wire", "cap", "end_stream", "put_tls_on"]
@@ -98,7 +98,7 @@ class Wire:
         self,
         sock: socket.socket,
         waker: Waker,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._sock = sock
         self._waker = waker

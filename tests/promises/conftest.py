@@ -55,9 +55,8 @@ def leap(monkeypatch: pytest.MonkeyPatch) -> Iterator[LeapingTime]:
     leap: it is to be switched off. The jitter is the same in each run.
     """
     time = LeapingTime()
-    for module in (credentials, dialing, mailbox):
-        monkeypatch.setattr(module, "time", time)
-    for module in (conversation, reader, recovery):
+    monkeypatch.setattr(mailbox, "time", time)
+    for module in (conversation, credentials, dialing, mailbox, reader, recovery):
         monkeypatch.setattr(module, "clocks", time)
     monkeypatch.setattr(mailbox, "Waker", leaping_waker(time))
     state = random.getstate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import queue
 import socket
 import ssl
 import threading
@@ -11,8 +12,15 @@ import time
 import traceback
 
 import pytest
+from freezegun import freeze_time
 
-from etoro_sync import EToroAuthError, EToroError, EToroValidationError, WsClientOptions
+from etoro_sync import (
+    EToroAuthError,
+    EToroError,
+    EToroTimeoutError,
+    EToroValidationError,
+    WsClientOptions,
+)
 from etoro_sync.ws.core import core_of
 from etoro_sync.ws.racing import Race
 from tests.conftest import StartServer
@@ -212,6 +220,56 @@ def test_promise_14_redirects_are_refused(raw_server: StartServer, client: MakeC
     with pytest.raises(EToroError, match="Redirects are not followed"):
         c.connect()
     assert elsewhere.connections == 0
+
+
+def test_promise_15_no_timeout_stands_still_while_a_test_has_frozen_the_time(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Each ends as if nothing were frozen, with a client that was made before or in there."""
+
+    def silent(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.hold()
+
+    server = raw_server([silent, silent, lambda peer: peer.hold()])
+    before = client(server.url)
+    before.connect()
+    items = before.queue("instrument:rate")
+    with freeze_time("2026-01-01"):
+        for c in (before, client(server.url, heartbeat_interval=0.1, heartbeat_timeout=0.1)):
+            if c is not before:
+                lost = c.queue("close")
+                c.connect()
+            with pytest.raises(queue.Empty):
+                items.get(timeout=0.05)
+            with pytest.raises(EToroTimeoutError):
+                c.wait_for("private:event", timeout=0.05)
+            with pytest.raises(EToroTimeoutError):
+                c.subscribe([18], timeout=0.05)
+        assert lost.get(timeout=5)[0] == 1006  # keepalive
+        with pytest.raises(EToroTimeoutError):
+            client(server.url).connect(timeout=0.05)
+        with pytest.raises(EToroError):
+            client(server.url, connect_timeout=0.05).connect()
+        before.disconnect()
+        c.disconnect()
+
+
+def test_promise_15_frozen_time_is_what_users_see_of_the_wall_clock(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """So that a test may compare it with its own; the feed of the simulator flows all the same."""
+    with freeze_time("2026-01-01") as frozen:
+        c = client(simulator(rate=200).url)
+        c.connect()
+        rates = c.queue("instrument:rate")
+        c.subscribe([18], snapshot=True)
+        assert [rates.get(timeout=5)[1].received_at for _ in range(5)] == [time.time()] * 5
+        frozen.tick(3600)
+        while (received_at := rates.get(timeout=5)[1].received_at) != time.time():
+            assert received_at == time.time() - 3600
+        c.disconnect()
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0, 1e9])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import threading
 
 import pytest
@@ -34,6 +35,34 @@ def test_the_fixture_is_a_running_simulator(run: pytest.Pytester) -> None:
     """Whoever has installed the library has it, and needs no conftest."""
     run.makepyfile(_USES)
     run.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_the_fixture_works_in_frozen_time(run: pytest.Pytester) -> None:
+    """Whichever comes first: prices flow, timeouts end, and so does the test."""
+    uses = _USES.replace("def test_it", "@freeze_time('2026-01-01')\n    def test_it")
+    run.makepyfile(
+        "from freezegun import freeze_time\nimport pytest\nimport queue\n"
+        + textwrap.dedent(uses)
+        + textwrap.dedent(
+            """
+            @pytest.fixture
+            def frozen():
+                with freeze_time("2026-01-01"):
+                    yield
+
+            @pytest.mark.etoro_simulator(rate=200)
+            def test_first(frozen, etoro_simulator):
+                options = WsClientOptions("api", "user", etoro_simulator.url, proxy="")
+                with WsClient(options) as client:
+                    orders = client.queue("private:event")
+                    with pytest.raises(queue.Empty):
+                        orders.get(timeout=0.05)
+                    assert [rate for rate, _ in zip(client.stream([18]), range(5))]
+            """
+        )
+    )
+    result = run.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2)
 
 
 def test_a_marker_gives_the_simulator_its_arguments(run: pytest.Pytester) -> None:

@@ -12,9 +12,10 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterable
 from typing import Any
+
+from etoro_sync.ws.clocks import monotonic
 
 from .frames import CLOSE, PING, PONG, TEXT, close_payload, frame, unmask
 from .stream import Disconnected, Stream
@@ -49,7 +50,7 @@ class Peer(Stream):
 
     def read_request(self) -> str:
         """Read the HTTP request up to its empty line, and answer nothing."""
-        deadline = time.monotonic() + self.timeout
+        deadline = monotonic() + self.timeout
         while b"\r\n\r\n" not in self._buffer:
             self._fill(deadline)
         head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
@@ -100,7 +101,7 @@ class Peer(Stream):
 
     def read_frame(self, timeout: float | None = None) -> tuple[int, bytes]:
         """Return opcode and payload of the client's next frame."""
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        deadline = monotonic() + (self.timeout if timeout is None else timeout)
         first, second = self._take(2, deadline)
         length = second & 0x7F
         if length == 126:

@@ -23,10 +23,11 @@ import selectors
 import socket
 import ssl
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import TracebackType
+
+from etoro_sync.ws.clocks import monotonic
 
 from .frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from .peer import Peer
@@ -131,7 +132,7 @@ class RawServer:
 
         A script that waits for something the server knows nothing of is reported among the errors.
         """
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         self._stopping.set()
         self.stop_listening()
         with self._changed:
@@ -139,7 +140,7 @@ class RawServer:
         for peer in peers:
             peer.abort()
         for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - monotonic()))
             if thread.is_alive():
                 self.errors.append(RuntimeError(f"the script of {thread.name} does not end"))
         for peer in peers:

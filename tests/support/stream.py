@@ -11,8 +11,9 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable
+
+from etoro_sync.ws.clocks import monotonic
 
 from .timing import MS
 
@@ -78,7 +79,7 @@ class Stream:
 
     def read_bytes(self, count: int) -> bytes:
         """Return exactly so many bytes of what the client sends."""
-        return self._take(count, time.monotonic() + self.timeout)
+        return self._take(count, monotonic() + self.timeout)
 
     def wait_closed(self, timeout: float | None = None) -> None:
         """Block until the client's end of stream; what it still sends is thrown away.
@@ -86,7 +87,7 @@ class Stream:
         :param timeout: None waits until the server stops
         :raises TimeoutError: the client kept its end open
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else monotonic() + timeout
         # A reset is an end of stream too: it is what a client that leaves in a hurry produces.
         with contextlib.suppress(ConnectionError):
             while True:
@@ -187,7 +188,7 @@ class Stream:
 
     def _fill(self, deadline: float | None) -> None:
         """Append what the socket has to the buffer; wait for at least one byte."""
-        remaining = None if deadline is None else deadline - time.monotonic()
+        remaining = None if deadline is None else deadline - monotonic()
         if remaining is not None and remaining <= 0:
             raise TimeoutError("the client sent too little, too late")
         self._socket.settimeout(remaining)

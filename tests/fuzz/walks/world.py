@@ -317,7 +317,7 @@ def play(strict: bool, steps: Iterable[Step]) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mailbox, "time", clock)
-        for module in (conversation, reader, recovery):
+        for module in (conversation, mailbox, reader, recovery):
             patch.setattr(module, "clocks", clock)
         patch.setattr(mailbox, "Waker", NoWaker)
         patch.setattr(requests, "Ticket", HastyTicket)
