@@ -5,7 +5,6 @@ ended; then wait, and try again. Other threads only leave a word in the mailbox.
 """
 
 import logging
-import signal
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +26,7 @@ from .parts import Parts
 from .protocol import Operation
 from .recovery import Recovery
 from .replies import ConnectionFailed
+from .signals import block_sigpipe
 
 __all__ = ["Reader"]
 
@@ -126,7 +126,7 @@ class Reader:
         error: EToroError | None = self._unsaid
         with self._parts.own_threads.working(READER):
             try:
-                self._credentials.signals = _block_sigpipe()
+                self._credentials.signals = block_sigpipe()
                 error = self._session()
             except BaseException as exc:  # a defect of this library must not become a silent end
                 error = self._defect(exc)
@@ -304,16 +304,3 @@ class Reader:
 
 def _nothing() -> None:
     """Do nothing, where a cleanup has nothing to do."""
-
-
-def _block_sigpipe() -> set[int] | None:
-    """Make a reset an error of the write, also in programs that have put SIGPIPE to its default.
-
-    Python ignores SIGPIPE; filters that restore it would be killed by a server that goes away.
-    Only the calling thread is concerned, and those that it starts: they inherit what is blocked.
-
-    :returns: what was blocked before; None where the system has no such thing.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        return None
-    return {*signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})}

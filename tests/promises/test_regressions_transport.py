@@ -268,7 +268,7 @@ def test_promise_1_a_reader_that_fails_before_it_has_begun_is_noticed(
     client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As wherever else it fails."""
-    fail_once(monkeypatch, reader, "_block_sigpipe", MemoryError())
+    fail_once(monkeypatch, reader, "block_sigpipe", MemoryError())
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: MemoryError"):
         client("ws://127.0.0.1:9/ws").connect()
 
