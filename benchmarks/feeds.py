@@ -23,6 +23,7 @@ __all__ = [
     "Scenario",
     "build",
     "marker",
+    "order",
     "snapshot",
 ]
 
@@ -46,9 +47,10 @@ _RATE = "Trading.Instrument.Rate"
 class Scenario:
     """What the server is to do with the next connection.
 
-    :param act: ``"feed"``; ``"reset"``: drop the connection once, and feed the next one;
-        ``"silent"``: answer nothing after the subscription.
+    :param act: ``"feed"``; ``"drop"``: feed, and drop the connection; ``"reset"``: drop the
+        connection once, and feed the next one; ``"silent"``: answer nothing after the subscription.
     :param rate: messages per second; 0 is as fast as the client reads.
+    :param orders: per second, beside a feed that has a rate.
     """
 
     mix: str = "universe"
@@ -56,6 +58,7 @@ class Scenario:
     instruments: int = 1000
     rate: float = 0.0
     act: str = "feed"
+    orders: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,16 @@ def marker(instrument_id: int, number: int = 0) -> bytes:
     """Return a full message of a marker instrument, with *number* in a field that is delivered."""
     content = {**_Maker(1).full(), "PriceRateID": f"{number:012d}"}
     return wire.frame(envelope(instrument_id, content, str(uuid.UUID(int=number))))
+
+
+def order(number: int) -> bytes:
+    """Return an order event with *number* as its id."""
+    content = {"OrderID": number, "OrderType": 19, "StatusID": 1, "CloseReason": 0}
+    message = {
+        **{"topic": "private", "content": json.dumps(content, separators=(",", ":"))},
+        **{"id": str(uuid.UUID(int=number)), "type": "Trading.OrderForCloseMultiple.Update"},
+    }
+    return wire.frame(json.dumps({"messages": [message]}, separators=(",", ":")).encode())
 
 
 def snapshot(instrument_id: int) -> bytes:

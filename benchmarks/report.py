@@ -120,6 +120,23 @@ _SECTIONS = {
         "compute in another process. Code that releases the lock (NumPy, input and output, "
         "`time.sleep`) delays nobody.",
     ),
+    "lag": (
+        "A consumer that is too slow",
+        "Full messages of a few instruments come at a steady rate, and the consumer works on each "
+        "for so long (it sleeps) that it cannot keep up. After ten seconds the server drops the "
+        "connection. *Age* is from sending a price until the consumer gets it; *order* and "
+        "*`close`* are the longest delay of an order event, one of which comes each second, and "
+        "that of the event `close`. Both are told to callbacks, beside the work on prices there, "
+        "or in a loop of its own. *Seen* and *skipped* are shares of all rates; the rest waited "
+        "when the connection was lost.\n\n"
+        "What is not conflated gets older without end. With `conflate_after` an order waits for "
+        "one callback, and `close` for one rate of each instrument.\n\n"
+        "The last table is why the default is 1.0. A callback that never keeps up with 50 "
+        "changes/s sees prices of that age. One that keeps up, but for standing still every 2.5 s "
+        "(printing to a slow terminal, an HTTP request), loses nothing as long as it does so for "
+        "less. A pause of the whole process, such as a garbage collection, costs nothing either "
+        "way: a price waits from when it was read.",
+    ),
     "imports": ("Import", "In a new interpreter; the best of many, in turns."),
     "recovery": (
         "Reconnecting",

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import measure, scaling
 from benchmarks.imports import imports
+from benchmarks.lag import lag
 from benchmarks.machine import machine, versions
 from benchmarks.processes import CLIENTS, ClientFailed, FeedServer
 from benchmarks.quotes import quote
@@ -43,6 +44,7 @@ GROUPS: dict[str, Callable[[Session], list[dict[str, Any]]]] = {
     "handlers": scaling.handlers,
     "queues": scaling.queues,
     "switching": switching,
+    "lag": lag,
     "imports": imports,
     "recovery": measure.recovery,
     "ending": measure.ending,

@@ -70,13 +70,18 @@ class _Job:
             for _ in range(self.repeats):
                 sock.sendall(self._joined)
         self.report = {**self.report, "seconds": time.perf_counter() - began}
-        sock.sendall(feeds.marker(feeds.MARKER_END))
+        if self.scenario.act == "drop":
+            self.report["dropped_at"] = time.perf_counter_ns()
+        else:
+            sock.sendall(feeds.marker(feeds.MARKER_END))
 
     def _send_paced(self, sock: socket.socket) -> None:
         """Send each message at its time, with that time in its PriceRateID."""
         frames = [_stampable(frame) for frame in self.block.frames]
         interval = 1e9 / self.scenario.rate
         late, clock, spin = [], time.perf_counter_ns, _may_spin()
+        orders = self.scenario.orders
+        between = round(self.scenario.rate / orders) if orders else 0
         start = clock() + 1_000_000
         for number in range(len(frames) * self.repeats):
             frame, at = frames[number % len(frames)]
@@ -87,6 +92,8 @@ class _Job:
             late.append(now - due)
             frame[at : at + 12] = b"%012d" % (now % STAMP_WRAP)
             sock.sendall(frame)
+            if between and number % between == between - 1:
+                sock.sendall(feeds.order(clock()))
         late.sort()
         self.report = {"late_p99_us": late[int(len(late) * 0.99)] / 1000}
 
@@ -125,7 +132,7 @@ class _Connection:
     def _answer(self, request: dict[str, Any]) -> int:
         ack = {"id": request["id"], "success": True, "operation": request["operation"]}
         parts = [wire.frame(json.dumps(ack).encode())]
-        topics = request["data"].get("topics", [])
+        topics = [name for name in request["data"].get("topics", []) if name != "private"]
         if request["data"].get("snapshot"):
             parts += [_snapshot(topic) for topic in topics]
         self._sock.sendall(b"".join(parts))
@@ -163,7 +170,8 @@ def _serve(listener: socket.socket, job: _Job) -> None:
             connection.finish()
         else:
             job.send(sock)
-            connection.finish()
+            if job.scenario.act != "drop":
+                connection.finish()
 
 
 def main() -> None:

@@ -138,6 +138,43 @@ def _switching(rows: Rows) -> list[Table]:
     return [Table("A queue beside a callback that computes", header, lines)]
 
 
+def _lag(rows: Rows) -> list[Table]:
+    made = []
+    slow = [row for row in rows if row["what"] == "consumer"]
+    header = ("consumer", "age, median", "oldest", "seen", "skipped", "order", "`close`")
+    for rate, work in dict.fromkeys((row["rate"], row["work_ms"]) for row in slow):
+        lines = [
+            (
+                row["consumer"],
+                *(f"{row[name]:.2f} s" for name in ("age_p50", "age_max")),
+                *(f"{row['seen'] / row['rates']:.0%}", _share(row["spared"], row["rates"])),
+                *(f"{row[name]:.2f} s" for name in ("order_max", "close")),
+            )
+            for row in slow
+            if (row["rate"], row["work_ms"]) == (rate, work)
+        ]
+        title = f"{rate} changes/s, {work:g} ms of work on each"
+        made.append(Table(title, header, lines))
+    return [*made, _lag_by_option([row for row in rows if row["what"] == "choice"])]
+
+
+def _lag_by_option(rows: Rows) -> Table:
+    stalls = list(dict.fromkeys(row["stall"] for row in rows if row["stall"]))
+    words = [f"skipped, stalls of {stall:g} s" for stall in stalls]
+    lines = []
+    for after in dict.fromkeys(row["after"] for row in rows):
+        by_stall = {row["stall"]: row for row in rows if row["after"] == after}
+        shares = [_share(by_stall[stall]["spared"], by_stall[stall]["rates"]) for stall in stalls]
+        always = by_stall[0.0]
+        lines.append((after, f"{always['age_p50']:.2f} s", f"{always['close']:.2f} s", *shares))
+    header = ("`conflate_after`", "age, median", "`close`", *words)
+    return Table("What `conflate_after` gives and takes", header, lines)
+
+
+def _share(number: int | None, of: int) -> str:
+    return "" if number is None else f"{number / of:.0%}"
+
+
 def _imports(rows: Rows) -> list[Table]:
     lines = [(row["what"], f"{row['ms']:.0f} ms") for row in rows]
     return [Table("Import", ("what", "time"), lines)]
@@ -182,6 +219,7 @@ _MAKERS: dict[str, Callable[[Rows], list[Table]]] = {
     "handlers": _handlers,
     "queues": _queues,
     "switching": _switching,
+    "lag": _lag,
     "imports": _imports,
     "recovery": _recovery,
     "ending": _ending,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import feeds, report, run, tables, targets
+from benchmarks import feeds, lag, report, run, tables, targets
 from benchmarks.feeds import Scenario
 from benchmarks.processes import CLIENTS, FeedServer
 from etoro_sync.ws.frames import FrameParser
@@ -86,6 +86,17 @@ def test_a_steady_feed_tells_the_age_of_each_price() -> None:
         report = server.run(CLIENTS["speed"], scenario, "--mode", "latency")
     assert report["delivered"] == 82
     assert 0 < report["p50_us"] <= report["p99_us"] <= report["p999_us"]
+
+
+def test_a_slow_consumer_accounts_for_each_rate_and_order() -> None:
+    """Seen, skipped or still waiting; and orders beside them, until the connection ends."""
+    scenario = Scenario("full", 200, 5, rate=400, act="drop", orders=4)
+    for consumer in ("callback", "stream", "queue"):
+        row = lag.run(({}, scenario, ("--consumer", consumer, "--work", "1", "--after", "0.1")))
+        assert row["orders"] == 2
+        assert 0 < row["seen"] <= 200 <= row["rates"]
+        assert 0 < row["age_p50"] <= row["age_max"]
+        assert row["close"] > 0
 
 
 def test_a_missed_target_has_its_reason() -> None:

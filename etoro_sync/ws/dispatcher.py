@@ -332,6 +332,7 @@ class Dispatcher:
         self._hand[0] = event, left
         rest = list(left)
         if rest:
+            self._hand[0] = event, rest  # they are not in that iterator any more
             with self._lock:
                 self._in_lanes = True
                 self._lanes.put_back(event, rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Iterator
@@ -644,3 +645,110 @@ class Reversed:
 
     def __len__(self) -> int:
         return self._length
+
+
+def test_an_error_while_rates_are_put_back_loses_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as memory that is out: they are called out later, once."""
+    monkeypatch.setattr(module, "_HOLD", 0.0)
+    heard: list[Any] = []
+    bench.on("instrument:rate", lambda key, rate: heard.append(rate))
+    lanes = bench.dispatcher.lanes
+    put_back, errors = lanes.put_back, [MemoryError(), MemoryError()]
+
+    def fails_at_first(event: str, rest: Any) -> None:
+        if errors:
+            raise errors.pop()
+        put_back(event, rest)
+
+    monkeypatch.setattr(lanes, "put_back", fails_at_first)
+    bench.dispatcher.extend([(n, n) for n in range(20)])
+    done = threading.Event()
+    bench.on("open", done.set)
+    bench.dispatcher.post("open")
+    bench.dispatcher.start()
+    assert done.wait(5)
+    assert heard == list(range(20))
+    assert (lanes.rates.delivered, len(lanes.rates), errors) == (20, 0, [])
+
+
+def test_a_connection_event_waits_for_one_rate_of_each_instrument_at_most() -> None:
+    """Beside those that are not late; and for none that one of the next connection supersedes."""
+    for after_it, expected in (([], [8, 9]), ([10, 11, 12, 13], [])):
+        bench = SlowBench()
+        bench.dispatcher.extend([(n % 2, n) for n in range(10)])
+        bench.dispatcher.post("open")
+        bench.dispatcher.extend([(n % 2, n) for n in after_it])
+        assert bench.run() == [0, 1, 2, 3, *expected, "open", *after_it[-2:]]
+
+
+def test_orders_come_once_each_in_order_whatever_their_callbacks_do(bench: Bench) -> None:
+    """They raise, emit, take themselves off, register others, and end the session."""
+    heard: list[Any] = []
+
+    def hostile(event: int) -> None:
+        heard.append(event)
+        if event == 1:
+            bench.dispatcher.post("private:event", 4)
+            bench.registry.remove("instrument:rate", on_rate)
+        if event == 2:
+            bench.on("private:event", lambda event: heard.append(f"late {event}"), once=True)
+            raise SystemExit
+        if event == 3:
+            bench.dispatcher.stop()
+            raise KeyboardInterrupt
+
+    def on_rate(key: int, rate: str) -> None:
+        heard.append(rate)
+        for n in (1, 2, 3):
+            bench.dispatcher.post("private:event", n)
+
+    bench.on("instrument:rate", lambda key, rate: heard.append("first"), once=True)
+    bench.on("instrument:rate", on_rate)
+    bench.on("instrument:rate", lambda key, rate: heard.append("last"))
+    bench.on("private:event", hostile)
+    bench.on("private:event", lambda event: heard.append("once"), once=True)
+    bench.on("error", lambda error: heard.append("error"))
+    bench.dispatcher.extend([(1, "r1"), (1, "r2")])
+    bench.dispatcher.start()
+    assert bench.dispatcher.join(5)
+    orders = [1, "once", 2, "error", 3, "error", "late 3", 4]
+    assert heard == ["first", "r1", *orders, "last"]
+    assert bench.dispatcher.lanes.orders.delivered == 4
+
+
+def test_orders_survive_errors_that_are_raised_between_callbacks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it happens, each callback gets each of them once, in order."""
+    callbacks = bench.dispatcher._callbacks
+    tell, next_order = callbacks.tell, callbacks._next_order
+    faults = itertools.cycle([0, 1, 1, 0, 1, 0, 0, 1, 0])
+
+    def faulty_tell(event: str, calls: Any, *rest: Any) -> Any:
+        if event == "private:event" and next(faults):
+            raise MemoryError
+        result = tell(event, calls, *rest)
+        if event == "private:event" and next(faults):
+            raise MemoryError
+        return result
+
+    def faulty_next_order(hand: Any) -> bool:
+        if next(faults):
+            raise MemoryError
+        return next_order(hand)
+
+    monkeypatch.setattr(callbacks, "tell", faulty_tell)
+    monkeypatch.setattr(callbacks, "_next_order", faulty_next_order)
+    heard: list[Any] = []
+    bench.on("private:event", heard.append)
+    bench.on("instrument:rate", lambda key, rate: bench.dispatcher.post("private:event", rate))
+    bench.dispatcher.extend([(1, n) for n in range(20)])
+    done = threading.Event()
+    bench.on("open", done.set)
+    bench.dispatcher.post("open")
+    bench.dispatcher.start()
+    assert done.wait(5)
+    bench.end()
+    assert heard == list(range(20))
