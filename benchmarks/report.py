@@ -134,8 +134,9 @@ _SECTIONS = {
         "The last table is why the default is 1.0. A callback that never keeps up with 50 "
         "changes/s sees prices of that age. One that keeps up, but for standing still every 2.5 s "
         "(printing to a slow terminal, an HTTP request), loses nothing as long as it does so for "
-        "less. A pause of the whole process, such as a garbage collection, costs nothing either "
-        "way: a price waits from when it was read.",
+        "less. One that is known to be slow gets fresher prices with a smaller value. A pause of "
+        "the whole process, such as a garbage collection, costs nothing either way: a price waits "
+        "from when it was read.",
     ),
     "imports": ("Import", "In a new interpreter; the best of many, in turns."),
     "recovery": (
