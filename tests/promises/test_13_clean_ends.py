@@ -426,10 +426,10 @@ def test_promise_13_a_lost_connection_does_not_kill_a_program_that_lets_sigpipe_
     """Filters restore the signal's default; on the reader's thread a lost peer is an error only."""
     script = """
         import signal, socket, threading
-        from etoro_sync.ws.reader import _block_sigpipe
+        from etoro_sync.ws.signals import block_sigpipe
 
         def write_to_nobody():
-            _block_sigpipe()
+            block_sigpipe()
             near, far = socket.socketpair()
             with near:
                 far.close()
