@@ -22,6 +22,7 @@ from .text import show
 
 __all__ = [
     "JSON_BACKEND",
+    "PADDING",
     "compile_decoder",
     "compile_fields",
     "decode_as_text",
@@ -33,6 +34,7 @@ __all__ = [
     "decode_text",
     "loads",
     "loads_leniently",
+    "loads_padded",
     "loads_standard",
     "wire_casts",
     "wire_names",
@@ -42,6 +44,8 @@ Model = TypeVar("Model", bound=DataClassJsonMixin)
 _ABSENT: Any = object()
 #: From here on a float no longer tells every integer from its neighbours.
 _EXACT = 2.0**53
+#: What may stand around the text of a frame, or be all of it: a keepalive.
+PADDING = "\x00\x1e \t\r\n"
 
 
 # JSON ------------------------------------------------------------------------------------------
@@ -89,6 +93,18 @@ def loads_leniently(text: str) -> Any:
         return _lenient.decode(text.strip("\0 \t\r\n"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def loads_padded(text: str) -> Any:
+    """Parse JSON with such bytes around it as some clients report (protocol fact sheet, section 6).
+
+    It is also more patient than the fast parser, with half of a surrogate pair: there may be an
+    order in it.
+
+    :param text: one document.
+    :raises ValueError: when *text* is not JSON, or is nested too deeply.
+    """
+    return loads_standard(text.strip(PADDING))
 
 
 loads: Callable[[str], Any]

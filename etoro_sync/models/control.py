@@ -5,9 +5,9 @@ from typing import Any, Dict, List, Tuple  # noqa: UP035  # dataclasses-json wan
 
 from dataclasses_json import config
 
-from ..codec import compile_decoder
+from ..codec import compile_decoder, decode_as_text
 from ..text import show
-from .fields import WireModel, text
+from .fields import WireModel, text, wire
 
 __all__ = [
     "WsAuthenticateOperation",
@@ -24,15 +24,17 @@ class WsMessage(WireModel):
     """One message of an envelope, as received.
 
     :param topic: ``"instrument:<id>"`` or ``"private"``.
-    :param content: JSON inside a string: it must be parsed a second time.
-    :param id: a uuid, unique per message.
-    :param type: such as ``"Trading.Instrument.Rate"`` or ``"Snapshot"``.
+    :param content: JSON inside a string: it must be parsed a second time. Where eToro sends an
+        object instead, this is the JSON of it.
+    :param id: a uuid, unique per message; ``""`` where it is missing.
+    :param type: such as ``"Trading.Instrument.Rate"`` or ``"Snapshot"``; ``""`` where it is
+        missing.
     """
 
     topic: str = text("topic")
-    content: str = text("content")
-    id: str = text("id")
-    type: str = text("type")
+    content: str = wire("content", decode_as_text)
+    id: str = wire("id", decode_as_text, "")
+    type: str = wire("type", decode_as_text, "")
 
 
 _message = compile_decoder(WsMessage)

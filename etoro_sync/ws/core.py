@@ -114,6 +114,7 @@ class Core:
             private_events=counters.private_events,
             unknown=counters.unknown,
             bad_messages=counters.bad_messages,
+            odd_messages=counters.odd_messages,
             connect_attempts=counters.connect_attempts,
             connections=counters.connections,
             reconnects=counters.reconnects,

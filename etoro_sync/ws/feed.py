@@ -24,7 +24,13 @@ from .gate import LogGate
 from .handlers import Registry
 from .lifecycle import Interrupted
 from .log import log
-from .message_parser import MARKET_TYPES, decode_delta, decode_private_event, parse_content
+from .message_parser import (
+    MARKET_TYPES,
+    decode_delta,
+    decode_private_event,
+    parse_content,
+    type_by_content,
+)
 from .outlet import Outlet
 from .rate_book import Instrument, RateBook, make_rate
 from .shapes import ShapeTable
@@ -34,8 +40,6 @@ __all__ = ["Feed"]
 
 _make_envelope = codec.compile_decoder(WsEnvelope)
 _make_message = codec.compile_decoder(WsMessage)
-#: Bytes that some clients report around the text of a frame (protocol fact sheet, section 6).
-_PADDING = "\x00\x1e \t\r\n"
 #: Of one read; what is bad beyond it is only counted, or it would keep the reader from its work.
 _MOST_REPORTED = 100
 _BAD = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
@@ -77,6 +81,7 @@ class Feed:
         self._received_at = wall_clock()
         self._bad_in_read = 0
         self._bad_text = self._bad_text_shown = ""
+        self._odd_known: set[str] = set()
         #: Set from another thread, when nothing more of this session may reach anybody.
         self.over = False
         self._known = book.by_topic
@@ -196,14 +201,10 @@ class Feed:
 
     def _on_odd_text(self, text: str) -> dict[str, Any] | None:
         """Text that is not JSON: a keepalive, JSON with padding, or garbage."""
-        stripped = text.strip(_PADDING)
-        if not stripped:
+        if not text.strip(codec.PADDING):
             return None
-        if stripped != text:
-            return self.on_text(stripped)
         try:
-            # More patient than others, with half of a surrogate pair: there may be an order in it.
-            frame = codec.loads_standard(text)
+            frame = codec.loads_padded(text)
         except ValueError as exc:
             self._bad("JSON", text, exc)
             return None
@@ -211,27 +212,51 @@ class Feed:
 
     def _on_message(self, message: Any) -> None:
         """Take one message of an envelope; what it may raise is the caller's to tell."""
-        topic = message["topic"]
+        topic, type_ = message["topic"], message.get("type")
         counters = self._counters
         if topic == "private":
             counters.messages += 1
             counters.last_message_at = self._now
-            self._on_private(message.get("content"), message.get("type"))
+            self._on_private(message.get("content"), type_)
             return
-        type_, content = message["type"], message["content"]
+        content = message["content"]
         counters.messages += 1
         counters.last_message_at = self._now
         instrument = self._book.instrument(topic, self._now)
-        if instrument is not None and type_ in MARKET_TYPES:
-            fields = self._loads(content)
-            if type(fields) is not dict:
-                raise EToroValidationError("the content is not an object", "content")
-            self._shapes.learn(tuple(fields))
-            self._on_market(instrument, fields, type_)
-        else:
-            unknown = _make_message(message)  # first, for a bad one is counted as such
-            counters.unknown += 1
-            self.out.put("unknown", None, (unknown,))
+        typeless = type_ is None or type_ == ""
+        if instrument is not None and (typeless or type_ in MARKET_TYPES):
+            fields = self._parsed(content)
+            found = type_by_content(fields) if typeless else type_
+            if found is not None:
+                if typeless:
+                    self._odd("without a type")
+                self._shapes.learn(tuple(fields))
+                self._on_market(instrument, fields, found)
+                return
+        unknown = _make_message(message)  # first, for a bad one is counted as such
+        counters.unknown += 1
+        self.out.put("unknown", None, (unknown,))
+
+    def _parsed(self, content: Any) -> dict[str, Any]:
+        """Return the content of a market message."""
+        if type(content) is dict:
+            self._odd("whose content is an object instead of a text")
+            return content
+        fields = self._loads(content)
+        if type(fields) is not dict:
+            raise EToroValidationError("the content is not an object", "content")
+        return fields
+
+    def _odd(self, how: str) -> None:
+        """Count a message that is understood although eToro has never been seen to send such.
+
+        It is logged once, for whoever wonders.
+        """
+        self._counters.odd_messages += 1
+        if how not in self._odd_known:
+            self._odd_known.add(how)
+            log(logging.WARNING, "Received a message %s. It is understood all the same.", how)
+            self._check_over()
 
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
         report = partial(self._report_field, instrument.id)
@@ -263,6 +288,8 @@ class Feed:
     def _on_private(self, content: Any, type_: Any) -> None:
         """Deliver an order event, whatever it looks like: no order may be lost over its form."""
         self._counters.private_events += 1
+        if type(content) is dict:
+            self._odd("whose content is an object instead of a text")
         try:
             fields = content if type(content) is dict else parse_content(content)
         except EToroValidationError as exc:

@@ -24,6 +24,7 @@ __all__ = [
     "ACTIVE_TYPE",
     "BAD_VALUE",
     "MARKET_TYPES",
+    "RATE_TYPE",
     "SNAPSHOT_TYPE",
     "ParsedInstrumentDelta",
     "ParsedInstrumentRate",
@@ -36,17 +37,20 @@ __all__ = [
     "parse_envelope",
     "parse_messages",
     "shorten",
+    "type_by_content",
 ]
 
 Result = TypeVar("Result")
 
+RATE_TYPE = "Trading.Instrument.Rate"
 SNAPSHOT_TYPE = "Snapshot"
 ACTIVE_TYPE = "Trading.Instrument.Active"
 #: Types on instrument topics. ``Trading.InstrumentRate`` never was on the wire, but etoropy's
 #: tests use it and programs ported from it may feed it.
-MARKET_TYPES = frozenset(
-    ["Trading.Instrument.Rate", SNAPSHOT_TYPE, ACTIVE_TYPE, "Trading.InstrumentRate"]
-)
+MARKET_TYPES = frozenset([RATE_TYPE, SNAPSHOT_TYPE, ACTIVE_TYPE, "Trading.InstrumentRate"])
+#: Of a content: what makes it a rate, or a heartbeat, and what only a snapshot has.
+_RATE_FIELDS = frozenset(["Ask", "Bid", "LastExecution", "PriceRateID"])
+_SNAPSHOT_FIELD = "InstrumentID"
 _TOPIC_PREFIX = "instrument:"
 
 #: What decoding a value of a wrong type, size or depth may raise.
@@ -136,7 +140,26 @@ def parse_envelope(data: str) -> WsEnvelope:
     :param data: such as ``'{"messages": [...]}'``.
     :raises EToroValidationError: when it is not JSON, or not an envelope.
     """
-    return _checked("envelope", data, lambda text: _envelope(codec.loads(text)))
+    return _checked("envelope", data, lambda text: _envelope(_loads_frame(text)))
+
+
+def _loads_frame(text: str) -> Any:
+    try:
+        return codec.loads(text)
+    except ValueError:
+        return codec.loads_padded(text)
+
+
+def type_by_content(content: Any) -> str | None:
+    """Return the type that a message on an instrument's topic has by its looks; None: no rate.
+
+    For messages that come without a type, as one user reports (protocol fact sheet, section 11).
+
+    :param content: parsed.
+    """
+    if type(content) is not dict or _RATE_FIELDS.isdisjoint(content):
+        return None
+    return SNAPSHOT_TYPE if _SNAPSHOT_FIELD in content else RATE_TYPE
 
 
 def parse_content(content: str) -> dict[str, Any]:
@@ -201,12 +224,16 @@ def _parse_message(message: WsMessage) -> ParsedMessage:
         event = decode_private_event(parse_content(message.content), message.type)
         return ParsedMessage("private:event", ParsedPrivateEvent(event))
     instrument_id = instrument_id_of(message.topic)
-    if instrument_id is None or message.type not in MARKET_TYPES:
+    if instrument_id is None or not (message.type in MARKET_TYPES or message.type == ""):
+        return ParsedMessage("unknown", message)
+    fields = parse_content(message.content)
+    type_ = message.type or type_by_content(fields)
+    if type_ is None:
         return ParsedMessage("unknown", message)
     # null means the same as absent: unchanged.
-    content = {k: v for k, v in parse_content(message.content).items() if v is not None}
+    content = {k: v for k, v in fields.items() if v is not None}
     if "Ask" in content and "Bid" in content:
         rate = WsInstrumentRate(**_checked("rate", content, _rate_fields))
         return ParsedMessage("instrument:rate", ParsedInstrumentRate(instrument_id, rate))
-    delta = decode_delta(content, message.type)
+    delta = decode_delta(content, type_)
     return ParsedMessage("instrument:delta", ParsedInstrumentDelta(instrument_id, delta))

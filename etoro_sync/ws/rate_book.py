@@ -40,9 +40,9 @@ _set_fields = vars(DataClassJsonMixin)["__dict__"].__set__
 
 
 def make_rate(state: dict[str, Any]) -> WsInstrumentRate:
-    """Return a rate that shows *state*; its dictionary is shared, since neither ever changes."""
+    """Return a rate with a copy of *state*: what users do to it must not reach the next ones."""
     rate = _new(WsInstrumentRate)
-    _set_fields(rate, state)
+    _set_fields(rate, state.copy())
     return rate
 
 

@@ -20,6 +20,7 @@ class Counters:
         "last_message_at",
         "last_pong_at",
         "messages",
+        "odd_messages",
         "private_events",
         "rates",
         "reconnects",
@@ -35,6 +36,7 @@ class Counters:
         self.private_events = 0
         self.unknown = 0
         self.bad_messages = 0
+        self.odd_messages = 0
         self.connect_attempts = 0
         self.connections = 0
         self.reconnects = 0
@@ -57,6 +59,8 @@ class WsStats:
     :param private_events: order events.
     :param unknown: messages of a topic or type that is not known.
     :param bad_messages: what could not be parsed, in whole or in part.
+    :param odd_messages: what was understood although eToro sends it otherwise, such as a rate
+        without a type.
     :param connect_attempts: attempts to connect, successful or not.
     :param connections: connections that were opened.
     :param reconnects: recoveries that were completed.
@@ -79,6 +83,7 @@ class WsStats:
     private_events: int
     unknown: int
     bad_messages: int
+    odd_messages: int
     connect_attempts: int
     connections: int
     reconnects: int

@@ -17,6 +17,7 @@ from etoro_sync.ws.handlers import Registry
 from etoro_sync.ws.outlet import Outlet
 from etoro_sync.ws.queues import ItemQueue
 from etoro_sync.ws.rate_book import RateBook
+from etoro_sync.ws.rate_view import RateView
 from etoro_sync.ws.stats import Counters
 from tests.support.clients import envelope
 from tests.support.clocks import FakeClock
@@ -158,8 +159,6 @@ BAD = {
     "topic number": '{"messages": [{"topic": 5, "type": "Snapshot", "content": "{}"}]}',
     "topic list": '{"messages": [{"topic": [], "type": "Snapshot", "content": "{}"}]}',
     "type list": '{"messages": [{"topic": "instrument:1", "type": [], "content": "{}"}]}',
-    "type null": '{"messages": [{"topic": "x", "type": null, "content": "{}", "id": "1"}]}',
-    "content object": '{"messages":[{"topic":"instrument:1","type":"Snapshot","content":{}}]}',
     "content null": '{"messages": [{"topic": "private", "type": "x", "content": null}]}',
     "content no JSON": envelope("instrument:1", 0).replace('"0"', '"{"'),
     "content number": envelope("instrument:1", 5),
@@ -330,3 +329,117 @@ def test_text_of_the_server_is_redacted_in_errors_and_logs(
     bench.take(envelope("instrument:1", {"Ask": "secret"}))
     assert "secret" not in caplog.text
     assert all("secret" not in str(error) for error in bench.got("error"))
+
+
+# Odd, and understood ------------------------------------------------------------------------------
+
+
+def odd(content: Any, **more: Any) -> str:
+    """A frame with one message on an instrument's topic, without what is not given."""
+    return json.dumps({"messages": [{"topic": "instrument:18", "content": content, **more}]})
+
+
+@pytest.mark.parametrize("type_", [{}, {"type": None}, {"type": ""}])
+def test_what_looks_like_a_rate_is_one_without_a_type(
+    bench: Bench, type_: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prices of one side and heartbeats, too; it is counted, and logged once."""
+    bench.listen("instrument:rate", "instrument:delta", "unknown", "error")
+    for content in ({"Ask": "3", "Bid": "2"}, {"Bid": "2.5"}, {"PriceRateID": "7", "Date": "x"}):
+        bench.take(odd(json.dumps(content), **type_))
+    assert [(rate.ask, rate.bid) for _, rate in bench.got("instrument:rate")] == [(3, 2), (3, 2.5)]
+    assert len(bench.got("instrument:delta")) == 3
+    assert bench.got("error") == bench.got("unknown") == []
+    counters = bench.counters
+    assert (counters.odd_messages, counters.bad_messages, counters.heartbeats) == (3, 0, 1)
+    (record,) = caplog.records
+    assert "without a type" in record.getMessage()
+
+
+def test_a_snapshot_without_a_type_ends_the_wait_for_it(bench: Bench) -> None:
+    """It is known by the field that no rate has."""
+    bench.listen("instrument:rate")
+    bench.book.expect_snapshots(["instrument:18"])
+    bench.take(odd('{"Ask": "9", "Bid": "8"}'))
+    assert bench.got("instrument:rate") == []
+    bench.take(odd('{"InstrumentID": "18", "Ask": "3", "Bid": "2"}'))
+    assert [rate.ask for _, rate in bench.got("instrument:rate")] == [3.0]
+
+
+def test_what_does_not_look_like_a_rate_is_unknown_without_a_type(bench: Bench) -> None:
+    """It is handed over as it came."""
+    bench.listen("instrument:rate", "unknown", "error")
+    bench.take(odd('{"Volume": "5"}'))
+    assert bench.got("unknown") == [WsMessage("instrument:18", '{"Volume": "5"}', "", "")]
+    assert bench.got("error") == bench.got("instrument:rate") == []
+
+
+@pytest.mark.parametrize("type_", [{}, {"type": "Trading.Instrument.Rate"}, {"type": "Snapshot"}])
+def test_a_content_may_be_an_object_already(
+    bench: Bench, type_: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is read as the text would be; the envelope shows its JSON."""
+    bench.listen("instrument:rate", "message", "error")
+    for ask in ("3", "4"):
+        bench.take(odd({"Ask": ask, "Bid": "2", "Date": "x", "PriceRateID": "7"}, **type_))
+    assert [rate.ask for _, rate in bench.got("instrument:rate")] == [3.0, 4.0]
+    contents = [json.loads(each.messages[0].content)["Ask"] for each in bench.got("message")]
+    assert contents == ["3", "4"]
+    assert bench.got("error") == []
+    assert bench.counters.odd_messages == (2 if type_ else 4)
+    assert len([r for r in caplog.records if "is an object" in r.getMessage()]) == 1
+
+
+def test_an_order_whose_content_is_an_object_is_counted_as_odd(bench: Bench) -> None:
+    """And delivered, like any order."""
+    bench.listen("private:event")
+    bench.take('{"messages": [{"topic": "private", "content": {"OrderID": 5}, "type": "x"}]}')
+    assert [event.order_id for event in bench.got("private:event")] == [5]
+    assert bench.counters.odd_messages == 1
+
+
+# What users do to what they get -------------------------------------------------------------------
+
+_TOUCH: dict[str, Any] = {
+    "vars": lambda rate: vars(rate).update(ask=1.0, bid=1.0),
+    "__dict__": lambda rate: rate.__dict__.clear(),
+    "setattr": lambda rate: object.__setattr__(rate, "ask", 1.0),
+    "delattr": lambda rate: object.__delattr__(rate, "ask"),
+    "a row": lambda rate: rate.to_row().clear(),
+    "dict": lambda rate: rate.to_dict().clear(),
+}
+
+
+@pytest.mark.parametrize("touch", _TOUCH)
+@pytest.mark.parametrize("usual", [True, False], ids=["usual", "odd"])
+def test_what_users_do_to_a_rate_reaches_neither_the_next_nor_the_view(
+    bench: Bench, touch: str, usual: bool
+) -> None:
+    """Whatever they take for a dictionary of their own; both ways through the feed."""
+    bench.listen("instrument:rate", "instrument:delta")
+    if usual:
+        bench.registry.remove_queue(bench.queues["instrument:delta"])
+    view = RateView(bench.book)
+    stamp = {"Date": "2026-04-20T17:24:51Z", "PriceRateID": "8"}
+    bench.take(envelope("instrument:18", {"Ask": "3", "Bid": "2", **stamp}))
+    for bid in ("2.1", "2.2", "2.3"):
+        before = view[18]
+        for rate in (*(rate for _, rate in bench.got("instrument:rate")), view[18]):
+            _TOUCH[touch](rate)
+        assert view[18] == before
+        bench.take(envelope("instrument:18", {"Bid": bid, **stamp}))
+        ((_, rate),) = bench.got("instrument:rate")[-1:]
+        assert (rate.ask, rate.bid) == (3.0, float(bid))
+        _TOUCH[touch](rate)
+        assert (view[18].ask, view[18].bid) == (3.0, float(bid))
+
+
+def test_what_users_do_to_a_message_reaches_no_price(bench: Bench) -> None:
+    """A content that came as an object is not the one that is merged."""
+    bench.listen("message", "instrument:rate")
+    bench.take(odd({"Ask": "3", "Bid": "2"}))
+    (received,) = bench.got("message")
+    received.messages[0].content = ""
+    received.messages.clear()
+    bench.take(odd({"Bid": "2.5"}))
+    assert [rate.ask for _, rate in bench.got("instrument:rate")] == [3.0, 3.0]

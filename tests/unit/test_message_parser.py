@@ -482,3 +482,32 @@ def test_any_json_in_any_place_is_data_or_one_kind_of_error(
             except EToroValidationError:
                 continue
             assert all(isinstance(message, ParsedMessage) for message in parsed)
+
+
+@pytest.mark.parametrize("padding", ["\0", "\0\0 ", "\x1e", "\r\n"])
+def test_an_envelope_may_have_padding_around_it(padding: str) -> None:
+    """As the live client accepts it."""
+    assert parse_envelope(padding + HEARTBEAT + padding) == parse_envelope(HEARTBEAT)
+
+
+def test_an_envelope_may_lack_ids_and_types() -> None:
+    """Its messages are typed by their looks, or unknown."""
+    contents: list[Any] = [
+        {"Ask": "2", "Bid": "1"},
+        {"Bid": "1"},
+        {"InstrumentID": "18", "Ask": "2", "Bid": "1"},
+        {"Volume": "5"},
+    ]
+    messages = [{"topic": "instrument:18", "content": content} for content in contents]
+    parsed = parse_messages(parse_envelope(json.dumps({"messages": messages})))
+    assert [each.type for each in parsed] == [
+        "instrument:rate",
+        "instrument:delta",
+        "instrument:rate",
+        "unknown",
+    ]
+    delta, unknown = parsed[1].data, parsed[3].data
+    assert isinstance(delta, ParsedInstrumentDelta)
+    assert delta.delta.type == "Trading.Instrument.Rate"
+    assert isinstance(unknown, WsMessage)
+    assert json.loads(unknown.content) == contents[3]

@@ -75,12 +75,21 @@ def test_null_is_the_same_as_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [None, 5, [], "x", {}, {"topic": None}, {"topic": "private", "content": {}}]
+    "message",
+    [None, 5, [], "x", {}, {"topic": None}, {"topic": "private"}, {"topic": [], "content": ""}],
 )
 def test_an_envelope_refuses_odd_messages(message: Any) -> None:
-    """Topic, content, id and type are strings, all four."""
+    """The topic is a string, and there is a content."""
     with pytest.raises((AttributeError, KeyError, TypeError)):
         WsEnvelope.from_dict({"messages": [message]})
+
+
+def test_a_message_may_lack_id_and_type_and_carry_an_object() -> None:
+    """As the live client accepts it; the content then is the JSON of the object."""
+    (message,) = WsEnvelope.from_dict(
+        {"messages": [{"topic": "instrument:18", "content": {"Ask": "2"}}]}
+    ).messages
+    assert message == WsMessage("instrument:18", '{"Ask": "2"}', "", "")
 
 
 def test_a_rate_knows_mid_spread_and_time() -> None:
