@@ -378,6 +378,21 @@ def read_key() -> str:
     return SECRET
 
 
+def test_a_subclass_may_use_any_private_name() -> None:
+    """For what a program adds to the settings of its clients: none is taken."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Mine(WsClientOptions):
+        account: str = "demo"
+        _redactor: str = "mine"
+
+    taken = {*vars(WsClientOptions), *vars(WsClientOptions())}
+    assert [name for name in taken if name.startswith("_") and not name.endswith("__")] == []
+    options = Mine(SECRET, account="real")
+    assert options.redact(SECRET) == "***"
+    assert SECRET not in repr(options)
+
+
 def test_options_cannot_be_changed() -> None:
     """Several threads read them."""
     with pytest.raises(dataclasses.FrozenInstanceError):
