@@ -6,7 +6,6 @@ __all__ = ["Arrivals"]
 
 #: Notes; what comes beyond them counts as old as what came last, until some are gone.
 _MOST = 20_000
-Note = tuple[int, float]
 
 
 class Arrivals:
@@ -19,7 +18,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         # (end, came): what has a place below end, and not below that of the note before, came then.
-        self._notes: deque[Note] = deque()
+        self._notes: deque[tuple[int, float]] = deque()
 
     def note(self, end: int, now: float) -> None:
         """Note that all new entries up to the place *end* came now."""
@@ -37,19 +36,9 @@ class Arrivals:
     def forget(self, start: int) -> float | None:
         """Forget what has a place below *start*; return when the entry at *start* came."""
         notes = self._notes
-        while notes and notes[0][0] <= start:
+        while notes:
+            end, came = notes[0]
+            if end > start:
+                return came
             notes.popleft()
-        return notes[0][1] if notes else None
-
-    def take(self, stop: int) -> list[Note]:
-        """Forget what has a place below *stop*; return it, for :meth:`put_back`."""
-        notes, taken = self._notes, []
-        while notes and notes[0][0] <= stop:
-            taken.append(notes.popleft())
-        if notes:
-            taken.append((stop, notes[0][1]))
-        return taken
-
-    def put_back(self, taken: list[Note]) -> None:
-        """Undo :meth:`take`."""
-        self._notes.extendleft(reversed(taken))
+        return None

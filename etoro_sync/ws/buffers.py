@@ -31,14 +31,15 @@ class Buffer(Protocol):
     dropped: int
     conflated: int
     conflate_after: float | None
-    #: When what was the oldest entry at the last :meth:`pop` came, if that is known.
-    came: float | None
 
     def extend(self, entries: Sequence[Any], now: float) -> int:
         """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
 
     def pop(self, now: float) -> Any:
         """Return the next; IndexError when empty."""
+
+    def settle(self) -> None:
+        """Forget when those came that are gone: nobody will put them back."""
 
     def barrier(self) -> None:
         """Let nothing from before this call be replaced by something after it."""
@@ -80,7 +81,6 @@ class BoundedBuffer:
         self._start = 0
         #: Each entry counts, however late.
         self.conflate_after: float | None = None
-        self.came: float | None = None
         self.received = self.delivered = self.dropped = self.conflated = 0
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class BoundedBuffer:
     @property
     def oldest(self) -> float | None:
         """When the oldest entry came, in monotonic time; None when empty."""
-        return self._arrivals.of(self._start)
+        return self._arrivals.forget(self._start)
 
     @property
     def head(self) -> Any:
@@ -125,7 +125,6 @@ class BoundedBuffer:
     def _leave(self) -> Any:
         """Remove and return the oldest entry; IndexError when empty."""
         entry = self._entries.popleft()
-        self.came = self._arrivals.forget(self._start)
         self._start += 1
         return entry
 
@@ -157,11 +156,13 @@ class BoundedBuffer:
         """Drop all entries; return how many."""
         lost = len(self)
         self._start += len(self._entries)
-        self._arrivals.forget(self._start)
         self._entries.clear()
         self._markers = 0
         self.dropped += lost
         return lost
+
+    def settle(self) -> None:
+        """Nothing to do: nothing is ever put back here, so :attr:`oldest` forgets."""
 
     def barrier(self) -> None:
         """Nothing to do: entries are never replaced here."""
@@ -279,7 +280,7 @@ class Lanes:
         if not rates:
             return None
         hand.append((RATE_EVENT, rates))
-        return self.rates.came_at(now)
+        return self.rates.came
 
     def put_back(self, event: str, rest: Sequence[tuple[Any, ...]]) -> None:
         """Take back the last of what :meth:`take` has just returned.

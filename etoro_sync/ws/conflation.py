@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
-from .arrivals import Arrivals, Note
+from .arrivals import Arrivals
 
 __all__ = ["ConflatingBuffer"]
 
@@ -53,9 +53,10 @@ class ConflatingBuffer:
         self._waiting: Sized = self._entries
         self._arrivals = Arrivals()
         self._barrier = 0
-        # What the last take() has taken, which may come back: its end, and when it came.
-        self._taken: tuple[int, list[Note]] = (0, [])
-        #: When what was the oldest entry at the last :meth:`pop` came, if that is known.
+        # Where what the last take() has taken ends. It may come back, so until the next take()
+        # nothing but settle() forgets when it came.
+        self._taken = 0
+        #: When the first entry of the last :meth:`take` came, if that is known.
         self.came: float | None = None
         #: The place of the next entry that comes and replaces none.
         self.end = 0
@@ -81,11 +82,6 @@ class ConflatingBuffer:
         """When the oldest entry came, or the one that it replaced; None when empty."""
         return self._arrivals.of(self.start)
 
-    def came_at(self, now: float) -> float:
-        """Return when the first entry of the last :meth:`take` came; *now* if that is not known."""
-        came = self._taken[1]
-        return came[0][1] if came else now
-
     # -- in ------------------------------------------------------------------------------------
 
     def extend(self, entries: Sequence[Entry], now: float) -> int:
@@ -100,7 +96,6 @@ class ConflatingBuffer:
             self.end += count
         else:
             gone = self._add(entries, self._crowd or self._gather())
-            self._arrivals.forget(self.start)
         self.received += count
         self._arrivals.note(self.end, now)
         return gone
@@ -124,13 +119,15 @@ class ConflatingBuffer:
 
     def put_back(self, entries: Sequence[Entry]) -> None:
         """Take back the last entries of the last :meth:`take`, which were not used after all."""
-        end, came = self._taken
-        self._arrivals.put_back(came)
         self.delivered -= len(entries)
         if self._crowd is None:
             self._entries.extendleft(reversed(entries))
         else:
-            self._crowd.put_back(entries, end)
+            self._crowd.put_back(entries, self._taken)
+
+    def settle(self) -> None:
+        """Forget when those came that are gone: nobody will put them back."""
+        self._arrivals.forget(self.start)
 
     def barrier(self) -> None:
         """Let nothing from before this call be replaced by something after it.
@@ -147,13 +144,13 @@ class ConflatingBuffer:
 
         :param now: monotonic time.
         """
-        self.came = came = self._arrivals.forget(self.start)
-        if self._crowd is None:
-            after = self.conflate_after
-            if after is None or came is None or now - came <= after:
-                entry = self._entries.popleft()
-                self.delivered += 1
-                return entry
+        if self._crowd is None and (
+            self.conflate_after is None
+            or not self._is_late(self._arrivals.forget(self.end - len(self._entries)), now)
+        ):
+            entry = self._entries.popleft()
+            self.delivered += 1
+            return entry
         return self.take(1, now)[0]
 
     def take(self, most: int, now: float, before: int | None = None) -> list[Entry]:
@@ -163,40 +160,48 @@ class ConflatingBuffer:
         :param now: monotonic time.
         :param before: and only what has a place below this one.
         """
-        crowd = self._crowd
-        if crowd is None and self._is_late(self.start, now):
-            crowd = self._gather()
-        if crowd is not None:
-            return self._take_newest(crowd, now, before)
-        start = self.start
-        if before is not None:
-            most = min(most, before - start)
-        count = max(min(most, len(self._entries)), 0)
-        popleft = self._entries.popleft
+        if self._crowd is not None:
+            return self._take_newest(self._crowd, now, before)
+        entries, after = self._entries, self.conflate_after
+        if not entries:
+            return []
+        start = self.end - len(entries)
+        self.came = came = self._arrivals.forget(start)
+        if after is not None and came is not None and now - came > after:
+            return self._take_newest(self._gather(), now, before)
+        count = len(entries)
+        if count <= most and before is None:
+            taken = list(entries)
+            entries.clear()
+        else:
+            count = min(count, most) if before is None else max(min(count, most, before - start), 0)
+            popleft = entries.popleft
+            taken = [popleft() for _ in range(count)]
         self.delivered += count
-        self._taken = start + count, self._arrivals.take(start + count)
-        return [popleft() for _ in range(count)]
+        self._taken = start + count
+        return taken
 
     def _take_newest(self, crowd: "_Crowd", now: float, before: int | None) -> list[Entry]:
         """Skip what is superseded and late; return what comes then, if there is anything."""
-        while self._is_late(self.start, now) and crowd.skip(self.start):
+        while True:
+            start, taken = self.start, []
+            self.came = came = self._arrivals.forget(start)
+            if not self._is_late(came, now) or not crowd.skip(start):
+                break
             self.conflated += 1
-            self._arrivals.forget(self.start)
-        start, taken = self.start, []
         if crowd.waiting and (before is None or start < before):
             taken.append(crowd.pop())
             self.delivered += 1
-        self._taken = start + len(taken), self._arrivals.take(start + len(taken))
-        if not self._is_late(self.start, now, 0.5) and len(crowd.waiting) * 2 <= self._maxsize:
+        self._taken = start + len(taken)
+        came = self._arrivals.of(self.start)
+        if not self._is_late(came, now, 0.5) and len(crowd.waiting) * 2 <= self._maxsize:
             self._disperse(crowd)
         return taken
 
-    def _is_late(self, place: int, now: float, share: float = 1.0) -> bool:
-        """Whether the entry at *place* has waited for this share of what is allowed."""
-        if self.conflate_after is None:
-            return False
-        came = self._arrivals.of(place)
-        return came is not None and now - came > self.conflate_after * share
+    def _is_late(self, came: float | None, now: float, share: float = 1.0) -> bool:
+        """Whether what came then has waited for more than this share of what is allowed."""
+        after = self.conflate_after
+        return after is not None and came is not None and now - came > after * share
 
     def _gather(self) -> "_Crowd":
         """Note from now on what is superseded."""

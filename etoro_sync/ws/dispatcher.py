@@ -30,6 +30,8 @@ _BATCH = 256
 _HOLD = 0.01
 #: Seconds of lag that are worth a word in the log where nothing is conflated by age.
 _LAG = 1.0
+#: How often to look for one, as a share of that.
+_LOOKS = 0.1
 
 
 class Dispatcher:
@@ -76,6 +78,7 @@ class Dispatcher:
         self._in_lanes = False
         self._bell = Bell()
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after)
+        self._look_at = 0.0
         self._worrying_lag = max(conflate_after or _LAG, _LAG)
         self._stopping = False
         # What was taken out of the lanes and is being called out, one run at most; until when the
@@ -118,11 +121,12 @@ class Dispatcher:
         self._bell.ring()
         if gone:
             self._warn_of_lag(now)
-        else:
+        elif now >= self._look_at:
             self._watch_lag(now)
 
     def _watch_lag(self, now: float) -> None:
         """Log it when what is being called out came long ago. Any thread."""
+        self._look_at = now + self._worrying_lag * _LOOKS
         came = self._hand_came
         if came is None:
             came = self._order_came
@@ -363,7 +367,8 @@ class Dispatcher:
             if error is not None:
                 self._callbacks.feed_error_queues(error)
             if self._hand:
-                self._watch_lag(now)
+                if now >= self._look_at:
+                    self._watch_lag(now)
                 return True
             self._bell.wait()
 

@@ -25,6 +25,8 @@ __all__ = ["ItemQueue"]
 _LAG = 5.0
 #: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
 _LAG_CONFLATED = 1.0
+#: How often a reader that is not late is looked at, as a share of those.
+_LOOKS = 0.05
 #: Seconds that a reader waits for an item of a client that is not connected, without a word.
 _PATIENCE = 5.0
 
@@ -62,7 +64,8 @@ class ItemQueue:
         self._clock = clock
         after = buffer.conflate_after
         self._worrying_lag = _LAG if after is None else max(after, _LAG_CONFLATED)
-        # Since when all that is read is late, and how late it was then.
+        # When to look how late what is read is; since when all of it is, and how late it was then.
+        self._look_at = 0.0
         self._late_since: tuple[float, float] | None = None
         self._monitor = Monitor()
         self._ended = False
@@ -126,7 +129,11 @@ class ItemQueue:
         while True:
             with self._monitor.lock:
                 if self._buffer.ready:
-                    item, lag = self._pop(self._clock())
+                    now, lag = self._clock(), 0.0
+                    if now < self._look_at:
+                        item = self._buffer.pop(now)
+                    else:
+                        item, lag = self._pop_and_look(now)
                     break
                 self._late_since = None
                 if self._ended:
@@ -168,34 +175,28 @@ class ItemQueue:
                 return False
         return self._monitor.wait(self._stirs, deadline)
 
-    def _pop(self, now: float) -> tuple[Any, float]:
-        """Return the next item, and how late it is, if that is worth a word.
+    def _pop_and_look(self, now: float) -> tuple[Any, float]:
+        """Return the next item, and how late it is, if that is worth a word; else 0.0.
 
         The caller holds the lock.
         """
-        buffer = self._buffer
+        buffer, worrying = self._buffer, self._worrying_lag
+        buffer.settle()
+        came = buffer.oldest
         item = buffer.pop(now)
-        lag = 0.0 if buffer.came is None else now - buffer.came
-        if lag * 2 <= self._worrying_lag:
+        left = buffer.oldest
+        # To read a lot at once, now and then, is no lag: such a reader leaves nothing old behind.
+        if any(moment is None or (now - moment) * 2 <= worrying for moment in (came, left)):
             self._late_since = None
+            self._look_at = now + worrying * _LOOKS
             return item, 0.0
-        return item, lag if self._is_worrying(lag, now) else 0.0
-
-    def _is_worrying(self, lag: float, now: float) -> bool:
-        """Whether all that was read for some time was late, and no less than at its beginning.
-
-        To read a lot at once, now and then, is no lag: such a reader leaves nothing old behind.
-        """
-        left = self._buffer.oldest
-        if left is None or (now - left) * 2 <= self._worrying_lag:
-            self._late_since = None
-            return False
+        lag = now - came if came is not None else 0.0
         since, before = self._late_since or (now, lag)
-        if now - since <= self._worrying_lag:
+        if now - since <= worrying:
             self._late_since = since, before
-            return False
+            return item, 0.0
         self._late_since = now, lag
-        return lag > self._worrying_lag and lag > before * 0.9
+        return item, lag if lag > worrying and lag > before * 0.9 else 0.0
 
     def _warn_of_lag(self, lag: float) -> None:
         if self._gate.passes("lag") is None:

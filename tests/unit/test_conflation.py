@@ -331,13 +331,15 @@ class Model:
         self.items = [item for item in self.items if item[0] != place]
         self.superseded = [other for other in self.superseded if other != place]
 
+    def is_late(self, now: float) -> bool:
+        """Whether the oldest is."""
+        after = self.conflate_after
+        return after is not None and bool(self.items) and now - self.items[0][2] > after
+
     def skip(self, now: float) -> None:
         """Let go of what is late and superseded, up to the first that is not."""
-        while self.conflate_after is not None and self.items:
-            place, _, came = self.items[0]
-            if now - came <= self.conflate_after or place not in self.superseded:
-                return
-            self.leave(place)
+        while self.is_late(now) and self.items[0][0] in self.superseded:
+            self.leave(self.items[0][0])
             self.conflated += 1
 
     def pop(self, now: float) -> Any:
@@ -408,9 +410,8 @@ class Conflation(RuleBasedStateMachine):
     )
     def take(self, most: int, ahead: int, back: int, late: bool) -> None:
         before = self.buffer.start + ahead
-        calm = self.buffer._crowd is None
+        calm = self.buffer._crowd is None and not self.model.is_late(self.now)
         taken = self.buffer.take(most, self.now, before=before)
-        calm = calm and self.buffer._crowd is None
         self.model.taken = []
         for entry in taken:
             assert entry == self.model.pop(self.now)
