@@ -4,8 +4,8 @@ from collections import deque
 
 __all__ = ["Arrivals"]
 
-#: Notes; what comes beyond them counts as old as what came last, until some are gone.
-_MOST = 20_000
+#: When there are so many notes, each two of them become one.
+_MOST = 2_000
 
 
 class Arrivals:
@@ -24,7 +24,15 @@ class Arrivals:
         """Note that all new entries up to the place *end* came now."""
         notes = self._notes
         if not notes or notes[-1][0] < end:  # else all of them have replaced older ones
-            notes.append((end, now) if len(notes) < _MOST else (end, notes.pop()[1]))
+            if len(notes) >= _MOST:
+                self._thin_out()
+            notes.append((end, now))
+
+    def _thin_out(self) -> None:
+        """Make one of each two notes: entries count as old as those of the read before theirs."""
+        pairs = [self._notes.popleft() for _ in range(len(self._notes) // 2 * 2)]
+        merged = zip(pairs[::2], pairs[1::2], strict=True)
+        self._notes.extendleft([(end, came) for (_, came), (end, _) in merged][::-1])
 
     def of(self, place: int) -> float | None:
         """Return when the entry at *place* came; None when nobody has noted it."""

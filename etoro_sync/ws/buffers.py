@@ -115,6 +115,8 @@ class BoundedBuffer:
             self._entries.extend(entries)
             for _ in range(lost):
                 self._leave()
+            if lost:
+                self._arrivals.forget(self._start)
         else:
             self._entries.extend(entries[:room])
             if lost and self._overflow == "raise":
