@@ -52,7 +52,7 @@ class Buffer(Protocol):
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest entry came, in monotonic time; None when empty."""
+        """When the oldest entry came, in the time of the calls; None when empty."""
 
 
 class _Lost:
@@ -88,7 +88,7 @@ class BoundedBuffer:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest entry came, in monotonic time; None when empty."""
+        """When the oldest entry came, in the time of the calls; None when empty."""
         return self._arrivals.forget(self._start)
 
     @property
@@ -105,7 +105,7 @@ class BoundedBuffer:
     def extend(self, entries: Sequence[Any], now: float) -> int:
         """Take *entries*, in order; return how many were dropped for lack of room.
 
-        :param now: monotonic time.
+        :param now: the time.
         """
         self.received += len(entries)
         room = max(self._maxsize - len(self), 0) if self._maxsize else len(entries)
@@ -225,7 +225,7 @@ class Lanes:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest of all entries came, in monotonic time; None when empty."""
+        """When the oldest of all entries came, in the time of the calls; None when empty."""
         came = [lane.oldest for lane in self._all]
         return min((moment for moment in came if moment is not None), default=None)
 
@@ -239,7 +239,7 @@ class Lanes:
 
         :param rates: pairs of instrument id and rate.
         :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
-        :param now: monotonic time.
+        :param now: the time.
         """
         if not others:
             return self.rates.extend(rates, now)
@@ -264,9 +264,9 @@ class Lanes:
         """Take what comes next but for orders: an event, or rates that follow one another.
 
         :param most: so many rates at most.
-        :param now: monotonic time.
+        :param now: the time.
         :param hand: gets it.
-        :returns: when the first of it came, in monotonic time; None: nothing waits.
+        :returns: when the first of it came, in the time of the calls; None: nothing waits.
         :raises EToroQueueOverflowError: where entries are missing.
         """
         if not (self.lossless.ready or self.others.ready):

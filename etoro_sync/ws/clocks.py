@@ -16,7 +16,12 @@ from functools import partial
 from types import BuiltinFunctionType
 from typing import Any
 
-__all__ = ["monotonic", "uptime", "wall_clock"]
+__all__ = ["STANDSTILL", "TIME_TO_READ", "monotonic", "put_off", "uptime", "wall_clock"]
+
+#: A wait that ends so many seconds late has not run: the process was stopped, or got no processor.
+STANDSTILL = 0.5
+#: Seconds in which what came meanwhile, or had no room in the socket, is read then.
+TIME_TO_READ = 1.0
 
 
 def _unfrozen() -> Any:
@@ -41,8 +46,9 @@ def wall_clock() -> float:
 
 def _clock_that_counts_sleep() -> int | None:
     """Return the number of the system's clock that goes on while the machine sleeps."""
-    # On macOS CLOCK_MONOTONIC is such a clock, and time.monotonic() reads another one.
-    name = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}.get(sys.platform)
+    # It must run as fast as time.monotonic(), or their difference looks like a sleep after a while.
+    # On macOS that is CLOCK_MONOTONIC_RAW: CLOCK_MONOTONIC is steered by the network's time there.
+    name = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC_RAW"}.get(sys.platform)
     number: int | None = getattr(time, name, None) if name is not None else None
     if number is not None:
         try:
@@ -54,12 +60,19 @@ def _clock_that_counts_sleep() -> int | None:
 
 _NUMBER = _clock_that_counts_sleep()
 
-if _NUMBER is None:
-    # On Windows it counts sleep. Elsewhere a sleep is not counted, which nobody can help.
-    uptime = monotonic
-else:
-    _number, _read = _NUMBER, time.clock_gettime
+#: For the ages and the gaps that users see: seconds from some moment on, in which the machine slept
+#: or not. Where the system has no such clock a sleep is not counted; that of Windows counts it.
+uptime: Callable[[], float] = monotonic if _NUMBER is None else partial(time.clock_gettime, _NUMBER)
 
-    def uptime() -> float:
-        """Seconds from some moment on; counts the time in which the machine slept."""
-        return _read(_number)
+
+def put_off(deadline: float, due: float, now: float) -> float:
+    """Return *deadline*, later by the time for which the process stood still in a wait.
+
+    What came meanwhile, or was kept back in the network, is still to be read, and the thread that
+    reads it has stood still as well: there is some time left for that in any case.
+
+    :param due: when the wait was to end at the latest.
+    :param now: when it did.
+    """
+    late = now - due
+    return deadline if late < STANDSTILL else max(deadline + late, now + TIME_TO_READ)

@@ -87,7 +87,7 @@ class ConflatingBuffer:
     def extend(self, entries: Sequence[Entry], now: float) -> int:
         """Take *entries*, in order; return how many were dropped or conflated for lack of room.
 
-        :param now: monotonic time.
+        :param now: the time.
         """
         count = len(entries)
         gone = 0
@@ -142,7 +142,7 @@ class ConflatingBuffer:
     def pop(self, now: float) -> Entry:
         """Return the next entry; IndexError when empty.
 
-        :param now: monotonic time.
+        :param now: the time.
         """
         if self._crowd is None and (
             self.conflate_after is None
@@ -157,7 +157,7 @@ class ConflatingBuffer:
         """Return the next entries; only one if the consumer lags, as it will be slow with it.
 
         :param most: so many at most.
-        :param now: monotonic time.
+        :param now: the time.
         :param before: and only what has a place below this one.
         """
         if self._crowd is not None:

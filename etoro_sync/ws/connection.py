@@ -179,9 +179,13 @@ class Connection:
         if self._wire.stalled(now) >= self._send_timeout:
             raise _reads_nothing()
 
-    def doubt(self) -> None:
-        """Send a ping as soon as nothing is left to read: the peer may have gone meanwhile."""
-        self._keepalive.doubt(self._clock())
+    def doubt(self, slept: float) -> bool:
+        """Send a ping as soon as nothing is left to read: the peer may have gone meanwhile.
+
+        :param slept: seconds for which the machine did.
+        :returns: False: keepalive is switched off.
+        """
+        return self._keepalive.doubt(self._clock(), slept)
 
     def wait(self, deadline: float | None) -> None:
         """Sleep until something can be done, a wake-up, or the earliest deadline.

@@ -12,7 +12,7 @@ import logging
 from typing import Any
 
 from ..errors import EToroWebSocketError
-from ..text import fit
+from ..text import duration, fit
 from . import clocks
 from .connection import Connection
 from .credentials import Keys
@@ -67,6 +67,8 @@ class Conversation:
         # When all that had come was read for the last time, and since when that is not so.
         self._read_all_at = self._up
         self._busy_since: float | None = None
+        # Until when nothing is taken for missing, behind a time in which the process stood still.
+        self._patient_until = self._now
 
     def run(self, keys: Keys) -> None:
         """Authenticate, then read until the connection or the session ends.
@@ -98,24 +100,31 @@ class Conversation:
             self._idle()
 
     def _look_at_clocks(self) -> None:
+        before = self._now
         self._now, self._up = clocks.monotonic(), clocks.uptime()
+        if self._now - before > _LOOK + clocks.STANDSTILL:
+            # What had no room in the socket meanwhile is still to come.
+            self._patient_until = self._now + clocks.TIME_TO_READ
         slept = self._up - self._now - self._apart
         if slept > _SLEEP:
             self._apart += slept
+            asked = self._connection.doubt(slept)
             log(
                 logging.WARNING,
-                "The machine slept for %.0f s, in which nothing was received. The connection is "
-                "asked for a sign of life.",
-                slept,
+                "The machine slept for %s, in which nothing was received. %s",
+                duration(slept),
+                "The server is asked for a sign of life."
+                if asked
+                else "Whether the server is still there is not asked, with heartbeat_interval=0.",
             )
-            self._connection.doubt()
 
     def _take(self, texts: list[str]) -> None:
         """Handle the messages of one read, in slices: a server can send very many small ones."""
         messages = self._counters.messages
         # What they bring may have come at any time since then.
         self._recovery.read_all_at = self._read_all_at
-        self._feed.begin_read(self._up)
+        # By a look behind the read: some of it may have come between the last one and the read.
+        self._feed.begin_read(clocks.uptime())
         if len(texts) <= _SLICE:
             self._feed.on_texts(texts, self._on_reply)
         else:
@@ -141,7 +150,9 @@ class Conversation:
         self._work()
         if self._busy_since is None:
             self._busy_since = self._now
-        elif self._now - self._busy_since > _BUSY and not self._mailbox.stopping:
+        elif self._now > max(self._busy_since + _BUSY, self._patient_until):
+            if self._mailbox.stopping:
+                return
             self._recovery.check(self._up)
             # A second timeout's grace: the answer may be among the bytes not yet read.
             self._protocol.check_deadline(self._now - self._options.request_timeout)
@@ -171,8 +182,11 @@ class Conversation:
             self._connection.wait(self._close_deadline)
             return
         now = self._now
-        self._recovery.check(self._up)
         self._connection.check(now)
+        if now < self._patient_until:
+            self._connection.wait(self._patient_until)
+            return
+        self._recovery.check(self._up)
         self._protocol.check_deadline(now)
         deadline = now + min(_LOOK, self._recovery.next_check - self._up)
         answer_due = self._protocol.deadline
@@ -195,7 +209,7 @@ class Conversation:
     def _work_on_closing(self, now: float) -> None:
         """Close politely, within ``close_timeout``, whatever the peer does."""
         if self._close_deadline is None:
-            self._close_deadline = now + self._options.close_timeout
+            self._close_deadline = clocks.monotonic() + self._options.close_timeout
             self._connection.close(1000)
         if self._mailbox.aborting or now >= self._close_deadline:
             raise Interrupted

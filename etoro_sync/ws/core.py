@@ -230,7 +230,8 @@ class Core:
             # Not before: whoever disconnects in between would find no queue to end.
             self.check_connected()
             while True:
-                left = None if deadline is None else max(deadline - clocks.monotonic(), 0.0)
+                now = clocks.monotonic()
+                left = None if deadline is None else max(deadline - now, 0.0)
                 try:
                     item = events.get(timeout=left)
                 except standard_queue.Empty:
@@ -239,5 +240,7 @@ class Core:
                         f"{self.state.value}."
                     ) from None
                 arguments = item if isinstance(item, tuple) else (item,)
+                if left is not None and deadline is not None:
+                    deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
                 if predicate is None or predicate(*arguments):
                     return item

@@ -21,6 +21,9 @@ from .wire import Waker
 
 __all__ = ["Credentials", "Keys"]
 
+#: Seconds of one wait, at most: how long the process may stand still at its end and not be noticed.
+_SLICE = 1.0
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -54,39 +57,43 @@ class Credentials:
         #: The signals to block while a callable runs; None: those that the reader blocks.
         self.signals: set[int] | None = None
 
-    def get(self, deadline: float) -> Keys:
-        """Return the keys as they are now.
+    def get(self, deadline: float) -> tuple[Keys, float]:
+        """Return the keys as they are now, and what the deadline has become.
 
-        :param deadline: absolute monotonic time of the attempt.
+        :param deadline: absolute monotonic time of the attempt; put off if the process stands still
+            in here, since the callables then cannot go on either.
         :raises ConnectionFailed: when a callable raises, does not return in time, or, which is
             fatal, returns what is no key.
         :raises Interrupted: when the client is to stop.
         """
         api_key, user_key = self._options.api_key, self._options.user_key
         if isinstance(api_key, str) and isinstance(user_key, str):
-            return Keys(api_key, user_key)
+            return Keys(api_key, user_key), deadline
         if self._reading is not None:
             # One at a time, or each attempt would leave another thread in a call that hangs. What
             # the late one returns may have been replaced since.
-            self._wait(self._reading, deadline)
+            deadline = self._wait(self._reading, deadline)
         self._reading = _Reading(self._options, self._waker, self._own_threads, self.signals)
-        self._wait(self._reading, deadline)
+        deadline = self._wait(self._reading, deadline)
         done, self._reading = self._reading, None
-        return done.result()
+        return done.result(), deadline
 
-    def _wait(self, reading: "_Reading", deadline: float) -> None:
+    def _wait(self, reading: "_Reading", deadline: float) -> float:
         while not reading.done:
             if self._stopping():
                 raise Interrupted
-            left = deadline - clocks.monotonic()
-            if left <= 0:
+            now = clocks.monotonic()
+            if now >= deadline:
                 raise ConnectionFailed(
                     EToroAuthError(
                         "The keys could not be read: a callable that was given for one did not "
                         "return within connect_timeout. Give it a timeout of its own."
                     )
                 )
-            self._waker.wait(left)
+            due = min(deadline, now + _SLICE)
+            self._waker.wait(due - now)
+            deadline = clocks.put_off(deadline, due, clocks.monotonic())
+        return deadline
 
 
 class _Reading:

@@ -74,6 +74,7 @@ class Dialer:
         self._waker = waker
         self._stopping = stopping
         self._deadline = deadline
+        self._looked_at = clocks.monotonic()
         self._addresses = addresses or Addresses()
         self._send_error: OSError | None = None
         #: Where the connection leads to, once it is there.
@@ -118,7 +119,10 @@ class Dialer:
         return wire
 
     def wait(self, wire: Wire, what: str) -> None:
-        """Wait for *wire*; :raises EToroTimeoutError: at the deadline, naming *what*."""
+        """Wait for *wire*, to try again what was in vain just now.
+
+        :raises EToroTimeoutError: at the deadline, naming *what*.
+        """
         self._check(what)
         wire.wait(self._deadline)
         self._check(what)
@@ -175,9 +179,15 @@ class Dialer:
         return bytes(buffer[: size + 4]), bytes(buffer[size + 4 :])
 
     def _check(self, what: str) -> None:
+        """Judge the deadline by the last look at the clock, and look again.
+
+        So that what is tried between two looks, and was there at the first of them, counts as
+        being in time, also when the process stood still meanwhile.
+        """
         if self._stopping():
             raise Interrupted
-        if clocks.monotonic() >= self._deadline:
+        looked_at, self._looked_at = self._looked_at, clocks.monotonic()
+        if looked_at >= self._deadline:
             raise EToroTimeoutError(
                 f"Connecting timed out: {what} did not finish in connect_timeout. "
                 "Check the network, or raise connect_timeout."

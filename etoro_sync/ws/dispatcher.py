@@ -51,7 +51,7 @@ class Dispatcher:
         one at a time, whichever session they belong to.
     :param on_failure: called with the error when the thread cannot go on.
     :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
-    :param clock: monotonic seconds.
+    :param clock: seconds, for the ages that users see.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Dispatcher:
         after: "Dispatcher | None" = None,
         on_failure: Callable[[EToroError], None] = lambda error: None,
         conflate_after: float | None = None,
-        clock: Callable[[], float] = clocks.monotonic,
+        clock: Callable[[], float] = clocks.uptime,
     ) -> None:
         self._after = after
         # Of all that wait until the callbacks of earlier sessions have ended; the client's.

@@ -36,6 +36,7 @@ class Keepalive:
         self._heard_at = now
         self._pinged_at: float | None = None
         self._doubted_at: float | None = None
+        self._slept = 0.0  # since then
         self._unfinished: int | None = None
         self._begun_at = now
 
@@ -46,18 +47,25 @@ class Keepalive:
         """
         self._heard_at = now
         self._pinged_at = None
+        self._slept = 0.0
         if unfinished != self._unfinished:
             self._unfinished = unfinished
             self._begun_at = now
 
-    def doubt(self, now: float) -> None:
-        """Have the peer asked for a sign of life at once, unless it is being asked already."""
+    def doubt(self, now: float, slept: float) -> bool:
+        """Have the peer asked for a sign of life at once, unless it is being asked already.
+
+        :param slept: seconds of silence that the monotonic clock has not counted.
+        :returns: False: keepalive is switched off.
+        """
+        self._slept += slept
         if self._interval > 0 and self._pinged_at is None:
             self._doubted_at = now
+        return self._interval > 0
 
     def silence(self, now: float) -> float:
         """Return the seconds since the last inbound byte."""
-        return now - self._heard_at
+        return now - self._heard_at + self._slept
 
     def unfinished_for(self, now: float) -> float:
         """Return the seconds since the unfinished message began; 0.0 when there is none."""

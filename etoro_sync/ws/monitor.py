@@ -44,6 +44,9 @@ class Monitor:
     def wait(self, ready: Callable[[], bool], deadline: float | None) -> bool:
         """Block until *ready* returns True; False: *deadline* has passed. Any thread.
 
+        Time for which the process stood still does not count, since the thread that is waited for
+        has stood still, too.
+
         :param ready: called with the lock held, at first and after each change.
         :param deadline: absolute monotonic time; None is without limit.
         """
@@ -54,7 +57,8 @@ class Monitor:
                     self._take_off(bell)
                 if ready():
                     return True
-                left = _SLICE if deadline is None else min(deadline - clocks.monotonic(), _SLICE)
+                now = clocks.monotonic()
+                left = _SLICE if deadline is None else min(deadline - now, _SLICE)
                 if left <= 0:
                     return False
                 # What Ctrl-C leaves on the list goes away with the next change.
@@ -63,6 +67,8 @@ class Monitor:
                 self._bells.append(bell)
             if bell.acquire(timeout=left):
                 bell = None  # rung, and off the list
+            if deadline is not None:
+                deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
 
     def _take_off(self, bell: threading.Lock) -> None:
         try:

@@ -43,7 +43,7 @@ class ItemQueue:
     :param buffer: where items wait; from :func:`make_buffer`.
     :param on_close: takes the queue off its client.
     :param lifecycle: of the client: whether anything can come, and which threads must not wait.
-    :param clock: monotonic seconds, for the ages of items.
+    :param clock: seconds, for the ages of items that users see.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ItemQueue:
         buffer: Buffer,
         on_close: Callable[["ItemQueue"], None],
         lifecycle: Lifecycle | None = None,
-        clock: Callable[[], float] = clocks.monotonic,
+        clock: Callable[[], float] = clocks.uptime,
     ) -> None:
         self.event = event
         self._buffer = buffer

@@ -99,7 +99,7 @@ class RateBook:
         #: Topic -> instrument; the same dictionary for ever, so that the feed may look in it.
         self.by_topic: dict[str, Instrument] = {}
         self._awaited: set[int] = set()
-        #: Monotonic time at which :meth:`give_up_waiting` has something to look for.
+        #: When :meth:`give_up_waiting` has something to look for.
         self.next_overdue = _NEVER
         self._unsubscribed: set[str] = set()
         #: Instrument id -> the instrument whose :attr:`Instrument.visible` users see; after a loss
@@ -208,7 +208,7 @@ class RateBook:
     def instrument(self, topic: str, now: float, wanted: bool = False) -> Instrument | None:
         """Return the instrument of *topic*; None when the topic is of another kind.
 
-        :param now: monotonic time, from which its silence counts if it is new.
+        :param now: the time, from which its silence counts if it is new.
         :param wanted: it was subscribed to, so that there is a place for it, whatever else came.
         """
         known = self.by_topic.get(topic)
@@ -238,7 +238,7 @@ class RateBook:
 
         :param content: the parsed content, by wire name.
         :param type_: the message's type on the wire.
-        :param now: monotonic time of reception.
+        :param now: the time of reception.
         :param received_at: wall-clock time of reception, for display.
         :param report: called with the wire name and the error of each field of a wrong type.
         """

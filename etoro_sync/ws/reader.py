@@ -199,7 +199,7 @@ class Reader:
             self._recovery.lost()  # known already, unless telling of the last end has failed
             self._recovery.begin()
             deadline = clocks.monotonic() + self._options.connect_timeout
-            keys = self._credentials.get(deadline)
+            keys, deadline = self._credentials.get(deadline)
             connection = self._open(deadline)
             Conversation(connection, self._parts, self._recovery, self._mailbox).run(keys)
         except Interrupted:

@@ -21,10 +21,13 @@ from etoro_sync import (
     EToroError,
     EToroValidationError,
 )
+from etoro_sync.ws import credentials, dialing, reader
 from etoro_sync.ws.core import core_of
+from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import API_KEY, USER_KEY, Ear
+from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
 from tests.support.threads import Background, join_stragglers
 from tests.support.timing import MS
@@ -308,6 +311,32 @@ def test_a_callable_that_hangs_is_a_failed_attempt(
     ear.wait_for("reconnected")
     assert len(vault.calls) >= 3
     assert sent == [GOOD_KEYS] * len(sent)
+
+
+def test_time_in_which_the_process_stood_still_is_not_the_callables(
+    raw_server: StartServer,
+    client: MakeClient,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It could not go on either; nor is the connection short of that time."""
+    clock = LeapingTime()
+    for module in (credentials, dialing, reader):
+        monkeypatch.setattr(module, "clocks", clock)
+
+    def stand_still(waker: Waker, seconds: float) -> None:
+        clock.leap(100.0)
+        vault.open.set()
+        wait(waker, seconds)
+
+    wait = Waker.wait
+    monkeypatch.setattr(Waker, "wait", stand_still)
+    vault.open.clear()
+    sent: list[dict[str, str]] = []
+    c = client(raw_server(serve(sent)).url, api_key=vault, connect_timeout=10)
+    c.connect()
+    assert clock.leapt >= 100
+    assert sent == [GOOD_KEYS]
 
 
 def test_connect_times_out_when_a_callable_hangs(client: MakeClient, vault: Vault) -> None:

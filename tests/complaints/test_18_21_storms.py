@@ -323,16 +323,24 @@ def test_complaint_20_a_hundred_clients_do_not_come_back_at_once() -> None:
     assert all(15 <= count <= 35 for count in quarters), quarters
 
 
-def test_complaint_20_a_session_without_data_earns_no_new_start(
+def test_complaint_20_a_session_that_restores_nothing_earns_no_new_start(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """The counter of attempts goes on through sessions that only accept, and anew after data."""
-    server = raw_server([until_lost, *[accept_then_drop] * 3, until_lost, live])
+    """The counter of attempts goes on through sessions that restore nothing, and then anew."""
+
+    def restored(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.reset()
+
+    server = raw_server([restored, *[accept_then_drop] * 3, restored, live])
     c = client(server.url)
     ear = Ear(c)
+    c.subscribe(["private"])
     c.connect()
     server.wait_connections(6)
-    ear.wait_for("reconnected", 5)
+    ear.wait_for("reconnected", 2)
     assert [attempt for attempt, _ in ear.of("reconnecting")] == [1, 2, 3, 4, 1]
 
 

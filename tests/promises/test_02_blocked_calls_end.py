@@ -18,9 +18,10 @@ from etoro_sync import (
     EventQueue,
     WsClient,
 )
-from etoro_sync.ws import queues
+from etoro_sync.ws import core, monitor, queues
 from etoro_sync.ws.core import core_of
 from tests.conftest import StartServer
+from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
 from tests.support.threads import run_in_thread
 
@@ -301,3 +302,31 @@ def test_promise_2_nothing_blocks_on_a_client_that_was_closed(
             assert isinstance(blocked.exception(), EToroClosedError)
         else:
             blocked.result()
+
+
+def test_promise_2_wait_for_goes_on_when_the_process_stood_still(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also past the first event that does not match: the one that does lies unread, perhaps."""
+    clock = LeapingTime()
+    for module in (core, monitor, queues):
+        monkeypatch.setattr(module, "clocks", clock)
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    c.subscribe([18, 19])
+    waiting = run_in_thread(
+        lambda: c.wait_for("instrument:rate", lambda key, rate: key == 19, timeout=0.5)
+    )
+    listening = core_of(c).registry.listeners("instrument:rate")
+    while not listening.queues:
+        assert not waiting.done()
+    bells = listening.queues[0]._monitor._bells
+    while not (first := bells[:]):
+        assert not waiting.done()
+    clock.leap(100.0)
+    sim.publish(18, Ask="2", Bid="1")
+    while bells[:] in ([], first):
+        assert not waiting.done()
+    sim.publish(19, Ask="2", Bid="1")
+    assert waiting.result()[0] == 19

@@ -38,25 +38,27 @@ class LeapingTime:
     So a real client, with real threads and sockets, lives through a long outage at once.
 
     :ivar leapt: seconds that were leapt over so far
+    :ivar slept: seconds that the machine has slept so far, which the monotonic clock does not count
+    :ivar ahead: seconds by which somebody has set the wall clock
     """
 
     def __init__(self) -> None:
-        self.leapt = 0.0
+        self.leapt = self.slept = self.ahead = 0.0
         # Guards the appointments, which a test makes while a client's thread leaps.
         self._lock = threading.Lock()
         self._appointments: list[tuple[float, Callable[[], object]]] = []
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
+        return getattr(clocks if hasattr(clocks, name) else time, name)
 
     def monotonic(self) -> float:
         return time.monotonic() + self.leapt
 
     def uptime(self) -> float:
-        return clocks.uptime() + self.leapt
+        return clocks.uptime() + self.leapt + self.slept
 
     def time(self) -> float:
-        return time.time() + self.leapt
+        return time.time() + self.leapt + self.slept + self.ahead
 
     wall_clock = time
 
@@ -66,7 +68,7 @@ class LeapingTime:
             self._appointments.append((seconds, action))
 
     def leap(self, seconds: float) -> None:
-        """Move both clocks on, and keep the appointments that have come."""
+        """Move all clocks on, and keep the appointments that have come."""
         self.leapt += seconds
         with self._lock:
             due = [action for moment, action in self._appointments if moment <= self.leapt]

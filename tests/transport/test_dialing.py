@@ -13,10 +13,12 @@ import pytest
 
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.ws import dialing
+from etoro_sync.ws.dialing import Dialer
 from etoro_sync.ws.hosts import Target
 from etoro_sync.ws.lifecycle import Interrupted
 from etoro_sync.ws.wire import Waker
 from tests.conftest import StartServer
+from tests.support.clocks import LeapingTime
 from tests.support.raw_server import Peer, Refuser
 from tests.support.threads import Watchdog, run_in_thread
 from tests.transport.tools import (
@@ -29,6 +31,7 @@ from tests.transport.tools import (
     dialled,
     has_ipv6,
     make_dialer,
+    never,
     no_context,
     read_all,
     resolve_to,
@@ -382,3 +385,25 @@ def test_a_head_is_found_wherever_the_network_cuts_it(
         head, rest = make_dialer(waker).read_head(wire, "the step")
         assert head == b"A: b\r\n\r\n"
         assert b"rest".startswith(rest)
+
+
+def test_what_has_come_in_time_counts_also_when_it_is_read_late(
+    waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process stood still while it waited, with the answer unread; then nothing more comes."""
+    clock = LeapingTime()
+    monkeypatch.setattr(dialing, "clocks", clock)
+    dialer = Dialer(waker, never, clock.monotonic() + 10.0)
+    with wired(waker) as (wire, far):
+
+        def stand_still(deadline: float | None) -> None:
+            far.sendall(b"answer")
+            wait(0.0)
+            clock.leap(100.0)
+
+        wait = wire.wait
+        monkeypatch.setattr(wire, "wait", stand_still)
+        assert dialer.read(wire, "an exchange") == b"answer"
+        monkeypatch.setattr(wire, "wait", lambda deadline: None)
+        with pytest.raises(EToroTimeoutError, match="an exchange did not finish"):
+            dialer.read(wire, "an exchange")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -62,3 +63,47 @@ def test_no_other_module_reads_the_clock_that_can_be_frozen(module: ModuleType) 
     here = Path(module.__file__)
     others = [path for path in here.parent.rglob("*.py") if path != here]
     assert [p.name for p in others if "time.monotonic" in p.read_text(encoding="utf-8")] == []
+
+
+def test_time_in_which_the_process_stood_still_puts_a_deadline_off() -> None:
+    """By as much, and so that some time is left; a wait that is a little late changes nothing."""
+    put_off = clients.put_off
+    assert put_off(20.0, due=11.0, now=10.5) == 20.0
+    assert put_off(20.0, due=11.0, now=11.4) == 20.0
+    assert put_off(20.0, due=11.0, now=15.0) == 24.0
+    assert put_off(11.0, due=11.0, now=15.0) == 16.0
+
+
+def test_the_two_clocks_run_equally_fast() -> None:
+    """Else their difference would look like a sleep after some hours."""
+    apart = clients.uptime() - clients.monotonic()
+    until = time.monotonic() + 0.2
+    while time.monotonic() < until:
+        pass
+    assert abs(clients.uptime() - clients.monotonic() - apart) < 0.01
+
+
+def test_a_system_without_a_clock_that_counts_sleep_has_one_that_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A kernel may be older than the C library, and not every system has such a clock."""
+
+    def refused(number: int) -> float:
+        raise OSError("no such clock")
+
+    monkeypatch.setattr(time, "clock_gettime", refused)
+    again = loaded_anew(clients)
+    assert again.uptime is again.monotonic
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"), [("linux", "CLOCK_BOOTTIME"), ("darwin", "CLOCK_MONOTONIC_RAW")]
+)
+def test_each_system_has_its_own_clock_that_counts_sleep(
+    monkeypatch: pytest.MonkeyPatch, platform: str, name: str
+) -> None:
+    """The standard library's monotonic clock is none, on either of them."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(time, name, 4711, raising=False)
+    monkeypatch.setattr(time, "clock_gettime", lambda number: {4711: 5.0}[number])
+    assert loaded_anew(clients).uptime() == 5.0

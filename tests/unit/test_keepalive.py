@@ -98,3 +98,32 @@ def test_a_timeout_of_zero_pings_but_never_condemns() -> None:
     assert keepalive.judge(1e9) is Verdict.WAIT
     keepalive.heard(1e9)
     assert keepalive.judge(1e9 + 30.0) is Verdict.PING
+
+
+@pytest.mark.parametrize("pinged", [False, True], ids=["quiet", "asked already"])
+def test_after_a_sleep_the_peer_is_asked_once(pinged: bool) -> None:
+    """At once, unless a ping waits for its answer; then the time for that goes on."""
+    keepalive = Keepalive(30.0, 10.0, 1000.0)
+    if pinged:
+        assert keepalive.judge(1030.0) is Verdict.PING
+    assert keepalive.doubt(1031.0 if pinged else 1001.0, 3600.0)
+    verdicts = [keepalive.judge(now) for now in (1031.0, 1032.0, 1040.0, 1041.0)]
+    assert verdicts.count(Verdict.PING) == (0 if pinged else 1)
+    assert verdicts.index(Verdict.DEAD) == (2 if pinged else 3)
+
+
+def test_a_silence_counts_the_sleep_and_any_byte_ends_it() -> None:
+    """What is told of a dead connection is how long no byte came, and not how long by a timer."""
+    keepalive = Keepalive(30.0, 10.0, 1000.0)
+    keepalive.doubt(1002.0, 3600.0)
+    assert keepalive.silence(1003.0) == 3603.0
+    keepalive.heard(1004.0)
+    assert keepalive.silence(1005.0) == 1.0
+
+
+def test_after_a_sleep_nothing_is_asked_where_keepalive_is_off() -> None:
+    """Neither then nor later."""
+    keepalive = Keepalive(0.0, 10.0, 1000.0)
+    assert not keepalive.doubt(1001.0, 3600.0)
+    assert keepalive.deadline is None
+    assert keepalive.judge(9999.0) is Verdict.WAIT

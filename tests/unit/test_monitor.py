@@ -8,6 +8,7 @@ import pytest
 
 from etoro_sync.ws import monitor as module
 from etoro_sync.ws.monitor import Monitor
+from tests.support.clocks import LeapingTime
 from tests.support.interrupts import every_interrupt, locks_held
 from tests.support.threads import run_in_thread
 
@@ -69,3 +70,30 @@ def test_nobody_can_use_a_monitor_itself_in_a_with_statement() -> None:
     """An ``__enter__`` written in Python is what Ctrl-C can break."""
     assert not hasattr(Monitor, "__enter__")
     assert type(Monitor().lock).__enter__.__class__.__name__ == "method_descriptor"
+
+
+def test_time_in_which_the_process_stood_still_is_no_time_that_was_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread that is waited for has stood still, too, with the answer unread."""
+    time = LeapingTime()
+    monkeypatch.setattr(module, "clocks", time)
+    monitor, changes = Monitor(), [0]
+    waiting = run_in_thread(lambda: monitor.wait(lambda: changes[0] == 2, time.monotonic() + 0.3))
+    while not monitor._bells:
+        pass
+    time.leap(100.0)
+    with monitor.lock:
+        changes[0] = 1  # of something else
+        monitor.changed()
+    while not monitor._bells:
+        assert not waiting.done()
+    with monitor.lock:
+        changes[0] = 2
+        monitor.changed()
+    assert waiting.result()
+    waiting = run_in_thread(lambda: monitor.wait(lambda: False, time.monotonic() + 0.1))
+    while not monitor._bells:
+        pass
+    time.leap(100.0)
+    assert waiting.result() is False

@@ -19,6 +19,8 @@ class FakeTime:
         return self.now
 
     uptime = monotonic
+    # However far it moves at once, the client has not stood still.
+    STANDSTILL, TIME_TO_READ = float("inf"), 0.0
 
     def time(self) -> float:
         return 1.7e9 + self.now
@@ -54,7 +56,8 @@ class FakeConnection:
 
     def check(self, now: float) -> None: ...
 
-    def doubt(self) -> None: ...
+    def doubt(self, slept: float) -> bool:
+        return True
 
     def wait(self, deadline: float | None) -> None:
         self._rest()
