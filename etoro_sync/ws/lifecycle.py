@@ -48,7 +48,7 @@ class ProcessGuard:
 
     def check(self) -> None:
         """:raises EToroClosedError: in a forked child, before any lock is touched."""
-        if self.foreign:
+        if os.getpid() != self._pid:
             raise EToroClosedError(
                 f"This client belongs to process {self._pid}, and its threads were not copied by "
                 "fork(). Make a new client in this process."

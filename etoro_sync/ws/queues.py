@@ -124,8 +124,9 @@ class ItemQueue:
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Return the next item, or raise, as :meth:`etoro_sync.EventQueue.get` documents."""
         self._guard.check()
-        timeout = check_timeout(timeout)
-        deadline = None if timeout is None else clocks.monotonic() + timeout
+        if timeout is not None:
+            timeout = check_timeout(timeout)
+        deadline: float | None = None
         while True:
             with self._monitor.lock:
                 if self._buffer.ready:
@@ -138,7 +139,11 @@ class ItemQueue:
                 self._late_since = None
                 if self._ended:
                     raise self._ending()
-            if not block or timeout == 0 or not self._wait(deadline):
+            if not block or timeout == 0:
+                raise queue.Empty
+            if timeout is not None and deadline is None:
+                deadline = clocks.monotonic() + timeout
+            if not self._wait(deadline):
                 raise queue.Empty
         if lag:
             self._warn_of_lag(lag)
