@@ -119,9 +119,11 @@ class PriceWalk:
             self.ask += self._random.randint(1, self._step)
         if self.ask == ask:
             self.ask += 1
-        keep = not self._manner.last_is_bid and self._random.random() < 0.04
+        keep = not self._manner.last_is_bid and self._random.random() < 0.075
         if not (keep and self.bid <= last <= self.ask):
             self._draw_last_execution()
+            if self.last_execution == last and not self._manner.last_is_bid:
+                self.move_last_execution()  # where a spread has few prices, one recurs by chance
         return self.last_execution != last
 
     def move_bid(self) -> None:
@@ -152,9 +154,9 @@ class PriceWalk:
         self.last_execution = self.bid_discounted if bid else self._anywhere()
 
     def _anywhere(self) -> int:
-        """Draw a price between bid and ask, a round one if there is any."""
-        drawn = self._random.randint(self.bid, self.ask)
-        for rounded in (drawn // _GRAIN * _GRAIN, -(-drawn // _GRAIN) * _GRAIN):
+        """Draw a price between bid and ask, a round one where prices are and there is any."""
+        drawn, grain = self._random.randint(self.bid, self.ask), self._grain
+        for rounded in (drawn // grain * grain, -(-drawn // grain) * grain):
             if self.bid <= rounded <= self.ask:
                 return rounded
         return drawn

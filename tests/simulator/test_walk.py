@@ -46,6 +46,14 @@ def test_prices_stay_in_order_and_near_where_they_began(start: float, manner: Ma
     assert start / 3 < float(walk.text(walk.bid)) < start * 3
 
 
+@pytest.mark.parametrize("start", [1e-6, 7.67, 100.0, 280.0, 24620.0])
+def test_the_last_execution_moves_with_the_prices_at_every_price(start: float) -> None:
+    """Only a few messages with both sides leave it out, 7 in 100 of the recorded ones."""
+    walk = PriceWalk(start, Random(3), NASDAQ)
+    still = [walk.move_both() for _ in range(3000)].count(False)
+    assert 0.03 < still / 3000 < 0.09
+
+
 @MANNERS
 def test_each_move_changes_what_it_is_named_after(manner: Manner) -> None:
     """A delta never tells a side that didn't move; the bid takes the last execution along."""
