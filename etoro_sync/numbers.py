@@ -1,9 +1,12 @@
-"""Numbers that users pass in, of Python's types or of a library's, such as numpy and pandas."""
+"""Numbers and flags that users pass in, of Python's types or of a library's, such as numpy."""
 
 import operator
 from typing import Any
 
-__all__ = ["real", "whole"]
+__all__ = ["flag", "real", "whole"]
+
+#: The names of numpy's type of flags, which is no subclass of bool: before and since 2.0.
+_FLAGS = ("bool_", "bool")
 
 
 def whole(value: Any) -> int | None:
@@ -34,6 +37,19 @@ def real(value: Any) -> int | float | None:
         return None
 
 
+def flag(value: Any) -> bool | None:
+    """Return True or False of any type as a bool; None: it is neither, as 1 and ``"yes"`` are."""
+    if isinstance(value, bool):
+        return value
+    if type(value).__name__ not in _FLAGS:
+        return None
+    try:
+        plain = value.item()
+    except Exception:  # the method may be user code
+        return None
+    return plain if isinstance(plain, bool) else None
+
+
 def _is_other(value: Any) -> bool:
     # float() takes those of numpy: of a flag it makes 1.0, of 5 ms as of 5 ns it makes 5.0.
-    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_", "timedelta64")
+    return isinstance(value, bool) or type(value).__name__ in (*_FLAGS, "timedelta64")

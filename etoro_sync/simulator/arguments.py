@@ -9,6 +9,8 @@ from typing import Any
 
 from .wire import PRIVATE, compact, instrument_of
 
+# The names of numpy's type of flags, which is no subclass of bool: before and since 2.0.
+_FLAGS = ("bool_", "bool")
 _WIRE_NAMES = {
     "ask": "Ask",
     "bid": "Bid",
@@ -56,7 +58,7 @@ def integer(name: str, value: object, least: int | None = None, most: int | None
 
 def _python_number(value: Any) -> "int | float | None":
     # Also of a library's types, such as numpy's; of these a flag is no bool.
-    if isinstance(value, (bool, str)) or type(value).__name__ in ("bool", "bool_"):
+    if isinstance(value, (bool, str)) or type(value).__name__ in _FLAGS:
         return None
     with contextlib.suppress(TypeError):
         return int(operator.index(value))
@@ -70,9 +72,13 @@ def flag(name: str, value: object) -> bool:
     :param name: The argument, for the message.
     :param value: What was passed.
     """
-    if not isinstance(value, bool):
+    known = value
+    if type(value).__name__ in _FLAGS:
+        with contextlib.suppress(AttributeError):
+            known = value.item()  # type: ignore[attr-defined]  # of numpy's
+    if not isinstance(known, bool):
         raise TypeError(f"{name} must be True or False, not {value!r}")
-    return value
+    return known
 
 
 def text(name: str, value: object, *, empty: bool = True) -> str:

@@ -128,7 +128,7 @@ class Controls(Trouble):
         :return: How many clients it was sent to.
         """
         instrument_id = arguments.integer("instrument_id", instrument_id, 0)
-        arguments.flag("active", active)
+        active = arguments.flag("active", active)
         usual = "2" if active else "4"
         reason = usual if reason is None else arguments.text("reason", reason)
         delay = arguments.number("flags_after", flags_after)

@@ -357,7 +357,7 @@ class WsClient:
         core = core_of(self)
         core.guard.check()
         names = check_topics(topics)
-        check_snapshot(snapshot)
+        snapshot = check_snapshot(snapshot)
         timeout = check_timeout(timeout)
         core.requests.subscribe(names, snapshot, wait, timeout)
 

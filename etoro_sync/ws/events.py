@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..errors import EToroValidationError
-from ..numbers import real, whole
+from ..numbers import flag, real, whole
 from ..text import show
 
 __all__ = [
@@ -44,6 +44,8 @@ INSTRUMENT_EVENTS = frozenset(["instrument:rate", "instrument:delta", "stale"])
 MARKET_EVENTS = frozenset(["instrument:rate", "instrument:delta", "message", "unknown"])
 #: Thirty years, in seconds: more could overflow when a clock's reading is added.
 _FOREVER = 1e9
+#: Parts of the names of topics that eToro has not, but other services, and programs for eToro.
+_OF_ORDERS = ("order", "position", "portfolio", "execution", "account", "trading")
 #: What to tell who writes "BTC".
 SYMBOLS = "eToro's REST API tells the number of a symbol."
 
@@ -55,15 +57,17 @@ def check_event(event: Any) -> str:
     word = show(event, 60).strip("'").lower()
     near = [name for name in EVENTS if word and word in name] or _close(word, EVENTS)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if callable(event):  # a decorator without its parentheses
+        hint = " The event's name comes first, as in @client.on('instrument:rate')."
     raise EToroValidationError(
         f"Unknown event {show(event, 60)}.{hint} Known events: {', '.join(EVENTS)}.", "event"
     )
 
 
-def _close(word: str, names: Iterable[str]) -> list[str]:
+def _close(word: str, names: Iterable[str], cutoff: float = 0.4) -> list[str]:
     import difflib  # only here: it takes its time to load, and mistakes are rare
 
-    return difflib.get_close_matches(word, names, n=1, cutoff=0.4)
+    return difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
 
 
 def check_instrument_id(value: Any, field: str = "instrument_id") -> int:
@@ -166,19 +170,26 @@ def _advice_on_topic(topic: Any) -> str:
     prefix, _, rest = word.partition(":")
     if prefix == "instrument" and _digits(rest):
         return f" Write {word!r}."
-    if not rest and _close(prefix, ["private"]):
+    if not rest and _close(prefix, ["private"], 0.7):
         return " Did you mean 'private'?"
+    if any(part in word for part in _OF_ORDERS):
+        return " What becomes of orders comes with 'private'."
     return advice_on_id(topic) if prefix == "instrument" or ":" not in word else ""
 
 
-def check_snapshot(snapshot: Any) -> None:
-    """:raises EToroValidationError: for a second topic in the place of True or False."""
-    if not isinstance(snapshot, bool):
+def check_snapshot(snapshot: Any) -> bool:
+    """Return *snapshot* as a bool.
+
+    :raises EToroValidationError: for a second topic in the place of True or False.
+    """
+    known = flag(snapshot)
+    if known is None:
         raise EToroValidationError(
             f"snapshot must be True or False, not {show(snapshot, 60)}. Several topics go in a "
             "list: subscribe([100000, 1001]).",
             "snapshot",
         )
+    return known
 
 
 def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...] | None:

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import EToroTypeError, EToroValidationError, forget_locals
-from ..numbers import real, whole
+from ..numbers import flag, real, whole
 from ..text import MASK, Redactor, Secret, readings, shorten, show
 from .events import advice_on_number
 from .hosts import is_loopback
@@ -158,12 +158,7 @@ class WsClientOptions:
         _keep_int(self, "max_message_bytes", 1024)
         _check_proxy(self.proxy)
         _check_context(self.ssl_context)
-        if not isinstance(self.allow_unverified_tls, bool):
-            raise EToroValidationError(
-                "allow_unverified_tls must be True or False, not "
-                f"{_kind(self.allow_unverified_tls)}.",
-                "allow_unverified_tls",
-            )
+        _keep_flag(self, "allow_unverified_tls")
         if self.ssl_context is not None and not self.allow_unverified_tls:
             check_verified(self.ssl_context, urlsplit(self.ws_url).hostname or "")
         # Made at once and kept: several threads may be the first to need it.
@@ -302,6 +297,15 @@ def _keep_seconds(options: WsClientOptions, name: str, *, positive: bool) -> Non
             name,
         )
     object.__setattr__(options, name, seconds)
+
+
+def _keep_flag(options: WsClientOptions, name: str) -> None:
+    """Store the field as a bool."""
+    value = getattr(options, name)
+    known = flag(value)
+    if known is None:
+        raise EToroValidationError(f"{name} must be True or False, not {_kind(value)}.", name)
+    object.__setattr__(options, name, known)
 
 
 def _kind(value: Any) -> str:

@@ -15,6 +15,7 @@ from etoro_sync import (
 )
 from tests.promises.conftest import MakeClient, MakeSimulator
 from tests.support.clients import Ear
+from tests.support.foreign import bool_
 
 
 async def asynchronous(*arguments: Any) -> None:
@@ -64,6 +65,13 @@ def test_a_second_topic_is_not_taken_for_the_wish_for_a_snapshot(
         c.subscribe(100000, second)
     assert caught.value.field == "snapshot"
     assert c.subscriptions == ()
+
+
+def test_a_flag_of_another_library_is_a_wish_for_a_snapshot(client: MakeClient) -> None:
+    """Such as one out of a column of numpy's, which is no bool."""
+    c = client("ws://127.0.0.1:9/ws")
+    c.subscribe(100000, bool_(True))  # type: ignore[arg-type]
+    assert c.subscriptions == ("instrument:100000",)
 
 
 def test_run_forever_in_a_callback_is_refused(simulator: MakeSimulator, client: MakeClient) -> None:

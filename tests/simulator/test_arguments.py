@@ -118,5 +118,7 @@ def test_numbers_of_other_libraries_are_numbers() -> None:
         assert sim.publish(Int(18), Bid=1.5) == 0  # type: ignore[arg-type]
         order: Any = sim.fill_order(Int(7), Int(18), Float(2.0))  # type: ignore[arg-type]
         assert order["OrderID"] == 7
+        sim.set_active(Int(18), bool_(False))  # type: ignore[arg-type]
+        assert sim.last(18)["IsMarketOpen"] == "false"
     with pytest.raises(TypeError, match="seed must be an integer"):
         EToroSimulator(seed=bool_())  # type: ignore[arg-type]

@@ -34,8 +34,14 @@ class Float:
 class bool_:
     """A flag such as numpy's, which ``float()`` takes."""
 
+    def __init__(self, value: bool = True) -> None:
+        self.value = value
+
     def __float__(self) -> float:
-        return 1.0
+        return float(self.value)
+
+    def item(self) -> bool:
+        return self.value
 
 
 class Context:

@@ -86,6 +86,12 @@ def test_what_is_no_topic_is_refused(topics: Any) -> None:
     assert len(str(caught.value)) < 300
 
 
+def test_a_decorator_without_parentheses_is_told_where_the_name_goes() -> None:
+    """``@client.on`` passes the handler in the place of the event."""
+    with pytest.raises(EToroValidationError, match=r"as in @client\.on\('instrument:rate'\)"):
+        check_event(lambda instrument_id, rate: None)
+
+
 @pytest.mark.parametrize(
     ("topic", "advice"),
     [
@@ -99,6 +105,9 @@ def test_what_is_no_topic_is_refused(topics: Any) -> None:
         ("privat", "Did you mean 'private'?"),
         ("private:event", "'private:event' is an event, for on() and queue()."),
         ("instrument:rate", "'instrument:rate' is an event, for on() and queue()."),
+        ("rates", SYMBOLS),  # which is a little like "private"
+        ("orders", "What becomes of orders comes with 'private'."),
+        ("portfolio.positions", "What becomes of orders comes with 'private'."),
         ("quotes:18", "for an instrument."),
         ("instrument:0", "for an instrument."),
     ],

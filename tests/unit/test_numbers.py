@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync.numbers import real, whole
+from etoro_sync.numbers import flag, real, whole
 from tests.support.foreign import Float, Int, bool_
 
 
@@ -67,6 +67,18 @@ def test_what_is_no_number_is_none(value: Any) -> None:
     """Text and flags among them, which int() and float() would take."""
     assert whole(value) is None
     assert real(value) is None
+
+
+def test_a_flag_of_any_type_becomes_a_bool() -> None:
+    """What is merely true or false, such as 1 or a text, is none."""
+    assert [flag(value) for value in (True, False, bool_(True), bool_(False))] == [
+        *(True, False, True, False)
+    ]
+    for other in (1, 0, None, "True", Int(1), Float(0.0), [True], bool, bool_, bool_(5)):  # type: ignore[arg-type]
+        assert flag(other) is None
+    numpy = pytest.importorskip("numpy")
+    assert flag(numpy.bool_(True)) is True
+    assert flag(numpy.array([True])) is None
 
 
 def test_numpys_numbers_are_numbers() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from etoro_sync.errors import EToroTypeError, EToroValidationError
 from etoro_sync.ws.options import DEFAULT_WS_URL, WsClientOptions, is_options
-from tests.support.foreign import Context, Float, Int
+from tests.support.foreign import Context, Float, Int, bool_
 
 SECRET = "secret-0123456789"
 SECONDS = [
@@ -171,8 +171,10 @@ def test_numbers_of_other_libraries_are_kept_as_pythons() -> None:
         stale_after=Int(2),
         callback_queue_size=Int(7),
         max_message_bytes=Int(2048),
+        allow_unverified_tls=bool_(True),
     )
     assert "reconnect_attempts=3" in repr(options)
+    assert options.allow_unverified_tls is True
     for name in ("reconnect_attempts", "stale_after", "callback_queue_size", "max_message_bytes"):
         assert type(getattr(options, name)) is int
     assert type(options.connect_timeout) is float
