@@ -304,7 +304,7 @@ class Protocol:
         what = f"eToro refused {request.name} of {named(request.topics)}"
         text = refusal_text(what, reply, self._redact)
         code = error_code(reply, self._redact)
-        if code == "InsufficientPermissions":
+        if code in ("InsufficientPermissions", "Forbidden"):
             text = f"{text} {PERMISSIONS}"
         refusal = EToroSubscriptionError(text, code, request.topics)
         # What was recorded before the connection was restored has no caller who could ask again.
