@@ -2,6 +2,8 @@
 
 import sys
 
+from .extras import advice
+
 __all__ = ["main"]
 
 # What the extra "cli" installs, and what that stands on.
@@ -16,9 +18,10 @@ def main() -> int:
     try:
         from .cli import run
     except ImportError as exc:
-        if (exc.name or "").partition(".")[0] not in _EXTRA:
+        module = (exc.name or "").partition(".")[0]
+        if module not in _EXTRA:
             raise
-        print('The command line needs its extra: pip install "etoro-sync[cli]"', file=sys.stderr)
+        print(f"The command line needs its extra: {advice(module, 'cli')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -110,11 +110,11 @@ def loads_padded(text: str) -> Any:
 loads: Callable[[str], Any]
 try:
     import orjson
-except ImportError:
-    loads, JSON_BACKEND = loads_standard, "json"
-else:
+
     # orjson.JSONDecodeError is a ValueError; it refuses NaN and deep nesting by itself.
     loads, JSON_BACKEND = orjson.loads, "orjson"
+except Exception:  # it is missing, or a file of that name that raises anything, or has no loads
+    loads, JSON_BACKEND = loads_standard, "json"
 
 
 # Strict decoders for the wire ------------------------------------------------------------------

@@ -305,6 +305,35 @@ def test_a_missing_extra_is_named(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        *(("typer", ["demo"]), ("rich", ["demo"]), ("websockets", ["demo"])),
+        ("trustme", ["simulate", "--tls"]),
+    ],
+)
+def test_a_file_that_has_the_name_of_an_extras_package_is_named(
+    name: str, arguments: list[str], spawn: Any, tmp_path: Path
+) -> None:
+    """To install the extra, which is there, would change nothing."""
+    (tmp_path / f"{name}.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    process = spawn("-c", code + _BLOCKED.format(names=[], arguments=arguments))
+    err = process.communicate(timeout=10)[1]
+    assert process.returncode == 2
+    assert f"{name}.py. If" in err
+    assert "rename it; else" in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_named_orjson_is_no_faster_parser(spawn: Any, tmp_path: Path) -> None:
+    """The standard library's parser does the work, as without the extra."""
+    (tmp_path / "orjson.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom etoro_sync import codec\n"
+    out, err = spawn("-c", f"{code}print(codec.JSON_BACKEND)").communicate(timeout=10)
+    assert (out.strip(), err) == ("json", "")
+
+
 def test_the_library_does_not_load_the_command_line(spawn: Any) -> None:
     """Programs that only use the library do not pay for typer and rich."""
     code = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Typer  # another module of that name has none: an ImportError
 
 from .._version import __version__
 from ..demo import DEMO_PRICES
@@ -21,7 +22,7 @@ __all__ = ["app", "run"]
 _NAME = "etoro-sync"
 _DEMO_KEYS = ("demo-api-key", "demo-user-key")
 
-app = typer.Typer(
+app = Typer(
     help="eToro's prices and order events in the terminal. Unofficial.",
     add_completion=False,
     pretty_exceptions_enable=False,

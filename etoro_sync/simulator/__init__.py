@@ -8,11 +8,17 @@ It goes wrong on demand: ``sim.fault("mute")``; :data:`FAULTS` are all there are
 It shares no code with the client, so it can serve as its counterpart.
 """
 
+import sys as _sys
+
 try:
     import websockets.sync.server as _websockets  # noqa: F401 - only to see whether it is there
 except ImportError:
+    _found = getattr(_sys.modules.get("websockets"), "__file__", None)
+    _but = (
+        f", but Python finds {_found}. If that file is your own, rename it; else" if _found else ""
+    )
     raise ImportError(
-        'The simulator needs the websockets package: pip install "etoro-sync[simulator]"'
+        f'The simulator needs the websockets package{_but}: pip install "etoro-sync[simulator]"'
     ) from None
 
 from .faults import FAULTS, PHASES, Fault, Script

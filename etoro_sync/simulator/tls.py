@@ -53,12 +53,15 @@ def make_certificates() -> Certificates:
     :raises ImportError: Without the ``trustme`` package.
     """
     try:
-        import trustme
-    except ImportError:
+        from trustme import CA
+    except ImportError as exc:
+        but = (
+            f", but Python finds {exc.path}. If it is your own, rename it; else" if exc.path else ""
+        )
         raise ImportError(
-            'tls=True needs the trustme package: pip install "etoro-sync[simulator]"'
+            f'tls=True needs the trustme package{but}: pip install "etoro-sync[simulator]"'
         ) from None
-    authority = trustme.CA()
+    authority = CA()
     context = _context(authority.issue_cert(*_NAMES))
     return Certificates(authority.cert_pem.bytes().decode(), context, authority)
 

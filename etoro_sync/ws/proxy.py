@@ -8,10 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import EToroWebSocketError
+from ..extras import advice
 from ..text import bytes_of
 from .dialing import Tunnel
 from .hosts import Target, is_loopback
-from .options import NO_SOCKS
 from .tunnels import ADVICE, HttpTunnel, Login
 
 __all__ = ["find_proxy", "make_tunnel"]
@@ -92,8 +92,9 @@ def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:
         return HttpTunnel(entry, target, login)
     try:
         from .socks import SocksTunnel
-    except ModuleNotFoundError as exc:
-        raise EToroWebSocketError(f"{NO_SOCKS} {ADVICE}") from exc
+    except ImportError as exc:
+        words = f"A SOCKS proxy needs an extra: {advice('socksio', 'socks')}."
+        raise EToroWebSocketError(f"{words} {ADVICE}") from exc
     return SocksTunnel(entry, target, login, by_name=scheme == "socks5h")
 
 

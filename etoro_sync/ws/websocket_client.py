@@ -5,9 +5,10 @@ a user's program comes first, too. Either would pass the import and fail at ``co
 was found is checked here, once, at the import of etoro_sync; nothing else imports ``websocket``.
 """
 
-import importlib.util
 import re
 from types import ModuleType
+
+from ..extras import file_of
 
 __all__ = [
     "ABNF",
@@ -33,7 +34,7 @@ def load() -> ModuleType:
     try:
         import websocket
     except Exception as exc:  # whatever a foreign module raises while it is imported
-        where = _file()
+        where = file_of("websocket")
         if where is None:
             raise ImportError(
                 f"etoro_sync needs websocket-client, which is not installed. Run:\n{_REPAIR}",
@@ -61,15 +62,6 @@ def _foreign(where: str) -> str:
         "etoro_sync needs websocket-client, but the module websocket that Python finds is "
         f"another: {where}. If that file is your own, rename it. If not, run:\n{_REPAIR}"
     )
-
-
-def _file() -> str | None:
-    """Return where the module is that cannot be imported; None: nowhere."""
-    try:
-        spec = importlib.util.find_spec("websocket")
-    except (ImportError, ValueError):  # ValueError: it is half imported, or has no spec
-        return "unknown"
-    return None if spec is None else spec.origin or str([*(spec.submodule_search_locations or [])])
 
 
 _websocket = load()

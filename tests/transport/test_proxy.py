@@ -10,6 +10,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -231,6 +233,21 @@ def test_a_socks_proxy_of_the_environment_without_the_extra_is_said_so(
         make_tunnel(proxy, ETORO)
     assert "all_proxy" in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+def test_a_file_named_socksio_is_named(
+    environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has what belongs to no proxy: the extra is there, and would be installed in vain."""
+    environment(all_proxy="socks5h://p:1080")
+    monkeypatch.delitem(sys.modules, "etoro_sync.ws.socks", raising=False)
+    own = ModuleType("socksio")
+    own.__spec__ = ModuleSpec("socksio", None, origin="/home/me/socksio.py")
+    monkeypatch.setitem(sys.modules, "socksio", own)
+    proxy = find_proxy(None, ETORO)
+    assert proxy is not None
+    with pytest.raises(EToroWebSocketError, match=r"/home/me/socksio\.py\. If that file"):
+        make_tunnel(proxy, ETORO)
 
 
 def test_socksio_is_imported_for_a_socks_proxy_only() -> None:
