@@ -235,10 +235,10 @@ def test_a_failure_may_be_written_as_text(word: object) -> None:
 
 def test_a_subscription_that_permissions_forbid_names_them() -> None:
     """A key for prices alone is refused the orders."""
-    client = Client().login()
-    client.subscribe("private")
-    client.send()
     for code in ("InsufficientPermissions", "Forbidden"):
+        client = Client().login()
+        client.subscribe("private")
+        client.send()
         assert "market-data:read" in str(client.nack(code).error)
 
 
