@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import random
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -752,3 +754,99 @@ def test_orders_survive_errors_that_are_raised_between_callbacks(
     assert done.wait(5)
     bench.end()
     assert heard == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("conflate_after", "heard"),
+    [(0.0, [18, 19]), (1e6, list(range(20))), (None, list(range(20)))],
+)
+def test_conflation_by_age_from_never_to_always(
+    conflate_after: float | None, heard: list[int]
+) -> None:
+    """0 leaves the newest of each instrument; None, and a very long time, leave all."""
+    bench = SlowBench(conflate_after=conflate_after)
+    bench.dispatcher.extend([(n % 2, n) for n in range(20)])
+    bench.clock.advance(0.001)
+    assert bench.run() == heard
+
+
+class Hammer:
+    """Callbacks that dawdle, raise, come and go, beside a thread that feeds them."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.registry = Registry(EVENTS)
+        self.dispatcher = Dispatcher(
+            "etoro-sync-test", self.registry, Counters(), 50, conflate_after=0.002
+        )
+        self.rates: list[tuple[int, int]] = []
+        self.orders: list[int] = []
+        self.marks: list[None] = []
+        for event, function in (
+            ("instrument:rate", self.on_rate),
+            ("private:event", self.on_order),
+            ("open", lambda: self.marks.append(None)),
+        ):
+            self.registry.add(event, Handler(function, None, False))
+
+    def on_rate(self, key: int, number: int) -> None:
+        self.rates.append((key, number))
+        chance = self.random.random()
+        if chance < 0.1:
+            time.sleep(0.004)
+        elif chance < 0.2:
+            self.registry.add("private:event", Handler(lambda event: 1 / 0, None, True))
+        elif chance < 0.3:
+            raise SystemExit
+
+    def on_order(self, number: int) -> None:
+        self.orders.append(number)
+        if number % 5 == 0:
+            time.sleep(0.002)
+
+    def feed(self, reads: int) -> tuple[int, int, dict[int, int]]:
+        """Do what the reader does; return how many orders and marks, and the last rates."""
+        orders, marks, number = 0, 0, 0
+        last: dict[int, int] = {}
+        for read in range(reads):
+            batch = []
+            for _ in range(self.random.randrange(12)):
+                number += 1
+                batch.append((self.random.randrange(8), number))
+            last.update(batch)
+            self.dispatcher.extend(batch)
+            if read % 4 == 0:
+                self.dispatcher.post("private:event", orders)
+                orders += 1
+            if read % 25 == 0:
+                self.dispatcher.post("open")
+                marks += 1
+            if read % 10 == 0:
+                time.sleep(0.001)
+        return orders, marks, last
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_callbacks_do_orders_are_whole_and_rates_in_order(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each order comes once, and each instrument's rates come in order, up to the last."""
+    monkeypatch.setattr(logging.getLogger("etoro_sync"), "disabled", True)
+    hammer = Hammer(seed)
+    dispatcher, rates = hammer.dispatcher, hammer.dispatcher.lanes.rates
+    dispatcher.start()
+    orders, marks, last = hammer.feed(400)
+    done = threading.Event()
+    hammer.registry.add("close", Handler(done.set, None, False))
+    dispatcher.post("close")
+    assert done.wait(20)
+    dispatcher.stop()
+    assert dispatcher.join(5)
+    assert hammer.orders == list(range(orders))
+    for key in range(8):
+        numbers = [number for other, number in hammer.rates if other == key]
+        assert numbers == sorted(set(numbers))
+        assert numbers[-1] == last[key]
+    assert len(hammer.marks) == marks
+    assert rates.delivered == len(hammer.rates)
+    assert rates.delivered + rates.dropped + rates.conflated == rates.received
