@@ -129,7 +129,7 @@ def _with_dispatcher(reads: Reads, handler: Callable[..., Any]) -> None:
     ended = threading.Event()
     registry = Registry(EVENTS)
     counters = Counters()
-    dispatcher = Dispatcher("benchmark", registry, counters, _PLENTY)
+    dispatcher = Dispatcher("benchmark", registry, counters, _PLENTY, conflate_after=1.0)
     registry.add("instrument:rate", Handler(handler, None, False))
     registry.add("close", Handler(lambda *_: ended.set(), None, False))
     feed = _feed(registry, dispatcher, counters)

@@ -165,7 +165,9 @@ class WsClient:
     ) -> Any:
         """Call *handler* for every *event*; see :data:`etoro_sync.EVENTS` for the arguments.
 
-        Handlers run one at a time on the client's own thread, in the order of registration.
+        Handlers run one at a time on the client's own thread, in the order of registration. Order
+        events overtake all that waits for them. For handlers that lag, a rate that is older than
+        the option ``conflate_after`` is skipped if a newer one of its instrument waits, too.
         What one raises is logged, counted, and emitted as ``"error"``. One that is registered twice
         is called twice; the log says so, for a notebook's cell that runs again does it, too.
 
@@ -287,7 +289,9 @@ class WsClient:
         """Subscribe with a snapshot, yield ``(instrument_id, rate)``, unsubscribe at the end.
 
         The end is when the loop is left, or when the client ends. Topics that were subscribed to
-        otherwise, or that another stream still uses, stay subscribed.
+        otherwise, or that another stream still uses, stay subscribed. For a loop that lags, a rate
+        that is older than the option ``conflate_after`` is skipped if a newer one of its instrument
+        waits, too, unless *overflow* is another policy than ``"conflate"``.
 
         :param instrument_ids: one or several.
         :param maxsize: as :meth:`queue`.

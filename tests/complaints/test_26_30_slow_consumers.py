@@ -166,7 +166,7 @@ def test_complaint_27_the_limits_of_streams_and_callbacks_hold_too(
 def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
     raw_server: StartServer, client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A consumer that lags can see it: by `received_at`, sizes, counters, and one line in the log.
+    """A consumer that lags can see it: by its lag, sizes, counters, and one line in the log.
 
     The server cannot.
     """
@@ -220,6 +220,8 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
     # The age of what waits can be told at any time: it is when it was read from the socket.
     assert final.received_at <= all_read
     time.sleep(0.2)
+    assert c.stats().callbacks_lag >= 0.2
+    assert q.lag >= 0.2
     release.set()
     assert done.wait(5)
     assert len(ages) == 100
