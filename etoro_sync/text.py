@@ -96,6 +96,8 @@ def count(number: int, noun: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return how long something takes; a short time is not written as 0.0 s."""
+    if seconds < 0.001:
+        return "less than 1 ms"
     return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
 
 

@@ -310,6 +310,9 @@ class Protocol:
         # What was recorded before the connection was restored has no caller who could ask again.
         kept = operation.restoring or operation.recorded
         retry = kept and kind in (ErrorKind.RETRY, ErrorKind.SLOW)
+        if operation.proven and kind is ErrorKind.FATAL:
+            # The key was good for this once, and has lost its permission since.
+            raise ConnectionFailed(EToroAuthError(text, code), fatal=True)
         if operation.proven or retry:
             raise ConnectionFailed(refusal, slow=slow)
         between = self._between_calls(request.topics) if operation.restoring else None

@@ -401,3 +401,29 @@ def test_promise_6_a_session_that_is_authenticated_already_is_authenticated(
     c = client(raw_server(already).url)
     c.connect()
     assert c.is_authenticated
+
+
+@pytest.mark.parametrize("code", ["InsufficientPermissions", "Unauthorized"])
+def test_promise_6_a_permission_that_is_withdrawn_ends_the_client_at_once(
+    raw_server: StartServer, client: MakeClient, code: str
+) -> None:
+    """On a later connection, for what the key was good for before: asking again cannot help."""
+
+    def live(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.reset()
+
+    def refusing(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge(code, "no")
+        peer.wait_closed(5)
+
+    server = raw_server([live, refusing])
+    c = client(server.url, reconnect_attempts=9)
+    c.subscribe(["private"])
+    with pytest.raises(EToroAuthError, match=code):
+        connect_and_run(c)
+    assert server.connections == 2

@@ -173,7 +173,12 @@ def test_where_no_thread_can_be_started_something_can_be_done(words: str, advice
 def test_numbers_are_said_as_people_say_them() -> None:
     """One topic, two topics; nothing of what is none; no 0.0 s."""
     assert [count(n, "topic") for n in (0, 1, 2)] == ["0 topics", "1 topic", "2 topics"]
-    assert [duration(s) for s in (0.012, 0.0, 0.1, 12.34)] == ["12 ms", "0 ms", "0.1 s", "12.3 s"]
+    assert [duration(s) for s in (0.012, 0.0, 0.1, 12.34)] == [
+        "12 ms",
+        "less than 1 ms",
+        "0.1 s",
+        "12.3 s",
+    ]
     assert named(["private"]) == "private"
     assert named(["private", "instrument:18"]) == "2 topics (first private)"
     assert repeated(0) == ""
