@@ -130,14 +130,19 @@ class Callbacks:
             for arguments in left:
                 told = None
                 # Not before the first for its time, or nothing would ever be told.
-                if market and (self.stopping or (called and clock() >= until)):
+                look = called > 0
+                if self.hurry:
+                    self.tell_orders()
+                    # Their callbacks may have taken long. But what some have heard all must hear.
+                    look = rest is None
+                if market and (self.stopping or (look and clock() >= until)):
                     return chain((arguments,), left)
                 # Looked up anew each time: a callback may have added or removed another.
                 handlers = listeners.handlers if rest is None else rest
                 if rest is None and listeners.handlers_by_id and arguments:
                     handlers = listeners.handlers_by_id.get(arguments[0], handlers)
                 for handler in handlers:
-                    if self.hurry:
+                    if self.hurry and told is not None:
                         self.tell_orders()
                     if handler.spent or self.abandoned or _forks != forks:
                         continue

@@ -318,10 +318,10 @@ class Dispatcher:
         callbacks = self._callbacks
         if not self._at_turn and not self._await_turn():
             return False
-        if callbacks.hurry:
-            callbacks.tell_orders()
         if self._hand:
             self._tell_hand()
+        if callbacks.hurry:
+            callbacks.tell_orders()
         if callbacks.abandoned or callbacks.foreign:
             return False
         return self._take()

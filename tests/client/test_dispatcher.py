@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import random
@@ -459,6 +460,40 @@ def test_an_order_overtakes_between_two_callbacks_of_one_rate(bench: Bench) -> N
     assert done.wait(5)
     orders = ["p1", "p1 again", "p2", "p2 again"]
     assert heard == ["r1", *orders, "r1 again", "r2", "r2 again"]
+
+
+def test_a_rate_that_waited_for_an_order_is_judged_anew() -> None:
+    """Also if it was taken before: the order's callback may have taken long."""
+    bench = SlowBench()
+    bench.on("private:event", lambda event: bench.clock.advance(60))
+    bench.dispatcher.extend([(1, "a"), (2, "a"), (1, "b")])
+    assert bench.dispatcher._tell_next()
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher._tell_hand()
+    assert bench.heard == ["private:event"]
+    assert bench.run() == ["private:event", "a", "b"]
+    assert bench.dispatcher.lanes.rates.conflated == 1
+
+
+def test_a_rate_that_one_callback_has_had_is_not_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error between its callbacks, and a slow order then, let none have it twice."""
+    bench = SlowBench()
+    callbacks = bench.dispatcher._callbacks
+    next_order, errors = callbacks._next_order, [MemoryError()]
+
+    def fails_once(hand: Any) -> bool:
+        if errors:
+            raise errors.pop()
+        return next_order(hand)
+
+    monkeypatch.setattr(callbacks, "_next_order", fails_once)
+    post = functools.partial(bench.dispatcher.post, "private:event")
+    bench.on("instrument:rate", lambda key, rate: post("p1"), once=True)
+    bench.on("instrument:rate", lambda key, rate: bench.heard.append(rate + " again"))
+    bench.on("private:event", lambda event: bench.clock.advance(60 if event == "p2" else 0))
+    bench.on("error", lambda error: post("p2"))
+    bench.dispatcher.extend([(1, "a"), (1, "b")])
+    assert bench.run() == ["a", *["private:event"] * 2, "a again", "b", "b again"]
 
 
 def test_an_order_that_comes_during_another_one_waits_for_it(bench: Bench) -> None:
