@@ -19,7 +19,7 @@ from typing import Any
 __all__ = ["STANDSTILL", "TIME_TO_READ", "monotonic", "put_off", "uptime", "wall_clock"]
 
 #: A wait that ends so many seconds late has not run: the process was stopped, or got no processor.
-STANDSTILL = 0.5
+STANDSTILL = 0.1
 #: Seconds in which what came meanwhile, or had no room in the socket, is read then.
 TIME_TO_READ = 1.0
 
@@ -68,11 +68,11 @@ uptime: Callable[[], float] = monotonic if _NUMBER is None else partial(time.clo
 def put_off(deadline: float, due: float, now: float) -> float:
     """Return *deadline*, later by the time for which the process stood still in a wait.
 
-    What came meanwhile, or was kept back in the network, is still to be read, and the thread that
-    reads it has stood still as well: there is some time left for that in any case.
+    What came meanwhile is still to be read, and the thread that reads it has stood still as well:
+    in any case there is some time left for that.
 
     :param due: when the wait was to end at the latest.
     :param now: when it did.
     """
     late = now - due
-    return deadline if late < STANDSTILL else max(deadline + late, now + TIME_TO_READ)
+    return deadline if late < STANDSTILL else max(deadline + late, now + min(late, TIME_TO_READ))

@@ -102,10 +102,12 @@ class Conversation:
     def _look_at_clocks(self) -> None:
         before = self._now
         self._now, self._up = clocks.monotonic(), clocks.uptime()
-        if self._now - before > _LOOK + clocks.STANDSTILL:
-            # What had no room in the socket meanwhile is still to come.
-            self._patient_until = self._now + clocks.TIME_TO_READ
+        late = self._now - before > _LOOK + clocks.STANDSTILL
         slept = self._up - self._now - self._apart
+        if slept > _SLEEP or (late and before >= self._patient_until):
+            # What had no room in the socket meanwhile is still to come. Not so each time, or a
+            # machine that is always too slow would never judge anything.
+            self._patient_until = self._now + clocks.TIME_TO_READ
         if slept > _SLEEP:
             self._apart += slept
             asked = self._connection.doubt(slept)
