@@ -191,11 +191,11 @@ class ItemQueue:
         item = buffer.pop(now)
         left = buffer.oldest
         # To read a lot at once, now and then, is no lag: such a reader leaves nothing old behind.
-        if any(moment is None or (now - moment) * 2 <= worrying for moment in (came, left)):
+        if came is None or left is None or (now - left) * 2 <= worrying:
             self._late_since = None
             self._look_at = now + worrying * _LOOKS
             return item, 0.0
-        lag = now - came if came is not None else 0.0
+        lag = now - came
         since, before = self._late_since or (now, lag)
         if now - since <= worrying:
             self._late_since = since, before

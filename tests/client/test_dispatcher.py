@@ -521,6 +521,11 @@ def test_a_lag_is_logged_by_its_age_and_stands_in_the_figures(
     """Once a minute, with what to do; the running callback counts, too."""
     bench = SlowBench()
     assert bench.dispatcher.lag() == 0.0
+    bench.dispatcher.extend([(1, "0")])
+    bench.clock.advance(2.5)
+    bench.dispatcher._tell_next()
+    assert caplog.records == []  # so late may a rate be that is not skipped
+    bench.dispatcher._tell_hand()
     bench.dispatcher.extend([(1, "a"), (2, "b")])
     bench.clock.advance(3.5)
     assert bench.dispatcher.lag() == 3.5
@@ -885,3 +890,35 @@ def test_whatever_callbacks_do_orders_are_whole_and_rates_in_order(
     assert len(hammer.marks) == marks
     assert rates.delivered == len(hammer.rates)
     assert rates.delivered + rates.dropped + rates.conflated == rates.received
+
+
+def test_an_order_that_was_taken_when_an_error_came_is_not_forgotten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although no other one comes behind it."""
+    callbacks = bench.dispatcher._callbacks
+    tell, errors = callbacks.tell, [MemoryError()]
+
+    def fails_once(event: str, calls: Any, *rest: Any) -> Any:
+        if event == "private:event" and errors:
+            raise errors.pop()
+        return tell(event, calls, *rest)
+
+    monkeypatch.setattr(callbacks, "tell", fails_once)
+    heard = threading.Event()
+    bench.on("private:event", lambda event: heard.set())
+    bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.start()
+    assert heard.wait(5)
+
+
+def test_a_message_that_was_taken_when_the_session_ended_counts_as_dropped() -> None:
+    """It is not called out any more."""
+    bench = SlowBench()
+    bench.on("message", bench.heard.append)
+    bench.dispatcher.extend([], [(0, "message", ("m",))])
+    assert bench.dispatcher._tell_next()
+    bench.dispatcher.stop()
+    bench.dispatcher._tell_hand()
+    others = bench.dispatcher.lanes.others
+    assert (bench.heard, others.received, others.delivered, others.dropped) == ([], 1, 0, 1)

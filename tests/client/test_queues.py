@@ -429,3 +429,17 @@ def test_the_lag_of_a_queue_is_not_asked_for_in_a_forked_child() -> None:
     q._guard._pid = 0
     with pytest.raises(EToroClosedError):
         _ = q.lag
+
+
+def test_ages_of_what_was_read_are_forgotten() -> None:
+    """Also of a queue that is read in time and never gets empty."""
+    for overflow in ("conflate", "drop_oldest"):
+        clock = FakeClock()
+        buffer = make_buffer("instrument:rate", 10, overflow)
+        q = ItemQueue("instrument:rate", buffer, lambda q: None, clock=clock)
+        for n in range(1000):
+            q.feed([(18, n)])
+            if n > 5:
+                q.get()
+            clock.advance(0.01)
+        assert len(buffer._arrivals._notes) < 50  # type: ignore[attr-defined]

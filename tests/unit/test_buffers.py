@@ -277,3 +277,12 @@ def test_the_lanes_say_what_gave_way() -> None:
         1,
         1,
     ]
+
+
+def test_ages_of_what_was_dropped_are_forgotten() -> None:
+    """However long nobody reads."""
+    buffer = BoundedBuffer(3, "drop_oldest")
+    for n in range(100):
+        buffer.extend([n], float(n))
+    assert len(buffer._arrivals._notes) == 3
+    assert buffer.oldest == 97.0

@@ -301,6 +301,19 @@ def test_what_is_put_back_is_judged_anew() -> None:
     assert (buffer.delivered, buffer.conflated) == (3, 1)
 
 
+def test_what_is_superseded_is_noted_until_the_consumer_has_caught_up_by_half() -> None:
+    """Else each late entry would set off a walk over all that wait."""
+    buffer = ConflatingBuffer(0, 1.0)
+    for n in range(30):
+        buffer.extend([(n, n)], n / 10)
+    assert buffer.take(5, 3.0) == [(0, 0)]
+    while buffer.oldest is not None and 3.0 - buffer.oldest > 0.5:
+        assert buffer._crowd is not None
+        buffer.take(5, 3.0)
+    assert buffer._crowd is None
+    assert len(buffer) == 5
+
+
 class Model:
     """The documented rule, written down without regard to speed."""
 
@@ -412,6 +425,7 @@ class Conflation(RuleBasedStateMachine):
         before = self.buffer.start + ahead
         calm = self.buffer._crowd is None and not self.model.is_late(self.now)
         taken = self.buffer.take(most, self.now, before=before)
+        assert len(taken) <= most
         self.model.taken = []
         for entry in taken:
             assert entry == self.model.pop(self.now)
