@@ -419,12 +419,16 @@ class Conflation(RuleBasedStateMachine):
             self.delivered.append((entry[0], entry[1]))
 
     @rule(
-        most=st.integers(1, 6), ahead=st.integers(-1, 6), back=st.integers(0, 6), late=st.booleans()
+        most=st.integers(1, 6),
+        ahead=st.sampled_from([None, -1, 0, 1, 2, 3, 4, 6]),
+        back=st.integers(0, 6),
+        late=st.booleans(),
     )
-    def take(self, most: int, ahead: int, back: int, late: bool) -> None:
-        before = self.buffer.start + ahead
+    def take(self, most: int, ahead: int | None, back: int, late: bool) -> None:
+        given = None if ahead is None else self.buffer.start + ahead
+        before = self.buffer.end if given is None else given
         calm = self.buffer._crowd is None and not self.model.is_late(self.now)
-        taken = self.buffer.take(most, self.now, before=before)
+        taken = self.buffer.take(most, self.now, before=given)
         assert len(taken) <= most
         self.model.taken = []
         for entry in taken:
