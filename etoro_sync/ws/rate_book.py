@@ -128,10 +128,10 @@ class RateBook:
 
         :param topics: what is wanted; the rates of others are kept up to date by nobody.
         """
-        self.show_only(topics)
+        self._show_only(topics)
         self._forget_connection()
 
-    def show_only(self, topics: Iterable[str]) -> None:
+    def _show_only(self, topics: Iterable[str]) -> None:
         """Take all but *topics* out of :attr:`latest`."""
         wanted = {instrument_id_of(topic) for topic in topics}
         self.latest = {key: one for key, one in self.latest.items() if key in wanted}

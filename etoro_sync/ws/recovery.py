@@ -44,7 +44,8 @@ class Recovery:
         self._gap_from: float | None = None
         # Until when nothing that eToro has sent can be missing.
         self._complete_until = 0.0
-        self._awaited: list[str] = []
+        # What was wanted when the connection was opened, and whether with a snapshot.
+        self._wanted_then: dict[str, bool] = {}
         self._restored: list[str] = []
         self._restored_at = _NEVER
         self.ever_live = False
@@ -68,10 +69,9 @@ class Recovery:
         """
         self.read_all_at = now
         self._out.barrier()
-        snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)
-        self._book.begin_generation(snapshots)
-        self._awaited = [topic for topic, wanted in snapshots.items() if wanted]
-        self._book.expect_snapshots(self._awaited)
+        self._wanted_then = wanted = self._protocol.restoration(with_snapshots=self.is_resumed)
+        self._book.begin_generation(wanted)
+        self._book.expect_snapshots([topic for topic, snapshot in wanted.items() if snapshot])
 
     @property
     def is_resumed(self) -> bool:
@@ -153,8 +153,11 @@ class Recovery:
         snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)
         self._restored = self._protocol.restore(with_snapshots=self.is_resumed)
         # Users may have changed their wishes since the connection was opened.
-        self._book.show_only(self._restored)
-        unasked = [topic for topic in self._awaited if not snapshots.get(topic)]
+        then = self._wanted_then
+        self._book.forget(topic for topic in then if topic not in snapshots)
+        unasked = [
+            topic for topic, snapshot in snapshots.items() if then.get(topic) and not snapshot
+        ]
         self._publish(self._book.expect_none(unasked))
         log(logging.INFO, "Authenticated; this is connection %d.", self._book.generation)
         self.is_authenticated = True

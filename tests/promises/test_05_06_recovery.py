@@ -101,6 +101,44 @@ def test_promise_5_data_that_comes_before_the_subscriptions_are_restored_earns_n
     assert server.connections == 4
 
 
+def test_promise_5_without_attempts_the_first_close_ends_the_client(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """Also of a session that was restored, and with a close code that means nothing bad."""
+
+    def close(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.send_close(1000, "as planned")
+
+    server = raw_server(close)
+    c = client(server.url, reconnect_attempts=0)
+    c.subscribe(["private"])
+    with pytest.raises(EToroWebSocketError, match="as planned") as caught:
+        connect_and_run(c)
+    assert "Gave up" not in str(caught.value)
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_promise_5_accepted_keys_alone_count_where_nothing_is_wanted(
+    raw_server: StartServer, client: MakeClient, wanted: bool
+) -> None:
+    """Then nothing has to be restored; else each such session uses an attempt up."""
+    server = raw_server([live_then_reset] * 6 + [live])
+    c = client(server.url, reconnect_attempts=2)
+    if wanted:
+        c.subscribe(["private"])
+        with pytest.raises(EToroWebSocketError, match="Gave up after 2 attempts"):
+            connect_and_run(c)
+        return
+    ear = Ear(c)
+    c.connect()
+    ear.wait_for("reconnected", 6)
+    assert {attempt for attempt, _ in ear.of("reconnecting")} == {1}
+
+
 def test_promise_5_there_is_one_attempt_in_flight_and_jitter_within_its_bounds(
     raw_server: StartServer, client: MakeClient
 ) -> None:
