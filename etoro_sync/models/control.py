@@ -62,10 +62,16 @@ class WsEnvelope(WireModel):
 class WsGap(WireModel):
     """A hole in the stream that has ended: what was sent in between is gone.
 
-    :param from_: when the last data before it was received, or, where the connection has brought
-        none, when it was authenticated; in seconds since the epoch, UTC.
+    It counts the time for which the process was stopped or the machine slept. To fetch what was
+    missed, ask for the time from a few seconds before :attr:`from_` on: what was on its way then is
+    gone, too.
+
+    :param from_: when the client can last prove that it was listening, by the clock of
+        :attr:`until`: a second or less before the last data was received, or, where the connection
+        has brought none, before it was authenticated; in seconds since the epoch, UTC.
     :param until: when the subscriptions were acknowledged again, likewise.
-    :param generation: the number of the connection that follows the gap.
+    :param generation: the number of the connection that follows the gap; each that was opened
+        counts.
     :param topics: the topics that were restored, each with a snapshot to come.
     """
 

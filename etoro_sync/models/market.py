@@ -35,7 +35,8 @@ class WsInstrumentRate(WireModel):
     :param allow_sell: where sent.
     :param availability_reason: 2 was seen with open instruments, 4 and 6 with closed ones.
     :param changed: names of the fields that the last message carried.
-    :param generation: which connection of the client brought the last message, counted from 1.
+    :param generation: the number of the connection that brought the last message; each that the
+        client has opened counts, from 1.
     :param received_at: when it was received: seconds since the epoch, UTC, by the local clock.
     """
 
@@ -84,7 +85,8 @@ class WsInstrumentDelta(WireModel):
     that only stand here are undocumented or deprecated by eToro.
 
     :param type: the message's type on the wire, such as ``"Snapshot"``.
-    :param generation: which connection of the client brought it, counted from 1.
+    :param generation: the number of the connection that brought it; each that the client has opened
+        counts, from 1.
     :param received_at: seconds since the epoch, UTC, by the local clock.
     """
 

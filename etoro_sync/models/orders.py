@@ -71,7 +71,8 @@ class WsPrivateEvent(WireModel):
     :param extra: fields that are not known here, and known ones whose value has another type
         than documented, by wire name and as sent. Of an event that could not be read at all,
         ``extra["content"]`` is what eToro sent.
-    :param generation: which connection of the client brought it, counted from 1.
+    :param generation: the number of the connection that brought it; each that the client has opened
+        counts, from 1.
     :param received_at: seconds since the epoch, UTC, by the local clock.
     """
 

@@ -425,7 +425,10 @@ class WsClient:
 
     @property
     def generation(self) -> int:
-        """How many connections were authenticated; 0 before the first."""
+        """The number of the present connection, or of the last one; 0 before the first.
+
+        Each connection that was opened counts, also one that ended before it was authenticated.
+        """
         return core_of(self).book.generation
 
     @property

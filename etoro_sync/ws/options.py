@@ -66,10 +66,10 @@ class WsClientOptions:
     :param user_key: eToro's user key (REST header ``x-user-key``), likewise.
     :param ws_url: ``wss://...``; plain ``ws://`` only to this machine, because the keys travel in
         the first message.
-    :param reconnect_attempts: consecutive failed attempts to reconnect before the client ends;
-        None is unlimited, 0 is none.
+    :param reconnect_attempts: failed attempts in a row before the client ends; None is unlimited, 0
+        is none. A connection on which all subscriptions were acknowledged ends the row.
     :param reconnect_delay: upper bound of the first wait before reconnecting; it doubles, until a
-        connection has lasted 5 s with data, or 30 s.
+        connection has lasted 5 s behind the acknowledgement of all subscriptions.
     :param auth_timeout: how long the answer to Authenticate may take.
     :param heartbeat_interval: silence after which a ping is sent; 0 switches keepalive off.
     :param heartbeat_timeout: silence after the ping until the connection is given up; 0: never. A

@@ -180,7 +180,7 @@ class Recovery:
         self._counters.reconnects += 1
         log(
             logging.INFO,
-            "Reconnected after %s; %s.",
+            "Reconnected; what was sent in the last %s may be missing; %s.",
             duration(gap.seconds),
             count(len(gap.topics), "topic"),
         )

@@ -11,10 +11,12 @@ from .expectations import Order
 from .traffic import Sent
 from .witness import Delivered
 
-__all__ = ["TRANSIT", "disorder", "losses", "odd_gap"]
+__all__ = ["LOOK", "TRANSIT", "disorder", "losses", "odd_gap"]
 
 #: Seconds that a message may be under way on a machine that is not busy.
 TRANSIT = 0.05
+#: Seconds between two looks of the client at whether all is read, at most.
+LOOK = 1.0
 
 
 def losses(
@@ -26,8 +28,8 @@ def losses(
 ) -> tuple[list[int], list[int]]:
     """Return the numbers that did not arrive, inside and outside of the gaps.
 
-    :param transit: the longest that a message may be under way: a gap begins when the last one was
-        received, and what was sent behind it may have left before that.
+    :param transit: the longest that a message may be under way: a gap begins when all that had come
+        was read, and what was sent before may have come later.
     :param withheld: how long, behind a gap, prices may be held back.
     """
     came = {each.number: each.generation for each in delivered}
@@ -97,7 +99,7 @@ def odd_gap(gap: WsGap, last: float, told: float, tolerance: float) -> str:
     :param told: when it was told.
     :param tolerance: seconds.
     """
-    if gap.from_ < last - tolerance:
+    if gap.from_ < last - LOOK - tolerance:
         return f"it begins {last - gap.from_:.2f} s before the last message"
     if not gap.from_ <= gap.until <= told + tolerance:
         return f"it ends {gap.until - told:.2f} s after it was told"

@@ -210,7 +210,8 @@ class Stage:
         # What an attempt brings that fails in the end is inside of the gap.
         before = list(takewhile(lambda seen: seen.name != "close", self.witness.story()))
         connections = [seen.at + to_wall for seen in before if seen.name == "authenticated"]
-        came = [each.at for each in delivered if each.generation <= len(connections)]
+        opened = sum(seen.name == "open" for seen in before)
+        came = [each.at for each in delivered if each.generation <= opened]
         last = max([*connections, *came])
         words = odd_gap(gap, last, told.at + to_wall, transit)
         if words:
