@@ -19,14 +19,14 @@ if os.environ.get("BENCHMARK_HIDES"):
     sys.modules[os.environ["BENCHMARK_HIDES"]] = None  # type: ignore[assignment]
 
 from etoro_sync import codec
-from etoro_sync.ws.dispatcher import Dispatcher
-from etoro_sync.ws.events import EVENTS
-from etoro_sync.ws.feed import Feed
-from etoro_sync.ws.frames import FrameParser
-from etoro_sync.ws.handlers import Handler, Registry
-from etoro_sync.ws.outlet import Outlet
-from etoro_sync.ws.rate_book import RateBook
-from etoro_sync.ws.stats import Counters
+from etoro_sync.delivery.dispatcher import Dispatcher
+from etoro_sync.delivery.publisher import Publisher
+from etoro_sync.delivery.registry import Handler, Registry
+from etoro_sync.events import EVENTS
+from etoro_sync.market.feed_handler import FeedHandler
+from etoro_sync.market.rate_book import RateBook
+from etoro_sync.stats import Counters
+from etoro_sync.ws.transport.frames import FrameParser
 
 __all__ = ["STAGES", "main"]
 
@@ -85,15 +85,15 @@ def _contents(reads: Reads) -> None:
                 loads(message["content"])
 
 
-def _feed(registry: Registry, dispatcher: Any, counters: Counters) -> Feed:
-    return Feed(RateBook(), registry, Outlet(registry, dispatcher), counters)
+def _feed(registry: Registry, dispatcher: Any, counters: Counters) -> FeedHandler:
+    return FeedHandler(RateBook(), registry, Publisher(registry, dispatcher), counters)
 
 
 def _no_reply(reply: object) -> None:
     raise AssertionError("the feed has no control messages")
 
 
-def _drive(feed: Feed, reads: Reads) -> None:
+def _drive(feed: FeedHandler, reads: Reads) -> None:
     """Do what the reader thread does between two reads."""
     for texts in _texts(reads):
         feed.begin_read()

@@ -20,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from etoro_sync.ws.wire import Waker, Wire
+from etoro_sync.ws.transport.socket_stream import SocketStream
+from etoro_sync.ws.transport.waker import Waker
 
 __all__ = ["CHUNK", "Outcome", "stress"]
 
@@ -104,8 +105,8 @@ def stress(
 
 
 @contextlib.contextmanager
-def _connected(port: int, context: ssl.SSLContext, waker: Waker) -> Iterator[Wire]:
-    wire = Wire(socket.create_connection(("127.0.0.1", port)), waker)
+def _connected(port: int, context: ssl.SSLContext, waker: Waker) -> Iterator[SocketStream]:
+    wire = SocketStream(socket.create_connection(("127.0.0.1", port)), waker)
     try:
         wire.secure(context, "localhost")
         until = time.monotonic() + _PATIENCE
@@ -117,7 +118,7 @@ def _connected(port: int, context: ssl.SSLContext, waker: Waker) -> Iterator[Wir
 
 
 def _converse(
-    wire: Wire, outbox: deque[bytes], senders: Senders, deadline: float, outcome: Outcome
+    wire: SocketStream, outbox: deque[bytes], senders: Senders, deadline: float, outcome: Outcome
 ) -> None:
     """Do what the library's reader thread does, until *deadline* and until all came back."""
     sent = received = 0

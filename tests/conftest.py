@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import ssl
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from etoro_sync import WsClient
+from etoro_sync.simulator import EToroSimulator
+from etoro_sync.ws.session import commands as mailbox
+from etoro_sync.ws.session import connection_loop as conversation
+from etoro_sync.ws.session import controller as recovery
+from etoro_sync.ws.session import credentials, reader
+from etoro_sync.ws.transport import dialer as dialing
 from tests.support.certificates import Certificates
+from tests.support.clients import make_client
+from tests.support.clocks import LeapingTime, leaping_waker
 from tests.support.raw_server import RawServer, Script
 from tests.support.threads import join_stragglers
 from tests.support.timing import MS
 
-__all__ = ["MS", "StartServer"]
+__all__ = ["MS", "MakeClient", "MakeSimulator", "StartServer"]
 
 # How long an example takes says something of the machine, and nothing of the code: the first one on
 # a fresh clone waits for hypothesis to build its tables of characters.
@@ -61,3 +72,51 @@ def raw_server(_no_thread_is_left: None) -> Iterator[StartServer]:
 def certificates() -> Certificates:
     """Contexts of one private authority; making the keys takes time, so all tests share them."""
     return Certificates()
+
+
+MakeClient = Callable[..., WsClient]
+MakeSimulator = Callable[..., EToroSimulator]
+
+
+@pytest.fixture
+def simulator() -> Iterator[MakeSimulator]:
+    """Start simulators that send nothing on their own, unless told otherwise."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**options: Any) -> EToroSimulator:
+            quiet: dict[str, Any] = {"rate": 0, "nul_interval": 0}
+            return stack.enter_context(EToroSimulator(**{**quiet, **options}))
+
+        yield start
+
+
+@pytest.fixture
+def client(simulator: MakeSimulator) -> Iterator[MakeClient]:
+    """Make clients that are disconnected at the end of the test, before the simulators stop."""
+    made: list[WsClient] = []
+
+    def make(url: str, **options: Any) -> WsClient:
+        made.append(make_client(url, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.disconnect()
+
+
+@pytest.fixture
+def leap(monkeypatch: pytest.MonkeyPatch) -> Iterator[LeapingTime]:
+    """Let the reader of every client leap over its waits between two attempts to connect.
+
+    All else is real: threads, sockets, refusals. Keepalive has a clock of its own, which does not
+    leap: it is to be switched off. The jitter is the same in each run.
+    """
+    time = LeapingTime()
+    monkeypatch.setattr(mailbox, "time", time)
+    for module in (conversation, credentials, dialing, mailbox, reader, recovery):
+        monkeypatch.setattr(module, "clocks", time)
+    monkeypatch.setattr(mailbox, "Waker", leaping_waker(time))
+    state = random.getstate()
+    random.seed(20)
+    yield time
+    random.setstate(state)

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import feeds, lag, report, run, tables, targets
 from benchmarks.feeds import Scenario
 from benchmarks.processes import CLIENTS, FeedServer
-from etoro_sync.ws.frames import FrameParser
+from etoro_sync.ws.transport.frames import FrameParser
 
 COUNT = 2000
 

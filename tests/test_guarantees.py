@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from etoro_sync import WsClientOptions
-from etoro_sync.ws.backoff import Backoff
+from etoro_sync.ws.session.backoff import Backoff
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")

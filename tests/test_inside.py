@@ -21,7 +21,7 @@ def test_every_module_and_name_of_the_drawing_exists() -> None:
     drawing = PAGE.split("```")[1]
     modules = re.findall(r"\b[a-z_]+\.py\b", drawing)
     assert len(modules) > 8
-    sources = {path.name: path.read_text() for path in (ROOT / "etoro_sync" / "ws").glob("*.py")}
+    sources = {path.name: path.read_text() for path in (ROOT / "etoro_sync").rglob("*.py")}
     assert [name for name in modules if name not in sources] == []
     steps = re.findall(r"^ ([A-Z]\w+) -", drawing, re.MULTILINE)
     assert len(steps) == 7

@@ -11,8 +11,8 @@ from typer import Typer  # another module of that name has none: an ImportError
 
 from .._version import __version__
 from ..demo import DEMO_PRICES
+from ..events import SYMBOLS
 from ..ws import WsClientOptions
-from ..ws.events import SYMBOLS
 from .ending import CommandError, carry_out, complain, prepare_output, translate
 from .simulating import Cuts, make_simulator, play, simulate
 from .streaming import StreamSettings, choose_screen, stream

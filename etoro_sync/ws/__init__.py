@@ -1,10 +1,8 @@
 """The streaming client and its parts."""
 
-from .client import WsClient
-from .event_queue import EventQueue
-from .events import EVENTS
-from .lifecycle import ClientState
-from .message_parser import (
+from ..delivery.event_queue import EventQueue
+from ..events import EVENTS
+from ..market.message_parser import (
     ParsedInstrumentDelta,
     ParsedInstrumentRate,
     ParsedMessage,
@@ -12,9 +10,11 @@ from .message_parser import (
     parse_envelope,
     parse_messages,
 )
+from ..state import ClientState
+from ..stats import WsStats
+from .client import WsClient
 from .options import DEFAULT_WS_URL, WsClientOptions
-from .stats import WsStats
-from .subscription import WsSubscriptionTracker
+from .protocol.tracker import WsSubscriptionTracker
 
 __all__ = [
     "DEFAULT_WS_URL",

@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar, overload
 
+from ..delivery.event_queue import EventQueue, make_buffer
+from ..delivery.registration import check_callable
 from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
-from ..models import WsInstrumentRate
-from ..text import count
-from .core import NOT_CONNECTED, core_of, equip
-from .event_queue import EventQueue, make_buffer
-from .events import (
+from ..events import (
     check_event,
     check_filter,
     check_instrument_ids,
@@ -17,10 +15,12 @@ from .events import (
     check_timeout,
     check_topics,
 )
-from .lifecycle import ClientState
+from ..models import WsInstrumentRate
+from ..state import ClientState
+from ..stats import WsStats
+from ..text import count
+from .core import NOT_CONNECTED, core_of, equip
 from .options import WsClientOptions, is_options
-from .registration import check_callable
-from .stats import WsStats
 
 __all__ = ["WsClient"]
 

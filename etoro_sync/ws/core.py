@@ -5,22 +5,23 @@ import queue as standard_queue
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from .. import clocks
+from ..delivery.event_queue import make_buffer
+from ..delivery.queues import ItemQueue
+from ..delivery.registration import check_callable, times_registered
+from ..delivery.registry import Handler, Registry
 from ..errors import EToroClosedError, EToroError, EToroTimeoutError
+from ..events import EVENTS, check_event, check_filter
+from ..logs import log, name_of
+from ..market.rate_view import RateView
 from ..models import WsInstrumentRate
-from . import clocks
-from .event_queue import make_buffer
-from .events import EVENTS, check_event, check_filter
-from .gate import LogGate
-from .handlers import Handler, Registry
-from .lifecycle import ClientState, ProcessGuard
-from .log import log, name_of
+from ..state import ClientState
+from ..stats import Counters, WsStats
+from ..synchronization import ProcessGuard
+from ..throttle import LogThrottle
 from .options import WsClientOptions
-from .queues import ItemQueue
-from .rate_view import RateView
-from .registration import check_callable, times_registered
-from .requests import Use
-from .sessions import DISCONNECTED, Sessions
-from .stats import Counters, WsStats
+from .session.manager import DISCONNECTED, SessionManager
+from .session.subscriptions import Use
 
 __all__ = ["NOT_CONNECTED", "Core", "core_of", "equip"]
 
@@ -63,14 +64,14 @@ class Core:
         self.options = options
         self.registry = Registry(EVENTS)
         self.counters = Counters()
-        self.sessions = Sessions(options, self.registry, self.counters)
+        self.sessions = SessionManager(options, self.registry, self.counters)
         self.tracker = self.sessions.tracker
         self.book = self.sessions.book
         self.lifecycle = self.sessions.lifecycle
         self.requests = self.sessions.requests
         self.rates = RateView(self.book, self.sessions)
         self.guard = ProcessGuard()
-        self.gate = LogGate()
+        self.gate = LogThrottle()
 
     # -- state ---------------------------------------------------------------------------------
 

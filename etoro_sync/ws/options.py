@@ -12,11 +12,12 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import EToroTypeError, EToroValidationError, forget_locals
+from ..events import advice_on_number
 from ..numbers import flag, real, whole
-from ..text import MASK, Redactor, Secret, readings, shorten, show
-from .events import advice_on_number
-from .hosts import is_loopback
-from .tls import check_verified
+from ..redaction import MASK, Redactor, Secret, readings
+from ..text import shorten, show
+from .transport.target import NO_SOCKS, is_loopback
+from .transport.tls import check_verified
 
 __all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "is_options"]
 
@@ -28,7 +29,6 @@ DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
 #: The longest of all times, eleven days: selectors overflow at twenty-five.
 _MOST_SECONDS = 1_000_000
 _SOCKS = ("socks5", "socks5h")
-NO_SOCKS = 'A SOCKS proxy needs an extra: pip install "etoro-sync[socks]".'
 
 P = ParamSpec("P")
 T = TypeVar("T")

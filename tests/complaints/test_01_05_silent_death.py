@@ -6,8 +6,7 @@ import threading
 import time
 
 from etoro_sync import ClientState
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import PING
 from tests.support.peer import Peer

@@ -12,8 +12,7 @@ import pytest
 
 from etoro_sync import ClientState, EToroError, WsInstrumentRate
 from etoro_sync.ws.core import core_of
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import BINARY, CONTINUATION, TEXT
 from tests.support.peer import Peer

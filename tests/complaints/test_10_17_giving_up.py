@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from etoro_sync import EVENTS, ClientState, EToroWebSocketError, WsClientOptions
-from etoro_sync.ws.backoff import Backoff
+from etoro_sync.market.feed_handler import FeedHandler
 from etoro_sync.ws.core import core_of
-from etoro_sync.ws.feed import Feed
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from etoro_sync.ws.session.backoff import Backoff
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import Ear, envelope
 from tests.support.clocks import LeapingTime
@@ -102,13 +101,13 @@ def test_complaint_10_the_death_of_the_reader_is_itself_noticed(
 ) -> None:
     """A defect that ends the client is an error in every blocked call, not a silence."""
 
-    def defect(self: Feed, text: str) -> None:
+    def defect(self: FeedHandler, text: str) -> None:
         raise kind("a defect")
 
     c = client(raw_server(live).url)
     ear = Ear(c)
     c.connect()
-    monkeypatch.setattr(Feed, "on_text", defect)
+    monkeypatch.setattr(FeedHandler, "on_text", defect)
     c.subscribe([18], wait=False)
     with pytest.raises(EToroWebSocketError, match="Internal error"):
         run_in_thread(c.run_forever).result()

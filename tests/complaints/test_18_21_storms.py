@@ -12,9 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from etoro_sync import ClientState, EToroAuthError
-from etoro_sync.ws.backoff import Backoff
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient
+from etoro_sync.ws.session.backoff import Backoff
+from tests.conftest import MakeClient, StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient
+from tests.conftest import MakeClient, StartServer
 from tests.support.clients import API_KEY, Ear
 from tests.support.peer import Peer
 

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from etoro_sync import EventQueue
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.peer import Peer
 from tests.support.threads import run_in_thread

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from etoro_sync import EVENTS, ClientState, EToroQueueOverflowError, EventQueue, WsInstrumentRate
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import PING, PONG, TEXT, frame
 from tests.support.peer import Peer
@@ -284,7 +283,7 @@ def test_complaint_29_memory_grows_for_days(
         if number < rounds - 1:
             gaps.get(timeout=10)
         gc.collect()
-        only = tracemalloc.Filter(True, "*/etoro_sync/ws/*")
+        only = tracemalloc.Filter(True, "*/etoro_sync/*")
         return sum(t.size for t in tracemalloc.take_snapshot().filter_traces([only]).traces)
 
     tracemalloc.start()

@@ -27,11 +27,11 @@ from etoro_sync import (
     WsInstrumentRate,
 )
 from etoro_sync.simulator import EToroSimulator
-from etoro_sync.ws import sessions
 from etoro_sync.ws.core import core_of
-from etoro_sync.ws.wire import Waker, Wire
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from etoro_sync.ws.session import manager as sessions
+from etoro_sync.ws.transport.socket_stream import SocketStream
+from etoro_sync.ws.transport.waker import Waker
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import envelope, make_client
 from tests.support.frames import TEXT, frame
 from tests.support.peer import Peer
@@ -237,7 +237,7 @@ def test_complaint_31_trouble_just_before_tls_leaves_no_descriptor(trouble: str)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             peer.close()
             select.select([sock], [], [], 5)
-        wire = Wire(sock, waker)
+        wire = SocketStream(sock, waker)
         with pytest.raises((OSError, ValueError)) as caught:
             wire.secure(ssl.create_default_context(), "localhost" if trouble == "reset" else "a..b")
         wire.close()

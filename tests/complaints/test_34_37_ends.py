@@ -18,8 +18,7 @@ import pytest
 
 from etoro_sync import EVENTS, ClientState, EToroClosedError, EToroError, WsClient
 from etoro_sync.ws.core import core_of
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import envelope
 from tests.support.peer import Peer
 from tests.support.processes import interruptible

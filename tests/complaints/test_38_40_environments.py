@@ -14,8 +14,7 @@ import pytest
 
 from etoro_sync import ClientState, EToroError, EToroWebSocketError
 from etoro_sync.ws.core import core_of
-from tests.conftest import StartServer
-from tests.promises.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime

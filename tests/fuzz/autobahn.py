@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from etoro_sync.ws import connection as transport
-from etoro_sync.ws.connection import Connection
-from etoro_sync.ws.dialing import Dialer, Target
-from etoro_sync.ws.handshake import open_websocket
-from etoro_sync.ws.replies import ConnectionFailed
-from etoro_sync.ws.wire import Waker
+from etoro_sync.ws.failures import ConnectionFailed
+from etoro_sync.ws.transport import connection as transport
+from etoro_sync.ws.transport.connection import Connection
+from etoro_sync.ws.transport.dialer import Dialer, Target
+from etoro_sync.ws.transport.handshake import open_websocket
+from etoro_sync.ws.transport.waker import Waker
 
 PLACE = Path(__file__).resolve().parents[2] / "build" / "autobahn"
 SUITE = "autobahntestsuite"

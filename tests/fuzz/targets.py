@@ -18,17 +18,17 @@ from websockets.protocol import Protocol as Reference
 
 from etoro_sync import EVENTS, EToroError
 from etoro_sync.codec import loads, loads_standard
-from etoro_sync.text import Redactor
-from etoro_sync.ws.dialing import Dialer, Target
-from etoro_sync.ws.frames import CLOSE, TEXT, FrameParser, read_close
-from etoro_sync.ws.handshake import open_websocket
-from etoro_sync.ws.message_parser import parse_envelope, parse_messages
-from etoro_sync.ws.operations import Operation
-from etoro_sync.ws.protocol import Protocol
-from etoro_sync.ws.proxy import make_tunnel
-from etoro_sync.ws.replies import ConnectionFailed
-from etoro_sync.ws.subscription import WsSubscriptionTracker
-from tests.client.test_feed import Bench
+from etoro_sync.market.message_parser import parse_envelope, parse_messages
+from etoro_sync.redaction import Redactor
+from etoro_sync.ws.failures import ConnectionFailed
+from etoro_sync.ws.protocol.control import ControlChannel
+from etoro_sync.ws.protocol.requests import Operation
+from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
+from etoro_sync.ws.transport.dialer import Dialer, Target
+from etoro_sync.ws.transport.frames import CLOSE, TEXT, FrameParser, read_close
+from etoro_sync.ws.transport.handshake import open_websocket
+from etoro_sync.ws.transport.proxy import make_tunnel
+from tests.market.test_feed_handler import Bench
 from tests.support.clients import API_KEY
 
 __all__ = ["TARGETS", "close", "feed", "frames", "handshake", "proxy", "replies"]
@@ -208,11 +208,11 @@ def replies(data: bytes) -> None:
     assert ends == [1, 1, 1], "each call ends once"
 
 
-def _busy_protocol() -> tuple[Protocol, list[int]]:
+def _busy_protocol() -> tuple[ControlChannel, list[int]]:
     """A protocol that authenticates, with three calls that wait for their turn."""
     tracker = WsSubscriptionTracker()
     numbers = iter(range(1_000_000))
-    protocol = Protocol(tracker, 10.0, 10.0, _redact, lambda: f"r{next(numbers)}")
+    protocol = ControlChannel(tracker, 10.0, 10.0, _redact, lambda: f"r{next(numbers)}")
     protocol.authenticate(API_KEY, API_KEY, 0.0)
     ends = [0, 0, 0]
 

@@ -14,13 +14,11 @@ import pytest
 from etoro_sync import ClientState, EToroValidationError, EToroWebSocketError, WsClient
 from etoro_sync.simulator import EToroSimulator
 from etoro_sync.ws.core import core_of
-from tests.conftest import StartServer
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import BINARY, CONTINUATION, PING, TEXT, frame
 from tests.support.peer import Peer
 from tests.support.threads import on_each_record
-
-from .conftest import MakeClient, MakeSimulator
 
 FULL = {"Ask": "1.5", "Bid": "1.4", "Date": "2026-04-20T17:24:50.3Z", "PriceRateID": "1"}
 

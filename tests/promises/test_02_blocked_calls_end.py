@@ -18,14 +18,14 @@ from etoro_sync import (
     EventQueue,
     WsClient,
 )
-from etoro_sync.ws import core, monitor, queues
+from etoro_sync import synchronization as monitor
+from etoro_sync.delivery import queues
+from etoro_sync.ws import core
 from etoro_sync.ws.core import core_of
-from tests.conftest import StartServer
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
 from tests.support.threads import run_in_thread
-
-from .conftest import MakeClient, MakeSimulator
 
 BLOCKING: dict[str, Callable[[WsClient], Any]] = {
     "get": lambda c: c.queue("private:event").get(),

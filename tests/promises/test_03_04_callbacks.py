@@ -8,11 +8,9 @@ import threading
 import pytest
 
 from etoro_sync import ClientState
-from tests.conftest import StartServer
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.peer import Peer
-
-from .conftest import MakeClient, MakeSimulator
 
 
 def test_promise_3_a_hanging_callback_stops_neither_keepalive_nor_queues(

@@ -10,13 +10,11 @@ import pytest
 
 from etoro_sync import ClientState, EToroAuthError, EToroWebSocketError
 from etoro_sync.ws.core import core_of
-from tests.conftest import StartServer
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import API_KEY, USER_KEY, Ear, connect_and_run, envelope
 from tests.support.peer import Peer
 from tests.support.raw_server import Refuser
 from tests.support.threads import run_in_thread
-
-from .conftest import MakeClient, MakeSimulator
 
 FATAL = [
     "InvalidKey",

@@ -10,11 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from etoro_sync import EToroSubscriptionError, WsInstrumentRate
-from tests.conftest import StartServer
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.peer import Peer
-
-from .conftest import MakeClient, MakeSimulator
 
 FULL = {"Ask": "1.5", "Bid": "1.4", "Date": "2026-04-20T17:24:50.3Z", "PriceRateID": "1"}
 

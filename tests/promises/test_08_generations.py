@@ -7,12 +7,10 @@ import threading
 import pytest
 
 from etoro_sync import EToroWebSocketError
-from etoro_sync.ws.mailbox import Mailbox
-from tests.conftest import StartServer
+from etoro_sync.ws.session.commands import Commands
+from tests.conftest import MakeClient, StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
 from tests.support.peer import Peer
-
-from .conftest import MakeClient
 
 PRICE = {"Ask": "2", "Bid": "1"}
 TELLING = ("close", "reconnecting", "open", "instrument:rate", "authenticated", "reconnected")
@@ -149,16 +147,16 @@ def test_promise_8_what_is_unsubscribed_before_the_keys_are_accepted_is_waited_f
 
     Whether the reader thread hears of it before it has read the answer or behind it.
     """
-    deliver = Mailbox.deliver
+    deliver = Commands.deliver
     delivered = threading.Event()
 
-    def deliver_later(mailbox: Mailbox) -> None:
+    def deliver_later(mailbox: Commands) -> None:
         if not late or mailbox._protocol.authenticated:
             deliver(mailbox)
         if changed.is_set():
             delivered.set()
 
-    monkeypatch.setattr(Mailbox, "deliver", deliver_later)
+    monkeypatch.setattr(Commands, "deliver", deliver_later)
     changed = threading.Event()
 
     def second(peer: Peer) -> None:

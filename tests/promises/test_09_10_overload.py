@@ -9,11 +9,9 @@ import pytest
 
 from etoro_sync import EToroQueueOverflowError
 from etoro_sync.models import WsInstrumentRate
-from tests.conftest import StartServer
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import envelope
 from tests.support.peer import Peer
-
-from .conftest import MakeClient, MakeSimulator
 
 
 def flood(count: int, instruments: int = 3) -> str:

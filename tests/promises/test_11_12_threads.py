@@ -15,13 +15,11 @@ from typing import Any
 import pytest
 
 from etoro_sync import ClientState, EToroError, EToroWebSocketError, WsClient
-from tests.conftest import StartServer
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, Ear
 from tests.support.peer import Peer
 from tests.support.threads import Watchdog, run_in_thread
-
-from .conftest import MakeClient, MakeSimulator
 
 
 def own_threads() -> list[str]:

@@ -18,11 +18,11 @@ from typing import IO, Any
 import pytest
 
 from etoro_sync import ClientState, EToroClosedError, WsClient
+from etoro_sync.market.feed_handler import FeedHandler
 from etoro_sync.simulator import EToroSimulator
 from etoro_sync.ws.core import core_of
-from etoro_sync.ws.feed import Feed
-from etoro_sync.ws.reader import Reader
-from tests.conftest import StartServer
+from etoro_sync.ws.session.reader import Reader
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, quick_options
 from tests.support.frames import TEXT, frame
 from tests.support.peer import Peer
@@ -33,8 +33,6 @@ from tests.support.threads import (
     join_stragglers,
     run_in_thread,
 )
-
-from .conftest import MakeClient, MakeSimulator
 
 
 def deaf(peer: Peer) -> None:
@@ -426,7 +424,7 @@ def test_promise_13_a_lost_connection_does_not_kill_a_program_that_lets_sigpipe_
     """Filters restore the signal's default; on the reader's thread a lost peer is an error only."""
     script = """
         import signal, socket, threading
-        from etoro_sync.ws.signals import block_sigpipe
+        from etoro_sync.ws.session.signals import block_sigpipe
 
         def write_to_nobody():
             block_sigpipe()
@@ -535,9 +533,9 @@ def test_promise_13_a_read_of_many_small_messages_is_left_when_the_client_is_to_
     """They are handled in slices, and between two of them the end is looked for."""
     sizes: list[int] = []
     sent, begun, told = (threading.Event() for _ in range(3))
-    take, stop = Feed.on_texts, Reader.stop
+    take, stop = FeedHandler.on_texts, Reader.stop
 
-    def on_texts(feed: Feed, texts: list[str], on_reply: Any) -> None:
+    def on_texts(feed: FeedHandler, texts: list[str], on_reply: Any) -> None:
         sent.wait(5)  # the next read finds all of it
         take(feed, texts, on_reply)
         if len(texts) > 100:
@@ -556,7 +554,7 @@ def test_promise_13_a_read_of_many_small_messages_is_left_when_the_client_is_to_
         sent.set()
         peer.hold()
 
-    monkeypatch.setattr(Feed, "on_texts", on_texts)
+    monkeypatch.setattr(FeedHandler, "on_texts", on_texts)
     monkeypatch.setattr(Reader, "stop", stop_and_tell)
     c = client(raw_server(script).url, close_timeout=0.001)
     c.connect()

@@ -12,11 +12,10 @@ import pytest
 
 from etoro_sync import ClientState, EToroClosedError, EToroError, EventQueue, WsClient
 from etoro_sync.ws.core import core_of
+from tests.conftest import MakeClient, MakeSimulator
 from tests.support.interrupts import every_interrupt, locks_held
 from tests.support.threads import join_stragglers
 from tests.support.timing import MS
-
-from .conftest import MakeClient, MakeSimulator
 
 #: Calls of a connected client, which block or take a while.
 CALLS: dict[str, Callable[[WsClient], Any]] = {

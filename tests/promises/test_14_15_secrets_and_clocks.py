@@ -22,13 +22,11 @@ from etoro_sync import (
     WsClientOptions,
 )
 from etoro_sync.ws.core import core_of
-from etoro_sync.ws.racing import Race
-from tests.conftest import StartServer
+from etoro_sync.ws.transport.racing import Race
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear, make_client, quick_options
 from tests.support.peer import Peer
-
-from .conftest import MakeClient, MakeSimulator
 
 
 def assert_no_key_in(*texts: object) -> None:

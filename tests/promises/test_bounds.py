@@ -12,17 +12,15 @@ from collections.abc import Callable
 import pytest
 
 from etoro_sync import EToroQueueOverflowError, EToroTimeoutError, EToroWebSocketError, WsClient
-from etoro_sync.ws import dispatcher
+from etoro_sync.delivery import dispatcher
 from etoro_sync.ws.core import core_of
-from etoro_sync.ws.wire import Wire
-from tests.conftest import StartServer
+from etoro_sync.ws.transport.socket_stream import SocketStream
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime
 from tests.support.frames import PING, TEXT, frame
 from tests.support.peer import Peer
 from tests.support.timing import SCALE
-
-from .conftest import MakeClient, MakeSimulator
 
 PRICE = {"Ask": "2", "Bid": "1"}
 
@@ -32,13 +30,13 @@ def test_promise_3_a_client_that_hears_nothing_sleeps(
 ) -> None:
     """Through ten pings of a quiet connection the reader wakes a few times each, and no more."""
     waits = [0]
-    real = Wire.wait
+    real = SocketStream.wait
 
-    def counted(wire: Wire, deadline: float | None) -> None:
+    def counted(wire: SocketStream, deadline: float | None) -> None:
         waits[0] += 1
         real(wire, deadline)
 
-    monkeypatch.setattr(Wire, "wait", counted)
+    monkeypatch.setattr(SocketStream, "wait", counted)
     woken: list[int] = []
     done = threading.Event()
 

@@ -24,18 +24,16 @@ from etoro_sync import (
     EToroTimeoutError,
     EToroWebSocketError,
 )
-from etoro_sync.ws import session
 from etoro_sync.ws.core import core_of
-from etoro_sync.ws.protocol import Operation, Protocol
-from etoro_sync.ws.requests import Use
-from etoro_sync.ws.subscription import WsSubscriptionTracker
-from tests.conftest import StartServer
+from etoro_sync.ws.protocol.control import ControlChannel, Operation
+from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
+from etoro_sync.ws.session import session
+from etoro_sync.ws.session.subscriptions import Use
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import API_KEY, Ear, connect_and_run, envelope, make_client
 from tests.support.frames import TEXT, frame
 from tests.support.peer import Peer
 from tests.support.threads import Background, Watchdog, join_stragglers, run_in_thread
-
-from .conftest import MakeClient, MakeSimulator
 
 PRICE = {"Ask": "2", "Bid": "1"}
 
@@ -460,7 +458,7 @@ def test_promise_13_ctrl_c_inside_disconnect_leaves_a_client_that_is_closed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("etoro_sync.ws.reader.Reader.join", interrupted)
+        patch.setattr("etoro_sync.ws.session.reader.Reader.join", interrupted)
         with pytest.raises(KeyboardInterrupt):
             c.disconnect()
     assert c.state is ClientState.CLOSED
@@ -868,7 +866,7 @@ def test_promise_7_no_snapshot_is_left_to_a_restoration_that_is_refused_it(momen
     """A call that came before or after the refusal, while others are restored, asks for itself."""
     tracker, ids = WsSubscriptionTracker(), iter("1234567")
     tracker.add(["private", "instrument:18"], True)
-    protocol = Protocol(tracker, 10.0, 10.0, new_id=lambda: next(ids))
+    protocol = ControlChannel(tracker, 10.0, 10.0, new_id=lambda: next(ids))
 
     def answer(number: int, code: str = "") -> dict[str, Any]:
         protocol.on_reply({"id": str(number), "success": not code, "errorCode": code})

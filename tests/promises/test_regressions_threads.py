@@ -12,20 +12,15 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import (
-    EVENTS,
-    ClientState,
-    EToroClosedError,
-    EToroError,
-    EToroValidationError,
-)
-from etoro_sync.ws import session
-from etoro_sync.ws.buffers import Lanes
+from etoro_sync import EVENTS, ClientState, EToroClosedError, EToroError, EToroValidationError
+from etoro_sync.delivery.buffers import Lanes
+from etoro_sync.delivery.dispatcher import Dispatcher
+from etoro_sync.delivery.registry import Handler, Registry
+from etoro_sync.stats import Counters
 from etoro_sync.ws.core import Core, core_of
-from etoro_sync.ws.dispatcher import Dispatcher
-from etoro_sync.ws.handlers import Handler, Registry
-from etoro_sync.ws.mailbox import Mailbox
-from etoro_sync.ws.stats import Counters
+from etoro_sync.ws.session import session
+from etoro_sync.ws.session.commands import Commands
+from tests.conftest import MakeClient, MakeSimulator
 from tests.support.clients import Ear, make_client
 from tests.support.interrupts import every_interrupt
 from tests.support.threads import (
@@ -33,8 +28,6 @@ from tests.support.threads import (
     join_stragglers,
     run_in_thread,
 )
-
-from .conftest import MakeClient, MakeSimulator
 
 
 class Bench:
@@ -269,7 +262,7 @@ def test_promise_12_no_lock_of_the_client_is_taken_under_another(
     watch(core_of(c).book, "clear")
     c.connect()
     c.disconnect()
-    monkeypatch.setattr(Mailbox, "__init__", no_descriptors)
+    monkeypatch.setattr(Commands, "__init__", no_descriptors)
     with pytest.raises(EToroError):
         c.connect()
     assert nested == []
@@ -314,18 +307,18 @@ def test_promise_12_a_connect_that_is_overtaken_ends_what_it_has_made(
 ) -> None:
     """By disconnect() and connect() in another thread, while it makes its session."""
     c = client(simulator().url)
-    real = Mailbox.__init__
+    real = Commands.__init__
     made, go_on = threading.Event(), threading.Event()
-    boxes: list[Mailbox] = []
+    boxes: list[Commands] = []
 
-    def slow(box: Mailbox, *arguments: Any) -> None:
+    def slow(box: Commands, *arguments: Any) -> None:
         real(box, *arguments)
         boxes.append(box)
-        monkeypatch.setattr(Mailbox, "__init__", real)
+        monkeypatch.setattr(Commands, "__init__", real)
         made.set()
         go_on.wait(5)
 
-    monkeypatch.setattr(Mailbox, "__init__", slow)
+    monkeypatch.setattr(Commands, "__init__", slow)
     connecting = run_in_thread(c.connect)
     assert made.wait(5)
     c.disconnect()

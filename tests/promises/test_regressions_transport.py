@@ -26,27 +26,27 @@ from etoro_sync import (
     WsClient,
     WsClientOptions,
 )
-from etoro_sync.ws import opener, reader
-from etoro_sync.ws.backoff import Backoff
-from etoro_sync.ws.connection import Connection
-from etoro_sync.ws.credentials import Credentials
-from etoro_sync.ws.feed import Feed
-from etoro_sync.ws.mailbox import Mailbox
-from etoro_sync.ws.opener import Opener
-from etoro_sync.ws.outlet import Outlet
-from etoro_sync.ws.reader import Reader
-from etoro_sync.ws.recovery import Recovery
-from etoro_sync.ws.session import Session
-from etoro_sync.ws.wire import Waker, Wire
-from tests.conftest import StartServer
+from etoro_sync.delivery.publisher import Publisher
+from etoro_sync.market.feed_handler import FeedHandler
+from etoro_sync.ws.session import connector as opener
+from etoro_sync.ws.session import reader
+from etoro_sync.ws.session.backoff import Backoff
+from etoro_sync.ws.session.commands import Commands
+from etoro_sync.ws.session.connector import Connector
+from etoro_sync.ws.session.controller import Controller
+from etoro_sync.ws.session.credentials import Credentials
+from etoro_sync.ws.session.reader import Reader
+from etoro_sync.ws.session.session import Session
+from etoro_sync.ws.transport.connection import Connection
+from etoro_sync.ws.transport.socket_stream import SocketStream
+from etoro_sync.ws.transport.waker import Waker
+from tests.conftest import MakeClient, StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear
 from tests.support.raw_server import TEXT, Peer, Script
 from tests.support.threads import run_in_thread
 from tests.support.timing import MS
-from tests.transport.tools import BlackHole, resolve_to
-
-from .conftest import MakeClient
+from tests.ws.transport.tools import BlackHole, resolve_to
 
 # Errors of the user's own ------------------------------------------------------------------------
 
@@ -172,9 +172,9 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: Bas
 @pytest.mark.parametrize(
     ("owner", "name", "error"),
     [
-        (Opener, "open", OSError(24, "Too many open files")),
-        (Feed, "on_texts", MemoryError()),
-        (Recovery, "on_reply", ValueError("a defect")),
+        (Connector, "open", OSError(24, "Too many open files")),
+        (FeedHandler, "on_texts", MemoryError()),
+        (Controller, "on_reply", ValueError("a defect")),
     ],
     ids=["opening", "reading", "authenticating"],
 )
@@ -205,20 +205,20 @@ def test_promise_5_an_internal_error_is_a_failed_attempt(
 
 
 CLEANUPS = [
-    (Opener, "trust"),
-    (Recovery, "end"),
+    (Connector, "trust"),
+    (Controller, "end"),
     (Connection, "dispose"),
-    (Wire, "close"),
-    (Recovery, "lost"),
-    (Outlet, "emit"),
+    (SocketStream, "close"),
+    (Controller, "lost"),
+    (Publisher, "emit"),
     (reader, "forget_locals"),
 ]
 WAITS = [
     (Backoff, "next"),
-    (Mailbox, "pause"),
-    (Mailbox, "deliver"),
+    (Commands, "pause"),
+    (Commands, "deliver"),
     (Waker, "wait"),
-    (Recovery, "begin"),
+    (Controller, "begin"),
     (Credentials, "get"),
 ]
 
@@ -288,9 +288,9 @@ def test_promise_5_where_no_wait_is_possible_attempts_are_still_spaced(
     slept = threading.Semaphore(0)
     monkeypatch.setattr(Backoff, "next", lambda *_, **__: 1000.0)
     monkeypatch.setattr(Waker, "wait", fails)
-    usual = Mailbox.sit_out
+    usual = Commands.sit_out
     monkeypatch.setattr(
-        Mailbox, "sit_out", lambda mailbox, until: (slept.release(), usual(mailbox, until))
+        Commands, "sit_out", lambda mailbox, until: (slept.release(), usual(mailbox, until))
     )
     lose.set()
     assert slept.acquire(timeout=5)
@@ -304,7 +304,7 @@ def test_promise_5_an_internal_error_of_the_first_attempt_is_raised(
     client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As is every other reason why connect() fails."""
-    fail_once(monkeypatch, Opener, "open", ValueError("a defect"))
+    fail_once(monkeypatch, Connector, "open", ValueError("a defect"))
     c = client("ws://127.0.0.1:9/ws")
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: ValueError"):
         c.connect()
@@ -315,9 +315,9 @@ def test_promise_13_an_internal_error_leaves_no_connection_open(
     raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where it comes between the handshake and the first word on the connection."""
-    closed: list[Wire] = []
-    usual = Wire.close
-    monkeypatch.setattr(Wire, "close", lambda wire: (closed.append(wire), usual(wire)))
+    closed: list[SocketStream] = []
+    usual = SocketStream.close
+    monkeypatch.setattr(SocketStream, "close", lambda wire: (closed.append(wire), usual(wire)))
     fail_once(monkeypatch, opener, "Connection", MemoryError())
     c = client(raw_server(lambda peer: (peer.handshake(), peer.wait_closed())).url)
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: MemoryError"):
@@ -339,7 +339,7 @@ def test_promise_5_an_internal_error_that_repeats_counts_and_is_logged_once_a_mi
 
     c = client(raw_server(until(lose)).url)
     c.connect()
-    monkeypatch.setattr(Opener, "open", defect)
+    monkeypatch.setattr(Connector, "open", defect)
     lose.set()
     with pytest.raises(EToroWebSocketError, match=r"Gave up after 10 attempts.*a defect"):
         run_in_thread(c.run_forever).result()
@@ -436,10 +436,10 @@ def test_what_an_attempt_needs_is_imported_by_connect_and_not_before() -> None:
     """The import of the package stays quick, and the first connection finds everything there."""
     code = """
 import sys, etoro_sync
-from etoro_sync.ws.opener import Opener
-late = "etoro_sync.ws.proxy"
+from etoro_sync.ws.session.connector import Connector
+late = "etoro_sync.ws.transport.proxy"
 print(late in sys.modules, "urllib.request" in sys.modules)
-Opener(etoro_sync.WsClientOptions(), None, None, None)
+Connector(etoro_sync.WsClientOptions(), None, None, None)
 print(late in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

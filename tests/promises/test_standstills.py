@@ -13,18 +13,15 @@ from typing import Any
 
 import pytest
 
-from etoro_sync.ws import (
-    conversation,
-    core,
-    credentials,
-    dialing,
-    opener,
-    reader,
-    recovery,
-)
-from etoro_sync.ws.connection import Connection
-from etoro_sync.ws.wire import Wire
-from tests.conftest import StartServer
+from etoro_sync.ws import core
+from etoro_sync.ws.session import connection_loop as conversation
+from etoro_sync.ws.session import connector as opener
+from etoro_sync.ws.session import controller as recovery
+from etoro_sync.ws.session import credentials, reader
+from etoro_sync.ws.transport import dialer as dialing
+from etoro_sync.ws.transport.connection import Connection
+from etoro_sync.ws.transport.socket_stream import SocketStream
+from tests.conftest import MakeClient, StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import Ear, envelope
 from tests.support.clocks import LeapingTime
@@ -32,8 +29,6 @@ from tests.support.frames import PING, TEXT
 from tests.support.peer import Peer
 from tests.support.standstill import Program, needs_stop
 from tests.support.timing import SCALE
-
-from .conftest import MakeClient
 
 PRICE = {"Ask": "2", "Bid": "1"}
 #: What a stopped program's timeouts are, and how long it is stopped then.
@@ -202,7 +197,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> LeapingTime:
     for module in (conversation, core, reader, recovery, credentials, dialing):
         monkeypatch.setattr(module, "clocks", time)
     monkeypatch.setattr(opener, "Connection", partial(Connection, clock=time.monotonic))
-    monkeypatch.setattr(dialing, "Wire", partial(Wire, clock=time.monotonic))
+    monkeypatch.setattr(dialing, "SocketStream", partial(SocketStream, clock=time.monotonic))
     monkeypatch.setattr(conversation, "_LOOK", 0.05)
     return time
 
@@ -393,11 +388,11 @@ def test_promise_8_a_sleep_in_an_outage_is_part_of_the_gap(
         clock.slept += 3600
         slept.set()
 
-    open_ = opener.Opener.open
+    open_ = opener.Connector.open
     c.subscribe([18])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            opener.Opener,
+            opener.Connector,
             "open",
             lambda *args: (c.generation and slept.wait(10), open_(*args))[1],
         )

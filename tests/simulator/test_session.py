@@ -3,12 +3,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync.simulator.session import (
-    Policy,
-    Session,
-    masked,
-    parse_request,
-)
+from etoro_sync.simulator.session import Policy, Session, masked, parse_request
 
 KEYS = {"apiKey": "a", "userKey": "u"}
 

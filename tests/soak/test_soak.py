@@ -16,16 +16,16 @@ from xml.etree import ElementTree
 import pytest
 
 from etoro_sync import EventQueue, WsClient, WsClientOptions
+from etoro_sync.delivery.buffers import BoundedBuffer
+from etoro_sync.delivery.conflation import ConflatingBuffer
+from etoro_sync.delivery.publisher import Publisher
+from etoro_sync.market.feed_handler import FeedHandler
+from etoro_sync.market.rate_book import RateBook
 from etoro_sync.models import WsGap
 from etoro_sync.simulator import FAULTS, EToroSimulator
 from etoro_sync.simulator.faults import read_script
-from etoro_sync.ws.buffers import BoundedBuffer
-from etoro_sync.ws.conflation import ConflatingBuffer
-from etoro_sync.ws.connection import Connection
-from etoro_sync.ws.feed import Feed
-from etoro_sync.ws.outlet import Outlet
-from etoro_sync.ws.rate_book import RateBook
-from etoro_sync.ws.subscription import WsSubscriptionTracker
+from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
+from etoro_sync.ws.transport.connection import Connection
 from tests.soak import run
 from tests.soak.memory import Memory
 from tests.soak.orders import OrderBook
@@ -97,8 +97,8 @@ def lose_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
         if event != "private:event" or next(numbers) % 5:
             real(out, event, *arguments)
 
-    real, numbers = Outlet.emit, itertools.count()
-    monkeypatch.setattr(Outlet, "emit", emit)
+    real, numbers = Publisher.emit, itertools.count()
+    monkeypatch.setattr(Publisher, "emit", emit)
 
 
 def freeze_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,8 +139,8 @@ def leak(monkeypatch: pytest.MonkeyPatch) -> None:
         real(feed, *now)
 
     kept: list[bytes] = []
-    real = Feed.begin_read
-    monkeypatch.setattr(Feed, "begin_read", begin_read)
+    real = FeedHandler.begin_read
+    monkeypatch.setattr(FeedHandler, "begin_read", begin_read)
 
 
 def forget_a_topic(monkeypatch: pytest.MonkeyPatch) -> None:

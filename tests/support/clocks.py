@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from etoro_sync.ws import clocks
-from etoro_sync.ws.wire import Waker, cap
+from etoro_sync import clocks
+from etoro_sync.ws.transport.waker import Waker, cap
 
 __all__ = ["FakeClock", "LeapingTime", "leaping_waker"]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
-from etoro_sync.ws import monitor
+from etoro_sync import synchronization as monitor
 
 __all__ = ["every_interrupt", "locks_held"]
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from etoro_sync.ws.clocks import monotonic
+from etoro_sync.clocks import monotonic
 
 from .frames import CLOSE, PING, PONG, TEXT, close_payload, frame, unmask
 from .stream import Disconnected, Stream

@@ -27,7 +27,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from etoro_sync.ws.clocks import monotonic
+from etoro_sync.clocks import monotonic
 
 from .frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 from .peer import Peer

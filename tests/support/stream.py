@@ -13,7 +13,7 @@ import struct
 import threading
 from collections.abc import Callable
 
-from etoro_sync.ws.clocks import monotonic
+from etoro_sync.clocks import monotonic
 
 from .timing import MS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from etoro_sync.ws.wire import Waker
+from etoro_sync.ws.transport.waker import Waker
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import threading
 
 import pytest
 
-from etoro_sync.ws.connection import Connection
-from etoro_sync.ws.replies import ConnectionFailed
-from etoro_sync.ws.wire import Waker
+from etoro_sync.ws.failures import ConnectionFailed
+from etoro_sync.ws.transport.connection import Connection
+from etoro_sync.ws.transport.waker import Waker
 from tests.support.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from tests.support.peer import Peer
-from tests.transport.tools import SOON, count, make_connection, read_on, wired
+from tests.ws.transport.tools import SOON, count, make_connection, read_on, wired
 
 VALID = [
     "κόσμε".encode(),

@@ -27,10 +27,10 @@ from etoro_sync import (
     WsClientOptions,
 )
 from etoro_sync.simulator import EToroSimulator
-from etoro_sync.ws.protocol import Protocol
-from etoro_sync.ws.racing import Race
-from etoro_sync.ws.recovery import Recovery
-from etoro_sync.ws.wire import Wire
+from etoro_sync.ws.protocol.control import ControlChannel
+from etoro_sync.ws.session.controller import Controller
+from etoro_sync.ws.transport.racing import Race
+from etoro_sync.ws.transport.socket_stream import SocketStream
 from tests.conftest import StartServer
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear, envelope, make_client
@@ -268,12 +268,12 @@ def test_a_defect_of_the_library_shows_no_secret(
     def defect(*arguments: object, **options: object) -> Any:
         raise RuntimeError(f"defect {ECHO}")
 
-    owner = {"authenticate": Protocol, "reply": Recovery, "write": Wire}[moment]
+    owner = {"authenticate": ControlChannel, "reply": Controller, "write": SocketStream}[moment]
     name = {"authenticate": "authenticate", "reply": "on_reply", "write": "write"}[moment]
     if moment != "write":
         monkeypatch.setattr(owner, name, defect)
     else:
-        usual = Wire.write
+        usual = SocketStream.write
         calls = iter([usual])  # the opening handshake passes, the authentication does not
         monkeypatch.setattr(owner, name, lambda *a: next(calls, defect)(*a))
     ear = Ear(client)

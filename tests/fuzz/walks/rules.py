@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from etoro_sync import EToroSubscriptionError, WsInstrumentRate
-from etoro_sync.ws.rate_view import RateView
+from etoro_sync.market.rate_view import RateView
 
 from .server import INSTRUMENTS, Frame, Server
 from .wishes import Wishes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from etoro_sync.ws.requests import Ticket
+from etoro_sync.ws.session.subscriptions import Ticket
 
 __all__ = ["FakeConnection", "FakeTime", "HastyTicket"]
 

@@ -15,18 +15,22 @@ from typing import Any
 import pytest
 
 from etoro_sync import EVENTS, EToroError, EToroWebSocketError
-from etoro_sync.ws import conversation, mailbox, reader, recovery, requests
-from etoro_sync.ws.buffers import Run
-from etoro_sync.ws.event_queue import make_buffer
-from etoro_sync.ws.handlers import Handler, Registry
-from etoro_sync.ws.operations import Operation
-from etoro_sync.ws.queues import ItemQueue
-from etoro_sync.ws.rate_view import RateView
-from etoro_sync.ws.replies import ConnectionFailed
-from etoro_sync.ws.requests import Use
-from etoro_sync.ws.sessions import Sessions
-from etoro_sync.ws.stats import Counters
-from etoro_sync.ws.wire import Waker
+from etoro_sync.delivery.buffers import Run
+from etoro_sync.delivery.event_queue import make_buffer
+from etoro_sync.delivery.queues import ItemQueue
+from etoro_sync.delivery.registry import Handler, Registry
+from etoro_sync.market.rate_view import RateView
+from etoro_sync.stats import Counters
+from etoro_sync.ws.failures import ConnectionFailed
+from etoro_sync.ws.protocol.requests import Operation
+from etoro_sync.ws.session import commands as mailbox
+from etoro_sync.ws.session import connection_loop as conversation
+from etoro_sync.ws.session import controller as recovery
+from etoro_sync.ws.session import reader
+from etoro_sync.ws.session import subscriptions as requests
+from etoro_sync.ws.session.manager import SessionManager
+from etoro_sync.ws.session.subscriptions import Use
+from etoro_sync.ws.transport.waker import Waker
 from tests.support.clients import quick_options
 
 from .rules import TIMEOUT, Call, Rules
@@ -66,7 +70,7 @@ class World:
             "ws://127.0.0.1:9/", reconnect_attempts=None, request_timeout=TIMEOUT
         )
         registry = Registry(EVENTS)
-        self.client = Sessions(options, registry, Counters())
+        self.client = SessionManager(options, registry, Counters())
         self.rules = Rules(self.server, self.wishes, RateView(self.client.book))
         self._heard: list[tuple[str, tuple[Any, ...]]] = []
         for event in _HEARD:

@@ -1,0 +1,114 @@
+"""What a read has brought, on its way to callbacks and queues.
+
+It is collected in lists and handed over once per read, so that the price of a lock is paid once.
+What must not be lost goes at once, behind what was collected before it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..errors import EToroError
+from ..events import EVENTS
+from .dispatcher import Dispatcher
+from .queues import ItemQueue
+from .registry import Registry
+
+__all__ = ["Publisher"]
+
+
+class Publisher:
+    """Hands events to whoever listens. Every method runs on the reader thread.
+
+    :param registry: who listens.
+    :param dispatcher: runs the callbacks.
+    :param make_item: makes of a state what users get.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        dispatcher: Dispatcher,
+        make_item: Callable[[dict[str, Any]], Any],
+    ) -> None:
+        self._registry = registry
+        self._dispatcher = dispatcher
+        self._make_item = make_item
+        self._rates = registry.listeners("instrument:rate")
+        #: Rates for callbacks, as pairs of instrument id and rate; the same list for ever, so that
+        #: the feed may append to it.
+        self.batch: list[tuple[Any, ...]] = []
+        self._others: list[tuple[int, str, tuple[Any, ...]]] = []
+        self._touched: list[ItemQueue] = []
+
+    def publish(self, key: int, state: dict[str, Any]) -> None:
+        """Hand a rate to those who listen to this instrument."""
+        rates = self._rates
+        handlers = rates.handlers_by_id.get(key, rates.handlers)
+        queues = rates.queues_by_id.get(key, rates.queues)
+        if handlers or queues:
+            pair = (key, self._make_item(state))
+            if handlers:
+                self.batch.append(pair)
+            self.feed_queues(queues, pair)
+
+    def feed_queues(self, queues: Iterable[ItemQueue], item: Any) -> None:
+        """Collect *item* for *queues*."""
+        for queue in queues:
+            if not queue.batch:
+                self._touched.append(queue)
+            queue.batch.append(item)
+
+    def put(self, event: str, key: int | None, arguments: tuple[Any, ...]) -> None:
+        """Collect an event that may be dropped when nobody keeps up.
+
+        :param key: the instrument, for the listeners' filter.
+        """
+        listeners = self._registry.listeners(event)
+        handlers, queues = listeners.handlers, listeners.queues
+        if key is not None:
+            handlers = listeners.handlers_by_id.get(key, handlers)
+            queues = listeners.queues_by_id.get(key, queues)
+        if handlers:
+            self._others.append((len(self.batch), event, arguments))
+        self.feed_queues(queues, arguments if len(arguments) != 1 else arguments[0])
+
+    def is_heard(self, event: str, key: int) -> bool:
+        """Whether a handler or a queue gets *event* of this instrument."""
+        listeners = self._registry.listeners(event)
+        handlers = listeners.handlers_by_id.get(key, listeners.handlers)
+        return bool(handlers or listeners.queues_by_id.get(key, listeners.queues))
+
+    def flush(self) -> None:
+        """Hand over what was collected."""
+        if self.batch or self._others:
+            self._dispatcher.extend(self.batch, self._others)
+            self.batch.clear()
+            self._others.clear()
+        if self._touched:
+            for queue in self._touched:
+                queue.flush()
+            self._touched.clear()
+
+    def emit(self, event: str, *arguments: Any) -> None:
+        """Hand over at once, in order, an event that must not be lost."""
+        assert event in EVENTS
+        self.flush()
+        self._dispatcher.post(event, *arguments)
+        listeners = self._registry.listeners(event)
+        queues = listeners.queues
+        if listeners.queues_by_id and arguments:
+            queues = listeners.queues_by_id.get(arguments[0], queues)
+        item = arguments if len(arguments) != 1 else arguments[0]
+        for queue in queues:
+            queue.feed([item])
+
+    def error(self, error: EToroError) -> None:
+        """Emit ``"error"`` for trouble that is not a message's."""
+        self.emit("error", error)
+
+    def barrier(self) -> None:
+        """Let no rate of the next connection move in front of those of the last one."""
+        self.flush()
+        self._dispatcher.barrier()
+        for queue in self._registry.queues():
+            queue.barrier()

@@ -1,0 +1,307 @@
+"""Queues of events for loops: ``for instrument_id, rate in client.queue("instrument:rate")``.
+
+The reader thread puts, any threads get. A queue never slows the reader: when it is full, its
+overflow policy decides what gives way, and everything is counted.
+"""
+
+import logging
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .. import clocks
+from ..errors import EToroClosedError, EToroError, fresh
+from ..events import check_timeout
+from ..logs import log
+from ..state import Life
+from ..synchronization import Monitor, ProcessGuard
+from ..text import count, duration
+from ..throttle import LogThrottle
+from .buffers import RATE_EVENT, Buffer
+
+__all__ = ["ItemQueue"]
+
+#: Seconds that a queue which is being read may be behind without a word.
+_LAG = 5.0
+#: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
+_LAG_CONFLATED = 1.0
+#: How often a reader that is not late is looked at, as a share of those.
+_LOOKS = 0.05
+#: Seconds that a reader waits for an item of a client that is not connected, without a word.
+_PATIENCE = 5.0
+
+
+class ItemQueue:
+    """The items of a queue: the reader thread adds to them, the user takes them.
+
+    Users have an :class:`~etoro_sync.EventQueue`, whose methods of the same names are documented.
+
+    The monitor's lock guards the buffer and the end. It is held for a few operations on
+    containers, never while user code runs.
+
+    :param event: what is queued.
+    :param buffer: where items wait; from :func:`make_buffer`.
+    :param on_close: takes the queue off its client.
+    :param lifecycle: of the client: whether anything can come, and which threads must not wait.
+    :param clock: seconds, for the ages of items that users see.
+    """
+
+    def __init__(
+        self,
+        event: str,
+        buffer: Buffer,
+        on_close: Callable[["ItemQueue"], None],
+        lifecycle: Life | None = None,
+        clock: Callable[[], float] = clocks.uptime,
+    ) -> None:
+        self.event = event
+        self._buffer = buffer
+        self._on_close = on_close
+        self._lifecycle = lifecycle
+        # Since when somebody waits for an item of a client that is not connected.
+        self._idle_since: float | None = None
+        self._idle_told = lifecycle is None
+        self._clock = clock
+        after = buffer.conflate_after
+        self._worrying_lag = _LAG if after is None else max(after, _LAG_CONFLATED)
+        # When to look how late what is read is; since when all of it is, and how late it was then.
+        self._look_at = 0.0
+        self._late_since: tuple[float, float] | None = None
+        self._monitor = Monitor()
+        self._ended = False
+        self._error: EToroError | None = None
+        self._end_reason = ""
+        self._guard = ProcessGuard()
+        self._gate = LogThrottle()
+        #: What the reader thread has collected since its last :meth:`flush`; touched by it alone.
+        self.batch: list[Any] = []
+
+    # -- the reader thread's side --------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Hand over :attr:`batch`. Runs on the reader thread."""
+        self.feed(self.batch)
+        self.batch.clear()
+
+    def feed(self, items: Sequence[Any]) -> None:
+        """Add *items* in order. Runs on the reader thread; never blocks on a consumer."""
+        with self._monitor.lock:
+            if self._ended:
+                return
+            gone = self._buffer.extend(items, self._clock())
+            self._monitor.changed()
+        if gone and self._gate.passes("full") is not None:
+            log(
+                logging.WARNING,
+                "A queue of %r is full, because it is not read fast enough; dropped until now: %s; "
+                "replaced by newer ones: %s. Read it faster, give it a larger maxsize, or close "
+                "it.",
+                self.event,
+                count(self.dropped, "item"),
+                count(self.conflated, "rate"),
+            )
+
+    def barrier(self) -> None:
+        """Keep rates of a lost connection apart from those of the next. Reader thread."""
+        with self._monitor.lock:
+            self._buffer.barrier()
+
+    def end(self, reason: str, error: EToroError | None = None) -> None:
+        """Accept nothing more and wake all readers. Any thread; the first call counts.
+
+        :param reason: what readers are told once nothing waits any more.
+        :param error: what ended the client, if it failed.
+        """
+        with self._monitor.lock:
+            if not self._ended:
+                self._ended = True
+                self._end_reason = reason
+                self._error = error
+            self._monitor.changed()
+
+    # -- the user's side -----------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item, or raise, as :meth:`etoro_sync.EventQueue.get` documents."""
+        self._guard.check()
+        if timeout is not None:
+            timeout = check_timeout(timeout)
+        deadline: float | None = None
+        while True:
+            with self._monitor.lock:
+                if self._buffer.ready:
+                    now, lag = self._clock(), 0.0
+                    if now < self._look_at:
+                        item = self._buffer.pop(now)
+                    else:
+                        item, lag = self._pop_and_look(now)
+                    break
+                self._late_since = None
+                if self._ended:
+                    raise self._ending()
+            if not block or timeout == 0:
+                raise queue.Empty
+            if timeout is not None and deadline is None:
+                deadline = clocks.monotonic() + timeout
+            if not self._wait(deadline):
+                raise queue.Empty
+        if lag:
+            self._warn_of_lag(lag)
+        return item
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Block until there is something to return or to raise; False: *deadline* has passed.
+
+        Who waits while nobody has connected the client is told so, once: it may be forgotten, and
+        the wait has no end.
+        """
+        lifecycle = self._lifecycle
+        if lifecycle is not None:
+            lifecycle.own_threads.check("get()", "Use get_nowait(), or another thread.")
+        while lifecycle is not None and not self._idle_told and lifecycle.idle:
+            now = clocks.monotonic()
+            if self._idle_since is None:
+                self._idle_since = now
+            due = self._idle_since + _PATIENCE
+            if now >= due:
+                self._idle_told = True
+                log(
+                    logging.WARNING,
+                    "A loop or a get() waits for %r, but the client is %s: nothing will come "
+                    "until connect() is called.",
+                    self.event,
+                    lifecycle.state.value,
+                )
+                break
+            until = due if deadline is None else min(due, deadline)
+            if self._monitor.wait(self._stirs, until):
+                return True
+            if until == deadline:
+                return False
+        return self._monitor.wait(self._stirs, deadline)
+
+    def _pop_and_look(self, now: float) -> tuple[Any, float]:
+        """Return the next item, and how late it is, if that is worth a word; else 0.0.
+
+        The caller holds the lock.
+        """
+        buffer, worrying = self._buffer, self._worrying_lag
+        buffer.settle()
+        came = buffer.oldest
+        item = buffer.pop(now)
+        left = buffer.oldest
+        # To read a lot at once, now and then, is no lag: such a reader leaves nothing old behind.
+        if came is None or left is None or (now - left) * 2 <= worrying:
+            self._late_since = None
+            self._look_at = now + worrying * _LOOKS
+            return item, 0.0
+        lag = now - came
+        since, before = self._late_since or (now, lag)
+        if now - since <= worrying:
+            self._late_since = since, before
+            return item, 0.0
+        self._late_since = now, lag
+        return item, lag if lag > worrying and lag > before * 0.9 else 0.0
+
+    def _warn_of_lag(self, lag: float) -> None:
+        if self._gate.passes("lag") is None:
+            return
+        log(
+            logging.WARNING,
+            "The loop over a queue of %r is too slow: it is %s behind; waiting: %s; skipped for "
+            "newer ones until now: %s. Do less in it, or read it in several threads%s.",
+            self.event,
+            duration(lag),
+            count(self.qsize(), "item"),
+            count(self.conflated, "rate"),
+            "; conflate_after=1.0 would skip rates for which there is a newer one"
+            if self.event == RATE_EVENT and self._buffer.conflate_after is None
+            else "",
+        )
+
+    def _stirs(self) -> bool:
+        return self._ended or self._buffer.ready
+
+    def _ending(self) -> EToroError:
+        if self._error is not None:
+            return fresh(self._error)
+        return EToroClosedError(self._end_reason)
+
+    def get_nowait(self) -> Any:
+        """Return the next item without waiting."""
+        return self.get(block=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield items until the client or the queue is closed.
+
+        :raises EToroError: what ended the client, when it failed.
+        """
+        while True:
+            try:
+                item = self.get()
+            except EToroClosedError:
+                if self._guard.foreign or self._error is not None:
+                    raise
+                return
+            yield item
+
+    def qsize(self) -> int:
+        """How many items wait."""
+        return len(self._buffer)
+
+    def empty(self) -> bool:
+        """Whether :meth:`get_nowait` has neither an item nor an overflow to tell of."""
+        return not self._buffer.ready
+
+    def abandon(self) -> None:
+        """Collect nothing more: nobody can read it. The garbage collector may call from anywhere.
+
+        It takes no lock of the queue's own: in another thread that may be held by one who waits for
+        a lock that this one has.
+        """
+        if not self._guard.foreign:
+            self._on_close(self)
+
+    def close(self) -> None:
+        """Stop collecting and wake all readers; what waits can still be read. Idempotent."""
+        if self._guard.foreign:
+            return
+        self._on_close(self)
+        self.end("This queue was closed. Make a new one with client.queue().")
+
+    def __enter__(self) -> "ItemQueue":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def received(self) -> int:
+        """How many items were put in: delivered + dropped + conflated + waiting."""
+        return self._buffer.received
+
+    @property
+    def delivered(self) -> int:
+        """How many items were read."""
+        return self._buffer.delivered
+
+    @property
+    def dropped(self) -> int:
+        """How many items were lost because the queue was full."""
+        return self._buffer.dropped
+
+    @property
+    def conflated(self) -> int:
+        """How many rates were skipped or replaced for newer ones of their instrument."""
+        return self._buffer.conflated
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest item came that waits; 0.0 when none waits."""
+        self._guard.check()
+        with self._monitor.lock:
+            came = self._buffer.oldest
+        return 0.0 if came is None else max(self._clock() - came, 0.0)
+
+    def __repr__(self) -> str:
+        return f"<ItemQueue {self.event!r}: {self.qsize()} waiting, {self.dropped} dropped>"

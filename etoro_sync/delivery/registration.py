@@ -1,0 +1,126 @@
+"""What can be called for an event, and what has been registered already: found when it is written.
+
+A handler that does not take the event's arguments would raise at each event, and one that a
+notebook's cell registers each time that it runs would be called ever more often.
+"""
+
+import inspect
+import itertools
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+from ..errors import EToroValidationError
+from ..events import EVENTS
+from ..logs import name_of
+from ..text import show
+
+__all__ = ["check_callable", "same_function", "times_registered"]
+
+_STARS: dict[Any, str] = {
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
+
+
+def check_callable(function: Any, event: str, what: str = "handler") -> None:
+    """Check what is to be called for *event*.
+
+    :param what: the name of the argument.
+    :raises EToroValidationError: unless it can be called with the event's arguments, and runs then.
+    """
+    if not callable(function):
+        raise EToroValidationError(
+            f"{what} must be callable, not {show(function, 60)}. Pass the function itself, without "
+            "calling it: show, not show().",
+            what,
+        )
+    if _is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+        raise EToroValidationError(
+            f"{what} must not be a coroutine function: it is called on a thread, and nobody awaits "
+            "it. Write def instead of async def.",
+            what,
+        )
+    if _is_any(function, inspect.isgeneratorfunction):
+        raise EToroValidationError(
+            f"{what} must not be a generator function: nobody would run it. Write it without "
+            "yield.",
+            what,
+        )
+    _check_arguments(function, event, what)
+
+
+def _is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
+    # Of an object that is called, its class's method says what a call makes.
+    method = None if isinstance(function, type) else type(function).__call__
+    return any(kind(one) for kind in kinds for one in (function, method))
+
+
+def _check_arguments(function: Callable[..., Any], event: str, what: str) -> None:
+    names = EVENTS[event]
+    count = len(names.strip("()").split(",")) if names != "()" else 0
+    try:
+        if hasattr(function, "__signature__"):
+            return  # what it says may be true of what it wraps only
+        # Not of what it wraps: a decorator may take other arguments than its function.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except Exception:  # built-in ones may have none, and attributes may be user code
+        return
+    try:
+        signature.bind(*itertools.repeat(None, count))
+    except TypeError:
+        # Without defaults and annotations, which may be anything.
+        taken = [f"{_STARS.get(p.kind, '')}{p.name}" for p in signature.parameters.values()]
+        raise EToroValidationError(
+            f"{what} {name_of(function)}({', '.join(taken)}) cannot be called for {event!r}: the "
+            f"arguments are {names}.",
+            what,
+        ) from None
+
+
+def times_registered(function: Callable[..., Any], known: Iterable[Callable[..., Any]]) -> int:
+    """Return how many of *known* are the very same as *function*."""
+    return sum(same_function(function, other) for other in known)
+
+
+def same_function(one: Any, other: Any) -> bool:
+    """Whether both do the same, because they are equal, or were made by the same lines.
+
+    A cell that runs again makes a new function of the same name each time.
+    """
+    try:
+        if one is other or one == other:
+            return True
+    except Exception:  # equality may be user code
+        return False
+    if type(one) is partial and type(other) is partial:
+        return same_function(one.func, other.func) and _same(
+            (*one.args, *one.keywords.items()), (*other.args, *other.keywords.items())
+        )
+    if type(one) is not FunctionType or type(other) is not FunctionType:
+        return False
+    if (one.__module__, one.__qualname__) != (other.__module__, other.__qualname__):
+        return False
+    if one.__code__ == other.__code__:
+        # A loop that makes handlers gives each one values of its own.
+        return _same(_values(one), _values(other))
+    # A cell that was changed in between; other lines of one file are another function.
+    return one.__code__.co_filename != other.__code__.co_filename and "<" not in one.__qualname__
+
+
+def _values(function: FunctionType) -> tuple[Any, ...]:
+    cells = function.__closure__ or ()
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    return (*defaults, *(_content(cell) for cell in cells))
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return cell
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,353 @@
+"""From the text of a frame to events: parse, merge, and hand to whoever listens.
+
+This is the hot path. Everything here runs on the reader thread and takes no lock: what a read
+brought is collected in a :class:`Publisher`, which hands it over once per read. Objects that nobody
+listens to are not built.
+
+There are two ways through. :meth:`FeedHandler.on_text` takes any text, step by step, and says what
+is wrong with it. :meth:`FeedHandler.on_texts` knows what nearly every text is, one message of a
+usual shape for an instrument whose state is complete, and leaves everything else to the former.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from .. import clocks, codec
+from ..delivery.publisher import Publisher
+from ..delivery.registry import Registry
+from ..errors import EToroValidationError
+from ..logs import log
+from ..models import WsEnvelope, WsMessage
+from ..stats import Counters
+from ..synchronization import Interrupted
+from ..text import fit, repeated, show
+from ..throttle import LogThrottle
+from .instrument import Instrument
+from .merging import make_rate
+from .message_parser import (
+    MARKET_TYPES,
+    decode_delta,
+    decode_private_event,
+    parse_content,
+    type_by_content,
+)
+from .rate_book import RateBook
+from .shapes import ShapeTable
+
+__all__ = ["FeedHandler"]
+
+_make_envelope = codec.compile_decoder(WsEnvelope)
+_make_message = codec.compile_decoder(WsMessage)
+#: Of one read; what is bad beyond it is only counted, or it would keep the reader from its work.
+_MOST_REPORTED = 100
+_BAD = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
+
+
+class FeedHandler:
+    """Turns messages into events. Every method runs on the reader thread.
+
+    :param book: merges.
+    :param registry: who listens.
+    :param out: hands over what is made here.
+    :param counters: what is counted.
+    :param redact: removes the keys from text that goes into logs and errors.
+    :param loads: parses JSON.
+    :param clock: seconds, for the ages that users see.
+    :param wall_clock: seconds since the epoch, for display.
+    """
+
+    def __init__(
+        self,
+        book: RateBook,
+        registry: Registry,
+        out: Publisher,
+        counters: Counters,
+        redact: Callable[[str], str] = str,
+        loads: Callable[[str], Any] = codec.loads,
+        clock: Callable[[], float] = clocks.uptime,
+        wall_clock: Callable[[], float] = clocks.wall_clock,
+    ) -> None:
+        self._book = book
+        self.out = out
+        self._counters = counters
+        self._redact = redact
+        self._loads = loads
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._gate = LogThrottle(clock=clock)
+        self._now = clock()
+        self._received_at = wall_clock()
+        self._bad_in_read = 0
+        self._bad_text = self._bad_text_shown = ""
+        self._odd_known: set[str] = set()
+        #: Set from another thread, when nothing more of this session may reach anybody.
+        self.over = False
+        self._known = book.by_topic
+        self._shapes = ShapeTable()
+        self._rates = registry.listeners("instrument:rate")
+        self._deltas = registry.listeners("instrument:delta")
+        self._envelopes = registry.listeners("message")
+
+    # -- the stream ----------------------------------------------------------------------------
+
+    def begin_read(self, now: float | None = None) -> None:
+        """Note the time at which the next messages were read.
+
+        :param now: by the clock; None looks at it.
+        """
+        self._now = self._clock() if now is None else now
+        self._received_at = self._wall_clock()
+        self._bad_in_read = 0
+        self._bad_text = ""
+
+    def on_texts(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
+        """Take the text messages of one read.
+
+        :param on_reply: called, in its turn, with each control message; must not raise.
+        :raises Interrupted: when the session is over.
+        """
+        if self._envelopes.active or self._deltas.active:
+            for text in texts:
+                self._take_plainly(text, on_reply)
+            return
+        loads, known, shapes, merge = self._loads, self._known, self._shapes, self._book.merge_usual
+        now, received_at, batch = self._now, self._received_at, self.out.batch
+        # Who begins to listen meanwhile hears from the next read on.
+        listeners = self._rates
+        handlers, queues = listeners.handlers, listeners.queues
+        filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
+        heartbeats = rates = 0
+        for text in texts:
+            try:
+                # Until merge() nothing is changed, so that the plain way can start anew.
+                (message,) = loads(text)["messages"]
+                instrument = known[message["topic"]]
+                inner = message["content"]
+                content = loads(inner)
+                shape = shapes[tuple(content)]
+                if shape is None or type(content) is not dict or "_" in inner:
+                    raise TypeError
+                if not instrument.settled or message["type"] not in MARKET_TYPES:
+                    raise LookupError
+                state = merge(instrument, shape, content, received_at) if shape.numbers else None
+            except Exception:
+                self._take_plainly(text, on_reply)
+                continue
+            instrument.heard_at = now
+            if state is None:
+                heartbeats += 1
+                continue
+            rates += 1
+            if filtered:
+                self.out.publish(instrument.id, state)
+            elif handlers or queues:
+                pair = (instrument.id, make_rate(state))
+                if handlers:
+                    batch.append(pair)
+                if queues:
+                    self.out.feed_queues(queues, pair)
+        self._count(heartbeats, rates)
+
+    def _count(self, heartbeats: int, rates: int) -> None:
+        if heartbeats or rates:
+            counters = self._counters
+            counters.heartbeats += heartbeats
+            counters.rates += rates
+            counters.messages += heartbeats + rates
+            counters.last_message_at = self._now
+
+    def _take_plainly(self, text: str, on_reply: Callable[[dict[str, Any]], None]) -> None:
+        reply = self.on_text(text)
+        if reply is not None:
+            on_reply(reply)
+        self._check_over()
+
+    def _check_over(self) -> None:
+        """Stop in the middle of a read, where the log may have been written to.
+
+        Its handlers are user code, and may have taken so long that disconnect() did not wait. The
+        next session has the same book, whose prices must not change to those of before.
+        """
+        if self.over:
+            raise Interrupted
+
+    def on_text(self, text: str) -> dict[str, Any] | None:
+        """Take one text message; a control message is returned for the protocol to handle."""
+        try:
+            frame = self._loads(text)
+        except ValueError:
+            return self._on_odd_text(text)
+        return self._on_frame(frame, text)
+
+    def _on_frame(self, frame: Any, text: str) -> dict[str, Any] | None:
+        messages = frame.get("messages") if type(frame) is dict else None
+        if not messages and type(frame) is dict and ("operation" in frame or "success" in frame):
+            return frame
+        if type(messages) is not list:
+            self._bad("envelope", text, None)
+            return None
+        if self._envelopes.active:
+            self._emit_envelope(frame, text)
+        for message in messages:
+            try:
+                self._on_message(message)
+            except EToroValidationError as exc:
+                self._bad(exc.field or "message", text, exc)
+            except _BAD as exc:
+                self._bad("message", text, exc)
+        return None
+
+    def _on_odd_text(self, text: str) -> dict[str, Any] | None:
+        """Text that is not JSON: a keepalive, JSON with padding, or garbage."""
+        if not text.strip(codec.PADDING):
+            return None
+        try:
+            frame = codec.loads_padded(text)
+        except ValueError as exc:
+            self._bad("JSON", text, exc)
+            return None
+        return self._on_frame(frame, text)
+
+    def _on_message(self, message: Any) -> None:
+        """Take one message of an envelope; what it may raise is the caller's to tell."""
+        topic, type_ = message["topic"], message.get("type")
+        counters = self._counters
+        if topic == "private":
+            counters.messages += 1
+            counters.last_message_at = self._now
+            self._on_private(message.get("content"), type_)
+            return
+        content = message["content"]
+        counters.messages += 1
+        counters.last_message_at = self._now
+        instrument = self._book.instrument(topic, self._now)
+        typeless = type_ is None or type_ == ""
+        if instrument is not None and (typeless or type_ in MARKET_TYPES):
+            fields = self._parsed(content)
+            found = type_by_content(fields) if typeless else type_
+            if found is not None:
+                if typeless:
+                    self._odd("without a type")
+                self._shapes.learn(tuple(fields))
+                self._on_market(instrument, fields, found)
+                return
+        unknown = _make_message(message)  # first, for a bad one is counted as such
+        counters.unknown += 1
+        self.out.put("unknown", None, (unknown,))
+
+    def _parsed(self, content: Any) -> dict[str, Any]:
+        """Return the content of a market message."""
+        if type(content) is dict:
+            self._odd("whose content is an object instead of a text")
+            return content
+        fields = self._loads(content)
+        if type(fields) is not dict:
+            raise EToroValidationError("the content is not an object", "content")
+        return fields
+
+    def _odd(self, how: str) -> None:
+        """Count a message that is understood although eToro has never been seen to send such.
+
+        It is logged once, for whoever wonders.
+        """
+        self._counters.odd_messages += 1
+        if how not in self._odd_known:
+            self._odd_known.add(how)
+            log(logging.WARNING, "Received a message %s. It is understood all the same.", how)
+            self._check_over()
+
+    def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
+        report = partial(self._report_field, instrument.id)
+        state = self._book.merge(instrument, content, type_, self._now, self._received_at, report)
+        if self._deltas.active:
+            self._put_delta(instrument.id, content, type_)
+        if state is None:
+            self._counters.heartbeats += 1
+            return
+        self._counters.rates += 1
+        if self._rates.active:
+            self.out.publish(instrument.id, state)
+
+    def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
+        """Build a delta, if anybody listens to those of this instrument."""
+        deltas = self._deltas
+        handlers = deltas.handlers_by_id.get(key, deltas.handlers)
+        if not (handlers or deltas.queues_by_id.get(key, deltas.queues)):
+            return
+        try:
+            delta = decode_delta(content, type_)
+        except EToroValidationError as exc:
+            # A bad field that only the delta has must not cost the rate.
+            self._bad(exc.field or "message", str(exc), None)
+            return
+        stamped = replace(delta, generation=self._book.generation, received_at=self._received_at)
+        self.out.put("instrument:delta", key, (key, stamped))
+
+    def _on_private(self, content: Any, type_: Any) -> None:
+        """Deliver an order event, whatever it looks like: no order may be lost over its form."""
+        self._counters.private_events += 1
+        if type(content) is dict:
+            self._odd("whose content is an object instead of a text")
+        try:
+            fields = content if type(content) is dict else parse_content(content)
+        except EToroValidationError as exc:
+            self._bad("content", show(content, 1000), exc)
+            fields = {"content": content}
+        if type(type_) is not str:
+            type_ = "" if type_ is None else show(type_)
+        event = decode_private_event(fields, type_)
+        event.generation = self._book.generation
+        event.received_at = self._received_at
+        self.out.emit("private:event", event)
+
+    def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:
+        try:
+            envelope = _make_envelope(frame)
+        except _BAD as exc:
+            self._bad("envelope", text, exc)
+        else:
+            self.out.put("message", None, (envelope,))
+
+    # -- trouble -------------------------------------------------------------------------------
+
+    def _bad(self, kind: str, text: str, cause: Exception | None) -> None:
+        """Count and tell what could not be parsed; the stream goes on."""
+        if not self._count_bad():
+            return
+        why = f" ({fit(str(cause), self._redact)})" if cause is not None else ""
+        if text is not self._bad_text:
+            # Once per frame: it may be long, and hold a million bad messages.
+            self._bad_text, self._bad_text_shown = text, fit(text, self._redact)
+        self._tell(
+            kind,
+            f"Received a message whose {kind} cannot be understood{why}: {self._bad_text_shown}. "
+            "It was skipped; the stream goes on.",
+        )
+
+    def _report_field(self, instrument_id: int, wire: str, cause: Exception) -> None:
+        """Count and tell a bad field of a market message; the others were merged."""
+        if self._count_bad():
+            self._tell(
+                wire,
+                f"Received a message of instrument {instrument_id} whose {wire} cannot be "
+                f"understood: {fit(str(cause), self._redact)}. It is unknown until the next one "
+                "comes; without both sides there is no rate.",
+            )
+
+    def _count_bad(self) -> bool:
+        """Count one more; return whether it is to be told, too."""
+        self._counters.bad_messages += 1
+        self._bad_in_read += 1
+        return self._bad_in_read <= _MOST_REPORTED
+
+    def _tell(self, kind: str, words: str) -> None:
+        """Log once a minute for each kind, and emit."""
+        error = EToroValidationError(words, kind)
+        quiet = self._gate.passes(kind)
+        if quiet is not None:
+            log(logging.WARNING, "%s%s", error, repeated(quiet))
+            self._check_over()
+        self.out.put("error", None, (error,))

@@ -1,0 +1,233 @@
+"""From the text of a data frame to typed messages, without any state.
+
+The functions and classes are those of etoropy's ``ws.message_parser``. For a message with both
+sides the result equals etoropy's; a message that carries only a part, which etoropy drops,
+becomes ``"instrument:delta"``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .. import codec
+from ..errors import EToroValidationError
+from ..models import WsEnvelope, WsInstrumentDelta, WsInstrumentRate, WsMessage, WsPrivateEvent
+from ..text import shorten
+
+__all__ = [
+    "ACTIVE_TYPE",
+    "BAD_VALUE",
+    "MARKET_TYPES",
+    "RATE_TYPE",
+    "SNAPSHOT_TYPE",
+    "ParsedInstrumentDelta",
+    "ParsedInstrumentRate",
+    "ParsedMessage",
+    "ParsedPrivateEvent",
+    "decode_delta",
+    "decode_private_event",
+    "instrument_id_of",
+    "parse_content",
+    "parse_envelope",
+    "parse_messages",
+    "shorten",
+    "type_by_content",
+]
+
+Result = TypeVar("Result")
+
+RATE_TYPE = "Trading.Instrument.Rate"
+SNAPSHOT_TYPE = "Snapshot"
+ACTIVE_TYPE = "Trading.Instrument.Active"
+#: Types on instrument topics. ``Trading.InstrumentRate`` never was on the wire, but etoropy's
+#: tests use it and programs ported from it may feed it.
+MARKET_TYPES = frozenset([RATE_TYPE, SNAPSHOT_TYPE, ACTIVE_TYPE, "Trading.InstrumentRate"])
+#: Of a content: what makes it a rate, or a heartbeat, and what only a snapshot has.
+_RATE_FIELDS = frozenset(["Ask", "Bid", "LastExecution", "PriceRateID"])
+_SNAPSHOT_FIELD = "InstrumentID"
+_TOPIC_PREFIX = "instrument:"
+
+#: What decoding a value of a wrong type, size or depth may raise.
+BAD_VALUE = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
+
+_envelope = codec.compile_decoder(WsEnvelope)
+# Of a content only names of the wire count; from_dict would also take Python's, and our own fields.
+_rate_fields = codec.compile_fields(WsInstrumentRate)
+_delta_fields = codec.compile_fields(WsInstrumentDelta)
+_private_fields = codec.compile_fields(WsPrivateEvent)
+_PRIVATE_WIRE_NAMES = frozenset(codec.wire_names(WsPrivateEvent))
+
+
+@dataclass
+class ParsedInstrumentRate:
+    """A message that carries both sides.
+
+    :param instrument_id: from the topic.
+    :param rate: the message alone, not merged with earlier ones.
+    """
+
+    instrument_id: int
+    rate: WsInstrumentRate
+
+
+@dataclass
+class ParsedInstrumentDelta:
+    """A message that carries a part of the state, or none of it (a heartbeat).
+
+    :param instrument_id: from the topic.
+    :param delta: what was sent; absent fields are None.
+    """
+
+    instrument_id: int
+    delta: WsInstrumentDelta
+
+
+@dataclass
+class ParsedPrivateEvent:
+    """An order event.
+
+    :param event: what was sent.
+    """
+
+    event: WsPrivateEvent
+
+
+@dataclass
+class ParsedMessage:
+    """One message of an envelope, typed.
+
+    :param type: ``"instrument:rate"``, ``"instrument:delta"``, ``"private:event"`` or
+        ``"unknown"``.
+    :param data: one of the ``Parsed...`` classes; the :class:`~etoro_sync.models.WsMessage`
+        itself when unknown.
+    """
+
+    type: str
+    data: ParsedInstrumentRate | ParsedInstrumentDelta | ParsedPrivateEvent | WsMessage
+
+
+def instrument_id_of(topic: str) -> int | None:
+    """Return the id in ``"instrument:<id>"``; None for any other topic.
+
+    Ids have one spelling: two topics must never stand for one instrument.
+    """
+    digits = topic[len(_TOPIC_PREFIX) :]
+    # 18 digits are more than any id has, and few enough to parse without a thought.
+    if topic.startswith(_TOPIC_PREFIX) and digits.isascii() and digits.isdigit():
+        return int(digits) if len(digits) <= 18 and digits[0] != "0" else None
+    return None
+
+
+def _checked(what: str, data: Any, function: Callable[[Any], Result]) -> Result:
+    """Translate what decoding may raise into one error that names the payload."""
+    try:
+        return function(data)
+    except BAD_VALUE as exc:
+        raise EToroValidationError(
+            f"Bad {what} ({shorten(str(exc))}): {shorten(data)}", field=what
+        ) from exc
+
+
+def parse_envelope(data: str) -> WsEnvelope:
+    """Parse the text of one data frame.
+
+    :param data: such as ``'{"messages": [...]}'``.
+    :raises EToroValidationError: when it is not JSON, or not an envelope.
+    """
+    return _checked("envelope", data, lambda text: _envelope(_loads_frame(text)))
+
+
+def _loads_frame(text: str) -> Any:
+    try:
+        return codec.loads(text)
+    except ValueError:
+        return codec.loads_padded(text)
+
+
+def type_by_content(content: Any) -> str | None:
+    """Return the type that a message on an instrument's topic has by its looks; None: no rate.
+
+    For messages that come without a type, as one user reports (protocol fact sheet, section 11).
+
+    :param content: parsed.
+    """
+    if type(content) is not dict or _RATE_FIELDS.isdisjoint(content):
+        return None
+    return SNAPSHOT_TYPE if _SNAPSHOT_FIELD in content else RATE_TYPE
+
+
+def parse_content(content: str) -> dict[str, Any]:
+    """Parse a message's ``content``, the JSON inside the JSON.
+
+    :raises EToroValidationError: when it is not a JSON object.
+    """
+    fields = _checked("content", content, _loads_patiently)
+    if type(fields) is not dict:
+        raise EToroValidationError(f"Bad content: not an object: {shorten(content)}", "content")
+    return fields
+
+
+def _loads_patiently(text: str) -> Any:
+    """Parse JSON, or what is nearly that: no order event may be lost over its spelling."""
+    try:
+        return codec.loads(text)
+    except ValueError:
+        return codec.loads_leniently(text)
+
+
+def decode_delta(content: dict[str, Any], type_: str) -> WsInstrumentDelta:
+    """Return a market message as it was sent.
+
+    :param content: its parsed content.
+    :param type_: its type on the wire.
+    :raises EToroValidationError: when a known field has a value of the wrong type.
+    """
+    return WsInstrumentDelta(**_checked("instrument message", content, _delta_fields), type=type_)
+
+
+def decode_private_event(content: dict[str, Any], type_: str) -> WsPrivateEvent:
+    """Return an order event; never fails, because a strange field must not lose an order.
+
+    :param content: its parsed content.
+    :param type_: its type on the wire.
+    """
+    extra = {wire: value for wire, value in content.items() if wire not in _PRIVATE_WIRE_NAMES}
+    try:
+        values = _private_fields(content)
+    except BAD_VALUE:
+        values = {}
+        for wire, value in content.items():
+            try:
+                values.update(_private_fields({wire: value}))
+            except BAD_VALUE:
+                extra[wire] = value
+    return WsPrivateEvent(**values, type=type_, extra=extra)
+
+
+def parse_messages(envelope: WsEnvelope) -> list[ParsedMessage]:
+    """Type the messages of an envelope, in order.
+
+    :param envelope: from :func:`parse_envelope`.
+    :raises EToroValidationError: when the content of a known message is not what it should be.
+    """
+    return [_parse_message(message) for message in envelope.messages]
+
+
+def _parse_message(message: WsMessage) -> ParsedMessage:
+    if message.topic == "private":
+        event = decode_private_event(parse_content(message.content), message.type)
+        return ParsedMessage("private:event", ParsedPrivateEvent(event))
+    instrument_id = instrument_id_of(message.topic)
+    if instrument_id is None or not (message.type in MARKET_TYPES or message.type == ""):
+        return ParsedMessage("unknown", message)
+    fields = parse_content(message.content)
+    type_ = message.type or type_by_content(fields)
+    if type_ is None:
+        return ParsedMessage("unknown", message)
+    # null means the same as absent: unchanged.
+    content = {k: v for k, v in fields.items() if v is not None}
+    if "Ask" in content and "Bid" in content:
+        rate = WsInstrumentRate(**_checked("rate", content, _rate_fields))
+        return ParsedMessage("instrument:rate", ParsedInstrumentRate(instrument_id, rate))
+    delta = decode_delta(content, type_)
+    return ParsedMessage("instrument:delta", ParsedInstrumentDelta(instrument_id, delta))

@@ -1,0 +1,306 @@
+"""One merged state per instrument, from sparse deltas. Pure: no sockets, no threads, no clock.
+
+eToro sends what changed; only 15 % of the messages of the whole universe carry both sides, and
+59 % are heartbeats (protocol fact sheet, section 4). A state belongs to one generation, that is,
+one connection: nothing of an older connection is ever mixed with news of a newer one.
+
+A published state is a dictionary that is never changed again; each price makes a new one. So the
+reader thread can merge while other threads read it through a ``RateView``, without a lock.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..codec import compile_fields, wire_names
+from ..models import WsInstrumentRate
+from .instrument import UNKNOWN, Instrument
+from .message_parser import BAD_VALUE, SNAPSHOT_TYPE, instrument_id_of
+from .shapes import Shape
+
+__all__ = ["RateBook"]
+
+_decode = compile_fields(WsInstrumentRate)
+_PYTHON_NAMES = wire_names(WsInstrumentRate)
+#: What eToro says of whether an instrument is traded now.
+_FLAGS = ("is_market_open", "is_instrument_active")
+#: More instruments than eToro has; a server that invents topics must not fill the memory.
+_MOST_INSTRUMENTS = 50_000
+_NEVER = float("inf")
+
+
+class RateBook:
+    """The instruments of a client; used by the reader thread alone, but for ``RateView``.
+
+    :param snapshot_timeout: seconds after which an instrument whose snapshot never came is
+        published from its deltas alone, rather than kept silent for ever.
+    """
+
+    def __init__(self, snapshot_timeout: float = 10.0) -> None:
+        self._snapshot_timeout = snapshot_timeout
+        #: Topic -> instrument; the same dictionary for ever, so that the feed may look in it.
+        self.by_topic: dict[str, Instrument] = {}
+        self._awaited: set[int] = set()
+        #: When :meth:`give_up_waiting` has something to look for.
+        self.next_overdue = _NEVER
+        self._unsubscribed: set[str] = set()
+        #: Instrument id -> the instrument whose :attr:`Instrument.visible` users see; after a loss
+        #: that of the lost connection, until there is news.
+        self.latest: dict[int, Instrument] = {}
+        self.generation = 0
+
+    @property
+    def instruments(self) -> Iterable[tuple[str, Instrument]]:
+        """Topic and instrument of all that were heard of, or subscribed to, on this connection."""
+        return [pair for pair in self.by_topic.items() if pair[1].shown]
+
+    def begin_generation(self, topics: Iterable[str]) -> int:
+        """Start anew for a new connection and return its number.
+
+        :param topics: what is wanted; of these :attr:`latest` keeps the old rates for now.
+        """
+        self.generation += 1
+        self.connection_lost(topics)
+        return self.generation
+
+    def connection_lost(self, topics: Iterable[str]) -> None:
+        """Note that nothing more comes of this connection; :attr:`latest` keeps its last rates.
+
+        What a server sends before it has accepted the next one must not be mixed with them.
+
+        :param topics: what is wanted; the rates of others are kept up to date by nobody.
+        """
+        self._show_only(topics)
+        self._forget_connection()
+
+    def _show_only(self, topics: Iterable[str]) -> None:
+        """Take all but *topics* out of :attr:`latest`."""
+        wanted = {instrument_id_of(topic) for topic in topics}
+        self.latest = {key: one for key, one in self.latest.items() if key in wanted}
+
+    def _forget_connection(self) -> None:
+        self.by_topic.clear()
+        self._awaited = set()
+        self.next_overdue = _NEVER
+        self._unsubscribed = set()
+
+    def expect_snapshots(self, topics: Iterable[str]) -> None:
+        """Hold back the rates of *topics* until their snapshots, which were asked for, are in."""
+        for topic in topics:
+            self._start_again(topic)
+            instrument_id = instrument_id_of(topic)
+            known = self.by_topic.get(topic)
+            if instrument_id is not None and (known is None or known.state is UNKNOWN):
+                self._awaited.add(instrument_id)
+                if known is not None:
+                    known.awaits_snapshot = True
+
+    def expect_none(self, topics: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
+        """Hold *topics* back no longer: eToro has said that it sends no snapshot.
+
+        :returns: instrument id and state of what is to be published now.
+        """
+        self._awaited.difference_update(map(instrument_id_of, topics))
+        held = [self.by_topic[topic] for topic in topics if topic in self.by_topic]
+        return [(one.id, one.state) for one in held if one.awaits_snapshot and self._let_go(one)]
+
+    def give_up_waiting(self, now: float) -> list[tuple[int, dict[str, Any]]]:
+        """Hold back no longer what has waited too long for its snapshot.
+
+        :returns: instrument id and state of what is to be published now.
+        """
+        held = [one for one in self.by_topic.values() if one.awaits_snapshot]
+        overdue = [one for one in held if now >= one.awaited_since + self._snapshot_timeout]
+        released = [(one.id, one.state) for one in overdue if self._let_go(one)]
+        left = [one.awaited_since for one in held if one.awaits_snapshot]
+        self.next_overdue = min(left, default=_NEVER) + self._snapshot_timeout
+        return released
+
+    def subscribed(self, topics: Iterable[str], now: float) -> None:
+        """Note the acknowledgement of *topics*: from now on silence and missing snapshots count."""
+        for topic in topics:
+            self._start_again(topic)
+            instrument = self.instrument(topic, now, wanted=True)
+            if instrument is not None:
+                instrument.awaited_since = now
+                if instrument.awaits_snapshot:
+                    self.next_overdue = min(self.next_overdue, now + self._snapshot_timeout)
+
+    def _start_again(self, topic: str) -> None:
+        """Subscribe anew: between then and now changes were missed, so nothing is known."""
+        if topic in self._unsubscribed:
+            self._unsubscribed.remove(topic)
+            self.by_topic.pop(topic, None)
+
+    def forget(self, topics: Iterable[str]) -> None:
+        """Forget unsubscribed *topics*: what is not kept up to date must not be shown."""
+        for topic in topics:
+            instrument_id = instrument_id_of(topic)
+            self.by_topic.pop(topic, None)
+            if instrument_id is not None:
+                self._awaited.discard(instrument_id)
+                self.latest.pop(instrument_id, None)
+                self._unsubscribed.add(topic)
+
+    def clear(self) -> None:
+        """Forget everything but the generation."""
+        self._forget_connection()
+        self.latest = {}
+
+    def instrument(self, topic: str, now: float, wanted: bool = False) -> Instrument | None:
+        """Return the instrument of *topic*; None when the topic is of another kind.
+
+        :param now: the time, from which its silence counts if it is new.
+        :param wanted: it was subscribed to, so that there is a place for it, whatever else came.
+        """
+        known = self.by_topic.get(topic)
+        if known is not None:
+            return known
+        instrument_id = instrument_id_of(topic)
+        if instrument_id is None:
+            return None
+        awaited = instrument_id in self._awaited
+        if len(self.by_topic) >= _MOST_INSTRUMENTS and not (wanted or awaited):
+            return None
+        new = Instrument(instrument_id, now, awaited)
+        new.shown = topic not in self._unsubscribed
+        self.by_topic[topic] = new
+        return new
+
+    def merge(
+        self,
+        instrument: Instrument,
+        content: dict[str, Any],
+        type_: str,
+        now: float,
+        received_at: float,
+        report: Callable[[str, Exception], None],
+    ) -> dict[str, Any] | None:
+        """Merge one message; return the state to publish as a rate, if it makes one.
+
+        :param content: the parsed content, by wire name.
+        :param type_: the message's type on the wire.
+        :param now: the time of reception.
+        :param received_at: wall-clock time of reception, for display.
+        :param report: called with the wire name and the error of each field of a wrong type.
+        """
+        instrument.heard_at = now
+        # A price that was held back is news now, whatever this message brings.
+        late = type_ == SNAPSHOT_TYPE and instrument.awaits_snapshot and self._let_go(instrument)
+        if len(content) == 2 and "Date" in content and "PriceRateID" in content:
+            return instrument.state if late else None  # a heartbeat: a sign of life, not news
+        bad: Sequence[str] = ()
+        try:
+            news = _decode(content)
+        except BAD_VALUE:
+            news, bad = _decode_good_fields(content, report)
+        priced = "ask" in news or "bid" in news or "last_execution" in news
+        if not priced:
+            # Not the time of a price.
+            news.pop("date", None)
+            news.pop("price_rate_id", None)
+            if not news:  # a heartbeat of another shape, or nothing that is known
+                return instrument.state if late else None
+        changed = tuple(news)
+        flags = [news[name] for name in _FLAGS if name in news]
+        if flags:
+            # The last word counts: what opens a market in the morning carries one flag, while the
+            # snapshot of the night has said no to both.
+            instrument.closed = False in flags
+        if priced:
+            _refuse_no_price(news, report)
+        last = news.get("last_execution")
+        if last is not None and last <= 0 and "last_execution" not in bad:
+            # eToro sends 0 when it has no fresh value; the previous one stays.
+            del news["last_execution"]
+        instrument.state = state = {
+            **instrument.state,
+            **news,
+            "changed": changed,
+            "generation": self.generation,
+            "received_at": received_at,
+        }
+        return state if self._show(instrument) and (priced or late) else None
+
+    def merge_usual(
+        self, instrument: Instrument, shape: Shape, content: dict[str, Any], received_at: float
+    ) -> dict[str, Any]:
+        """Do what :meth:`merge` does, for prices of a settled instrument.
+
+        :param shape: of *content*; not a heartbeat's.
+        :param content: what was parsed from a text without underscores: Python reads 1_0 as ten.
+        :raises ValueError: when a value is not what it usually is; nothing was done then.
+        :raises TypeError: the same.
+        """
+        before = instrument.state
+        state = before.copy()
+        total = 0.0
+        for name, wire in shape.numbers:
+            text = content[wire]
+            if type(text) is not str:
+                raise TypeError(wire)
+            state[name] = number = float(text)
+            total += number
+        date, price_rate_id = content["Date"], content["PriceRateID"]
+        # The total is finite if each number is.
+        if total - total != 0.0 or type(date) is not str or type(price_rate_id) is not str:
+            raise ValueError("not finite, or no text")
+        if state["ask"] <= 0.0 or state["bid"] <= 0.0:
+            raise ValueError("no price")
+        if shape.has_last and state["last_execution"] <= 0:
+            state["last_execution"] = before["last_execution"]  # as in merge()
+        state["date"] = date
+        state["price_rate_id"] = int(price_rate_id)
+        state["changed"] = shape.changed
+        state["received_at"] = received_at
+        instrument.state = instrument.visible = state
+        return state
+
+    def _show(self, instrument: Instrument) -> bool:
+        """Let users see the present state; return whether it is complete and to be published."""
+        state = instrument.state
+        instrument.settled = False
+        if instrument.awaits_snapshot:
+            return False
+        if state["ask"] is not None and state["bid"] is not None:
+            if instrument.shown:
+                instrument.visible = state
+                instrument.settled = True
+                self.latest[instrument.id] = instrument
+            return True
+        # Show no price of this generation whose other side has become unknown.
+        shown = self.latest.get(instrument.id)
+        if shown is not None and shown.visible["generation"] == self.generation:
+            del self.latest[instrument.id]
+        return False
+
+    def _let_go(self, instrument: Instrument) -> bool:
+        """Hold an instrument back no longer; return whether a complete price was until now."""
+        instrument.awaits_snapshot = False
+        self._awaited.discard(instrument.id)
+        return self._show(instrument)
+
+
+def _refuse_no_price(news: dict[str, Any], report: Callable[[str, Exception], None]) -> None:
+    """Make a side unknown that is no price: read as one, 0 would trigger every stop there is."""
+    for name, wire in (("ask", "Ask"), ("bid", "Bid")):
+        price = news.get(name)
+        if price is not None and price <= 0:
+            report(wire, ValueError(f"{price!r} is not a price"))
+            news[name] = None
+
+
+def _decode_good_fields(
+    content: dict[str, Any], report: Callable[[str, Exception], None]
+) -> tuple[dict[str, Any], list[str]]:
+    """Decode field by field; a bad one becomes unknown instead of silently staying old."""
+    news: dict[str, Any] = {}
+    bad = []
+    for wire, value in content.items():
+        try:
+            news.update(_decode({wire: value}))
+        except BAD_VALUE as exc:
+            report(wire, exc)
+            name = _PYTHON_NAMES[wire]
+            bad.append(name)
+            news[name] = UNKNOWN[name]
+    return news, bad

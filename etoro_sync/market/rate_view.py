@@ -1,0 +1,113 @@
+"""``client.rates``: the latest prices, for any thread, without a lock."""
+
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from typing import NoReturn, TypeVar, overload
+
+from ..errors import EToroKeyError, EToroTypeError
+from ..events import advice_on_id
+from ..models import WsInstrumentRate
+from ..numbers import whole
+from ..text import count, show
+from .merging import make_rate
+from .rate_book import RateBook
+
+__all__ = ["RateView"]
+
+T = TypeVar("T")
+
+
+class RateView(Mapping[int, WsInstrumentRate]):
+    """The latest merged rate of each instrument: read-only, safe in any thread, never blocks.
+
+    Loops go over the rates of the moment at which they began. (``dict(view)`` looks each id up
+    by itself, and meets a KeyError for one that is unsubscribed meanwhile: ``dict(view.items())``
+    does not.) During an outage it shows the rates of the lost connection; their ``generation``
+    and ``received_at`` tell.
+
+    :param book: what is shown.
+    :param client: what is to live as long as this view, which would stand still without it.
+    """
+
+    def __init__(self, book: RateBook, client: object = None) -> None:
+        self._book = book
+        self._client = client
+
+    def __getitem__(self, instrument_id: int) -> WsInstrumentRate:
+        try:
+            return make_rate(self._book.latest[instrument_id].visible)
+        except KeyError:
+            raise EToroKeyError(_missing(instrument_id)) from None
+
+    @overload
+    def get(self, instrument_id: int, /) -> WsInstrumentRate | None: ...
+
+    @overload
+    def get(self, instrument_id: int, /, default: T) -> WsInstrumentRate | T: ...
+
+    def get(self, instrument_id: int, /, default: T | None = None) -> WsInstrumentRate | T | None:
+        """Return the latest rate of an instrument, or *default*."""
+        # By itself, since the inherited one makes an error each time.
+        merged = self._book.latest.get(instrument_id)
+        return default if merged is None else make_rate(merged.visible)
+
+    def __contains__(self, instrument_id: object) -> bool:
+        return instrument_id in self._book.latest
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._book.latest))
+
+    def __len__(self) -> int:
+        return len(self._book.latest)
+
+    def items(self) -> ItemsView[int, WsInstrumentRate]:
+        """Return pairs of id and rate."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[WsInstrumentRate]:
+        """Return the rates."""
+        return _Values(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise EToroTypeError(
+            "The view of a client's rates cannot be copied or pickled: its client writes into it. "
+            "Take dict(client.rates.items())."
+        )
+
+    def __repr__(self) -> str:
+        return f"<RateView of {count(len(self), 'instrument')}>"
+
+    def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
+        # To list a dictionary's keys is one step. A loop over it is not, nor is the list of its
+        # items: those are new tuples, so the garbage collector may run in between, and with it
+        # other threads.
+        latest = self._book.latest
+        there = [(key, one) for key in list(latest) if (one := latest.get(key)) is not None]
+        return ((key, make_rate(one.visible)) for key, one in there)
+
+
+class _Items(ItemsView[int, WsInstrumentRate]):
+    """The pairs of a view; the inherited loop fails when a key goes away under it."""
+
+    _mapping: RateView
+
+    def __iter__(self) -> Iterator[tuple[int, WsInstrumentRate]]:
+        return self._mapping._pairs()
+
+
+class _Values(ValuesView[WsInstrumentRate]):
+    """The rates of a view, for the same reason."""
+
+    _mapping: RateView
+
+    def __iter__(self) -> Iterator[WsInstrumentRate]:
+        return (rate for _, rate in self._mapping._pairs())
+
+
+def _missing(key: object) -> str:
+    number = whole(key)
+    if number is None:
+        return f"The keys of rates are instrument ids, not {show(key, 60)}.{advice_on_id(key)}"
+    return (
+        f"No rate of instrument {number} has come. Subscribe to it with snapshot=True and wait for "
+        f"its first rate, or use rates.get({number}), which returns None until then."
+    )

@@ -1,0 +1,129 @@
+"""What eToro's error codes ask of a client. Pure.
+
+The codes are the union of every public source (protocol fact sheet, section 1); the set is open,
+so an unknown code is an error of its own kind and keeps its name.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
+
+from ...text import fit, show
+
+__all__ = [
+    "PERMISSIONS",
+    "ErrorKind",
+    "auth_advice",
+    "classify",
+    "error_code",
+    "key_faults",
+    "refusal_text",
+    "succeeded",
+]
+
+
+class ErrorKind(Enum):
+    """What to do about an error code."""
+
+    FATAL = auto()  #: the credentials or the request are wrong; asking again cannot help
+    RETRY = auto()  #: a fault of the server; ask again
+    SLOW = auto()  #: asked too often; ask again with patience
+    BENIGN = auto()  #: what was asked for is already so
+    REFUSED = auto()  #: anything else, unknown codes included
+
+
+_KINDS = {
+    "InvalidKey": ErrorKind.FATAL,
+    "Unauthorized": ErrorKind.FATAL,
+    "Forbidden": ErrorKind.FATAL,
+    "InsufficientPermissions": ErrorKind.FATAL,
+    "ApiKeyRequired": ErrorKind.FATAL,
+    "UserKeyRequired": ErrorKind.FATAL,
+    "DataRequired": ErrorKind.FATAL,
+    "SessionAlreadyAuthenticated": ErrorKind.BENIGN,
+    "TopicAlreadySubscribed": ErrorKind.BENIGN,
+    "TooManyRequests": ErrorKind.SLOW,
+    "UnhandledException": ErrorKind.RETRY,
+    "BinaryMessagesNotSupported": ErrorKind.REFUSED,
+    "SubscribeFailed": ErrorKind.REFUSED,
+}
+#: Benign code -> the request that it answers.
+_BENIGN = {
+    "SessionAlreadyAuthenticated": "Authenticate",
+    "TopicAlreadySubscribed": "Subscribe",
+}
+
+
+_CHECK_KEYS = (
+    "Check ETORO_API_KEY and ETORO_USER_KEY: are the two swapped, and were quotation marks or "
+    "blanks left around them?"
+)
+#: What to do where the keys are right and may not do this.
+PERMISSIONS = (
+    "The permissions of the key do not suffice: in eToro's settings for API keys, give it the "
+    "scopes that you need, such as market-data:read for prices and trade.demo:read for the "
+    "orders of the demo account."
+)
+_QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
+
+
+def succeeded(reply: dict[str, Any]) -> bool | None:
+    """Return whether *reply* tells of success; None: it does not say. ``"true"`` counts, too."""
+    value = reply.get("success")
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower())
+    return value if isinstance(value, bool) else None
+
+
+def key_faults(api_key: str, user_key: str) -> str:
+    """Return, in sentences that show no key, what is odd about the keys; ``""``: nothing is."""
+    faults = []
+    for name, key in (("api_key", api_key), ("user_key", user_key)):
+        if key.startswith(_QUOTES) or key.endswith(_QUOTES):
+            faults.append(f"The {name} has a quotation mark at its beginning or end: remove it.")
+        elif any(letter.isspace() for letter in key):
+            faults.append(f"The {name} has a blank in it.")
+    if api_key == user_key:
+        faults.append("The api_key and the user_key are the same.")
+    return " ".join(faults)
+
+
+def auth_advice(reply: dict[str, Any], faults: str = "") -> str:
+    """Return what to do about a refused authentication.
+
+    :param faults: what is odd about the keys, from :func:`key_faults`.
+    """
+    code = reply.get("errorCode")
+    if code == "InsufficientPermissions":
+        return PERMISSIONS
+    advice = f"{_CHECK_KEYS} {faults}" if faults else _CHECK_KEYS
+    return f"{advice} {PERMISSIONS}" if code == "Forbidden" else advice
+
+
+def classify(reply: dict[str, Any], request: str = "") -> ErrorKind:
+    """Return what the error code of *reply* asks for; unknown codes are REFUSED.
+
+    :param request: what was asked for: a code is benign only as the answer to its own request.
+    """
+    code = reply.get("errorCode")
+    kind = _KINDS.get(code, ErrorKind.REFUSED) if isinstance(code, str) else ErrorKind.REFUSED
+    if kind is ErrorKind.BENIGN and _BENIGN[str(code)] != request:
+        return ErrorKind.REFUSED
+    return kind
+
+
+def error_code(reply: dict[str, Any], redact: Callable[[str], str] = str) -> str:
+    """Return the error code, fit to be shown; a server may put anything there, a key included."""
+    code = reply.get("errorCode")
+    if not code:
+        return "no errorCode"
+    return fit(code if isinstance(code, str) else show(code), redact, 60)
+
+
+def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str] = str) -> str:
+    """Return one sentence with the server's own words, shortened and without secrets."""
+    words = reply.get("errorMessage")
+    if not words:
+        return f"{what}: {error_code(reply, redact)}."
+    words = fit(words if isinstance(words, str) else show(words, 1000), redact)
+    return f"{what}: {error_code(reply, redact)} ({words})."

@@ -1,0 +1,1 @@
+"""The life of a client: its threads, connecting, restoring, ending."""

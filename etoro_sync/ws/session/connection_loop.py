@@ -1,0 +1,227 @@
+"""One connection, from the authentication to its end: read, answer, send, judge deadlines.
+
+Every method runs on the reader thread; nothing blocks but the wait at the end of ``_idle()``.
+
+The clocks are looked at before each read, and deadlines are judged by that look once nothing is
+left to read. So whatever came in time counts as such, also when the process stood still meanwhile,
+and what was read last is known to be all that there was at that moment.
+"""
+
+import json
+import logging
+from typing import Any
+
+from ... import clocks
+from ...errors import EToroWebSocketError
+from ...logs import debugging, log
+from ...state import ClientState
+from ...synchronization import Interrupted
+from ...text import duration, fit
+from ..failures import ConnectionFailed
+from ..transport.connection import Connection
+from .commands import Commands
+from .controller import Controller
+from .credentials import Keys
+from .parts import Parts
+
+__all__ = ["ConnectionLoop"]
+
+#: Messages that are handled before a look at whether the client is to stop: about a millisecond.
+_SLICE = 256
+#: Characters of a request or an answer in the log.
+_NOTED = 300
+#: Seconds between two looks at the clocks, at most: how much longer than the truth a gap may be,
+#: and how soon a sleep of the machine is noticed.
+_LOOK = 1.0
+#: Seconds that the machine must have slept for the connection to be in doubt.
+_SLEEP = 1.0
+#: Seconds of reading without a pause after which deadlines are judged all the same.
+_BUSY = 1.0
+
+
+class ConnectionLoop:
+    """Reads one open connection and writes to it, until it fails or the client is to stop.
+
+    :param connection: open, nothing sent on it yet.
+    :param parts: of the session.
+    :param recovery: judges replies and silence.
+    :param mailbox: what other threads ask for.
+    """
+
+    def __init__(
+        self, connection: Connection, parts: Parts, recovery: Controller, mailbox: Commands
+    ) -> None:
+        self._connection = connection
+        self._options = parts.options
+        self._protocol = parts.protocol
+        self._book = parts.book
+        self._feed = parts.feed
+        self._counters = parts.counters
+        self._advance = parts.advance
+        self._recovery = recovery
+        self._mailbox = mailbox
+        self._close_deadline: float | None = None
+        self._failure: ConnectionFailed | None = None
+        # The last look at the clocks, and how far apart they were at first.
+        self._now, self._up = clocks.monotonic(), clocks.uptime()
+        self._apart = self._up - self._now
+        # When all that had come was read for the last time, and since when that is not so.
+        self._read_all_at = self._up
+        self._busy_since: float | None = None
+        # Until when nothing is taken for missing, behind a time in which the process stood still.
+        self._patient_until = self._now
+
+    def run(self, keys: Keys) -> None:
+        """Authenticate, then read until the connection or the session ends.
+
+        :raises ConnectionFailed: why the connection is to be replaced, or the client must end.
+        :raises Interrupted: when the client was to stop.
+        """
+        connection = self._connection
+        live_before = self._recovery.ever_live
+        self._advance(ClientState.RECONNECTING if live_before else ClientState.AUTHENTICATING)
+        self._recovery.opened(self._up)
+        self._feed.out.emit("open")
+        connection.send_text(
+            self._protocol.authenticate(keys.api_key, keys.user_key, clocks.monotonic())
+        )
+        self._note("Sent", "Authenticate")  # without its text, which has the keys
+        bytes_before = self._counters.bytes
+        while True:
+            self._look_at_clocks()
+            texts = connection.receive()
+            if texts is not None:
+                self._take(texts)
+                self._counters.bytes = bytes_before + connection.bytes_received
+                self._look_at()
+                if not connection.drained:
+                    self._go_on_reading()
+                    continue
+            self._read_all_at, self._busy_since = self._up, None
+            self._idle()
+
+    def _look_at_clocks(self) -> None:
+        before = self._now
+        self._now, self._up = clocks.monotonic(), clocks.uptime()
+        late = self._now - before > _LOOK + clocks.STANDSTILL
+        slept = self._up - self._now - self._apart
+        if slept > _SLEEP or (late and before >= self._patient_until):
+            # What had no room in the socket meanwhile is still to come. Not so each time, or a
+            # machine that is always too slow would never judge anything.
+            self._patient_until = self._now + clocks.TIME_TO_READ
+        if slept > _SLEEP:
+            self._apart += slept
+            asked = self._connection.doubt(slept)
+            log(
+                logging.WARNING,
+                "The machine slept for %s, in which nothing was received. %s",
+                duration(slept),
+                "The server is asked for a sign of life."
+                if asked
+                else "Whether the server is still there is not asked, with heartbeat_interval=0.",
+            )
+
+    def _take(self, texts: list[str]) -> None:
+        """Handle the messages of one read, in slices: a server can send very many small ones."""
+        messages = self._counters.messages
+        # What they bring may have come at any time since then.
+        self._recovery.read_all_at = self._read_all_at
+        # By a look behind the read: some of it may have come between the last one and the read.
+        self._feed.begin_read(clocks.uptime())
+        if len(texts) <= _SLICE:
+            self._feed.on_texts(texts, self._on_reply)
+        else:
+            for start in range(0, len(texts), _SLICE):
+                self._feed.on_texts(texts[start : start + _SLICE], self._on_reply)
+                if self._mailbox.stopping:
+                    self._work_on_closing(clocks.monotonic())
+        self._feed.out.flush()
+        if self._counters.messages != messages:
+            self._recovery.listened()
+
+    def _look_at(self) -> None:
+        """Note what a read has brought besides messages; raise what it means to the connection."""
+        connection = self._connection
+        self._counters.last_pong_at = connection.last_pong_at or self._counters.last_pong_at
+        if self._failure is not None:
+            raise self._failure
+        if connection.peer_close is not None:
+            raise self._closed_by_peer()
+
+    def _go_on_reading(self) -> None:
+        """Do what cannot wait until all is read; judge deadlines only if that never comes."""
+        self._work()
+        if self._busy_since is None:
+            self._busy_since = self._now
+        elif self._now > max(self._busy_since + _BUSY, self._patient_until):
+            if self._mailbox.stopping:
+                return
+            self._recovery.check(self._up)
+            # A second timeout's grace: the answer may be among the bytes not yet read.
+            self._protocol.check_deadline(self._now - self._options.request_timeout)
+
+    def _on_reply(self, reply: dict[str, Any]) -> None:
+        """Handle a control message; keep what ends the connection until the read is dealt with."""
+        if self._failure is None:
+            try:
+                self._recovery.on_reply(reply)
+            except ConnectionFailed as exc:
+                # Order events may stand behind it in the same read.
+                self._failure = exc
+            # Last, as the log's handlers may take their time; the feed then looks for the end.
+            self._note("Received", reply)
+
+    def _note(self, what: str, message: str | dict[str, Any]) -> None:
+        """Write to the log, for those who look for a fault, what was asked and answered."""
+        if debugging():
+            text = message if isinstance(message, str) else json.dumps(message)
+            log(logging.DEBUG, "%s %s", what, fit(text, self._options.redact, _NOTED))
+
+    def _idle(self) -> None:
+        """All is read: judge the deadlines, send what is due, and sleep."""
+        self._work()
+        if self._close_deadline is not None:
+            # The only one that is judged now; another would turn the wait into a busy loop.
+            self._connection.wait(self._close_deadline)
+            return
+        now = self._now
+        self._connection.check(now)
+        if now < self._patient_until:
+            self._connection.wait(self._patient_until)
+            return
+        self._recovery.check(self._up)
+        self._protocol.check_deadline(now)
+        deadline = now + min(_LOOK, self._recovery.next_check - self._up)
+        answer_due = self._protocol.deadline
+        self._connection.wait(deadline if answer_due is None else min(deadline, answer_due))
+
+    def _work(self) -> None:
+        """Do what other threads have asked for."""
+        if self._mailbox.stopping:
+            self._work_on_closing(self._now)
+            return
+        self._mailbox.deliver()
+        # Its time begins now, and not at the last look at the clocks: there may have been a pause.
+        request = self._protocol.next_request(clocks.monotonic())
+        if request is not None:
+            text, snapshots = request
+            self._book.expect_snapshots(snapshots)
+            self._connection.send_text(text)
+            self._note("Sent", text)
+
+    def _work_on_closing(self, now: float) -> None:
+        """Close politely, within ``close_timeout``, whatever the peer does."""
+        if self._close_deadline is None:
+            self._close_deadline = clocks.monotonic() + self._options.close_timeout
+            self._connection.close(1000)
+        if self._mailbox.aborting or now >= self._close_deadline:
+            raise Interrupted
+
+    def _closed_by_peer(self) -> Exception:
+        if self._mailbox.stopping:
+            return Interrupted()
+        code, reason = self._connection.close_words()
+        words = f"code {code}" + (f", {reason!r}" if reason else "")
+        return ConnectionFailed(
+            EToroWebSocketError(f"The server closed the connection ({words})."), code=code
+        )

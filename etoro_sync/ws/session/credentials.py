@@ -1,0 +1,181 @@
+"""The keys of a client: as they were given, or read anew before each attempt to connect.
+
+A callable that reads a key is the user's code, and may wait for a vault that never answers. It has
+a thread of its own, for which the reader waits no longer than an attempt may take: it can hold up
+neither recovery nor ``disconnect()``, and while data flows it does not run.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ... import clocks
+from ...errors import EToroAuthError, EToroError, EToroWebSocketError
+from ...own_threads import KEYS, OwnThreads
+from ...redaction import Secret
+from ...synchronization import Interrupted
+from ...text import no_thread
+from ..failures import ConnectionFailed
+from ..options import WsClientOptions, check_key
+from ..transport.waker import Waker
+
+__all__ = ["Credentials", "Keys"]
+
+#: Seconds of one wait, at most: how long the process may stand still at its end and not be noticed.
+_SLICE = 1.0
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one attempt. Its repr shows neither: debuggers and crash reports print locals."""
+
+    api_key: str = field(repr=False)
+    user_key: str = field(repr=False)
+
+
+class Credentials:
+    """Gets the keys for each attempt of one session. Every method runs on the reader thread.
+
+    :param options: the client's.
+    :param waker: ends waits.
+    :param stopping: says whether the client is to stop.
+    :param own_threads: those of the client.
+    """
+
+    def __init__(
+        self,
+        options: WsClientOptions,
+        waker: Waker,
+        stopping: Callable[[], bool],
+        own_threads: OwnThreads | None = None,
+    ) -> None:
+        self._options = options
+        self._waker = waker
+        self._stopping = stopping
+        self._own_threads = own_threads or OwnThreads()
+        self._reading: _Reading | None = None
+        #: The signals to block while a callable runs; None: those that the reader blocks.
+        self.signals: set[int] | None = None
+
+    def get(self, deadline: float) -> tuple[Keys, float]:
+        """Return the keys as they are now, and what the deadline has become.
+
+        :param deadline: absolute monotonic time of the attempt; put off if the process stands still
+            in here, since the callables then cannot go on either.
+        :raises ConnectionFailed: when a callable raises, does not return in time, or, which is
+            fatal, returns what is no key.
+        :raises Interrupted: when the client is to stop.
+        """
+        api_key, user_key = self._options.api_key, self._options.user_key
+        if isinstance(api_key, str) and isinstance(user_key, str):
+            return Keys(api_key, user_key), deadline
+        if self._reading is not None:
+            # One at a time, or each attempt would leave another thread in a call that hangs. What
+            # the late one returns may have been replaced since.
+            deadline = self._wait(self._reading, deadline)
+        self._reading = _Reading(self._options, self._waker, self._own_threads, self.signals)
+        deadline = self._wait(self._reading, deadline)
+        done, self._reading = self._reading, None
+        return done.result(), deadline
+
+    def _wait(self, reading: "_Reading", deadline: float) -> float:
+        while not reading.done:
+            if self._stopping():
+                raise Interrupted
+            now = clocks.monotonic()
+            if now >= deadline:
+                raise ConnectionFailed(
+                    EToroAuthError(
+                        "The keys could not be read: a callable that was given for one did not "
+                        "return within connect_timeout. Give it a timeout of its own."
+                    )
+                )
+            due = min(deadline, now + _SLICE)
+            self._waker.wait(due - now)
+            deadline = clocks.put_off(deadline, due, clocks.monotonic())
+        return deadline
+
+
+class _Reading:
+    """One call of the user's callables, in a thread of its own.
+
+    :param options: with at least one callable.
+    :param waker: woken at the end.
+    :param own_threads: the thread counts among them.
+    :param signals: to be blocked in that thread; None: as in the calling one.
+    :raises ConnectionFailed: when the system has no thread left.
+    """
+
+    def __init__(
+        self,
+        options: WsClientOptions,
+        waker: Waker,
+        own_threads: OwnThreads,
+        signals: set[int] | None = None,
+    ) -> None:
+        self._options = options
+        self._waker = waker
+        self._own_threads = own_threads
+        self._signals = signals
+        self._keys: Keys | None = None
+        self._failure: ConnectionFailed | None = None
+        self.done = False
+        # A daemon, so that a call that hangs does not keep the program from ending.
+        thread = threading.Thread(target=self._run, name="etoro-sync-keys", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            self.done = True
+            raise ConnectionFailed(
+                EToroWebSocketError(f"Cannot start a thread to read the keys: {no_thread(exc)}")
+            ) from exc
+
+    def result(self) -> Keys:
+        """Return the keys, once they are read.
+
+        :raises ConnectionFailed: as :meth:`Credentials.get`.
+        """
+        if self._keys is None:
+            assert self._failure is not None
+            raise self._failure
+        return self._keys
+
+    def _run(self) -> None:
+        try:
+            if self._signals is not None:
+                # The processes that a callable starts inherit them: a pipeline of a shell whose
+                # first command is deaf to SIGPIPE does not end with its last.
+                signal.pthread_sigmask(signal.SIG_SETMASK, self._signals)
+            with self._own_threads.working(KEYS):
+                keys = Keys(_read(self._options, "api_key"), _read(self._options, "user_key"))
+            self._keys = keys
+        except ConnectionFailed as exc:
+            self._failure = exc
+        finally:
+            self.done = True
+            self._waker.wake()
+
+
+def _read(options: WsClientOptions, name: str) -> str:
+    source = getattr(options, name)
+    if isinstance(source, str):
+        return source
+    try:
+        key = source()
+    except BaseException as exc:  # also SystemExit, which would end this thread without a word
+        # Without its words: they may hold a key that nobody knows yet.
+        error = EToroAuthError(
+            f"The {name} could not be read: the callable that was given for it raised "
+            f"{type(exc).__name__}."
+        )
+        error.__cause__ = exc
+        raise ConnectionFailed(error) from None
+    try:
+        options.remember(key)
+        check_key(name, key, f"what the callable for {name} returns")
+        if not key:
+            raise EToroAuthError(f"The {name} is missing: the callable for it returned ''.")
+    except EToroError as error:
+        raise ConnectionFailed(error, fatal=True) from None
+    return Secret(key)

@@ -1,0 +1,265 @@
+"""The sessions of a client, one after the other: how each begins, and how it is ended."""
+
+import threading
+import weakref
+from functools import partial
+from typing import Any
+
+from ... import clocks
+from ...delivery.registry import Registry
+from ...errors import (
+    EToroAuthError,
+    EToroClosedError,
+    EToroError,
+    EToroTimeoutError,
+    EToroWebSocketError,
+)
+from ...market.rate_book import RateBook
+from ...state import ClientState
+from ...stats import Counters
+from ...text import no_thread
+from ..options import WsClientOptions
+from ..protocol.tracker import WsSubscriptionTracker
+from ..transport.addresses import Addresses
+from .lifecycle import Lifecycle
+from .session import Session
+from .subscriptions import Subscriptions
+
+__all__ = ["DISCONNECTED", "SessionManager"]
+
+#: What readers of a queue are told whose client was disconnected.
+DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
+_OVERTAKEN = "disconnect() was called while connect() was waiting."
+_CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
+_OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
+_AT_WORK = (*_CONNECTING, ClientState.LIVE, ClientState.RECONNECTING, ClientState.CLOSING)
+
+
+class SessionManager:
+    """Connects and disconnects, from any thread. It holds what outlives a session.
+
+    The lock guards which session is the present one, and what changes with it. Nothing else is
+    locked under it.
+
+    :param options: the client's.
+    :param registry: who listens.
+    :param counters: what is counted.
+    """
+
+    def __init__(self, options: WsClientOptions, registry: Registry, counters: Counters) -> None:
+        self._options = options
+        self._registry = registry
+        self._counters = counters
+        self._addresses = Addresses()
+        self.tracker = WsSubscriptionTracker()
+        self.book = RateBook(options.request_timeout)
+        self.lifecycle = Lifecycle()
+        self.requests = Subscriptions(self.tracker, self.lifecycle, options.request_timeout)
+        # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
+        self._lock = threading.RLock()
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        # Callbacks that earlier sessions have conflated, dropped and lost.
+        self._past = (0, 0, 0)
+        #: The session at work, or the last one; None before the first.
+        self.present: Session | None = None
+
+    # -- beginning -----------------------------------------------------------------------------
+
+    def connect(self, timeout: float | None) -> None:
+        """Begin a session and wait until it is authenticated; raises as the client's method.
+
+        :param timeout: seconds; None trusts the options.
+        """
+        self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
+        self._check_credentials()
+        options = self._options
+        patience = options.connect_timeout + options.auth_timeout + 1.0
+        seconds = patience if timeout is None else min(timeout, patience)
+        begun: list[int] = []
+        try:
+            self._connect(begun, seconds)
+        except EToroError:
+            raise
+        except BaseException:
+            # Ctrl-C, wherever it came: nobody may wait for a session that nobody makes.
+            if begun:
+                self._give_up(begun[0], EToroClosedError("connect() was interrupted."))
+            raise
+
+    def _connect(self, begun: list[int], seconds: float) -> None:
+        deadline = clocks.monotonic() + seconds
+        number, session = self._begin(begun, deadline)
+        done, begins = True, not self._is_over(number)
+        try:
+            if begins:
+                # From before the start, since it may fail before it is waited for.
+                with self.lifecycle.awaiting(number):
+                    session.start()
+                    done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
+        except RuntimeError as exc:
+            error = EToroWebSocketError(f"Cannot start the client's threads: {no_thread(exc)}")
+            self._give_up(number, error)
+            raise error from exc
+        if not done:
+            late = EToroTimeoutError(
+                f"connect() did not finish in {seconds:g} s. Check ws_url and the network."
+            )
+            self._give_up(number, late)
+            raise late
+        if self._is_over(number):
+            if not begins:
+                # Whoever disconnected may have come before there was a session to close. One that
+                # has begun is theirs: it has close_timeout for its end.
+                session.close(0.0)
+            raise EToroClosedError(_OVERTAKEN)
+
+    def _is_over(self, number: int) -> bool:
+        return self.lifecycle.session != number or self.lifecycle.state in _OVER
+
+    def _give_up(self, number: int, error: EToroError) -> None:
+        """End a session that has not come to be, unless it is over already."""
+        self._fail(number, error)
+        session = self._session(number)
+        if session is not None:
+            session.close(0.0)
+
+    def _fail(self, number: int, error: EToroError) -> None:
+        end_queues = partial(self._registry.end_queues, str(error), error)
+        self.lifecycle.failed(number, error, end_queues)
+
+    def _session(self, number: int) -> Session | None:
+        """Return the present session, if it has this number."""
+        session = self.present
+        return session if session is not None and session.number == number else None
+
+    def _check_credentials(self) -> None:
+        for name in ("api_key", "user_key"):
+            if getattr(self._options, name) == "":
+                raise EToroAuthError(
+                    f"The {name} is missing. Set ETORO_{name.upper()} in the environment, or "
+                    f"pass WsClientOptions({name}=...)."
+                )
+
+    def _begin(
+        self, begun: list[int] | None = None, deadline: float | None = None
+    ) -> tuple[int, Session]:
+        number = self.lifecycle.begin(begun, deadline)
+        if number is None:
+            state = self.lifecycle.state
+            raise EToroWebSocketError(
+                f"This client is {state.value} already. Call disconnect() first, or make another "
+                "client."
+                if not self.lifecycle.idle
+                else "The client's last session is being ended. Connect when that is done."
+            )
+        before = self.present
+        if before is not None and before.number > number:
+            before = None  # overtaken: it is not over
+        try:
+            session = Session(
+                number,
+                self._options,
+                self.tracker,
+                self._registry,
+                self.book,
+                self.lifecycle,
+                self._counters,
+                self._addresses,
+                before,
+                self.lifecycle.resumed and before is not None and before.reader.is_resumed,
+            )
+        except OSError as exc:
+            error = EToroWebSocketError(f"Cannot start the client: {exc}.")
+            self._fail(number, error)
+            raise error from exc
+        self._publish(session)
+        return number, session
+
+    def _publish(self, session: Session) -> None:
+        """Make *session* the present one, unless a newer one is."""
+        with self._lock:
+            if self.present is not None and self.present.number > session.number:
+                return
+            # Not before, or those of a session that could not be made would count twice.
+            self._past = self.callback_losses()
+            self.present = session
+            self.requests.post = session.reader.post
+            # A client that is collected takes its session with it; at the interpreter's exit
+            # the session module sees to it.
+            if self._finalizer is not None:
+                self._finalizer.detach()
+            self._finalizer = weakref.finalize(self, session.abandon)
+            self._finalizer.atexit = False
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def disconnect(self, timeout: float | None) -> None:
+        """End the present session and forget what was wanted.
+
+        Who is overtaken by another ``disconnect()`` and a ``connect()`` leaves the new session
+        alone.
+
+        :param timeout: seconds to wait at most; None is ``close_timeout``.
+        """
+        number = self.lifecycle.session
+        try:
+            self._end(number, self._options.close_timeout if timeout is None else timeout)
+        except BaseException:
+            # Ctrl-C: wherever it came, nothing stays half ended.
+            self._end(number, 0.0)
+            raise
+
+    def _end(self, number: int, timeout: float) -> None:
+        if self.lifecycle.closing(number) != number:
+            return
+        session = self._session(number)
+        if session is not None and session.is_run_by_caller:
+            # It cannot wait for itself: the rest is done when its thread comes to its end.
+            self.lifecycle.settle(number, self._clear)
+            session.leave(DISCONNECTED, self._forget)
+            return
+        try:
+            self.lifecycle.settle(number, self._clear)
+            if session is not None:
+                session.close(timeout)
+        finally:
+            self.lifecycle.closed(number, self._forget)
+
+    def _clear(self) -> None:
+        self.requests.clear()
+        self._registry.end_queues(DISCONNECTED)
+
+    def _forget(self) -> None:
+        # Callbacks that ran meanwhile may have subscribed.
+        self.requests.clear()
+        self.book.clear()
+
+    def outlast(self) -> None:
+        """Block until the present session has ended.
+
+        :raises EToroError: what ended it, when the user did not.
+        """
+        self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
+        number, session = self.lifecycle.session, self.present
+        if session is not None and session.dispatcher.is_current:
+            raise EToroWebSocketError(
+                "run_forever() in a callback would keep all other callbacks waiting. Call it in "
+                "the thread that is to wait."
+            )
+        try:
+            self.lifecycle.outcome(number, *_AT_WORK)
+        except KeyboardInterrupt:
+            self.disconnect(None)
+            raise
+
+    # -- counts --------------------------------------------------------------------------------
+
+    def callback_losses(self) -> tuple[int, int, int]:
+        """How many events for callbacks were conflated, dropped and lost, in all sessions."""
+        conflated, dropped, lost = self._past
+        if self.present is not None:
+            lanes = self.present.dispatcher.lanes
+            conflated += lanes.rates.conflated
+            dropped += lanes.dropped
+            lost += lanes.lost
+        return conflated, dropped, lost

@@ -1,0 +1,307 @@
+"""The reader thread: it alone touches the socket, and it brings the stream back.
+
+One connection after the other: get the keys, connect, hold a conversation, and find out why it
+ended; then wait, and try again. Other threads only leave a word in the mailbox.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from ... import clocks
+from ...errors import EToroAuthError, EToroError, EToroWebSocketError, forget_locals
+from ...logs import log, tidy
+from ...own_threads import READER
+from ...state import ClientState
+from ...synchronization import Interrupted
+from ...text import count, duration, repeated
+from ...throttle import LogThrottle
+from ..failures import ConnectionFailed
+from ..protocol.control import Operation
+from ..transport.connection import Connection
+from .backoff import Backoff
+from .commands import Commands
+from .connection_loop import ConnectionLoop
+from .connector import Connector
+from .controller import Controller
+from .credentials import Credentials
+from .parts import Parts
+from .signals import block_sigpipe
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Runs the connections of one session, from ``connect()`` to its end.
+
+    :param name: of the thread.
+    :param parts: of the session.
+    :param on_end: called once, last of all, with None or the error that ended the session.
+    :param resumed: the session before this one failed, so that there was a gap.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: Parts,
+        on_end: Callable[[EToroError | None], None],
+        resumed: bool = False,
+    ) -> None:
+        options = parts.options
+        self._parts = parts
+        self._options = options
+        self._feed = parts.feed
+        self._counters = parts.counters
+        self._advance = parts.advance
+        self._on_end = on_end
+        self._recovery = Controller(parts, resumed)
+        self._mailbox = Commands(parts.protocol, parts.book)
+        self._backoff = Backoff(
+            options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
+        )
+        waker = self._mailbox.waker
+        self._credentials = Credentials(
+            options, waker, lambda: self._mailbox.stopping, parts.own_threads
+        )
+        self._opener = Connector(options, waker, lambda: self._mailbox.stopping, parts.addresses)
+        self._gate = LogThrottle()
+        # Made while there is memory: what could not even be told must not look like a wish to end.
+        self._unsaid = EToroWebSocketError(
+            "Internal error of etoro_sync, of which no more is known"
+        )
+        self._begun = False
+        self.is_connected = False
+        # A daemon, so that a script may end in mid-stream; disconnect() joins it.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    # -- any thread ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def post(self, operation: Operation) -> None:
+        """Hand over an operation; one that comes too late is ended with EToroClosedError."""
+        self._mailbox.post(operation)
+
+    def stop(self) -> None:
+        """Ask for the end, with a closing handshake of at most ``close_timeout``."""
+        self._mailbox.stop()
+
+    def abort(self) -> None:
+        """Ask for the end at once; free what a thread that never began would have freed.
+
+        One that begins only now finds that it is to stop, and uses nothing any more.
+        """
+        self._feed.over = True
+        self._mailbox.abort()
+        if not self._begun:
+            self._mailbox.close()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread's end; False: it takes longer."""
+        if not self.is_current and self._thread.is_alive():
+            self._thread.join(min(max(timeout, 0.0), threading.TIMEOUT_MAX))
+        return not self._thread.is_alive()
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether the present connection is authenticated."""
+        return self._recovery.is_authenticated
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether this session, or a failed one that it goes on with, was ever live."""
+        return self._recovery.is_resumed
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs on this thread."""
+        return threading.current_thread() is self._thread
+
+    # -- the session; from here on everything runs on the reader thread --------------------------
+
+    def _run(self) -> None:
+        self._begun = True  # before the first look at whether it is to stop
+        error: EToroError | None = self._unsaid
+        with self._parts.own_threads.working(READER):
+            try:
+                self._credentials.signals = block_sigpipe()
+                error = self._session()
+            except BaseException as exc:  # a defect of this library must not become a silent end
+                error = self._defect(exc)
+            finally:
+                self._finish(error)
+
+    def _session(self) -> EToroError | None:
+        """Connect, and reconnect until stopped (None) or until it cannot go on (the error)."""
+        while not self._mailbox.stopping:
+            failure = self._connection()
+            if self._mailbox.stopping or failure is None:
+                return None
+            if failure.fatal or not self._recovery.ever_live:
+                return failure.error
+            if not self._pause(failure):
+                return self._gave_up(failure.error)
+        return None
+
+    def _pause(self, failure: ConnectionFailed) -> bool:
+        """Wait before the next attempt, as long as is due after *failure*; False: none is left.
+
+        Whatever goes wrong in here, for want of memory perhaps, is no reason to end the client.
+        """
+        deadline = clocks.monotonic() + self._options.reconnect_delay
+        try:
+            if self._recovery.restored:
+                self._backoff.reset(lasting=self._recovery.lasting)
+            delay = self._backoff.next(slow=failure.slow, asked=failure.asked)
+            if delay is None:
+                return False
+            deadline = clocks.monotonic() + delay
+            self._advance(ClientState.RECONNECTING)
+            attempt = self._backoff.attempt
+            log(
+                logging.WARNING,
+                "%s Reconnecting in %s (attempt %d).",
+                failure.error,
+                duration(delay),
+                attempt,
+            )
+            self._feed.out.emit("reconnecting", attempt, delay)
+            self._mailbox.pause(delay)
+        except Exception as exc:
+            self._defect(exc)
+            self._mailbox.sit_out(deadline)
+        return True
+
+    def _gave_up(self, last: EToroError) -> EToroError:
+        attempts = self._options.reconnect_attempts
+        if not attempts:
+            return last
+        words = f"Gave up after {count(attempts, 'attempt')} to reconnect. The last one: {last}"
+        if isinstance(last, EToroAuthError):
+            # The same class as from connect(), for those who ask for other keys then.
+            refusal = EToroAuthError(words, last.error_code)
+            refusal.__cause__ = last.__cause__
+            return refusal
+        error = EToroWebSocketError(words, getattr(last, "error_code", None))
+        error.__cause__ = last
+        return error
+
+    # -- one connection ------------------------------------------------------------------------
+
+    def _connection(self) -> ConnectionFailed | None:
+        """Live through one connection; return why it ended, None when the user wished so."""
+        connection: Connection | None = None
+        failure: ConnectionFailed | None = None
+        try:
+            self._counters.connect_attempts += 1
+            self._recovery.lost()  # known already, unless telling of the last end has failed
+            self._recovery.begin()
+            deadline = clocks.monotonic() + self._options.connect_timeout
+            keys, deadline = self._credentials.get(deadline)
+            connection = self._open(deadline)
+            ConnectionLoop(connection, self._parts, self._recovery, self._mailbox).run(keys)
+        except Interrupted:
+            pass
+        except ConnectionFailed as exc:
+            failure = exc
+        except EToroError as exc:
+            failure = ConnectionFailed(exc)
+        except Exception as exc:  # one more reason why an attempt may fail, and the next may not
+            failure = ConnectionFailed(self._defect(exc))
+        finally:
+            self._clean_up(connection)
+        tidy(
+            _nothing if failure is None else partial(forget_locals, failure, failure.error),
+            partial(self._tell_end, connection, failure),
+            report=self._defect,
+        )
+        return failure
+
+    def _clean_up(self, connection: Connection | None) -> None:
+        """Leave nothing of an attempt behind; what fails of that ends neither it nor the client."""
+        self.is_connected = False
+        authenticated = self._recovery.is_authenticated
+        tidy(
+            self._opener.trust if authenticated else _nothing,
+            self._recovery.end,
+            _nothing if connection is None else connection.dispose,
+            report=self._defect,
+        )
+
+    def _tell_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
+        reconnecting = self._recovery.ever_live and not self._mailbox.stopping
+        if connection is not None:
+            self._closed(connection, failure)
+        elif reconnecting and failure is not None and not failure.fatal:
+            # What is fatal is told at the end.
+            self._feed.out.error(failure.error)
+
+    def _open(self, deadline: float) -> Connection:
+        connection = self._opener.open(deadline)
+        self._counters.connections += 1
+        self._counters.connected_at = clocks.uptime()
+        self.is_connected = True
+        return connection
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    def _defect(self, exc: BaseException) -> EToroError:
+        """Return what an exception that nobody has expected is to users; tell the log of it."""
+        error = self._unsaid
+        try:
+            forget_locals(exc)
+            words = self._options.redact(repr(exc))
+            # With its place instead of as its cause, whose own words may hold a key.
+            error = EToroWebSocketError(f"Internal error of etoro_sync: {words}")
+            error.__traceback__ = exc.__traceback__
+            quiet = self._gate.passes(type(exc).__name__)
+            if quiet is not None:
+                words = f"Internal error; please report this{repeated(quiet)}"
+                log(logging.ERROR, "%s", words, exc_info=error)
+        except Exception:
+            pass  # for want of memory, perhaps; then it is as much of the error as there is
+        return error
+
+    def _closed(self, connection: Connection, failure: ConnectionFailed | None) -> None:
+        """Tell of the end of an open connection; exactly once for each."""
+        if self._feed.over:
+            return  # the next session may be at work, and all of this would be its own
+        self._counters.connected_at = None
+        if connection.peer_close is not None:
+            code, reason = connection.close_words()
+        elif failure is not None:
+            code, reason = failure.code, str(failure.error)
+        else:
+            code, reason = 1006, "the server did not answer the close in time"
+        self._recovery.lost()
+        if self._recovery.ever_live and not self._mailbox.stopping:
+            self._advance(ClientState.RECONNECTING)
+        self._feed.out.emit("close", code, reason)
+
+    def _finish(self, error: EToroError | None) -> None:
+        """End everything that waits for this thread; the last thing it does."""
+        out = self._feed.out
+        try:
+            tidy(
+                partial(self._mailbox.finish, error),
+                _nothing if error is None else partial(out.error, error),
+                out.flush,
+                report=self._defect,
+            )
+        finally:
+            tidy(partial(self._end_session, error), self._mailbox.close, report=self._defect)
+
+    def _end_session(self, error: EToroError | None) -> None:
+        try:
+            self._on_end(error)
+        except Exception as exc:
+            self._defect(exc)
+            # Once more: where it has failed for want of memory, nobody has heard of the end.
+            self._on_end(error)
+
+
+def _nothing() -> None:
+    """Do nothing, where a cleanup has nothing to do."""

@@ -1,0 +1,239 @@
+"""One session of a client, from ``connect()`` to its end: the two threads and what they share.
+
+It holds no reference to the client, so that a client that nobody uses any more (a notebook cell
+run twice) can be collected, and takes its session with it.
+"""
+
+import atexit
+import contextlib
+import itertools
+import logging
+import weakref
+from collections.abc import Callable
+from functools import partial
+
+from ... import clocks
+from ...delivery.dispatcher import Dispatcher
+from ...delivery.publisher import Publisher
+from ...delivery.registry import Registry
+from ...errors import EToroClosedError, EToroError
+from ...logs import log
+from ...market.feed_handler import FeedHandler
+from ...market.merging import make_rate
+from ...market.rate_book import RateBook
+from ...stats import Counters
+from ...synchronization import ProcessGuard
+from ..options import WsClientOptions
+from ..protocol.control import ControlChannel
+from ..protocol.tracker import WsSubscriptionTracker
+from ..transport.addresses import Addresses
+from .lifecycle import Lifecycle
+from .parts import Parts
+from .reader import Reader
+
+__all__ = ["Session"]
+
+#: On top of close_timeout, for the threads to notice that it is over.
+_GRACE = 0.1
+_COLLECTED = "The client of this queue is not in use any more, and was closed."
+_numbers = itertools.count(1)
+
+
+class Session:
+    """The threads of one ``connect()``.
+
+    :param number: from the lifecycle.
+    :param options: the client's.
+    :param tracker: the wanted topics.
+    :param registry: who listens.
+    :param book: merged states.
+    :param lifecycle: where the client stands.
+    :param counters: what is counted.
+    :param addresses: which of the server's have worked.
+    :param before: the session before this one, whose callbacks may still be at work.
+    :param resumed: that one failed, so that there was a gap.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        options: WsClientOptions,
+        tracker: WsSubscriptionTracker,
+        registry: Registry,
+        book: RateBook,
+        lifecycle: Lifecycle,
+        counters: Counters,
+        addresses: Addresses,
+        before: "Session | None" = None,
+        resumed: bool = False,
+    ) -> None:
+        #: From the lifecycle.
+        self.number = number
+        self._options = options
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._guard = ProcessGuard()
+        # Why it ends without a disconnect() that waits for its end, and what is to be done then.
+        self._reason = ""
+        self._at_end: Callable[[], None] = lambda: None
+        self._over = False
+        name = f"etoro-sync-%s-{next(_numbers)}"
+        self.dispatcher: Dispatcher = Dispatcher(
+            name % "dispatcher",
+            registry,
+            counters,
+            options.callback_queue_size,
+            before.dispatcher if before is not None else None,
+            self._on_callbacks_failed,
+            options.conflate_after,
+        )
+        out = Publisher(registry, self.dispatcher, make_rate)
+        feed = FeedHandler(book, registry, out, counters, options.redact)
+        protocol = ControlChannel(
+            tracker, options.auth_timeout, options.request_timeout, options.redact
+        )
+        advance = partial(lifecycle.advance, number)
+        own = lifecycle.own_threads
+        parts = Parts(options, protocol, book, feed, counters, advance, own, addresses)
+        self.reader = Reader(name % "reader", parts, self._on_end, resumed)
+        _sessions.add(self)
+
+    def start(self) -> None:
+        """Start both threads.
+
+        :raises RuntimeError: when the system has no thread left.
+        """
+        try:
+            self.dispatcher.start()
+            self.reader.start()
+        except BaseException as exc:
+            self.reader.abort()
+            if isinstance(exc, RuntimeError) and isinstance(exc.__context__, KeyboardInterrupt):
+                # Ctrl-C broke the Condition in which Thread.start() waits; see monitor.py.
+                raise exc.__context__ from None
+            raise
+
+    def _on_end(self, error: EToroError | None) -> None:
+        """Runs on the reader thread, last of all."""
+        try:
+            if error is not None:
+                self.fail(error)
+            self._over = True
+            if self._reason:
+                self.conclude()
+        finally:
+            self.dispatcher.stop()
+        if self._reason == _COLLECTED and self._registry.has_callbacks:
+            # Readers of its queues are told; and a notebook's cell that runs again is no trouble.
+            log(
+                logging.WARNING,
+                "A client that was connected is closed, because nothing refers to it any more; its "
+                "callbacks hear nothing more. Keep a reference to it for as long as it is to work, "
+                "or use it in a with block.",
+            )
+
+    def conclude(self) -> None:
+        """Wake whoever waits for a session that ends without ``disconnect()``. Any thread."""
+        if not self._lifecycle.idle:
+            self._lifecycle.closing(self.number)
+            self._lifecycle.closed(self.number, self._clean_up)
+
+    def _clean_up(self) -> None:
+        # Who left is no user who closed it: a loop over a queue must not end as if one had.
+        error = EToroClosedError(_COLLECTED) if self._reason == _COLLECTED else None
+        self._registry.end_queues(self._reason, error)
+        self._at_end()
+
+    def _on_callbacks_failed(self, error: EToroError) -> None:
+        """Runs on the dispatcher thread, last of all: nobody must take its silence for quiet."""
+        self.fail(error)
+        self.reader.stop()
+
+    def fail(self, error: EToroError) -> None:
+        """End the client by *error*, unless it is over already. Any thread.
+
+        It is logged, unless connect() or run_forever() waits: they raise it, in the same words.
+        """
+        if not self._lifecycle.is_awaited(self.number):
+            log(logging.ERROR, "The client ended: %s", error)
+        end_queues = partial(self._registry.end_queues, str(error), error)
+        self._lifecycle.failed(self.number, error, end_queues)
+
+    def close(self, timeout: float, caller: str = "disconnect()") -> None:
+        """End politely and wait for it, for about *timeout* seconds at most. Any thread.
+
+        A callback may call this; its own thread then ends after it has returned.
+
+        :param caller: who ends the session, for the log.
+        """
+        if self._guard.foreign:
+            return
+        begun = clocks.monotonic()
+        try:
+            self.reader.stop()
+            if not self.reader.join(timeout + _GRACE / 2):
+                self.reader.abort()
+                self.reader.join(_GRACE / 4)
+            # Where the reader hangs in a name resolution, the callbacks still have to end.
+            self.dispatcher.stop()
+            self.dispatcher.join(begun + timeout + _GRACE * 0.9 - clocks.monotonic(), caller)
+        finally:
+            # Also after Ctrl-C in here.
+            self.reader.abort()
+            self.dispatcher.stop()
+            _sessions.discard(self)
+
+    def abandon(self) -> None:
+        """End without waiting and without a lock: the garbage collector may call from anywhere."""
+        if not self._guard.foreign:
+            self._reason = _COLLECTED
+            self.reader.abort()
+
+    def leave(self, reason: str, at_end: Callable[[], None] = lambda: None) -> None:
+        """Ask for the end, and do not wait for it. Any thread.
+
+        :param reason: what readers of queues are told.
+        :param at_end: called then, before a new session can begin.
+        """
+        if not self._reason:
+            self._reason, self._at_end = reason, at_end
+        self.reader.stop()
+
+    @property
+    def is_run_by_caller(self) -> bool:
+        """Whether the caller runs on the thread that reads, and this has not come to its end."""
+        return self.reader.is_current and not self._over
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this is a forked child of the owner."""
+        return self._guard.foreign
+
+
+_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
+
+def _all_sessions() -> list[Session]:
+    while True:
+        try:
+            return [session for session in _sessions if not session.is_foreign]
+        except RuntimeError:  # a daemon thread has just connected, or a session was collected
+            continue
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the sessions of a program that ends without ``disconnect()``.
+
+    Daemon threads that still run while the interpreter is taken apart may crash it.
+    """
+    sessions = _all_sessions()
+    for session in sessions:  # all at once, not one after the other
+        session.leave("The program ends.")
+    deadline = clocks.monotonic() + 1.0
+    for session in sessions:
+        left = max(deadline - clocks.monotonic(), 0.0)
+        with contextlib.suppress(Exception):
+            session.close(min(session._options.close_timeout, left), "The end of the program")
+            # Where the reader hangs.
+            session.conclude()

@@ -1,0 +1,1 @@
+"""Bytes: sockets, TLS, proxies, frames. Nothing in here knows eToro."""

@@ -1,0 +1,216 @@
+"""Happy Eyeballs (RFC 8305): the addresses of a host race, so that a dead one costs 250 ms.
+
+An attempt begins every 250 ms, and at once where one has failed; the first that completes TCP, and
+TLS where it is wanted, wins. All on the reader thread: non-blocking sockets and one selector.
+"""
+
+import os
+import selectors
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ... import clocks
+from ...logs import tidy
+from .addresses import Address
+from .socket_stream import end_stream, put_tls_on
+from .waker import Waker, cap
+
+__all__ = ["Failure", "Race", "RaceLost"]
+
+#: Seconds between two attempts (RFC 8305, section 5). An attempt that makes progress gets as much
+#: again, or a server that is far away would be called twice each time.
+_HEAD_START = 0.25
+Secure = tuple[Callable[[], ssl.SSLContext], str]
+_WAIT_TO_READ = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
+
+
+class RaceLost(Exception):
+    """No address is left; what counts is the error of the attempt that came the furthest.
+
+    :param failure: of that attempt.
+    """
+
+    def __init__(self, failure: "Failure") -> None:
+        super().__init__()
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt has failed.
+
+    :param address: where it led to.
+    :param connected: whether TCP was done, so that the error is one of TLS.
+    :param error: what was raised.
+    """
+
+    address: tuple[object, ...]
+    connected: bool
+    error: Exception
+
+
+class Race:
+    """Connects to one of several addresses.
+
+    :param addresses: in the order in which they are tried.
+    :param secure: what makes the context for TLS, and the name; None: TCP is all that is wanted.
+    :param waker: ends waits.
+    :param check: called before each wait, with whether TLS has begun; raises to end the race.
+    :param deadline: absolute monotonic time at which *check* raises.
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        addresses: Iterable[Address],
+        secure: Secure | None,
+        waker: Waker,
+        check: Callable[[bool], None],
+        deadline: float,
+        clock: Callable[[], float] = clocks.monotonic,
+    ) -> None:
+        self._waiting = deque(addresses)
+        self._secure = secure
+        self._waker = waker
+        self._check = check
+        self._deadline = deadline
+        self._clock = clock
+        self._runners: list[_Runner] = []
+        self._next_start = 0.0
+        #: Of the attempts that have failed, the one that came the furthest.
+        self.failure: Failure | None = None
+        #: Which have failed, or had begun when the time was up.
+        self.losers: list[tuple[object, ...]] = []
+
+    def run(self) -> tuple[socket.socket, tuple[object, ...]]:
+        """Return the socket of the winner and its address.
+
+        :raises RaceLost: when all attempts have failed.
+        :raises OSError: when the system has no selector left.
+        """
+        winner: _Runner | None = None
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._waker, selectors.EVENT_READ)
+                while winner is None:
+                    self._check(any(runner.connected for runner in self._runners))
+                    winner = self._start_due(selector) or self._await(selector)
+            return winner.sock, winner.address
+        except TimeoutError:
+            self.losers += [runner.address for runner in self._runners]
+            raise
+        finally:
+            tidy(*(runner.close for runner in self._runners if runner is not winner))
+
+    def _start_due(self, selector: selectors.BaseSelector) -> "_Runner | None":
+        """Begin what is to be begun now; return an attempt that is complete at once."""
+        while self._waiting and self._clock() >= self._next_start:
+            self._next_start = self._clock() + _HEAD_START
+            found = self._waiting.popleft()
+            try:
+                runner = _Runner(found, self._secure)
+            except OSError as exc:  # of a family that this system lacks, perhaps
+                self._note(Failure(found[4], False, exc))
+                continue
+            self._runners.append(runner)
+            if self._advance(runner, selector):
+                return runner
+        return None
+
+    def _await(self, selector: selectors.BaseSelector) -> "_Runner | None":
+        """Wait once; return an attempt that is complete."""
+        if not self._runners:
+            assert self.failure is not None, "a race needs an address"
+            raise RaceLost(self.failure)
+        until = min(self._deadline, self._next_start) if self._waiting else self._deadline
+        for key, _ in selector.select(cap(until - self._clock())):
+            if key.data is None:
+                self._waker.drain()
+                continue
+            selector.unregister(key.fileobj)
+            if self._advance(key.data, selector):
+                return key.data  # type: ignore[no-any-return]  # as it was registered
+        return None
+
+    def _advance(self, runner: "_Runner", selector: selectors.BaseSelector) -> bool:
+        """Do what can be done of an attempt now; return whether it is complete."""
+        was_connected = runner.connected
+        try:
+            events = runner.step()
+            if events:
+                selector.register(runner.sock, events, runner)
+                if runner.connected and not was_connected:
+                    self._next_start = self._clock() + _HEAD_START
+            return not events
+        except (OSError, ValueError) as exc:
+            self._runners.remove(runner)
+            tidy(runner.close)
+            self._note(Failure(runner.address, runner.connected, exc))
+            return False
+
+    def _note(self, failure: Failure) -> None:
+        self.losers.append(failure.address)
+        if self.failure is None or failure.connected >= self.failure.connected:
+            self.failure = failure
+        self._next_start = 0.0  # at once
+
+
+class _Runner:
+    """One attempt.
+
+    :param found: where to.
+    :param secure: as the race has it.
+    """
+
+    def __init__(self, found: Address, secure: Secure | None) -> None:
+        family, kind, protocol, _, self.address = found
+        self._secure = secure
+        self._tls: ssl.SSLSocket | None = None
+        self._begun = False
+        #: Whether TCP is done.
+        self.connected = False
+        self.sock = socket.socket(family, kind, protocol)
+        self.sock.setblocking(False)
+
+    def step(self) -> int:
+        """Go on as far as possible; return the events to wait for, none when it is complete.
+
+        :raises OSError: when the attempt has failed.
+        :raises ValueError: when the host's name cannot be that of a certificate.
+        """
+        if not self.connected and not self._connect():
+            return selectors.EVENT_WRITE
+        self.connected = True
+        if self._secure is None:
+            return 0
+        if self._tls is None:
+            context, name = self._secure
+            self.sock = self._tls = put_tls_on(self.sock, context(), name)
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantWriteError:
+            return selectors.EVENT_WRITE
+        except _WAIT_TO_READ:
+            return selectors.EVENT_READ
+        return 0
+
+    def _connect(self) -> bool:
+        """Begin to connect, or see what has come of it; False: it has only begun."""
+        if self._begun:
+            error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error))
+            return True
+        self._begun = True
+        try:
+            self.sock.connect(self.address)
+        except (BlockingIOError, InterruptedError):
+            return False
+        return True  # some systems do so on this machine
+
+    def close(self) -> None:
+        """Free the descriptor."""
+        tidy(lambda: end_stream(self.sock), self.sock.close)

@@ -1,0 +1,155 @@
+"""The way through a SOCKS5 proxy. Needs the extra ``socks``; loaded only for such a proxy.
+
+socksio knows the messages (RFC 1928, RFC 1929) but wants each one whole, so what belongs to one is
+cut from the stream here. Everything here runs on the reader thread.
+"""
+
+import socket
+
+from socksio import ProtocolError
+from socksio.socks5 import (
+    SOCKS5AuthMethod,
+    SOCKS5AuthMethodsRequest,
+    SOCKS5AuthReply,
+    SOCKS5Command,
+    SOCKS5CommandRequest,
+    SOCKS5Reply,
+    SOCKS5ReplyCode,
+    SOCKS5UsernamePasswordReply,
+    SOCKS5UsernamePasswordRequest,
+)
+
+from ...errors import EToroWebSocketError
+from .dialer import Dialer
+from .http_proxy import ADVICE, Login, ProxyTunnel
+from .socket_stream import SocketStream
+from .target import Target
+
+__all__ = ["SocksTunnel"]
+
+#: User, password and host names are sent with their length in one byte.
+_LONGEST = 255
+_NO_LOGIN = SOCKS5AuthMethod.NO_AUTH_REQUIRED
+_LOGIN = SOCKS5AuthMethod.USERNAME_PASSWORD
+#: Address type -> bytes of a reply that ends with such an address and a port.
+_SIZES = {1: 10, 4: 22}
+_NAME = 3
+
+
+class SocksTunnel(ProxyTunnel):
+    """A tunnel that a SOCKS5 proxy makes.
+
+    :param entry: the proxy.
+    :param target: where the tunnel is to lead.
+    :param login: user and password.
+    :param by_name: let the proxy resolve the target's name; else it is resolved here.
+    :raises EToroWebSocketError: when user, password or host are too long for SOCKS5.
+    """
+
+    def __init__(
+        self, entry: Target, target: Target, login: Login | None, *, by_name: bool
+    ) -> None:
+        super().__init__(entry, target)
+        self._login = login
+        self._by_name = by_name
+        if self._login is not None and not self._login[0]:
+            raise EToroWebSocketError(f"A SOCKS5 proxy's password needs a user. {ADVICE}")
+        if max(map(len, (*(self._login or ()), target.host))) > _LONGEST:
+            raise EToroWebSocketError(
+                f"User, password and host may have {_LONGEST} bytes for a SOCKS5 proxy. {ADVICE}"
+            )
+
+    def pierce(self, wire: SocketStream, dialer: Dialer) -> None:
+        """Ask for the tunnel on *wire*, which leads to the proxy.
+
+        :raises EToroWebSocketError: when the proxy refuses, or the name cannot be resolved.
+        """
+        host = self.target.host
+        if not self._by_name:
+            addresses = dialer.resolve(self.target, private=self.target.private)
+            # The order is this machine's, and says nothing of the proxy's network: IPv4 is what
+            # every proxy reaches.
+            best = min(addresses, key=lambda each: each[0] != socket.AF_INET)
+            host = str(best[4][0])
+        stream = _Stream(wire, dialer, f"the request to the proxy {self.entry}")
+        with self.translated():
+            try:
+                self._greet(stream)
+                self._ask(stream, host)
+            except ProtocolError:
+                raise self.failed("answered with something that is not SOCKS5") from None
+        self.check_silent(stream.rest)
+
+    def _greet(self, stream: "_Stream") -> None:
+        """Agree on a way to log in, and log in."""
+        methods = [_NO_LOGIN] if self._login is None else [_NO_LOGIN, _LOGIN]
+        stream.send(SOCKS5AuthMethodsRequest(methods).dumps())
+        data = stream.take(2)
+        if data[0] != 5:
+            raise ProtocolError
+        method = SOCKS5AuthReply.loads(data).method
+        if method not in methods:
+            known = self._login is not None
+            wish = "another way to log in than" if known else "a way to log in, such as"
+            raise self.failed(f"wants {wish} user and password")
+        if method is not _LOGIN or self._login is None:
+            return
+        stream.send(SOCKS5UsernamePasswordRequest(*self._login).dumps())
+        if not SOCKS5UsernamePasswordReply.loads(stream.take(2)).success:
+            raise self.failed("refused the user and the password")
+
+    def _ask(self, stream: "_Stream", host: str) -> None:
+        """Ask for the tunnel itself."""
+        connect = SOCKS5Command.CONNECT
+        request = SOCKS5CommandRequest.from_address(connect, (host, self.target.port))
+        stream.send(request.dumps())
+        version, code = stream.peek(2)
+        if version != 5:
+            raise ProtocolError
+        if code:
+            # Some proxies say no more than that.
+            raise self.failed(f"refused with {_words(code)}", f"SOCKS {code}")
+        *_, kind, length = stream.peek(5)
+        size = 7 + length if kind == _NAME else _SIZES.get(kind)
+        if size is None:
+            raise ProtocolError
+        SOCKS5Reply.loads(stream.take(size))
+
+
+def _words(code: int) -> str:
+    try:
+        name = SOCKS5ReplyCode(bytes([code])).name
+    except ValueError:
+        return f"SOCKS code {code}"
+    return f"SOCKS code {code}, {name.replace('_', ' ').lower()}"
+
+
+class _Stream:
+    """Cuts messages from what the proxy sends: one may come in pieces, or two at once.
+
+    :param wire: leads to the proxy.
+    :param dialer: knows the deadline and whether to stop.
+    :param what: named when the time is up.
+    """
+
+    def __init__(self, wire: SocketStream, dialer: Dialer, what: str) -> None:
+        self._wire = wire
+        self._dialer = dialer
+        self._what = what
+        #: What came behind the messages that were taken.
+        self.rest = bytearray()
+
+    def send(self, data: bytes) -> None:
+        self._dialer.send(self._wire, data, self._what)
+
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes and leave them where they are."""
+        while len(self.rest) < size:
+            self.rest += self._dialer.read(self._wire, self._what)
+        return bytes(self.rest[:size])
+
+    def take(self, size: int) -> bytes:
+        """Return the next bytes and remove them."""
+        data = self.peek(size)
+        del self.rest[:size]
+        return data

@@ -1,0 +1,99 @@
+"""Waiting for a change: who is woken, when a wait ends, and what an interrupt leaves behind."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from etoro_sync import synchronization as module
+from etoro_sync.synchronization import Monitor
+from tests.support.clocks import LeapingTime
+from tests.support.interrupts import every_interrupt, locks_held
+from tests.support.threads import run_in_thread
+
+
+def test_a_change_wakes_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and not because a wait is cut into slices for Windows."""
+    monkeypatch.setattr(module, "_SLICE", 60.0)
+    monitor, changes = Monitor(), [0]
+    waiting = [run_in_thread(lambda: monitor.wait(lambda: changes[0] > 0, None)) for _ in range(3)]
+    while len(monitor._bells) < 3:
+        pass
+    with monitor.lock:
+        changes[0] = 1
+        monitor.changed()
+    assert [thread.result() for thread in waiting] == [True, True, True]
+    assert monitor._bells == []
+
+
+def test_a_wait_goes_on_after_a_change_of_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until its own condition holds."""
+    monkeypatch.setattr(module, "_SLICE", 60.0)
+    monitor, changes = Monitor(), [0]
+    waiting = run_in_thread(lambda: monitor.wait(lambda: changes[0] == 5, None))
+    while not waiting.done():
+        if monitor._bells:
+            with monitor.lock:
+                changes[0] += 1
+                monitor.changed()
+    assert changes == [5]
+    assert waiting.result()
+
+
+def test_a_wait_ends_at_its_deadline_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After several slices; what is so already does not wait at all."""
+    monkeypatch.setattr(module, "_SLICE", 0.001)
+    monitor = Monitor()
+    assert not monitor.wait(lambda: False, time.monotonic() + 0.01)
+    assert monitor._bells == []
+    assert monitor.wait(lambda: True, 0.0)
+    assert not monitor.wait(lambda: False, 0.0)
+
+
+def test_an_interrupted_wait_leaves_no_lock_held() -> None:
+    """And nothing that piles up: the next change takes off the list what is left."""
+    monitor = Monitor()
+    places = 0
+    for where, outcome in every_interrupt(lambda: monitor.wait(lambda: False, None)):
+        places += 1
+        assert type(outcome) is KeyboardInterrupt, where
+        assert locks_held(monitor) == 0, where
+        assert len(monitor._bells) <= 1, where
+        with monitor.lock:
+            monitor.changed()
+        assert monitor._bells == [], where
+    assert places > 5
+
+
+def test_nobody_can_use_a_monitor_itself_in_a_with_statement() -> None:
+    """An ``__enter__`` written in Python is what Ctrl-C can break."""
+    assert not hasattr(Monitor, "__enter__")
+    assert type(Monitor().lock).__enter__.__class__.__name__ == "method_descriptor"
+
+
+def test_time_in_which_the_process_stood_still_is_no_time_that_was_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread that is waited for has stood still, too, with the answer unread."""
+    time = LeapingTime()
+    monkeypatch.setattr(module, "clocks", time)
+    monitor, changes = Monitor(), [0]
+    waiting = run_in_thread(lambda: monitor.wait(lambda: changes[0] == 2, time.monotonic() + 0.3))
+    while not monitor._bells:
+        pass
+    time.leap(100.0)
+    with monitor.lock:
+        changes[0] = 1  # of something else
+        monitor.changed()
+    while not monitor._bells:
+        assert not waiting.done()
+    with monitor.lock:
+        changes[0] = 2
+        monitor.changed()
+    assert waiting.result()
+    waiting = run_in_thread(lambda: monitor.wait(lambda: False, time.monotonic() + 0.1))
+    while not monitor._bells:
+        pass
+    time.leap(100.0)
+    assert waiting.result() is False

@@ -1,1 +1,0 @@
-"""The modules between a URL and its messages: sockets, TLS, proxies, handshake, connection."""

@@ -1,1 +1,0 @@
-"""The pure modules: no sockets, no threads of the library, no sleeps."""
