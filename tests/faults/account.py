@@ -11,12 +11,10 @@ from .expectations import Order
 from .traffic import Sent
 from .witness import Delivered
 
-__all__ = ["LOOK", "TRANSIT", "disorder", "losses", "odd_gap"]
+__all__ = ["TRANSIT", "disorder", "losses", "odd_gap"]
 
 #: Seconds that a message may be under way on a machine that is not busy.
 TRANSIT = 0.05
-#: Seconds between two looks of the client at whether all is read, at most.
-LOOK = 1.0
 
 
 def losses(
@@ -99,7 +97,7 @@ def odd_gap(gap: WsGap, last: float, told: float, tolerance: float) -> str:
     :param told: when it was told.
     :param tolerance: seconds.
     """
-    if gap.from_ < last - LOOK - tolerance:
+    if gap.from_ < last - tolerance:
         return f"it begins {last - gap.from_:.2f} s before the last message"
     if not gap.from_ <= gap.until <= told + tolerance:
         return f"it ends {gap.until - told:.2f} s after it was told"

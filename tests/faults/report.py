@@ -58,8 +58,8 @@ instruments and order events, each with a number, are sent every few millisecond
   Where no connection is lost but the one that was cut, it counts from that cut.
 - **Lost** are messages that the simulator sent and the user's queues did not get: inside the gap
   that `reconnected` tells of, and outside of it, where callbacks and the stream are counted, too.
-  The gap may begin no earlier than a second before the last message. What came, came once and in
-  order, unless the fault is that it does not. Afterwards the last price of each instrument is the
+  The gap may begin no earlier than the last message before it. What came, came once and in order,
+  unless the fault is that it does not. Afterwards the last price of each instrument is the
   simulator's, and so are the subscriptions.
 - **State** is the client's at the end. Then it is disconnected: within `close_timeout` and a tenth
   of a second every blocked call has ended (by `EToroClosedError` or its loop's end; where the
