@@ -36,6 +36,7 @@ from etoro_sync import (
     WsGap,
     WsInstrumentRate,
     WsPrivateEvent,
+    clocks,
 )
 from etoro_sync.cli import app, ending, lines, picture, run, screens, simulating, streaming
 from etoro_sync.cli.board import Board
@@ -1060,6 +1061,20 @@ def test_the_last_table_stays(board: Board) -> None:
     screen.stop()
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.rpartition("\x1b[?1049l")[2].strip("\x1b[?25h\n") == ""
+
+
+def test_the_age_of_a_price_counts_the_machines_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not as young as the timers say."""
+    slept = [0.0]
+    monkeypatch.setattr(screens, "uptime", lambda: clocks.uptime() + slept[0])
+    console = _terminal()
+    screen = screens.TableScreen(Board((1,), "", False, 0.0), verbose=False, console=console)
+    screen.start()
+    screen.show("instrument:rate", (1, WsInstrumentRate(ask=2.0, bid=1.0)))
+    slept[0] = 7200.0
+    screen._draw(screens.uptime())
+    screen.stop()
+    assert "2 h" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("verbose", [False, True])

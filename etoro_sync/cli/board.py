@@ -22,7 +22,7 @@ class Row:
     :param rate: its latest rate.
     :param first_mid: where it stood when the table began.
     :param digits: decimals to show: as many as its prices ever had, so that columns stand still.
-    :param updated_at: when the rate came, by the monotonic clock.
+    :param updated_at: when the rate came, by the clock that counts the machine's sleep.
     :param move: +1 after a rise, -1 after a fall, 0 before either.
     """
 
@@ -52,7 +52,7 @@ class Board:
     :param instrument_ids: rows, in this order.
     :param source: where the data comes from.
     :param private: whether order events are expected.
-    :param now: the monotonic clock.
+    :param now: by the clock that counts the machine's sleep.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Board:
 
         :param event: its name.
         :param item: what a queue of it gives.
-        :param now: the monotonic clock.
+        :param now: by the clock that counts the machine's sleep.
         """
         if event == "instrument:rate":
             self._rate(item[0], item[1], now)
@@ -112,7 +112,7 @@ class Board:
         :param state: the client's state.
         :param generation: the number of its connection.
         :param messages: how many it has received.
-        :param now: the monotonic clock.
+        :param now: by the clock that counts the machine's sleep.
         """
         self.state, self.generation, self.messages = state, generation, messages
         self._samples.append((now, messages))

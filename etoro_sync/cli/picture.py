@@ -6,12 +6,12 @@ It is what ``etoro-sync demo`` shows after three seconds.
 import io
 import re
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from ..clocks import uptime
 from ..demo import DEMO_PRICES
 from ..ws import WsClient, WsClientOptions
 from .board import Board
@@ -35,7 +35,7 @@ class _Still:
 
     def show(self, event: str, item: Any) -> None:
         """Take it over into the board."""
-        self.board.take(event, item, time.monotonic())
+        self.board.take(event, item, uptime())
 
     def note(self, line: str) -> None:
         """The log is not in the picture."""
@@ -43,7 +43,7 @@ class _Still:
     def refresh(self, client: WsClient) -> None:
         """Note where the client stands."""
         state, messages = client.state.value, client.stats().messages
-        self.board.measure(state, client.generation, messages, time.monotonic())
+        self.board.measure(state, client.generation, messages, uptime())
 
     def stop(self) -> None:
         """Nothing to do."""
@@ -55,13 +55,13 @@ def draw(seconds: float) -> str:
     :param seconds: how long to run it.
     """
     settings = StreamSettings((*DEMO_PRICES, "private"), seconds=seconds)
-    still = _Still(Board(settings.instrument_ids, "simulated data", True, time.monotonic()))
+    still = _Still(Board(settings.instrument_ids, "simulated data", True, uptime()))
     with make_simulator(settings.instrument_ids, order_interval=1.0) as simulator:
         stream(WsClientOptions("demo", "demo", simulator.url, proxy=""), settings, still)
     console = Console(
         record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="256"
     )
-    console.print(dashboard(still.board, time.monotonic(), 10**6, width=_COLUMNS))
+    console.print(dashboard(still.board, uptime(), 10**6, width=_COLUMNS))
     svg = console.export_svg(title="etoro-sync demo")
     # Pages that show a picture do not load the fonts that it names.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL) + "\n"

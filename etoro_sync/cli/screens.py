@@ -2,12 +2,12 @@
 
 import math
 import sys
-import time
 from typing import Any, Protocol
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from ..clocks import uptime
 from ..ws import WsClient
 from .board import Board
 from .lines import event_line, json_line
@@ -105,11 +105,11 @@ class TableScreen:
     def start(self) -> None:
         """Take the terminal."""
         self._live.start()
-        self._draw(time.monotonic())
+        self._draw(uptime())
 
     def show(self, event: str, item: Any) -> None:
         """Take it over into the board."""
-        self.board.take(event, item, time.monotonic())
+        self.board.take(event, item, uptime())
 
     def note(self, line: str) -> None:
         """Show it below the table if that was asked for, and write it to stderr if that is free."""
@@ -121,7 +121,7 @@ class TableScreen:
 
     def refresh(self, client: WsClient) -> None:
         """Draw, if it is time for the next frame."""
-        now = time.monotonic()
+        now = uptime()
         if now - self._drawn_at >= 1 / _FRAMES_PER_SECOND:
             self._drawn_at = now
             stats = client.stats()
@@ -139,4 +139,4 @@ class TableScreen:
         """Give the terminal back, and leave the last table on it."""
         self._live.stop()
         if self.board.messages:
-            self._console.print(self._table(time.monotonic(), ""))
+            self._console.print(self._table(uptime(), ""))

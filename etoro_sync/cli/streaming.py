@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..clocks import uptime
 from ..errors import EToroError
 from ..ws import WsClient, WsClientOptions
 from .board import Board
@@ -57,7 +58,7 @@ def choose_screen(settings: StreamSettings, source: str) -> Screen:
     if settings.as_json or not sys.stdout.isatty() or Console().is_dumb_terminal:
         return LineScreen(settings.as_json)
     ids = settings.instrument_ids
-    board = Board(ids, source, settings.private, time.monotonic())
+    board = Board(ids, source, settings.private, uptime())
     return TableScreen(board, settings.verbose)
 
 

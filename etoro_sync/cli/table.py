@@ -65,7 +65,7 @@ def dashboard(
     """Draw everything.
 
     :param board: what to show.
-    :param now: the monotonic clock.
+    :param now: by the clock that counts the machine's sleep.
     :param height: lines there are; instruments that find no room are counted only.
     :param hint: the last words, such as how to end.
     :param width: characters in a line; columns that find no room are left out as a whole, since a

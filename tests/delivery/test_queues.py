@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import queue
 from typing import Any
@@ -14,9 +15,11 @@ from etoro_sync import (
     EToroValidationError,
     EToroWebSocketError,
     EventQueue,
+    clocks,
 )
 from etoro_sync import synchronization as monitor
 from etoro_sync.delivery import queues as module
+from etoro_sync.delivery.dispatcher import Dispatcher
 from etoro_sync.delivery.event_queue import make_buffer
 from etoro_sync.delivery.queues import ItemQueue
 from etoro_sync.throttle import LogThrottle
@@ -421,6 +424,12 @@ def test_a_slow_loop_over_events_that_all_count_is_not_told_to_skip_rates(
     (record,) = caplog.records
     assert "a queue of 'private:event' is too slow" in record.getMessage()
     assert "conflate_after" not in record.getMessage()
+
+
+@pytest.mark.parametrize("kind", [ItemQueue, Dispatcher])
+def test_lags_count_the_machines_sleep(kind: type) -> None:
+    """What waited through an hour of it is that old, and is skipped for what is newer."""
+    assert inspect.signature(kind).parameters["clock"].default is clocks.uptime
 
 
 def test_the_lag_of_a_queue_is_not_asked_for_in_a_forked_child() -> None:

@@ -225,6 +225,26 @@ def test_promise_1_while_data_flows_a_missing_acknowledgement_has_twice_the_time
     assert 1.0 <= closed[0] - asked[0] < 2.6 * SCALE
 
 
+def test_promise_1_while_data_flows_an_instrument_that_is_silent_is_stale(
+    raw_server: StartServer, client: MakeClient
+) -> None:
+    """On a stream that never pauses too, and those that go on are not."""
+
+    def busy(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        block = frame(TEXT, envelope("instrument:5", PRICE).encode()) * 5000
+        while True:
+            peer.send(block)
+
+    c = client(raw_server(busy).url, stale_after=0.4)
+    stale = c.queue("stale")
+    c.subscribe([5, 18])
+    c.connect()
+    assert stale.get(timeout=5)[0] == 18
+
+
 def test_promise_1_an_answer_that_has_come_is_read_before_it_is_missed(
     raw_server: StartServer, client: MakeClient
 ) -> None:

@@ -159,6 +159,8 @@ class Connection:
         verdict = self._keepalive.judge(now)
         if verdict is Verdict.PING:
             self._send(ABNF.OPCODE_PING, b"")
+            # The process may have stood still since the look at the clock that *now* is.
+            self._keepalive.pinged(self._clock())
         elif verdict is Verdict.DEAD:
             silence = self._keepalive.silence(now)
             raise ConnectionFailed(

@@ -63,6 +63,10 @@ class Keepalive:
             self._doubted_at = now
         return self._interval > 0
 
+    def pinged(self, now: float) -> None:
+        """Note that a ping has just been sent: its answer has the whole time from now on."""
+        self._pinged_at = now
+
     def silence(self, now: float) -> float:
         """Return the seconds since the last inbound byte."""
         return now - self._heard_at + self._slept

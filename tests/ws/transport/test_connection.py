@@ -512,6 +512,19 @@ def test_a_peer_without_an_answer_is_dead(waker: Waker) -> None:
         assert not caught.value.fatal
 
 
+def test_a_ping_that_left_late_has_the_whole_time_for_its_answer(waker: Waker) -> None:
+    """The process stood still between the look at the clock and the ping."""
+    clock = FakeClock()
+    options = {"heartbeat_interval": 30.0, "heartbeat_timeout": 10.0, "clock": clock}
+    with pair(waker, **options) as (connection, _):
+        looked_at = clock.advance(30)
+        clock.advance(100)
+        connection.check(looked_at)
+        connection.check(clock.advance(9.9))
+        with pytest.raises(ConnectionFailed, match="no answer to a ping"):
+            connection.check(clock.advance(0.1))
+
+
 @pytest.mark.parametrize("sign", [b"\x81", frame(PONG, b"other"), frame(PING), frame(BINARY)])
 def test_any_byte_is_a_sign_of_life(waker: Waker, sign: bytes) -> None:
     """Half a frame, or a pong that answers something else, keeps the connection."""
