@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "inside.md").read_text(encoding="utf-8")
+
+
+def test_the_picture_of_the_rooms_is_drawn_from_the_imports_of_today() -> None:
+    """A change of imports is drawn anew: python docs/draw_rooms.py."""
+    drawing = runpy.run_path(str(ROOT / "docs" / "draw_rooms.py"))
+    picture = ROOT / "docs" / "rooms.svg"
+    assert picture.read_text(encoding="utf-8") == drawing["draw"]()
+    assert ("market", "delivery") in drawing["arrows"]()
 
 
 def test_every_link_leads_to_a_file() -> None:
