@@ -67,8 +67,9 @@ class WsGap(WireModel):
     gone, too.
 
     :param from_: when the client can last prove that it was listening, by the clock of
-        :attr:`until`: a second or less before the last data was received, or, where the connection
-        has brought none, before it was authenticated; in seconds since the epoch, UTC.
+        :attr:`until`: a second at most before the last data was received, or, where the connection
+        has brought none, before it was authenticated; earlier where the process had stood still, or
+        had read without a pause. In seconds since the epoch, UTC.
     :param until: when the subscriptions were acknowledged again, likewise.
     :param generation: the number of the connection that follows the gap; each that was opened
         counts.

@@ -370,6 +370,34 @@ def test_promise_1_a_connection_that_has_survived_a_sleep_goes_on(
     assert ear.names("close") == []
 
 
+def test_promise_15_a_standstill_between_the_looks_at_two_clocks_is_no_sleep(
+    raw_server: StartServer,
+    client: MakeClient,
+    clock: LeapingTime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Both have gone on meanwhile, though the second one alone shows it at first."""
+    c = client(raw_server(lambda peer: (asleep(peer), peer.serve())).url)
+    ear = Ear(c)
+    c.subscribe([18])
+    c.connect()
+    ear.wait_for("instrument:rate")
+    over = threading.Event()
+    uptime = clock.uptime
+
+    def late() -> float:
+        if threading.current_thread().name.startswith("etoro-sync-reader") and not over.is_set():
+            over.set()
+            clock.leap(100.0)
+        return uptime()
+
+    monkeypatch.setattr(clock, "uptime", late)
+    assert over.wait(5)
+    c.subscribe([19])
+    assert "slept" not in caplog.text
+
+
 def test_promise_8_a_sleep_in_an_outage_is_part_of_the_gap(
     raw_server: StartServer, client: MakeClient, clock: LeapingTime
 ) -> None:

@@ -105,6 +105,9 @@ class ConnectionLoop:
         self._now, self._up = clocks.monotonic(), clocks.uptime()
         late = self._now - before > _LOOK + clocks.STANDSTILL
         slept = self._up - self._now - self._apart
+        if slept > _SLEEP:
+            # Once more: the process may have stood still between the looks at the two.
+            slept = self._up - clocks.monotonic() - self._apart
         if slept > _SLEEP or (late and before >= self._patient_until):
             # What had no room in the socket meanwhile is still to come. Not so each time, or a
             # machine that is always too slow would never judge anything.

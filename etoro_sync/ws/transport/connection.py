@@ -97,6 +97,8 @@ class Connection:
     def _read(self) -> bytes | None:
         if self._early:
             data, self._early = self._early, b""
+            # What the handshake's last read has left says nothing of now.
+            self._wire.drained = False
             return data
         send_error = self._send_error
         try:
