@@ -42,9 +42,11 @@ ACTIVE_TYPE = "Trading.Instrument.Active"
 #: Types on instrument topics. ``Trading.InstrumentRate`` never was on the wire, but etoropy's
 #: tests use it and programs ported from it may feed it.
 MARKET_TYPES = frozenset([RATE_TYPE, SNAPSHOT_TYPE, ACTIVE_TYPE, "Trading.InstrumentRate"])
-#: Of a content: what makes it a rate, or a heartbeat, and what only a snapshot has.
-_RATE_FIELDS = frozenset(["Ask", "Bid", "LastExecution", "PriceRateID"])
+#: Of a content: what makes it a price or a heartbeat, what only a snapshot has, and what an opening
+#: or a closing consists of.
+_PRICE_FIELDS = frozenset(["Ask", "Bid", "LastExecution", "PriceRateID"])
 _SNAPSHOT_FIELD = "InstrumentID"
+_ACTIVE_FIELDS = frozenset(["IsInstrumentActive", "AvailabilityReason"])
 _TOPIC_PREFIX = "instrument:"
 
 #: What decoding a value of a wrong type, size or depth may raise.
@@ -55,6 +57,8 @@ _envelope = codec.compile_decoder(WsEnvelope)
 _rate_fields = codec.compile_fields(WsInstrumentRate)
 _delta_fields = codec.compile_fields(WsInstrumentDelta)
 _private_fields = codec.compile_fields(WsPrivateEvent)
+#: What is known of an instrument. A date alone says nothing of it.
+_MARKET_FIELDS = frozenset(codec.wire_names(WsInstrumentDelta)) - {"Date"}
 _PRIVATE_WIRE_NAMES = frozenset(codec.wire_names(WsPrivateEvent))
 
 
@@ -145,15 +149,20 @@ def _loads_frame(text: str) -> Any:
 
 
 def type_by_content(content: Any) -> str | None:
-    """Return the type that a message on an instrument's topic has by its looks; None: no rate.
+    """Return the type that a message on an instrument's topic has by its looks; None: unknown.
 
     For messages that come without a type, as one user reports (protocol fact sheet, section 11).
+    Conversion rates and flags come without a price, too, and belong to the instrument's state.
 
     :param content: parsed.
     """
-    if type(content) is not dict or _RATE_FIELDS.isdisjoint(content):
+    if type(content) is not dict or _MARKET_FIELDS.isdisjoint(content):
         return None
-    return SNAPSHOT_TYPE if _SNAPSHOT_FIELD in content else RATE_TYPE
+    if _ACTIVE_FIELDS.issuperset(content):
+        return ACTIVE_TYPE
+    if _SNAPSHOT_FIELD in content and not _PRICE_FIELDS.isdisjoint(content):
+        return SNAPSHOT_TYPE
+    return RATE_TYPE
 
 
 def parse_content(content: str) -> dict[str, Any]:

@@ -369,6 +369,34 @@ def test_a_snapshot_without_a_type_ends_the_wait_for_it(bench: Bench) -> None:
     assert [rate.ask for _, rate in bench.got("instrument:rate")] == [3.0]
 
 
+def test_conversion_rates_and_flags_count_without_a_type(bench: Bench) -> None:
+    """They come without a price, too; a rate that kept the old ones would be wrong."""
+    bench.listen("instrument:rate", "instrument:delta", "unknown", "error")
+    for content in (
+        {"Ask": "3", "Bid": "2"},
+        {"ConversionRateAsk": "1.25", "ConversionRateBid": "1.5"},
+        {"IsInstrumentActive": "False", "AvailabilityReason": "4"},
+        {"Bid": "2.5"},
+    ):
+        bench.take(odd(json.dumps(content)))
+    assert bench.got("unknown") == bench.got("error") == []
+    rate = bench.got("instrument:rate")[-1][1]
+    assert (rate.bid, rate.conversion_rate_ask, rate.conversion_rate_bid) == (2.5, 1.25, 1.5)
+    assert (rate.is_instrument_active, rate.availability_reason) == (False, 4)
+    types = [delta.type for _, delta in bench.got("instrument:delta")]
+    rate_type, active = "Trading.Instrument.Rate", "Trading.Instrument.Active"
+    assert types == [rate_type, rate_type, active, rate_type]
+
+
+def test_flags_without_a_type_do_not_pass_for_the_awaited_snapshot(bench: Bench) -> None:
+    """It takes a price to be one."""
+    bench.listen("instrument:rate")
+    bench.book.expect_snapshots(["instrument:18"])
+    bench.take(odd('{"Ask": "9", "Bid": "8"}'))
+    bench.take(odd('{"InstrumentID": "18", "AllowBuy": "true"}'))
+    assert bench.got("instrument:rate") == []
+
+
 def test_what_does_not_look_like_a_rate_is_unknown_without_a_type(bench: Bench) -> None:
     """It is handed over as it came."""
     bench.listen("instrument:rate", "unknown", "error")
