@@ -16,6 +16,10 @@ __all__ = ["KEYS", "READER", "OwnThreads"]
 READER = "reads the connection (by a logging handler, a finalizer or a callback of TLS, perhaps)"
 KEYS = "reads the keys (by the callable that returns one, perhaps)"
 
+#: Whether the present thread is a reader, of whichever client. No set of numbers of threads, because
+#: those of threads that a fork has ended are given out again.
+_here = threading.local()
+
 
 class OwnThreads:
     """The threads of one client that others wait for, apart from that of the callbacks.
@@ -34,13 +38,18 @@ class OwnThreads:
         """
         me = threading.get_ident()
         self._work[me] = work
+        _here.reads = work == READER
         try:
             yield
         finally:
+            _here.reads = False
             self._work.pop(me, None)
 
     def check(self, call: str, instead: str) -> None:
-        """Refuse *call*, which waits, on a thread that works for the client.
+        """Refuse *call*, which waits, on a thread that works for the client, and on any reader.
+
+        While the reader of another client waits in a logging handler, it holds the handler's lock,
+        for which the reader of this client waits as soon as it logs.
 
         :param call: its name.
         :param instead: a sentence on what to do.
@@ -51,4 +60,9 @@ class OwnThreads:
             raise EToroWebSocketError(
                 f"{call} was called on the client's own thread that {work}, and would wait for "
                 f"that very thread. {instead}"
+            )
+        if getattr(_here, "reads", False):
+            raise EToroWebSocketError(
+                f"{call} was called on the thread on which another client {READER}, and nothing "
+                f"would be read there while it waits. {instead}"
             )

@@ -327,6 +327,27 @@ def test_promise_12_what_would_wait_for_the_reader_is_refused_on_its_thread(
     assert c.state is ClientState.LIVE
 
 
+@pytest.mark.parametrize("call", [name for name in WAITING if name != "connect"])
+def test_promise_12_what_waits_for_one_client_is_refused_on_the_readers_thread_of_another(
+    simulator: MakeSimulator, client: MakeClient, call: str
+) -> None:
+    """A handler's lock is held there, for which the first one's reader may wait; both stood still."""
+    sim, others = simulator(), simulator()
+    c, other = client(sim.url), client(others.url)
+    ear = Ear(other)
+    for each in (c, other):
+        each.connect()
+        each.subscribe([18])
+    with Watchdog(20), in_log_handler(lambda: WAITING[call](c)) as outcomes:
+        others.send_text("no json")
+        ear.wait_for("error")
+    (error,) = outcomes
+    assert type(error) is EToroWebSocketError
+    assert "another client reads the connection" in str(error)
+    assert c.subscriptions == ("instrument:18",)
+    c.subscribe([19])  # legal elsewhere, as ever
+
+
 @pytest.mark.parametrize("call", NOT_WAITING)
 def test_promise_12_what_does_not_wait_is_legal_on_the_readers_thread(
     simulator: MakeSimulator, client: MakeClient, call: str
