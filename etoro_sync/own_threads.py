@@ -16,7 +16,7 @@ __all__ = ["KEYS", "READER", "OwnThreads"]
 READER = "reads the connection (by a logging handler, a finalizer or a callback of TLS, perhaps)"
 KEYS = "reads the keys (by the callable that returns one, perhaps)"
 
-#: Whether the present thread is a reader, of whichever client. No set of numbers of threads, because
+#: Whether the present thread is a reader, of whichever client. No set of numbers of threads, for
 #: those of threads that a fork has ended are given out again.
 _here = threading.local()
 

@@ -331,7 +331,7 @@ def test_promise_12_what_would_wait_for_the_reader_is_refused_on_its_thread(
 def test_promise_12_what_waits_for_one_client_is_refused_on_the_readers_thread_of_another(
     simulator: MakeSimulator, client: MakeClient, call: str
 ) -> None:
-    """A handler's lock is held there, for which the first one's reader may wait; both stood still."""
+    """It holds the handler's lock, for which the first one's reader may wait; both stood still."""
     sim, others = simulator(), simulator()
     c, other = client(sim.url), client(others.url)
     ear = Ear(other)
