@@ -198,6 +198,7 @@ def test_a_look_without_the_lock_is_right_whenever_another_thread_comes_in_betwe
 ) -> None:
     """``qsize()``, ``empty()`` and ``stats()`` look; here the other comes after each opcode."""
     places = 0
+    traced = sys.gettrace()  # such as by a measurement of coverage, which is to go on
     sys._getframe().f_trace_opcodes = True  # 3.12 has to know before the trace function is set
     while True:
         buffer = ConflatingBuffer(4)
@@ -212,7 +213,7 @@ def test_a_look_without_the_lock_is_right_whenever_another_thread_comes_in_betwe
             if event == "opcode":
                 left -= 1
                 if left == -1:
-                    sys.settrace(None)
+                    sys.settrace(traced)
                     (buffer.extend(entries("f1"), 0.0) if change == "overflow" else buffer.pop(0.0))
             return step
 
@@ -221,7 +222,7 @@ def test_a_look_without_the_lock_is_right_whenever_another_thread_comes_in_betwe
         try:
             seen = look(buffer)
         finally:
-            sys.settrace(None)
+            sys.settrace(traced)
         if left >= 0:
             break
         assert seen in (before, look(buffer))
