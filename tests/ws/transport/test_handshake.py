@@ -361,15 +361,18 @@ def test_a_refusal_that_comes_before_the_request_is_read(
     raw_server: StartServer, waker: Waker
 ) -> None:
     """A gateway may refuse and reset at once; the request then fails, and the answer is there."""
-    gone = threading.Event()
+    connected, gone = threading.Event(), threading.Event()
 
     def refuse(peer: Peer) -> None:
+        # A reset that comes before would be the end of the TCP connection alone.
+        assert connected.wait(SOON)
         peer.send(b"HTTP/1.1 403 Forbidden\r\n\r\n")
         peer.reset()
         gone.set()
 
     server = raw_server(refuse)
     with dialled(server.url, waker) as wire:
+        connected.set()
         assert gone.wait(SOON)
         with pytest.raises(ConnectionFailed, match="HTTP 403"):
             open_websocket(server.url, wire, make_dialer(waker), str)
