@@ -1,5 +1,6 @@
-"""A lock, and waiting for a change of what it guards, that Ctrl-C cannot break.
+"""What threads wait with, and how they learn that it is over.
 
+:class:`Monitor` is a lock, and waiting for a change of what it guards, that Ctrl-C cannot break.
 ``threading.Condition`` is written in Python, so KeyboardInterrupt may be raised in the middle of
 it: between taking its lock and the ``with`` block, and the lock is held for ever, with the reader
 thread behind it; or between releasing it to wait and being ready to take it again, and the end is

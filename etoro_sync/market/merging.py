@@ -1,4 +1,4 @@
-"""From a message to a new state of an instrument, and from a state to the rate that users get."""
+"""From the merged state of an instrument to the rate that users get."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """The reader thread: it alone touches the socket, and it brings the stream back.
 
 One connection after the other: get the keys, connect, hold a conversation, and find out why it
-ended; then wait, and try again. Other threads only leave a word in the mailbox.
+ended; then wait, and try again. Other threads only put down commands.
 """
 
 import logging

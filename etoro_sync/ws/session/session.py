@@ -109,7 +109,7 @@ class Session:
         except BaseException as exc:
             self.reader.abort()
             if isinstance(exc, RuntimeError) and isinstance(exc.__context__, KeyboardInterrupt):
-                # Ctrl-C broke the Condition in which Thread.start() waits; see monitor.py.
+                # Ctrl-C broke the Condition in which Thread.start() waits; see synchronization.py.
                 raise exc.__context__ from None
             raise
 
