@@ -16,10 +16,11 @@ from collections.abc import Callable
 from . import clocks
 from .errors import EToroClosedError
 
-__all__ = ["Bell", "Interrupted", "Monitor", "ProcessGuard"]
+__all__ = ["Bell", "Interrupted", "Monitor", "ProcessGuard", "join_thread"]
 
-#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows, so all waits are
-#: cut into slices of this many seconds.
+#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows; and anywhere one
+#: that comes just before the wait begins is only seen when it ends. So all waits are cut into slices
+#: of this many seconds.
 _SLICE = 1.0
 
 
@@ -79,6 +80,20 @@ class Monitor:
             self._bells.remove(bell)
         except ValueError:
             pass  # rung just now
+
+
+def join_thread(thread: threading.Thread, timeout: float) -> bool:
+    """Wait for the end of a thread that was started; False: it takes longer. Ctrl-C ends the wait.
+
+    :param timeout: seconds.
+    """
+    deadline = clocks.monotonic() + timeout
+    while thread.is_alive():
+        left = deadline - clocks.monotonic()
+        if left <= 0:
+            return False
+        thread.join(min(left, _SLICE))
+    return True
 
 
 class Interrupted(Exception):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from etoro_sync import synchronization as module
-from etoro_sync.synchronization import Monitor
+from etoro_sync.synchronization import Monitor, join_thread
 from tests.support.clocks import LeapingTime
 from tests.support.interrupts import every_interrupt, locks_held
 from tests.support.threads import run_in_thread
@@ -97,3 +100,41 @@ def test_time_in_which_the_process_stood_still_is_no_time_that_was_waited(
         pass
     time.leap(100.0)
     assert waiting.result() is False
+
+
+class _Endless(threading.Thread):
+    """One that goes on until it was waited for three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def is_alive(self) -> bool:
+        return len(self.waits) < 3
+
+    def join(self, timeout: float | None = None) -> None:
+        self.waits.append(timeout)
+
+
+def test_ctrl_c_that_just_misses_a_wait_for_a_thread_is_seen_soon() -> None:
+    """A signal that comes right before the system's wait is only noticed behind it."""
+    endless = _Endless()
+    assert join_thread(endless, 60.0)
+    assert endless.waits == [1.0, 1.0, 1.0]
+    assert not join_thread(_Endless(), 0.0)
+
+
+def test_no_thread_is_waited_for_longer_than_that() -> None:
+    """Those of a client go through the one function that cuts its waits."""
+    calls = [
+        f"{path.name}:{node.lineno}"
+        for path in (Path(module.__file__).parent).rglob("*.py")
+        if "simulator" not in path.parts and path.name != "synchronization.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "join"
+        and isinstance(node.func.value, ast.Attribute)
+        and node.func.value.attr == "_thread"
+    ]
+    assert calls == []

@@ -13,7 +13,7 @@ from .. import clocks
 from ..errors import EToroError, EToroQueueOverflowError
 from ..logs import log, name_of, plain_name_of
 from ..stats import Counters
-from ..synchronization import Bell
+from ..synchronization import Bell, join_thread
 from ..text import count, duration
 from ..throttle import LogThrottle
 from .buffers import ORDER_EVENT, Lanes, Run
@@ -204,12 +204,7 @@ class Dispatcher:
 
         :param caller: who does not wait any longer, for the log.
         """
-        if self.is_current or not self._thread.is_alive():
-            return True
-        self._thread.join(min(max(timeout, 0.0), threading.TIMEOUT_MAX))
-        if not self._thread.is_alive():
-            return True
-        if self._give_up(caller):
+        if self.is_current or join_thread(self._thread, timeout) or self._give_up(caller):
             return True
         self._callbacks.abandoned = True
         running = self._callbacks.running

@@ -14,7 +14,7 @@ from ...errors import EToroAuthError, EToroError, EToroWebSocketError, forget_lo
 from ...logs import log, tidy
 from ...own_threads import READER
 from ...state import ClientState
-from ...synchronization import Interrupted
+from ...synchronization import Interrupted, join_thread
 from ...text import count, duration, repeated
 from ...throttle import LogThrottle
 from ..failures import ConnectionFailed
@@ -101,9 +101,9 @@ class Reader:
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False: it takes longer."""
-        if not self.is_current and self._thread.is_alive():
-            self._thread.join(min(max(timeout, 0.0), threading.TIMEOUT_MAX))
-        return not self._thread.is_alive()
+        if self.is_current:
+            return False
+        return join_thread(self._thread, timeout)
 
     @property
     def is_authenticated(self) -> bool:
