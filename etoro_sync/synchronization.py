@@ -18,9 +18,9 @@ from .errors import EToroClosedError
 
 __all__ = ["Bell", "Interrupted", "Monitor", "ProcessGuard", "join_thread"]
 
-#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows; and anywhere one
-#: that comes just before the wait begins is only seen when it ends. So all waits are cut into slices
-#: of this many seconds.
+#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows; and anywhere a
+#: Ctrl-C that comes just before a wait is only seen when the wait ends. So all waits are cut into
+#: slices of this many seconds.
 _SLICE = 1.0
 
 
