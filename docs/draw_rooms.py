@@ -19,6 +19,7 @@ ROOMS = {
     "ws": "the face: the client",
     "ws.session": "the life of a client",
     "ws.options": "the settings",
+    "stream": "the reading surface",
     "market": "messages and prices",
     "ws.protocol": "requests and answers",
     "ws.transport": "sockets, TLS, frames",

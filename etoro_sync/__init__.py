@@ -32,6 +32,7 @@ from .models import (
     WsMessage,
     WsPrivateEvent,
 )
+from .stream import MarketStream
 from .ws import (
     DEFAULT_WS_URL,
     EVENTS,
@@ -58,6 +59,7 @@ __all__ = [
     "EToroValidationError",
     "EToroWebSocketError",
     "EventQueue",
+    "MarketStream",
     "OrderStatus",
     "OrderType",
     "WsClient",

@@ -18,6 +18,7 @@ BASE = {
     "errors",
     "events",
     "extras",
+    "lifecycle",
     "logs",
     "models",
     "numbers",
@@ -32,6 +33,7 @@ BASE = {
 MAY_IMPORT: dict[str, set[str]] = {
     "delivery": set(),
     "market": {"delivery"},
+    "stream": {"delivery", "market"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {
@@ -46,8 +48,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ws.message_parser": {"market"},
     # Whether TLS verifies, and whether an address is this machine, is known to the transport.
     "ws.options": {"ws.transport"},
-    "ws": {"delivery", "market", "ws.session", "ws.protocol", "ws.options"},
-    "": {"delivery", "market", "ws"},
+    "ws": {
+        "delivery",
+        "market",
+        "stream",
+        "ws.session",
+        "ws.protocol",
+        "ws.options",
+    },
+    "": {"delivery", "market", "stream", "ws"},
     "cli": {"", "demo", "simulator", "ws"},
     "demo": {"", "simulator", "ws"},
     "simulator": set(),

@@ -1,247 +1,39 @@
-"""What a client is made of, apart from the class that users call and derive from."""
+"""What a client is made of: the parts of any stream, and what knows of the connection."""
 
-import logging
-import queue as standard_queue
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
-
-from .. import clocks
-from ..delivery.event_queue import make_buffer
-from ..delivery.queues import ItemQueue
-from ..delivery.registration import check_callable, times_registered
-from ..delivery.registry import Handler, Registry
-from ..errors import EToroClosedError, EToroError, EToroTimeoutError
-from ..events import EVENTS, check_event, check_filter
-from ..logs import log, name_of
-from ..market.rate_view import RateView
-from ..models import WsInstrumentRate
-from ..state import ClientState
-from ..stats import Counters, WsStats
-from ..synchronization import ProcessGuard
-from ..throttle import LogThrottle
+from ..delivery.registry import Registry
+from ..events import EVENTS
+from ..stats import Counters
+from ..stream.core import StreamCore
+from ..stream.core import core_of as core_of_stream
 from .options import WsClientOptions
-from .session.manager import DISCONNECTED, SessionManager
-from .session.subscriptions import Use
+from .session.manager import SessionManager
 
-__all__ = ["NOT_CONNECTED", "Core", "core_of", "equip"]
-
-#: The one name that a client's instances have of the library; no subclass stumbles over it.
-_NAME = "__etoro_sync__"
-NOT_CONNECTED = "The client is not connected. Call connect() first."
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+__all__ = ["Core", "core_of"]
 
 
 def core_of(client: object) -> "Core":
     """Return what *client* is made of; :raises EToroError: when its ``__init__`` has not run."""
-    # Looked up past a subclass's __getattr__, which may need the client itself.
-    core: Core | None = vars(client).get(_NAME)
-    if core is None:
-        raise EToroError(
-            f"{type(client).__name__}.__init__() has not called super().__init__() yet. Call it "
-            "there first, with the options."
-        )
+    core = core_of_stream(client)
+    assert isinstance(core, Core)
     return core
 
 
-def equip(client: object, options: WsClientOptions) -> None:
-    """Make what *client* consists of."""
-    # Past a subclass's __setattr__, such as that of a frozen dataclass.
-    vars(client)[_NAME] = Core(options)
-
-
-class Core:
-    """The parts of a client, and what its methods share.
-
-    It is an object of its own, which a client keeps under a single name: all others in a subclass
-    are the user's. Nothing in here calls a method of the client, since a subclass may have replaced
-    it.
+class Core(StreamCore):
+    """The parts of a client.
 
     :param options: the client's.
     """
 
     def __init__(self, options: WsClientOptions) -> None:
+        registry, counters = Registry(EVENTS), Counters()
         self.options = options
-        self.registry = Registry(EVENTS)
-        self.counters = Counters()
-        self.sessions = SessionManager(options, self.registry, self.counters)
+        self.sessions = SessionManager(options, registry, counters)
+        super().__init__(registry, counters, self.sessions)
         self.tracker = self.sessions.tracker
-        self.book = self.sessions.book
-        self.lifecycle = self.sessions.lifecycle
         self.requests = self.sessions.requests
-        self.rates = RateView(self.book, self.sessions)
-        self.guard = ProcessGuard()
-        self.gate = LogThrottle()
-
-    # -- state ---------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> ClientState:
-        """Where the client stands; CLOSED in a forked child."""
-        return ClientState.CLOSED if self.guard.foreign else self.lifecycle.state
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a WebSocket is open now."""
-        session = None if self.guard.foreign else self.sessions.present
-        return session is not None and session.reader.is_connected
 
     @property
     def is_authenticated(self) -> bool:
         """Whether eToro has accepted the credentials on the present connection."""
         session = None if self.guard.foreign else self.sessions.present
         return session is not None and session.reader.is_authenticated
-
-    def check_connected(self) -> None:
-        """:raises EToroClosedError: when nothing can come: closed, or not connected yet."""
-        self.guard.check()
-        state = self.state
-        if state is ClientState.CLOSED:
-            raise EToroClosedError("The client is closed. Call connect() first.")
-        if state is ClientState.DISCONNECTED:
-            raise EToroClosedError(NOT_CONNECTED)
-
-    def stats(self) -> WsStats:
-        """Return a reading of all counters."""
-        counters, now = self.counters, clocks.uptime()
-        conflated, dropped, lost = self.sessions.callback_losses()
-        session = self.sessions.present
-        connected_at, last = counters.connected_at, counters.last_message_at
-        return WsStats(
-            bytes=counters.bytes,
-            messages=counters.messages,
-            rates=counters.rates,
-            heartbeats=counters.heartbeats,
-            private_events=counters.private_events,
-            unknown=counters.unknown,
-            bad_messages=counters.bad_messages,
-            odd_messages=counters.odd_messages,
-            connect_attempts=counters.connect_attempts,
-            connections=counters.connections,
-            reconnects=counters.reconnects,
-            callbacks=counters.callbacks,
-            callback_errors=counters.callback_errors,
-            callbacks_waiting=len(session.dispatcher.lanes) if session is not None else 0,
-            callbacks_conflated=conflated,
-            callbacks_dropped=dropped,
-            callbacks_lost=lost,
-            callbacks_lag=session.dispatcher.lag() if session is not None else 0.0,
-            connected_age=now - connected_at if connected_at and self.is_connected else None,
-            last_message_age=None if last is None else now - last,
-        )
-
-    # -- callbacks -----------------------------------------------------------------------------
-
-    def registrar(
-        self, event: str, instrument_id: int | None, once: bool
-    ) -> Callable[[Function], Function]:
-        """Return what registers a handler for *event* and returns it: a decorator."""
-        self.guard.check()
-        event = check_event(event)
-        if instrument_id is not None:
-            (instrument_id,) = check_filter(event, [instrument_id], "instrument_id") or ()
-
-        def register(function: Function) -> Function:
-            check_callable(function, event)
-            known = self.registry.functions(event, instrument_id)
-            self.registry.add(event, Handler(function, instrument_id, once))
-            times = times_registered(function, known) + 1
-            # Each further time is told, and a loop that does so for long is told once a minute.
-            gated = times == 1 or self.gate.passes((event, name_of(function), times)) is None
-            if not gated:
-                log(
-                    logging.WARNING,
-                    "The handler %s is registered for %r %d times, and called as often for each "
-                    "event. If a cell or a function that registers it ran again, let it call "
-                    "client.remove_all_listeners(%r) before.",
-                    name_of(function),
-                    event,
-                    times,
-                    event,
-                )
-            return function
-
-        return register
-
-    # -- queues --------------------------------------------------------------------------------
-
-    def new_queue(
-        self,
-        event: str,
-        maxsize: int | None = None,
-        overflow: str | None = None,
-        conflate_after: float | None = None,
-    ) -> ItemQueue:
-        """Return a queue of *event* that collects nothing yet."""
-        self.guard.check()
-        event = check_event(event)
-        buffer = make_buffer(event, maxsize, overflow, conflate_after)
-        return ItemQueue(event, buffer, self.registry.remove_queue, self.lifecycle)
-
-    def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
-        """Let *new* collect its event from now on."""
-        self.registry.add_queue(new, ids)
-        # Asked after it was added: whoever ends the queues of a client changes the state first.
-        state, error = self.state, self.lifecycle.error
-        if state is ClientState.FAILED and error is not None:
-            self.registry.remove_queue(new)
-            new.end(str(error), error)
-        elif state is ClientState.CLOSING:
-            self.registry.remove_queue(new)
-            new.end(DISCONNECTED)
-
-    def stream(
-        self,
-        ids: tuple[int, ...],
-        maxsize: int | None,
-        overflow: str | None,
-        timeout: float | None,
-    ) -> Iterator[tuple[int, WsInstrumentRate]]:
-        """Subscribe, yield rates, unsubscribe; as the client's method, with checked arguments."""
-        topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        # Who asks for another policy wants each rate.
-        after = self.options.conflate_after if overflow in (None, "conflate") else None
-        with self.new_queue("instrument:rate", maxsize, overflow, after) as rates:
-            self.feed(rates, ids)
-            # Not before: whoever disconnects in between would find no queue to end.
-            self.check_connected()
-            use = Use()
-            try:
-                try:
-                    self.requests.hold(use, topics, timeout)
-                except EToroClosedError:
-                    # Closed by the user while subscribing: the loop ends, as it does later on.
-                    if self.guard.foreign or self.state is ClientState.FAILED:
-                        raise
-                    return
-                yield from rates
-            finally:
-                if not self.guard.foreign:
-                    self.requests.release(use)
-
-    def wait_for(
-        self, event: str, predicate: Callable[..., bool] | None, timeout: float | None
-    ) -> Any:
-        """Wait for an event; as the client's method, with checked arguments."""
-        self.lifecycle.own_threads.check("wait_for()", "Call it in another thread.")
-        deadline = None if timeout is None else clocks.monotonic() + timeout
-        with self.new_queue(event) as events:
-            # In here, where it will be closed, whenever Ctrl-C comes.
-            self.feed(events, None)
-            # Not before: whoever disconnects in between would find no queue to end.
-            self.check_connected()
-            while True:
-                now = clocks.monotonic()
-                left = None if deadline is None else max(deadline - now, 0.0)
-                try:
-                    item = events.get(timeout=left)
-                except standard_queue.Empty:
-                    raise EToroTimeoutError(
-                        f"No matching {event!r} came within {timeout:g} s; the client is "
-                        f"{self.state.value}."
-                    ) from None
-                arguments = item if isinstance(item, tuple) else (item,)
-                if left is not None and deadline is not None:
-                    deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
-                if predicate is None or predicate(*arguments):
-                    return item

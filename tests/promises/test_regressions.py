@@ -28,7 +28,6 @@ from etoro_sync.ws.core import core_of
 from etoro_sync.ws.protocol.control import ControlChannel, Operation
 from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
 from etoro_sync.ws.session import session
-from etoro_sync.ws.session.subscriptions import Use
 from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import API_KEY, Ear, connect_and_run, envelope, make_client
 from tests.support.frames import TEXT, frame
@@ -632,7 +631,7 @@ def test_promise_7_a_stream_that_begins_in_the_middle_of_a_subscribe_does_not_ow
 ) -> None:
     """When it ends, what the user has asked for stays wanted."""
     c = client("ws://127.0.0.1:9/ws")
-    use, add = Use(), core_of(c).tracker.add
+    use, add = object(), core_of(c).tracker.add
     overtaking: list[Background[None]] = []
 
     def overtaken(topics: list[str], snapshot: bool = False) -> int:
@@ -654,11 +653,13 @@ def test_promise_12_a_stream_that_is_collected_inside_the_tracker_does_not_deadl
 ) -> None:
     """The garbage collector ends a stream while its thread holds the tracker's lock."""
     c = client("ws://127.0.0.1:9/ws")
-    use = Use()
+    use = object()
     core_of(c).requests.hold(use, ["instrument:18"], None)
     with Watchdog(5):
         with core_of(c).tracker.lock:
-            other = run_in_thread(lambda: core_of(c).requests.hold(Use(), ["instrument:19"], None))
+            other = run_in_thread(
+                lambda: core_of(c).requests.hold(object(), ["instrument:19"], None)
+            )
             with contextlib.suppress(TimeoutError):
                 other.wait(0.05)
             core_of(c).requests.release(use)

@@ -17,7 +17,7 @@ from tests.support.clients import quick_options
 def private_names(client: WsClient) -> set[str]:
     """Return all names that a subclass may take: those here, and those of the parts inside."""
     here = {*vars(client), *dir(type(client))}
-    inside = {f"_{name.lstrip('_')}" for name in (*vars(core_of(client)), *vars(Core))}
+    inside = {f"_{name.lstrip('_')}" for name in (*vars(core_of(client)), *dir(Core))}
     names = {name for name in here | inside if name.startswith("_")}
     return {name for name in names if not (name.startswith("__") and name.endswith("__"))}
 

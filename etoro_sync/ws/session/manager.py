@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from ... import clocks
+from ...delivery.dispatcher import Dispatcher
 from ...delivery.registry import Registry
 from ...errors import (
     EToroAuthError,
@@ -14,6 +15,7 @@ from ...errors import (
     EToroTimeoutError,
     EToroWebSocketError,
 )
+from ...lifecycle import DISCONNECTED, Lifecycle
 from ...market.rate_book import RateBook
 from ...state import ClientState
 from ...stats import Counters
@@ -21,14 +23,11 @@ from ...text import no_thread
 from ..options import WsClientOptions
 from ..protocol.tracker import WsSubscriptionTracker
 from ..transport.addresses import Addresses
-from .lifecycle import Lifecycle
 from .session import Session
 from .subscriptions import Subscriptions
 
-__all__ = ["DISCONNECTED", "SessionManager"]
+__all__ = ["SessionManager"]
 
-#: What readers of a queue are told whose client was disconnected.
-DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
 _OVERTAKEN = "disconnect() was called while connect() was waiting."
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
@@ -251,6 +250,31 @@ class SessionManager:
         except KeyboardInterrupt:
             self.disconnect(None)
             raise
+
+    # -- what a stream asks for ----------------------------------------------------------------
+
+    @property
+    def conflate_after(self) -> float | None:
+        """Seconds after which a ``stream()`` skips a superseded rate; None: when full."""
+        return self._options.conflate_after
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """What runs the callbacks now; None before the first connection."""
+        return None if self.present is None else self.present.dispatcher
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a WebSocket is open now."""
+        return self.present is not None and self.present.reader.is_connected
+
+    def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
+        """Want *topics* for a stream, until :meth:`release`, however this ends."""
+        self.requests.hold(use, topics, timeout)
+
+    def release(self, use: object) -> None:
+        """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
+        self.requests.release(use)
 
     # -- counts --------------------------------------------------------------------------------
 

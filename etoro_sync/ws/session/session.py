@@ -17,6 +17,7 @@ from ...delivery.dispatcher import Dispatcher
 from ...delivery.publisher import Publisher
 from ...delivery.registry import Registry
 from ...errors import EToroClosedError, EToroError
+from ...lifecycle import Lifecycle
 from ...logs import log
 from ...market.feed_handler import FeedHandler
 from ...market.merging import make_rate
@@ -27,7 +28,6 @@ from ..options import WsClientOptions
 from ..protocol.control import ControlChannel
 from ..protocol.tracker import WsSubscriptionTracker
 from ..transport.addresses import Addresses
-from .lifecycle import Lifecycle
 from .parts import Parts
 from .reader import Reader
 

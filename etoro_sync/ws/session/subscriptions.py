@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 from ... import clocks
 from ...errors import EToroError, EToroTimeoutError, fresh
+from ...lifecycle import Lifecycle
 from ...logs import log
 from ...state import ClientState
 from ...synchronization import Monitor
 from ...text import named
 from ..protocol.control import Operation
 from ..protocol.tracker import WsSubscriptionTracker
-from .lifecycle import Lifecycle
 
-__all__ = ["Subscriptions", "Ticket", "Use"]
+__all__ = ["Subscriptions", "Ticket"]
 
 
 class Ticket:
@@ -37,13 +37,6 @@ class Ticket:
     def wait(self, deadline: float) -> bool:
         """Block until the outcome is known; False when *deadline* has passed."""
         return self._monitor.wait(lambda: self._done, deadline)
-
-
-class Use:
-    """One stream's use of topics."""
-
-    def __init__(self) -> None:
-        self.topics: list[str] = []
 
 
 class Subscriptions:
@@ -75,7 +68,9 @@ class Subscriptions:
         # Re-entrant, and the tracker's, because the end of a stream may come from the garbage
         # collector, also while this thread is in the tracker.
         self._lock = tracker.lock
-        self._streamed: dict[str, set[Use]] = {}
+        self._streamed: dict[str, set[object]] = {}
+        # Each stream, by an object of its own -> the topics that it uses.
+        self._uses: dict[object, list[str]] = {}
 
     def subscribe(
         self, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
@@ -107,6 +102,7 @@ class Subscriptions:
         """Want nothing."""
         with self._lock:
             self._streamed.clear()
+            self._uses.clear()
             self._tracker.clear()
 
     def _disown(self, topics: list[str]) -> None:
@@ -115,22 +111,22 @@ class Subscriptions:
 
     # -- streams -------------------------------------------------------------------------------
 
-    def hold(self, use: Use, topics: list[str], timeout: float | None) -> None:
+    def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
         """Want *topics* for a stream, until :meth:`release`, however this ends."""
         self._check_wait("stream()", True)
         with self._lock:
-            use.topics = topics
+            self._uses[use] = topics
             for topic in topics:
                 if topic in self._streamed or not self._tracker.has(topic):
                     self._streamed.setdefault(topic, set()).add(use)
             wish = self._tracker.add(topics, True)
         self._request("Subscribe", topics, True, True, timeout, wish)
 
-    def release(self, use: Use) -> None:
+    def release(self, use: object) -> None:
         """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
         unused = []
         with self._lock:
-            for topic in use.topics:
+            for topic in self._uses.pop(use, []):
                 users = self._streamed.get(topic, set())
                 # By who uses it, not by how many: the topic may have been disowned since, and be
                 # used by other streams now.

@@ -29,7 +29,6 @@ from etoro_sync.ws.session import controller as recovery
 from etoro_sync.ws.session import reader
 from etoro_sync.ws.session import subscriptions as requests
 from etoro_sync.ws.session.manager import SessionManager
-from etoro_sync.ws.session.subscriptions import Use
 from etoro_sync.ws.transport.waker import Waker
 from tests.support.clients import quick_options
 
@@ -83,7 +82,7 @@ class World:
         self._late: list[Operation] = []
         self._slow = False
         self._call: Call | None = None
-        self._uses: list[tuple[Use, int]] = []
+        self._uses: list[tuple[object, int]] = []
         self._next_read: tuple[int, bool] | None = None
         self._loss = ""
         self._idle = 0
@@ -213,7 +212,7 @@ class World:
             self.client.requests.unsubscribe(topics, wait, None)
 
     def stream(self, topics: list[str], slow: bool) -> None:
-        use = Use()
+        use = object()
         with self._calling("Subscribe", topics, True, slow) as call:
             call.number = self.wishes.stream(topics)
             self._uses.append((use, call.number))

@@ -10,8 +10,8 @@ import pytest
 
 from etoro_sync import ClientState, EToroClosedError, EToroWebSocketError
 from etoro_sync import synchronization as monitor
+from etoro_sync.lifecycle import Lifecycle
 from etoro_sync.synchronization import ProcessGuard
-from etoro_sync.ws.session.lifecycle import Lifecycle
 from tests.support.threads import Background, run_in_thread
 
 

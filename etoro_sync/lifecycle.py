@@ -4,12 +4,15 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-from ...errors import EToroError, fresh
-from ...own_threads import OwnThreads
-from ...state import ClientState
-from ...synchronization import Monitor
+from .errors import EToroError, fresh
+from .own_threads import OwnThreads
+from .state import ClientState
+from .synchronization import Monitor
 
-__all__ = ["Lifecycle"]
+__all__ = ["DISCONNECTED", "Lifecycle"]
+
+#: What readers of a queue are told whose client was disconnected.
+DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
 
 
 _IDLE = frozenset([ClientState.DISCONNECTED, ClientState.CLOSED, ClientState.FAILED])

@@ -1,0 +1,279 @@
+"""What a stream is made of, apart from the class that users call and derive from.
+
+Everything in here is about reading; where the events come from is known to the :class:`Source`.
+"""
+
+import logging
+import queue as standard_queue
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
+
+from .. import clocks
+from ..delivery.dispatcher import Dispatcher
+from ..delivery.event_queue import make_buffer
+from ..delivery.queues import ItemQueue
+from ..delivery.registration import check_callable, times_registered
+from ..delivery.registry import Handler, Registry
+from ..errors import EToroClosedError, EToroError, EToroTimeoutError
+from ..events import check_event, check_filter
+from ..lifecycle import DISCONNECTED, Lifecycle
+from ..logs import log, name_of
+from ..market.rate_book import RateBook
+from ..market.rate_view import RateView
+from ..models import WsInstrumentRate
+from ..state import ClientState
+from ..stats import Counters, WsStats
+from ..synchronization import ProcessGuard
+from ..throttle import LogThrottle
+
+__all__ = ["NOT_CONNECTED", "Source", "StreamCore", "core_of", "equip"]
+
+#: The one name that a client's instances have of the library; no subclass stumbles over it.
+_NAME = "__etoro_sync__"
+NOT_CONNECTED = "The client is not connected. Call connect() first."
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Source(Protocol):
+    """Where the events of a stream come from: how it begins and ends, and what it can be asked."""
+
+    lifecycle: Lifecycle
+    book: RateBook
+
+    @property
+    def conflate_after(self) -> float | None:
+        """Seconds after which a ``stream()`` skips a superseded rate; None: when full."""
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """What runs the callbacks now; None before the first connection."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether events can come now."""
+
+    def connect(self, timeout: float | None) -> None:
+        """Begin, and wait until events can come."""
+
+    def disconnect(self, timeout: float | None) -> None:
+        """End, from any thread."""
+
+    def outlast(self) -> None:
+        """Block until the end; raises what ended the source, when the user did not."""
+
+    def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
+        """Have *topics* sent for as long as *use* is not released, where that can be asked."""
+
+    def release(self, use: object) -> None:
+        """End one use of topics."""
+
+    def callback_losses(self) -> tuple[int, int, int]:
+        """How many events for callbacks were conflated, dropped and lost, since the beginning."""
+
+
+def core_of(stream: object) -> "StreamCore":
+    """Return what *stream* is made of; :raises EToroError: when its ``__init__`` has not run."""
+    # Looked up past a subclass's __getattr__, which may need the stream itself.
+    core: StreamCore | None = vars(stream).get(_NAME)
+    if core is None:
+        raise EToroError(
+            f"{type(stream).__name__}.__init__() has not called super().__init__() yet. Call it "
+            "there first, with the options."
+        )
+    return core
+
+
+def equip(stream: object, core: "StreamCore") -> None:
+    """Make what *stream* consists of."""
+    # Past a subclass's __setattr__, such as that of a frozen dataclass.
+    vars(stream)[_NAME] = core
+
+
+class StreamCore:
+    """The parts of a stream, and what its methods share.
+
+    It is an object of its own, which a stream keeps under a single name: all others in a subclass
+    are the user's. Nothing in here calls a method of the stream, since a subclass may have replaced
+    it.
+
+    :param registry: who listens.
+    :param counters: what is counted.
+    :param source: where the events come from.
+    """
+
+    def __init__(self, registry: Registry, counters: Counters, source: Source) -> None:
+        self.registry = registry
+        self.counters = counters
+        self.source = source
+        self.book = source.book
+        self.lifecycle = source.lifecycle
+        self.rates = RateView(source.book, source)
+        self.guard = ProcessGuard()
+        self.gate = LogThrottle()
+
+    # -- state ---------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> ClientState:
+        """Where the client stands; CLOSED in a forked child."""
+        return ClientState.CLOSED if self.guard.foreign else self.lifecycle.state
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether events can come now."""
+        return not self.guard.foreign and self.source.is_connected
+
+    def check_connected(self) -> None:
+        """:raises EToroClosedError: when nothing can come: closed, or not connected yet."""
+        self.guard.check()
+        state = self.state
+        if state is ClientState.CLOSED:
+            raise EToroClosedError("The client is closed. Call connect() first.")
+        if state is ClientState.DISCONNECTED:
+            raise EToroClosedError(NOT_CONNECTED)
+
+    def stats(self) -> WsStats:
+        """Return a reading of all counters."""
+        counters, now = self.counters, clocks.uptime()
+        conflated, dropped, lost = self.source.callback_losses()
+        dispatcher = self.source.dispatcher
+        connected_at, last = counters.connected_at, counters.last_message_at
+        return WsStats(
+            bytes=counters.bytes,
+            messages=counters.messages,
+            rates=counters.rates,
+            heartbeats=counters.heartbeats,
+            private_events=counters.private_events,
+            unknown=counters.unknown,
+            bad_messages=counters.bad_messages,
+            odd_messages=counters.odd_messages,
+            connect_attempts=counters.connect_attempts,
+            connections=counters.connections,
+            reconnects=counters.reconnects,
+            callbacks=counters.callbacks,
+            callback_errors=counters.callback_errors,
+            callbacks_waiting=len(dispatcher.lanes) if dispatcher is not None else 0,
+            callbacks_conflated=conflated,
+            callbacks_dropped=dropped,
+            callbacks_lost=lost,
+            callbacks_lag=dispatcher.lag() if dispatcher is not None else 0.0,
+            connected_age=now - connected_at if connected_at and self.is_connected else None,
+            last_message_age=None if last is None else now - last,
+        )
+
+    # -- callbacks -----------------------------------------------------------------------------
+
+    def registrar(
+        self, event: str, instrument_id: int | None, once: bool
+    ) -> Callable[[Function], Function]:
+        """Return what registers a handler for *event* and returns it: a decorator."""
+        self.guard.check()
+        event = check_event(event)
+        if instrument_id is not None:
+            (instrument_id,) = check_filter(event, [instrument_id], "instrument_id") or ()
+
+        def register(function: Function) -> Function:
+            check_callable(function, event)
+            known = self.registry.functions(event, instrument_id)
+            self.registry.add(event, Handler(function, instrument_id, once))
+            times = times_registered(function, known) + 1
+            # Each further time is told, and a loop that does so for long is told once a minute.
+            gated = times == 1 or self.gate.passes((event, name_of(function), times)) is None
+            if not gated:
+                log(
+                    logging.WARNING,
+                    "The handler %s is registered for %r %d times, and called as often for each "
+                    "event. If a cell or a function that registers it ran again, let it call "
+                    "client.remove_all_listeners(%r) before.",
+                    name_of(function),
+                    event,
+                    times,
+                    event,
+                )
+            return function
+
+        return register
+
+    # -- queues --------------------------------------------------------------------------------
+
+    def new_queue(
+        self,
+        event: str,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        conflate_after: float | None = None,
+    ) -> ItemQueue:
+        """Return a queue of *event* that collects nothing yet."""
+        self.guard.check()
+        event = check_event(event)
+        buffer = make_buffer(event, maxsize, overflow, conflate_after)
+        return ItemQueue(event, buffer, self.registry.remove_queue, self.lifecycle)
+
+    def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
+        """Let *new* collect its event from now on."""
+        self.registry.add_queue(new, ids)
+        # Asked after it was added: whoever ends the queues of a client changes the state first.
+        state, error = self.state, self.lifecycle.error
+        if state is ClientState.FAILED and error is not None:
+            self.registry.remove_queue(new)
+            new.end(str(error), error)
+        elif state is ClientState.CLOSING:
+            self.registry.remove_queue(new)
+            new.end(DISCONNECTED)
+
+    def stream(
+        self,
+        ids: tuple[int, ...],
+        maxsize: int | None,
+        overflow: str | None,
+        timeout: float | None,
+    ) -> Iterator[tuple[int, WsInstrumentRate]]:
+        """Subscribe, yield rates, unsubscribe; as the client's method, with checked arguments."""
+        topics = [f"instrument:{instrument_id}" for instrument_id in ids]
+        # Who asks for another policy wants each rate.
+        after = self.source.conflate_after if overflow in (None, "conflate") else None
+        with self.new_queue("instrument:rate", maxsize, overflow, after) as rates:
+            self.feed(rates, ids)
+            # Not before: whoever disconnects in between would find no queue to end.
+            self.check_connected()
+            use = object()
+            try:
+                try:
+                    self.source.hold(use, topics, timeout)
+                except EToroClosedError:
+                    # Closed by the user while subscribing: the loop ends, as it does later on.
+                    if self.guard.foreign or self.state is ClientState.FAILED:
+                        raise
+                    return
+                yield from rates
+            finally:
+                if not self.guard.foreign:
+                    self.source.release(use)
+
+    def wait_for(
+        self, event: str, predicate: Callable[..., bool] | None, timeout: float | None
+    ) -> Any:
+        """Wait for an event; as the client's method, with checked arguments."""
+        self.lifecycle.own_threads.check("wait_for()", "Call it in another thread.")
+        deadline = None if timeout is None else clocks.monotonic() + timeout
+        with self.new_queue(event) as events:
+            # In here, where it will be closed, whenever Ctrl-C comes.
+            self.feed(events, None)
+            # Not before: whoever disconnects in between would find no queue to end.
+            self.check_connected()
+            while True:
+                now = clocks.monotonic()
+                left = None if deadline is None else max(deadline - now, 0.0)
+                try:
+                    item = events.get(timeout=left)
+                except standard_queue.Empty:
+                    raise EToroTimeoutError(
+                        f"No matching {event!r} came within {timeout:g} s; the client is "
+                        f"{self.state.value}."
+                    ) from None
+                arguments = item if isinstance(item, tuple) else (item,)
+                if left is not None and deadline is not None:
+                    deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
+                if predicate is None or predicate(*arguments):
+                    return item
