@@ -32,7 +32,7 @@ from .models import (
     WsMessage,
     WsPrivateEvent,
 )
-from .stream import MarketStream
+from .stream import Feed, MarketStream
 from .ws import (
     DEFAULT_WS_URL,
     EVENTS,
@@ -59,6 +59,7 @@ __all__ = [
     "EToroValidationError",
     "EToroWebSocketError",
     "EventQueue",
+    "Feed",
     "MarketStream",
     "OrderStatus",
     "OrderType",

@@ -185,11 +185,17 @@ class Lanes:
     :param bulk_size: most rates, and most other fast events, that wait.
     :param lossless_size: most orders, and most connection events, that wait.
     :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
+    :param in_order: orders overtake nothing, for a source that plays the same way each time.
     """
 
     def __init__(
-        self, bulk_size: int, lossless_size: int, conflate_after: float | None = None
+        self,
+        bulk_size: int,
+        lossless_size: int,
+        conflate_after: float | None = None,
+        in_order: bool = False,
     ) -> None:
+        self._in_order = in_order
         self.orders = BoundedBuffer(lossless_size, "raise", "the callbacks' lane of orders")
         self.rates = ConflatingBuffer(bulk_size, conflate_after)
         self.others = BoundedBuffer(bulk_size, "drop_oldest")
@@ -252,7 +258,7 @@ class Lanes:
 
     def append(self, event: str, arguments: Iterable[Any], now: float) -> int:
         """Add an event that must not be lost; return how many were, for lack of room."""
-        if event == ORDER_EVENT:
+        if event == ORDER_EVENT and not self._in_order:
             return self.orders.extend((tuple(arguments),), now)
         return self.lossless.extend((self._placed(event, tuple(arguments)),), now)
 

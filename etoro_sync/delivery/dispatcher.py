@@ -52,6 +52,8 @@ class Dispatcher:
     :param on_failure: called with the error when the thread cannot go on.
     :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
     :param clock: seconds, for the ages that users see.
+    :param in_order: orders overtake nothing.
+    :param on_progress: called on the thread whenever it takes something, and when nothing is left.
     """
 
     def __init__(
@@ -64,7 +66,10 @@ class Dispatcher:
         on_failure: Callable[[EToroError], None] = lambda error: None,
         conflate_after: float | None = None,
         clock: Callable[[], float] = clocks.uptime,
+        in_order: bool = False,
+        on_progress: Callable[[], None] | None = None,
     ) -> None:
+        self._on_progress = on_progress
         self._after = after
         # Of all that wait until the callbacks of earlier sessions have ended; the client's.
         self._waiting: set[Bell] = after._waiting if after is not None else set()
@@ -77,7 +82,7 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._in_lanes = False
         self._bell = Bell()
-        self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after)
+        self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after, in_order)
         self._look_at = 0.0
         self._worrying_lag = max(conflate_after or _LAG, _LAG)
         self._stopping = False
@@ -361,6 +366,8 @@ class Dispatcher:
                     return False
             if error is not None:
                 self._callbacks.feed_error_queues(error)
+            if self._on_progress is not None:
+                self._on_progress()
             if self._hand:
                 if now >= self._look_at:
                     self._watch_lag(now)
@@ -391,6 +398,12 @@ class Dispatcher:
     def lanes(self) -> Lanes:
         """For reading counts only."""
         return self._lanes
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything was called out that has come until now, or the thread has ended."""
+        with self._lock:
+            return self._ended or not (self._hand or self._lanes.ready)
 
     def lag(self, now: float | None = None) -> float:
         """Seconds since the oldest event came that callbacks are still to get, or are getting now.

@@ -11,9 +11,14 @@ from .buffers import BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
 from .queues import ItemQueue
 
-__all__ = ["OVERFLOW_POLICIES", "EventQueue", "make_buffer"]
+__all__ = ["OVERFLOW_POLICIES", "EventQueue", "default_size", "make_buffer"]
 
 OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
+
+
+def default_size(event: str) -> int:
+    """Return how many items of *event* a queue holds unless it is told."""
+    return 10_000 if event in MARKET_EVENTS else 100_000
 
 
 def make_buffer(
@@ -24,7 +29,7 @@ def make_buffer(
     :raises EToroValidationError: naming ``maxsize``, ``overflow`` or ``conflate_after``.
     """
     if maxsize is None:
-        maxsize = 10_000 if event in MARKET_EVENTS else 100_000
+        maxsize = default_size(event)
     most = whole(maxsize)
     if most is None or most < 0:
         raise EToroValidationError(

@@ -119,6 +119,11 @@ class ItemQueue:
                 self._error = error
             self._monitor.changed()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a source that waits for its readers may go on: for this queue it never waits."""
+        return True
+
     # -- the user's side -----------------------------------------------------------------------
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:

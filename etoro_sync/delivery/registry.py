@@ -143,6 +143,11 @@ class Registry:
         return self._listeners[event]
 
     @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens to anything."""
+        return any(listeners.active for listeners in self._listeners.values())
+
+    @property
     def has_callbacks(self) -> bool:
         """Whether any callback is registered."""
         return any(listeners.all_handlers for listeners in self._listeners.values())

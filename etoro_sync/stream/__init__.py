@@ -1,5 +1,6 @@
 """What reads a stream, whatever its source is."""
 
+from .feed import Feed
 from .market_stream import MarketStream
 
-__all__ = ["MarketStream"]
+__all__ = ["Feed", "MarketStream"]

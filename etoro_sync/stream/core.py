@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 
 from .. import clocks
 from ..delivery.dispatcher import Dispatcher
-from ..delivery.event_queue import make_buffer
 from ..delivery.queues import ItemQueue
 from ..delivery.registration import check_callable, times_registered
 from ..delivery.registry import Handler, Registry
@@ -67,6 +66,19 @@ class Source(Protocol):
 
     def release(self, use: object) -> None:
         """End one use of topics."""
+
+    def make_items(
+        self,
+        event: str,
+        maxsize: int | None,
+        overflow: str | None,
+        conflate_after: float | None,
+        on_close: Callable[[ItemQueue], None],
+    ) -> ItemQueue:
+        """Return what a queue of *event* collects into, with the arguments of ``queue()``."""
+
+    def listeners_changed(self) -> None:
+        """Note that there is one more callback or queue."""
 
     def callback_losses(self) -> tuple[int, int, int]:
         """How many events for callbacks were conflated, dropped and lost, since the beginning."""
@@ -177,6 +189,7 @@ class StreamCore:
             check_callable(function, event)
             known = self.registry.functions(event, instrument_id)
             self.registry.add(event, Handler(function, instrument_id, once))
+            self.source.listeners_changed()
             times = times_registered(function, known) + 1
             # Each further time is told, and a loop that does so for long is told once a minute.
             gated = times == 1 or self.gate.passes((event, name_of(function), times)) is None
@@ -207,12 +220,13 @@ class StreamCore:
         """Return a queue of *event* that collects nothing yet."""
         self.guard.check()
         event = check_event(event)
-        buffer = make_buffer(event, maxsize, overflow, conflate_after)
-        return ItemQueue(event, buffer, self.registry.remove_queue, self.lifecycle)
+        on_close = self.registry.remove_queue
+        return self.source.make_items(event, maxsize, overflow, conflate_after, on_close)
 
     def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
         """Let *new* collect its event from now on."""
         self.registry.add_queue(new, ids)
+        self.source.listeners_changed()
         # Asked after it was added: whoever ends the queues of a client changes the state first.
         state, error = self.state, self.lifecycle.error
         if state is ClientState.FAILED and error is not None:

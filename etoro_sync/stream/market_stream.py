@@ -11,12 +11,15 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from ..delivery.event_queue import EventQueue, make_buffer
 from ..delivery.registration import check_callable
-from ..errors import EToroClosedError, EToroError, EToroTypeError
-from ..events import check_event, check_filter, check_instrument_ids, check_timeout
+from ..delivery.registry import Registry
+from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
+from ..events import EVENTS, check_event, check_filter, check_instrument_ids, check_timeout
 from ..models import WsInstrumentRate
 from ..state import ClientState
-from ..stats import WsStats
-from .core import NOT_CONNECTED, core_of
+from ..stats import Counters, WsStats
+from .core import NOT_CONNECTED, StreamCore, core_of, equip
+from .feed import Feed
+from .playing import PlayedSource
 
 __all__ = ["MarketStream"]
 
@@ -42,7 +45,25 @@ class MarketStream:
     whatever waits or changes raises :class:`~etoro_sync.EToroClosedError`. A subclass may use any
     name that is not public here; its ``__init__`` calls ``super().__init__()`` before any other
     method.
+
+    A source of your own is a function that writes to a :class:`~etoro_sync.Feed`; it runs on the
+    background thread, once for each :meth:`connect`. It begins when somebody listens, and waits
+    whenever those who read are behind, so nothing is conflated or dropped, and two runs bring the
+    same events in the same order. When it returns and all callbacks were called, the stream is
+    closed: loops end, and :meth:`run_forever` returns. When it raises, that is what ends the
+    stream.
+
+    :param play: the function.
+    :raises EToroValidationError: when it cannot be called.
     """
+
+    def __init__(self, play: Callable[[Feed], None]) -> None:
+        if not callable(play):
+            raise EToroValidationError(
+                f"play must be a function that takes a Feed, not {type(play).__name__}.", "play"
+            )
+        registry, counters = Registry(EVENTS), Counters()
+        equip(self, StreamCore(registry, counters, PlayedSource(play, registry, counters)))
 
     # -- beginning and end ---------------------------------------------------------------------
 

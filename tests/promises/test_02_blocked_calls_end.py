@@ -20,7 +20,7 @@ from etoro_sync import (
 )
 from etoro_sync import synchronization as monitor
 from etoro_sync.delivery import queues
-from etoro_sync.ws import core
+from etoro_sync.stream import core
 from etoro_sync.ws.core import core_of
 from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clocks import LeapingTime

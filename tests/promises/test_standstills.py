@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync.ws import core
+from etoro_sync.stream import core
 from etoro_sync.ws.session import connection_loop as conversation
 from etoro_sync.ws.session import connector as opener
 from etoro_sync.ws.session import controller as recovery

@@ -2,11 +2,14 @@
 
 import threading
 import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from ... import clocks
 from ...delivery.dispatcher import Dispatcher
+from ...delivery.event_queue import make_buffer
+from ...delivery.queues import ItemQueue
 from ...delivery.registry import Registry
 from ...errors import (
     EToroAuthError,
@@ -271,6 +274,21 @@ class SessionManager:
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
         """Want *topics* for a stream, until :meth:`release`, however this ends."""
         self.requests.hold(use, topics, timeout)
+
+    def make_items(
+        self,
+        event: str,
+        maxsize: int | None,
+        overflow: str | None,
+        conflate_after: float | None,
+        on_close: Callable[[ItemQueue], None],
+    ) -> ItemQueue:
+        """Return what a queue of *event* collects into, with the arguments of ``queue()``."""
+        buffer = make_buffer(event, maxsize, overflow, conflate_after)
+        return ItemQueue(event, buffer, on_close, self.lifecycle)
+
+    def listeners_changed(self) -> None:
+        """A connection never waits for its readers."""
 
     def release(self, use: object) -> None:
         """End a stream's use of topics; those that nobody uses any more are unsubscribed."""

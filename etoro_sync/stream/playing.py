@@ -1,0 +1,315 @@
+"""A source that a function plays: how it begins, and how it ends."""
+
+import atexit
+import contextlib
+import itertools
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from .. import clocks
+from ..delivery.dispatcher import Dispatcher
+from ..delivery.event_queue import default_size, make_buffer
+from ..delivery.publisher import Publisher
+from ..delivery.queues import ItemQueue
+from ..delivery.registry import Registry
+from ..errors import EToroError, EToroWebSocketError
+from ..lifecycle import DISCONNECTED, Lifecycle
+from ..logs import log
+from ..market.merging import make_rate
+from ..market.rate_book import RateBook
+from ..own_threads import READER
+from ..state import ClientState
+from ..stats import Counters
+from ..synchronization import Interrupted, ProcessGuard, join_thread
+from ..text import no_thread
+from .feed import Feed
+from .pace import Pace, PacedQueue
+
+__all__ = ["PlayedSource"]
+
+#: Seconds that disconnect() waits for the source's thread and the callbacks, unless it is told.
+_CLOSE_TIMEOUT = 1.0
+_ENDED = "The source has come to its end. Call connect() to play it again, and make a new queue."
+_AT_WORK = (ClientState.CONNECTING, ClientState.LIVE, ClientState.CLOSING)
+_numbers = itertools.count(1)
+
+Play = Callable[[Feed], None]
+
+
+class PlayedSource:
+    """Calls a function on a thread of its own, once for each ``connect()``.
+
+    :param play: gets a :class:`Feed`, and writes to it until it returns.
+    :param registry: who listens.
+    :param counters: what is counted.
+    """
+
+    conflate_after = None
+
+    def __init__(self, play: Play, registry: Registry, counters: Counters) -> None:
+        self._play = play
+        self._registry = registry
+        self._counters = counters
+        self.lifecycle = Lifecycle()
+        self.book = RateBook()
+        self.pace = Pace(registry)
+        self.present: Run | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """What runs the callbacks now; None before the first beginning."""
+        return None if self.present is None else self.present.dispatcher
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the source is played now."""
+        return self.lifecycle.state is ClientState.LIVE
+
+    def listeners_changed(self) -> None:
+        """Let a source that waits for listeners look again. Any thread."""
+        self.pace.changed()
+
+    def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
+        """A source that is played sends what it has; its readers filter."""
+
+    def release(self, use: object) -> None:
+        """Nothing was asked for."""
+
+    def make_items(
+        self,
+        event: str,
+        maxsize: int | None,
+        overflow: str | None,
+        conflate_after: float | None,
+        on_close: Callable[[ItemQueue], None],
+    ) -> ItemQueue:
+        """Return the items of a queue; unless the user wants it to drop some, it drops none."""
+        buffer = make_buffer(event, maxsize, overflow, conflate_after)
+        if overflow in ("drop_oldest", "drop_newest"):
+            return ItemQueue(event, buffer, on_close, self.lifecycle)
+        most = default_size(event) if maxsize is None else int(maxsize)
+        return PacedQueue(
+            event, make_buffer(event, 0, overflow), most, self.pace, on_close, self.lifecycle
+        )
+
+    def callback_losses(self) -> tuple[int, int, int]:
+        """Conflated, dropped and lost events of the callbacks: a source that waits loses none."""
+        return 0, 0, 0
+
+    # -- beginning and end ---------------------------------------------------------------------
+
+    def connect(self, timeout: float | None) -> None:
+        """Begin to play. Any thread.
+
+        :param timeout: nothing is waited for.
+        """
+        self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
+        begun: list[int] = []
+        try:
+            number = self.lifecycle.begin(begun)
+            if number is None:
+                raise EToroWebSocketError(
+                    f"This stream is {self.lifecycle.state.value} already. Call disconnect() first."
+                )
+            self.pace.reset()
+            before = self.present.dispatcher if self.present is not None else None
+            run = Run(number, self, self._play, self._registry, self._counters, before)
+            self.present = run
+            if self._finalizer is not None:
+                self._finalizer.detach()
+            self._finalizer = weakref.finalize(self, run.stop)
+            self._finalizer.atexit = False
+            self.lifecycle.advance(number, ClientState.LIVE)
+            run.start()
+        except BaseException as exc:
+            if begun:
+                self._fail_to_begin(begun[0], exc)
+            raise
+
+    def _fail_to_begin(self, number: int, exc: BaseException) -> None:
+        error = EToroWebSocketError("connect() was interrupted.")
+        if isinstance(exc, RuntimeError):
+            error = EToroWebSocketError(f"Cannot start the stream's threads: {no_thread(exc)}")
+        self.lifecycle.failed(number, error, partial(self._registry.end_queues, str(error), error))
+        if self.present is not None and self.present.number == number:
+            self.present.stop()
+        if isinstance(exc, RuntimeError):
+            raise error from exc
+
+    def disconnect(self, timeout: float | None) -> None:
+        """End, from any thread; waits for the source's thread and the callbacks.
+
+        :param timeout: seconds to wait at most; None is one second.
+        """
+        number = self.lifecycle.session
+        try:
+            self._end(number, _CLOSE_TIMEOUT if timeout is None else timeout)
+        except BaseException:
+            # Ctrl-C: wherever it came, nothing stays half ended.
+            self._end(number, 0.0)
+            raise
+
+    def _end(self, number: int, timeout: float) -> None:
+        if self.lifecycle.closing(number) != number:
+            return
+        run = self.present
+        try:
+            self.lifecycle.settle(number, partial(self._registry.end_queues, DISCONNECTED))
+            if run is not None and run.number == number:
+                run.close(timeout)
+        finally:
+            self.lifecycle.closed(number, self.book.clear)
+
+    def outlast(self) -> None:
+        """Block until the source has come to its end.
+
+        :raises EToroError: what ended it, when the user did not.
+        """
+        self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
+        run, number = self.present, self.lifecycle.session
+        if run is not None and run.dispatcher.is_current:
+            raise EToroWebSocketError(
+                "run_forever() in a callback would keep all other callbacks waiting. Call it in "
+                "the thread that is to wait."
+            )
+        self.pace.awaited = True
+        self.pace.changed()
+        try:
+            self.lifecycle.outcome(number, *_AT_WORK)
+        except KeyboardInterrupt:
+            self.disconnect(None)
+            raise
+
+
+class Run:
+    """The two threads of one ``connect()``; it does not refer to the stream.
+
+    :param number: from the lifecycle.
+    :param source: what is played; not kept, so that it may be collected.
+    :param play: the user's function.
+    :param registry: who listens.
+    :param counters: what is counted.
+    :param before: the dispatcher of the run before this one, whose callbacks may still be at work.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        source: PlayedSource,
+        play: Play,
+        registry: Registry,
+        counters: Counters,
+        before: Dispatcher | None,
+    ) -> None:
+        self.number = number
+        self._play = play
+        self._registry = registry
+        self._lifecycle = source.lifecycle
+        self._pace = source.pace
+        self._guard = ProcessGuard()
+        self._stopping = False
+        name = f"etoro-sync-%s-{next(_numbers)}"
+        self.dispatcher: Dispatcher = Dispatcher(
+            name % "played-callbacks",
+            registry,
+            counters,
+            0,
+            before,
+            self._fail,
+            in_order=True,
+            on_progress=source.pace.changed,
+        )
+        self._out = Publisher(registry, self.dispatcher, make_rate)
+        source.book.clear()
+        # Each run counts from the beginning, or the second one would not bring the same.
+        source.book.generation = 0
+        source.book.begin_generation(())
+        self._feed = Feed(source.book, registry, self._out, counters, self._wait)
+        self._thread = threading.Thread(target=self._work, name=name % "played", daemon=True)
+        _runs.add(self)
+
+    def start(self) -> None:
+        """Start both threads. :raises RuntimeError: when the system has no thread left."""
+        self.dispatcher.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask for the end. Any thread, also the garbage collector's."""
+        if not self._guard.foreign:
+            self._stopping = True
+            self._pace.changed()
+            self.dispatcher.stop()
+
+    def close(self, timeout: float, caller: str = "disconnect()") -> None:
+        """End, and wait for it. Any thread.
+
+        :param timeout: seconds to wait at most.
+        :param caller: who ends it, for the log.
+        """
+        deadline = clocks.monotonic() + timeout
+        self.stop()
+        if threading.current_thread() is not self._thread:
+            join_thread(self._thread, timeout)
+        self.dispatcher.join(max(deadline - clocks.monotonic(), 0.0), caller)
+
+    # -- the source's thread ---------------------------------------------------------------------
+
+    def _wait(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self._pace.sleep(seconds, lambda: self._stopping)
+        self._pace.wait_for_room(self.dispatcher, lambda: self._stopping)
+
+    def _work(self) -> None:
+        error: EToroError | None = None
+        with self._lifecycle.own_threads.working(READER):
+            try:
+                self._play(self._feed)
+            except Interrupted:
+                pass
+            except EToroError as exc:
+                error = exc
+            except BaseException as exc:
+                error = EToroError(f"The source raised {type(exc).__name__}: {exc!s:.200}")
+                error.__cause__ = exc
+            finally:
+                self._finish(error)
+
+    def _finish(self, error: EToroError | None) -> None:
+        """End whatever waits, once the callbacks have got everything."""
+        try:
+            if error is not None:
+                self._out.error(error)
+            self._pace.wait_until_idle(self.dispatcher, lambda: self._stopping)
+            if error is not None:
+                self._fail(error)
+            elif not self._stopping:
+                ended = partial(self._registry.end_queues, _ENDED)
+                self._lifecycle.closed(self.number, ended)
+        finally:
+            self.dispatcher.stop()
+
+    def _fail(self, error: EToroError) -> None:
+        """End the stream by *error*, unless the user has ended it. Either thread."""
+        if self._stopping:
+            return
+        if not self._lifecycle.is_awaited(self.number):
+            log(logging.ERROR, "The stream ended: %s", error)
+        end_queues = partial(self._registry.end_queues, str(error), error)
+        self._lifecycle.failed(self.number, error, end_queues)
+
+
+_runs: "weakref.WeakSet[Run]" = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what a program leaves at work: daemon threads may crash an interpreter that ends."""
+    with contextlib.suppress(RuntimeError):
+        for run in list(_runs):
+            with contextlib.suppress(Exception):
+                run.close(_CLOSE_TIMEOUT, "The end of the program")

@@ -1,0 +1,354 @@
+"""The reading surface: what holds for a connection and for any other source alike.
+
+One is a client whose server sends some frames once it is subscribed to them; the other is the
+example that plays the same frames from a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import pickle
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etoro_sync import (
+    ClientState,
+    EToroClosedError,
+    EToroError,
+    EToroTimeoutError,
+    EToroTypeError,
+    EToroValidationError,
+    EToroWebSocketError,
+    EventQueue,
+    MarketStream,
+    WsClient,
+)
+from tests.conftest import MakeClient, StartServer
+from tests.support.clients import envelope
+from tests.support.peer import Peer
+from tests.support.threads import Watchdog, run_in_thread
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "play_frames.py"
+TOPICS = ["instrument:18", "instrument:19", "private"]
+
+
+def price(number: int, **fields: str) -> dict[str, str]:
+    date = f"2026-01-01T00:00:0{number}.0Z"
+    return {"Ask": "2", "Bid": "1", "Date": date, "PriceRateID": str(number), **fields}
+
+
+#: Two instruments, a delta, a heartbeat, an order, and what is no message at all.
+FRAMES = [
+    envelope("instrument:18", price(1, InstrumentID="18"), "Snapshot"),
+    envelope("instrument:19", price(2, InstrumentID="19", Ask="5"), "Snapshot"),
+    envelope("instrument:18", {"Ask": "3", "Date": "2026-01-01T00:00:03.0Z", "PriceRateID": "3"}),
+    envelope("instrument:18", {"Date": "2026-01-01T00:00:04.0Z", "PriceRateID": "4"}),
+    envelope("private", {"OrderID": 7}, "Trading.New"),
+    "no JSON",
+    envelope("instrument:19", price(5, Ask="6")),
+]
+#: Instrument and ask of each rate that they make.
+RATES = [(18, 2.0), (19, 5.0), (18, 3.0), (19, 6.0)]
+
+Make = Callable[..., MarketStream]
+
+
+def frames_file() -> Any:
+    """Return the class of the example."""
+    spec = importlib.util.spec_from_file_location("play_frames", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.FramesFile
+
+
+def send_frames(peer: Peer) -> None:
+    peer.handshake()
+    peer.authenticate()
+    with contextlib.suppress(ConnectionError):
+        peer.acknowledge()
+        for text in FRAMES:
+            peer.send_text(text)
+        peer.serve()
+
+
+@pytest.fixture(params=["file", "connection"])
+def make(
+    request: pytest.FixtureRequest, raw_server: StartServer, client: MakeClient, tmp_path: Path
+) -> Iterator[Make]:
+    """Make streams that are not connected; all that the frames hold is wanted of a connection."""
+    made: list[MarketStream] = []
+
+    def make_stream(wanted: bool = True) -> MarketStream:
+        if request.param == "file":
+            path = tmp_path / "frames.jsonl"
+            path.write_text("\n".join(FRAMES))
+            made.append(frames_file()(path))
+            return made[-1]
+        c = client(raw_server(send_frames).url)
+        if wanted:
+            c.subscribe(TOPICS)
+        return c
+
+    with Watchdog(20):
+        yield make_stream
+        for stream in made:
+            stream.disconnect()
+
+
+def asks(items: Any, count: int) -> list[tuple[int, float]]:
+    pairs = [items.get() for _ in range(count)]
+    return [(instrument_id, rate.ask) for instrument_id, rate in pairs]
+
+
+def test_a_callback_gets_each_rate_in_order(make: Make) -> None:
+    """Merged, with the instrument's id, until it is removed."""
+    stream, seen, all_seen = make(), [], threading.Event()
+
+    def note(instrument_id: int, rate: Any) -> None:
+        seen.append((instrument_id, rate.ask))
+        if len(seen) == len(RATES):
+            all_seen.set()
+
+    assert stream.on("instrument:rate", note) is stream
+    with stream:
+        assert all_seen.wait(10)
+    assert seen == RATES
+
+
+def test_a_decorator_and_a_filter(make: Make) -> None:
+    """Of one instrument only; once is once."""
+    stream, seen, first, all_seen = make(), [], [], threading.Event()
+
+    @stream.on("instrument:rate", instrument_id=19)
+    def note(instrument_id: int, rate: Any) -> None:
+        seen.append(rate.ask)
+        if len(seen) == 2:
+            all_seen.set()
+
+    stream.once("instrument:rate", lambda i, r: first.append(i))
+    rates = stream.queue("instrument:rate")
+    with stream:
+        assert asks(rates, 4) == RATES
+        assert all_seen.wait(10)
+    assert (seen, first) == ([5.0, 6.0], [18])
+
+
+def test_handlers_that_were_removed_are_not_called(make: Make) -> None:
+    """Neither by off() nor by remove_all_listeners(); queues stay."""
+    stream, seen = make(), []
+    rates = stream.queue("instrument:rate")
+    stream.on("instrument:rate", print).off("instrument:rate", print)
+    stream.on("instrument:rate", lambda *a: seen.append(a))
+    assert stream.remove_all_listeners() is stream
+    with stream:
+        assert asks(rates, 4) == RATES
+    assert seen == []
+
+
+def test_a_queue_collects_from_its_beginning(make: Make) -> None:
+    """Made before the start, it has everything; a filter holds; what waits can be read later."""
+    stream = make()
+    assert isinstance(stream.queue("open"), EventQueue)
+    rates = stream.queue("instrument:rate", instrument_ids=[18])
+    orders = stream.queue("private:event")
+    with stream:
+        assert asks(rates, 2) == [(18, 2.0), (18, 3.0)]
+        assert orders.get().order_id == 7
+        with pytest.raises((queue.Empty, EToroClosedError)):
+            rates.get_nowait()
+    assert (rates.received, rates.dropped, rates.conflated) == (2, 0, 0)
+
+
+def test_a_stream_brings_what_it_was_asked_for(make: Make) -> None:
+    """By a subscription where there is one, else by a filter."""
+    stream = make(wanted=False)
+    with stream:
+        found = []
+        for instrument_id, rate in stream.stream([18]):
+            found.append((instrument_id, rate.ask))
+            if len(found) == 2:
+                break
+    assert found == [(18, 2.0), (18, 3.0)]
+
+
+def test_wait_for_ends_in_time(make: Make) -> None:
+    """No such event is an error of its own, which says how long was waited."""
+    stream, goes_on = make(), threading.Event()
+    orders = stream.queue("private:event")
+    stream.once("private:event", lambda event: goes_on.wait(10))
+    with stream:
+        assert orders.get().order_id == 7
+        with pytest.raises(EToroTimeoutError, match=r"No matching 'reconnected' came within 0.01"):
+            stream.wait_for("reconnected", timeout=0.01)
+        goes_on.set()
+
+
+def test_wait_for_returns_what_matches(make: Make) -> None:
+    """The first that the predicate accepts."""
+    stream = make(wanted=False)
+    with stream:
+        found = run_in_thread(lambda: stream.wait_for("instrument:rate", lambda i, r: i == 19))
+        if isinstance(stream, WsClient):
+            stream.subscribe(TOPICS)
+        assert found.result()[0] == 19
+
+
+def test_rates_are_the_latest(make: Make) -> None:
+    """A read-only view; it stays when the stream is left alone."""
+    stream = make()
+    rates = stream.queue("instrument:rate")
+    with stream:
+        asks(rates, 4)
+        assert {key: rate.ask for key, rate in stream.rates.items()} == {18: 3.0, 19: 6.0}
+        with pytest.raises(TypeError):
+            stream.rates[18] = None  # type: ignore[index]
+
+
+def test_the_state_is_the_same_enum(make: Make) -> None:
+    """From never connected to closed; the counters count."""
+    stream = make()
+    rates = stream.queue("instrument:rate")
+    errors = stream.queue("error")
+    assert stream.state is ClientState.DISCONNECTED
+    stream.connect()
+    asks(rates, 4)
+    assert isinstance(errors.get(), EToroValidationError)
+    stream.close()
+    assert stream.state is ClientState.CLOSED
+    stats = stream.stats()
+    assert (stats.rates, stats.heartbeats, stats.private_events, stats.bad_messages) == (4, 1, 1, 1)
+    assert "closed" in repr(stream)
+
+
+def test_run_forever_ends_with_the_stream(make: Make) -> None:
+    """Also by disconnect() in a callback; it leaves no thread."""
+    stream = make()
+    before = threading.active_count()
+    stream.on("private:event", lambda event: stream.disconnect())
+    with stream:
+        stream.run_forever()
+    assert stream.state is ClientState.CLOSED
+    stream.disconnect()
+    assert threading.active_count() <= before + 1  # the server's
+
+
+def test_disconnect_wakes_whoever_waits(make: Make) -> None:
+    """get() raises, a loop ends."""
+    stream = make()
+    never = stream.queue("reconnected")
+    rates = stream.queue("instrument:rate")
+    blocker = threading.Event()
+    stream.on("private:event", lambda event: blocker.wait(10))
+    stream.connect()
+    getting = run_in_thread(never.get)
+    assert rates.get()[0] == 18
+    looping = run_in_thread(lambda: list(rates))
+    blocker.set()
+    stream.disconnect()
+    assert isinstance(getting.exception(), EToroClosedError)
+    assert looping.result() is not None
+
+
+def test_what_a_callback_raises_harms_nobody(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, counted and emitted; the next event comes."""
+    stream = make()
+    errors, rates = stream.queue("error"), stream.queue("instrument:rate", instrument_ids=19)
+
+    @stream.on("instrument:rate", instrument_id=18)
+    def fail(instrument_id: int, rate: Any) -> None:
+        raise KeyError("mine")
+
+    with stream:
+        asks(rates, 2)
+        while not isinstance(errors.get(), KeyError):
+            pass
+        stream.disconnect()
+    assert stream.stats().callback_errors >= 1
+    assert "raised KeyError" in caplog.text
+
+
+def test_before_the_start_and_after_the_end_nothing_is_waited_for(make: Make) -> None:
+    """Who forgot connect() is told, and does not hang."""
+    stream = make()
+    for call in (lambda: stream.wait_for("error"), lambda: next(iter(stream.stream([18])))):
+        with pytest.raises(EToroClosedError, match="Call connect"):
+            call()
+    with pytest.raises(EToroClosedError, match="Call connect"):
+        stream.run_forever()
+    stream.queue("instrument:rate")
+    stream.connect()
+    with pytest.raises(EToroWebSocketError, match="already"):
+        stream.connect()
+    stream.disconnect()
+    with pytest.raises(EToroClosedError, match="Call connect"):
+        stream.wait_for("error")
+    stream.run_forever()
+
+
+def test_it_can_be_connected_again(make: Make) -> None:
+    """With callbacks as before, and new queues."""
+    stream, orders_seen = make(), []
+    ordered = threading.Semaphore(0)
+    stream.on("private:event", lambda event: (orders_seen.append(event), ordered.release()))
+    for _ in range(2):
+        rates = stream.queue("instrument:rate")
+        if isinstance(stream, WsClient):
+            stream.subscribe(TOPICS)
+        with stream:
+            assert asks(rates, 4) == RATES
+            assert ordered.acquire(timeout=10)
+    assert [event.order_id for event in orders_seen] == [7, 7]
+
+
+def test_mistakes_are_named(make: Make) -> None:
+    """Events, handlers, filters, timeouts; copies are refused."""
+    stream = make()
+    with pytest.raises(EToroValidationError, match="instrument:rate"):
+        stream.on("instrument:rates", print)
+    with pytest.raises(EToroValidationError, match="handler must be callable"):
+        stream.once("error", None)  # type: ignore[arg-type]
+    with pytest.raises(EToroValidationError, match="maxsize"):
+        stream.queue("error", maxsize=-1)
+    with pytest.raises(EToroValidationError, match="timeout"):
+        stream.wait_for("error", timeout=-1)
+    with pytest.raises(EToroTypeError, match="cannot be copied"):
+        pickle.dumps(stream)
+
+    class Forgetful(type(stream)):  # type: ignore[misc]
+        def __init__(self) -> None: ...
+
+    with pytest.raises(EToroError, match=r"super\(\).__init__"):
+        Forgetful().on("error", print)
+
+
+def test_nothing_of_the_surface_is_left_out() -> None:
+    """Each public member of the base class stands in a test above; and it is all that reads."""
+    text = inspect.getsource(inspect.getmodule(test_nothing_of_the_surface_is_left_out))  # type: ignore[arg-type]
+    members = {name for name in vars(MarketStream) if not name.startswith("_")}
+    assert members == {
+        "close",
+        "connect",
+        "disconnect",
+        "off",
+        "on",
+        "once",
+        "queue",
+        "rates",
+        "remove_all_listeners",
+        "run_forever",
+        "state",
+        "stats",
+        "stream",
+        "wait_for",
+    }
+    for name in members:
+        assert f".{name}" in text, name
