@@ -182,7 +182,8 @@ def forget_locals(*errors: BaseException | None, but: BaseException | None = Non
     and coroutines, which may have caught an error and live on: up to CPython 3.12, to clear the
     frame of one is to end it.
 
-    :param but: neither this one nor its causes, such as what was handled before the call began.
+    :param but: the error whose frames, and whose causes' frames, stay as they are: it was being
+        handled before the call began.
     """
     kept = _with_causes(but)
     for number, error in _with_causes(*errors).items():

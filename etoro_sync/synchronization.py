@@ -125,8 +125,8 @@ class ProcessGuard:
 class Bell:
     """Wakes the one thread that waits for it, at a third of what a condition costs.
 
-    A ring is never lost: when nobody waits, the next :meth:`wait` returns at once. The lock guards
-    nothing; it is held while there is nothing to do.
+    A ring is never lost: when nobody waits, the next :meth:`wait` returns at once. The lock is a
+    binary semaphore, locked until somebody rings; it guards nothing.
     """
 
     __slots__ = ("_lock",)

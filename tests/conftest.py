@@ -13,11 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from etoro_sync import WsClient
 from etoro_sync.simulator import EToroSimulator
-from etoro_sync.ws.session import commands as mailbox
-from etoro_sync.ws.session import connection_loop as conversation
-from etoro_sync.ws.session import controller as recovery
-from etoro_sync.ws.session import credentials, reader
-from etoro_sync.ws.transport import dialer as dialing
+from etoro_sync.ws.session import commands, connection_loop, controller, credentials, reader
+from etoro_sync.ws.transport import dialer
 from tests.support.certificates import Certificates
 from tests.support.clients import make_client
 from tests.support.clocks import LeapingTime, leaping_waker
@@ -112,10 +109,10 @@ def leap(monkeypatch: pytest.MonkeyPatch) -> Iterator[LeapingTime]:
     leap: it is to be switched off. The jitter is the same in each run.
     """
     time = LeapingTime()
-    monkeypatch.setattr(mailbox, "time", time)
-    for module in (conversation, credentials, dialing, mailbox, reader, recovery):
+    monkeypatch.setattr(commands, "time", time)
+    for module in (connection_loop, credentials, dialer, commands, reader, controller):
         monkeypatch.setattr(module, "clocks", time)
-    monkeypatch.setattr(mailbox, "Waker", leaping_waker(time))
+    monkeypatch.setattr(commands, "Waker", leaping_waker(time))
     state = random.getstate()
     random.seed(20)
     yield time

@@ -166,10 +166,10 @@ class FeedHandler:
         self._check_over()
 
     def _check_over(self) -> None:
-        """Stop in the middle of a read, where the log may have been written to.
+        """Abort this read if the session has ended; checked after logging.
 
-        Its handlers are user code, and may have taken so long that disconnect() did not wait. The
-        next session has the same book, whose prices must not change to those of before.
+        Log handlers are user code and may block for so long that disconnect() did not wait. The
+        next session has the same book, which must not get prices of this one.
         """
         if self.over:
             raise Interrupted

@@ -150,9 +150,9 @@ def test_promise_8_what_is_unsubscribed_before_the_keys_are_accepted_is_waited_f
     deliver = Commands.deliver
     delivered = threading.Event()
 
-    def deliver_later(mailbox: Commands) -> None:
-        if not late or mailbox._protocol.authenticated:
-            deliver(mailbox)
+    def deliver_later(commands: Commands) -> None:
+        if not late or commands._protocol.authenticated:
+            deliver(commands)
         if changed.is_set():
             delivered.set()
 

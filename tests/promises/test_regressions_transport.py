@@ -28,8 +28,7 @@ from etoro_sync import (
 )
 from etoro_sync.delivery.publisher import Publisher
 from etoro_sync.market.feed_handler import FeedHandler
-from etoro_sync.ws.session import connector as opener
-from etoro_sync.ws.session import reader
+from etoro_sync.ws.session import connector, reader
 from etoro_sync.ws.session.backoff import Backoff
 from etoro_sync.ws.session.commands import Commands
 from etoro_sync.ws.session.connector import Connector
@@ -290,7 +289,7 @@ def test_promise_5_where_no_wait_is_possible_attempts_are_still_spaced(
     monkeypatch.setattr(Waker, "wait", fails)
     usual = Commands.sit_out
     monkeypatch.setattr(
-        Commands, "sit_out", lambda mailbox, until: (slept.release(), usual(mailbox, until))
+        Commands, "sit_out", lambda commands, until: (slept.release(), usual(commands, until))
     )
     lose.set()
     assert slept.acquire(timeout=5)
@@ -318,7 +317,7 @@ def test_promise_13_an_internal_error_leaves_no_connection_open(
     closed: list[SocketStream] = []
     usual = SocketStream.close
     monkeypatch.setattr(SocketStream, "close", lambda wire: (closed.append(wire), usual(wire)))
-    fail_once(monkeypatch, opener, "Connection", MemoryError())
+    fail_once(monkeypatch, connector, "Connection", MemoryError())
     c = client(raw_server(lambda peer: (peer.handshake(), peer.wait_closed())).url)
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: MemoryError"):
         c.connect()

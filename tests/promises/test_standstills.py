@@ -14,11 +14,8 @@ from typing import Any
 import pytest
 
 from etoro_sync.stream import core
-from etoro_sync.ws.session import connection_loop as conversation
-from etoro_sync.ws.session import connector as opener
-from etoro_sync.ws.session import controller as recovery
-from etoro_sync.ws.session import credentials, reader
-from etoro_sync.ws.transport import dialer as dialing
+from etoro_sync.ws.session import connection_loop, connector, controller, credentials, reader
+from etoro_sync.ws.transport import dialer
 from etoro_sync.ws.transport.connection import Connection
 from etoro_sync.ws.transport.socket_stream import SocketStream
 from tests.conftest import MakeClient, StartServer
@@ -194,11 +191,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> LeapingTime:
     """All clocks of a client's reader: a leap is a standstill of the process."""
     time = LeapingTime()
     time.slept = 1e6  # since the machine was started
-    for module in (conversation, core, reader, recovery, credentials, dialing):
+    for module in (connection_loop, core, reader, controller, credentials, dialer):
         monkeypatch.setattr(module, "clocks", time)
-    monkeypatch.setattr(opener, "Connection", partial(Connection, clock=time.monotonic))
-    monkeypatch.setattr(dialing, "SocketStream", partial(SocketStream, clock=time.monotonic))
-    monkeypatch.setattr(conversation, "_LOOK", 0.05)
+    monkeypatch.setattr(connector, "Connection", partial(Connection, clock=time.monotonic))
+    monkeypatch.setattr(dialer, "SocketStream", partial(SocketStream, clock=time.monotonic))
+    monkeypatch.setattr(connection_loop, "_LOOK", 0.05)
     return time
 
 
@@ -416,11 +413,11 @@ def test_promise_8_a_sleep_in_an_outage_is_part_of_the_gap(
         clock.slept += 3600
         slept.set()
 
-    open_ = opener.Connector.open
+    open_ = connector.Connector.open
     c.subscribe([18])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            opener.Connector,
+            connector.Connector,
             "open",
             lambda *args: (c.generation and slept.wait(10), open_(*args))[1],
         )

@@ -183,8 +183,8 @@ class ControlChannel:
     def submit(self, operation: Operation) -> None:
         """Queue a call of the user's; it is sent when its turn has come.
 
-        Before the authentication nothing is kept for which nobody waits: the restoration brings
-        the connection to what is wanted then, and an outage must not collect old wishes.
+        Until the connection is authenticated, a call without a waiter is done at once: the
+        restoration covers what is wanted then, and calls must not pile up in an outage.
         """
         if not self.authenticated and not operation.awaited:
             operation.on_done(None)

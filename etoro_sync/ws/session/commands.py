@@ -57,6 +57,10 @@ class Commands:
         self.aborting = True
         self.stop()
 
+    def is_stopping(self) -> bool:
+        """Whether the client is to end, for those who are to ask."""
+        return self.stopping
+
     # -- the reader thread ---------------------------------------------------------------------
 
     def deliver(self) -> None:

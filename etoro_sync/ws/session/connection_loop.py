@@ -44,12 +44,12 @@ class ConnectionLoop:
 
     :param connection: open, nothing sent on it yet.
     :param parts: of the session.
-    :param recovery: judges replies and silence.
-    :param mailbox: what other threads ask for.
+    :param controller: judges replies and silence.
+    :param commands: what other threads ask for.
     """
 
     def __init__(
-        self, connection: Connection, parts: Parts, recovery: Controller, mailbox: Commands
+        self, connection: Connection, parts: Parts, controller: Controller, commands: Commands
     ) -> None:
         self._connection = connection
         self._options = parts.options
@@ -58,8 +58,8 @@ class ConnectionLoop:
         self._feed = parts.feed
         self._counters = parts.counters
         self._advance = parts.advance
-        self._recovery = recovery
-        self._mailbox = mailbox
+        self._controller = controller
+        self._commands = commands
         self._close_deadline: float | None = None
         self._failure: ConnectionFailed | None = None
         # The last look at the clocks, and how far apart they were at first.
@@ -78,9 +78,9 @@ class ConnectionLoop:
         :raises Interrupted: when the client was to stop.
         """
         connection = self._connection
-        live_before = self._recovery.ever_live
+        live_before = self._controller.ever_live
         self._advance(ClientState.RECONNECTING if live_before else ClientState.AUTHENTICATING)
-        self._recovery.opened(self._up)
+        self._controller.opened(self._up)
         self._feed.out.emit("open")
         connection.send_text(
             self._protocol.authenticate(keys.api_key, keys.user_key, clocks.monotonic())
@@ -128,7 +128,7 @@ class ConnectionLoop:
         """Handle the messages of one read, in slices: a server can send very many small ones."""
         messages = self._counters.messages
         # What they bring may have come at any time since then.
-        self._recovery.read_all_at = self._read_all_at
+        self._controller.read_all_at = self._read_all_at
         # By a look behind the read: some of it may have come between the last one and the read.
         self._feed.begin_read(clocks.uptime())
         if len(texts) <= _SLICE:
@@ -136,11 +136,11 @@ class ConnectionLoop:
         else:
             for start in range(0, len(texts), _SLICE):
                 self._feed.on_texts(texts[start : start + _SLICE], self._on_reply)
-                if self._mailbox.stopping:
+                if self._commands.stopping:
                     self._work_on_closing(clocks.monotonic())
         self._feed.out.flush()
         if self._counters.messages != messages:
-            self._recovery.listened()
+            self._controller.listened()
 
     def _look_at(self) -> None:
         """Note what a read has brought besides messages; raise what it means to the connection."""
@@ -157,9 +157,9 @@ class ConnectionLoop:
         if self._busy_since is None:
             self._busy_since = self._now
         elif self._now > max(self._busy_since + _BUSY, self._patient_until):
-            if self._mailbox.stopping:
+            if self._commands.stopping:
                 return
-            self._recovery.check(self._up)
+            self._controller.check(self._up)
             # A second timeout's grace: the answer may be among the bytes not yet read.
             self._protocol.check_deadline(self._now - self._options.request_timeout)
 
@@ -167,7 +167,7 @@ class ConnectionLoop:
         """Handle a control message; keep what ends the connection until the read is dealt with."""
         if self._failure is None:
             try:
-                self._recovery.on_reply(reply)
+                self._controller.on_reply(reply)
             except ConnectionFailed as exc:
                 # Order events may stand behind it in the same read.
                 self._failure = exc
@@ -192,18 +192,18 @@ class ConnectionLoop:
         if now < self._patient_until:
             self._connection.wait(self._patient_until)
             return
-        self._recovery.check(self._up)
+        self._controller.check(self._up)
         self._protocol.check_deadline(now)
-        deadline = now + min(_LOOK, self._recovery.next_check - self._up)
+        deadline = now + min(_LOOK, self._controller.next_check - self._up)
         answer_due = self._protocol.deadline
         self._connection.wait(deadline if answer_due is None else min(deadline, answer_due))
 
     def _work(self) -> None:
         """Do what other threads have asked for."""
-        if self._mailbox.stopping:
+        if self._commands.stopping:
             self._work_on_closing(self._now)
             return
-        self._mailbox.deliver()
+        self._commands.deliver()
         # Its time begins now, and not at the last look at the clocks: there may have been a pause.
         request = self._protocol.next_request(clocks.monotonic())
         if request is not None:
@@ -217,11 +217,11 @@ class ConnectionLoop:
         if self._close_deadline is None:
             self._close_deadline = clocks.monotonic() + self._options.close_timeout
             self._connection.close(1000)
-        if self._mailbox.aborting or now >= self._close_deadline:
+        if self._commands.aborting or now >= self._close_deadline:
             raise Interrupted
 
     def _closed_by_peer(self) -> Exception:
-        if self._mailbox.stopping:
+        if self._commands.stopping:
             return Interrupted()
         code, reason = self._connection.close_words()
         words = f"code {code}" + (f", {reason!r}" if reason else "")

@@ -198,8 +198,8 @@ class SessionManager:
     def disconnect(self, timeout: float | None) -> None:
         """End the present session and forget what was wanted.
 
-        Who is overtaken by another ``disconnect()`` and a ``connect()`` leaves the new session
-        alone.
+        If another thread has disconnected and connected again meanwhile, the newer session is left
+        untouched.
 
         :param timeout: seconds to wait at most; None is ``close_timeout``.
         """

@@ -17,7 +17,7 @@ __all__ = ["Parts"]
 
 @dataclass(frozen=True)
 class Parts:
-    """Made by the session, and shared by the reader, its recovery and its conversations.
+    """Made by the session, and shared by the reader, its controller and its connection loops.
 
     :param options: the client's.
     :param protocol: requests and replies; used by the reader thread alone.

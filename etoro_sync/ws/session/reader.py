@@ -1,6 +1,6 @@
 """The reader thread: it alone touches the socket, and it brings the stream back.
 
-One connection after the other: get the keys, connect, hold a conversation, and find out why it
+One connection after the other: get the keys, connect, run its loop, and find out why it
 ended; then wait, and try again. Other threads only put down commands.
 """
 
@@ -55,18 +55,17 @@ class Reader:
         self._counters = parts.counters
         self._advance = parts.advance
         self._on_end = on_end
-        self._recovery = Controller(parts, resumed)
-        self._mailbox = Commands(parts.protocol, parts.book)
+        self._controller = Controller(parts, resumed)
+        self._commands = Commands(parts.protocol, parts.book)
         self._backoff = Backoff(
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
-        waker = self._mailbox.waker
-        self._credentials = Credentials(
-            options, waker, lambda: self._mailbox.stopping, parts.own_threads
-        )
-        self._opener = Connector(options, waker, lambda: self._mailbox.stopping, parts.addresses)
+        waker, stopping = self._commands.waker, self._commands.is_stopping
+        self._credentials = Credentials(options, waker, stopping, parts.own_threads)
+        self._connector = Connector(options, waker, stopping, parts.addresses)
         self._gate = LogThrottle()
-        # Made while there is memory: what could not even be told must not look like a wish to end.
+        # Made in advance, so that running out of memory ends the session as a failure, and not as a
+        # disconnect.
         self._unsaid = EToroWebSocketError(
             "Internal error of etoro_sync, of which no more is known"
         )
@@ -83,11 +82,11 @@ class Reader:
 
     def post(self, operation: Operation) -> None:
         """Hand over an operation; one that comes too late is ended with EToroClosedError."""
-        self._mailbox.post(operation)
+        self._commands.post(operation)
 
     def stop(self) -> None:
         """Ask for the end, with a closing handshake of at most ``close_timeout``."""
-        self._mailbox.stop()
+        self._commands.stop()
 
     def abort(self) -> None:
         """Ask for the end at once; free what a thread that never began would have freed.
@@ -95,9 +94,9 @@ class Reader:
         One that begins only now finds that it is to stop, and uses nothing any more.
         """
         self._feed.over = True
-        self._mailbox.abort()
+        self._commands.abort()
         if not self._begun:
-            self._mailbox.close()
+            self._commands.close()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False: it takes longer."""
@@ -108,12 +107,12 @@ class Reader:
     @property
     def is_authenticated(self) -> bool:
         """Whether the present connection is authenticated."""
-        return self._recovery.is_authenticated
+        return self._controller.is_authenticated
 
     @property
     def is_resumed(self) -> bool:
         """Whether this session, or a failed one that it goes on with, was ever live."""
-        return self._recovery.is_resumed
+        return self._controller.is_resumed
 
     @property
     def is_current(self) -> bool:
@@ -136,11 +135,11 @@ class Reader:
 
     def _session(self) -> EToroError | None:
         """Connect, and reconnect until stopped (None) or until it cannot go on (the error)."""
-        while not self._mailbox.stopping:
+        while not self._commands.stopping:
             failure = self._connection()
-            if self._mailbox.stopping or failure is None:
+            if self._commands.stopping or failure is None:
                 return None
-            if failure.fatal or not self._recovery.ever_live:
+            if failure.fatal or not self._controller.ever_live:
                 return failure.error
             if not self._pause(failure):
                 return self._gave_up(failure.error)
@@ -153,8 +152,8 @@ class Reader:
         """
         deadline = clocks.monotonic() + self._options.reconnect_delay
         try:
-            if self._recovery.restored:
-                self._backoff.reset(lasting=self._recovery.lasting)
+            if self._controller.restored:
+                self._backoff.reset(lasting=self._controller.lasting)
             delay = self._backoff.next(slow=failure.slow, asked=failure.asked)
             if delay is None:
                 return False
@@ -169,10 +168,10 @@ class Reader:
                 attempt,
             )
             self._feed.out.emit("reconnecting", attempt, delay)
-            self._mailbox.pause(delay)
+            self._commands.pause(delay)
         except Exception as exc:
             self._defect(exc)
-            self._mailbox.sit_out(deadline)
+            self._commands.sit_out(deadline)
         return True
 
     def _gave_up(self, last: EToroError) -> EToroError:
@@ -197,12 +196,12 @@ class Reader:
         failure: ConnectionFailed | None = None
         try:
             self._counters.connect_attempts += 1
-            self._recovery.lost()  # known already, unless telling of the last end has failed
-            self._recovery.begin()
+            self._controller.lost()  # known already, unless telling of the last end has failed
+            self._controller.begin()
             deadline = clocks.monotonic() + self._options.connect_timeout
             keys, deadline = self._credentials.get(deadline)
             connection = self._open(deadline)
-            ConnectionLoop(connection, self._parts, self._recovery, self._mailbox).run(keys)
+            ConnectionLoop(connection, self._parts, self._controller, self._commands).run(keys)
         except Interrupted:
             pass
         except ConnectionFailed as exc:
@@ -223,16 +222,16 @@ class Reader:
     def _clean_up(self, connection: Connection | None) -> None:
         """Leave nothing of an attempt behind; what fails of that ends neither it nor the client."""
         self.is_connected = False
-        authenticated = self._recovery.is_authenticated
+        authenticated = self._controller.is_authenticated
         tidy(
-            self._opener.trust if authenticated else _nothing,
-            self._recovery.end,
+            self._connector.trust if authenticated else _nothing,
+            self._controller.end,
             _nothing if connection is None else connection.dispose,
             report=self._defect,
         )
 
     def _tell_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
-        reconnecting = self._recovery.ever_live and not self._mailbox.stopping
+        reconnecting = self._controller.ever_live and not self._commands.stopping
         if connection is not None:
             self._closed(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
@@ -240,7 +239,7 @@ class Reader:
             self._feed.out.error(failure.error)
 
     def _open(self, deadline: float) -> Connection:
-        connection = self._opener.open(deadline)
+        connection = self._connector.open(deadline)
         self._counters.connections += 1
         self._counters.connected_at = clocks.uptime()
         self.is_connected = True
@@ -276,8 +275,8 @@ class Reader:
             code, reason = failure.code, str(failure.error)
         else:
             code, reason = 1006, "the server did not answer the close in time"
-        self._recovery.lost()
-        if self._recovery.ever_live and not self._mailbox.stopping:
+        self._controller.lost()
+        if self._controller.ever_live and not self._commands.stopping:
             self._advance(ClientState.RECONNECTING)
         self._feed.out.emit("close", code, reason)
 
@@ -286,13 +285,13 @@ class Reader:
         out = self._feed.out
         try:
             tidy(
-                partial(self._mailbox.finish, error),
+                partial(self._commands.finish, error),
                 _nothing if error is None else partial(out.error, error),
                 out.flush,
                 report=self._defect,
             )
         finally:
-            tidy(partial(self._end_session, error), self._mailbox.close, report=self._defect)
+            tidy(partial(self._end_session, error), self._commands.close, report=self._defect)
 
     def _end_session(self, error: EToroError | None) -> None:
         try:

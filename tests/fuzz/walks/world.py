@@ -23,10 +23,7 @@ from etoro_sync.market.rate_view import RateView
 from etoro_sync.stats import Counters
 from etoro_sync.ws.failures import ConnectionFailed
 from etoro_sync.ws.protocol.requests import Operation
-from etoro_sync.ws.session import commands as mailbox
-from etoro_sync.ws.session import connection_loop as conversation
-from etoro_sync.ws.session import controller as recovery
-from etoro_sync.ws.session import reader
+from etoro_sync.ws.session import commands, connection_loop, controller, reader
 from etoro_sync.ws.session import subscriptions as requests
 from etoro_sync.ws.session.manager import SessionManager
 from etoro_sync.ws.transport.waker import Waker
@@ -94,8 +91,8 @@ class World:
         _, self._session = self.client._begin()
         self._post, self.client.requests.post = self.client.requests.post, self._handed_over
         reader = self._session.reader
-        self._mailbox = reader._mailbox
-        reader._opener = self  # type: ignore[assignment]
+        self._commands = reader._commands
+        reader._connector = self  # type: ignore[assignment]
         reader._backoff._uniform = lambda low, high: high
         reader._feed._clock = self._clock.uptime
 
@@ -163,7 +160,7 @@ class World:
         for event, arguments in self._heard:
             self.rules.hear(event, arguments)
         self._heard.clear()
-        mail = self._late or self._mailbox._operations
+        mail = self._late or self._commands._operations
         self.rules.check(at_rest=not mail)
 
     def _come_to_rest(self) -> None:
@@ -319,10 +316,10 @@ def play(strict: bool, steps: Iterable[Step]) -> None:
                 world.rest()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mailbox, "time", clock)
-        for module in (conversation, mailbox, reader, recovery):
+        patch.setattr(commands, "time", clock)
+        for module in (connection_loop, commands, reader, controller):
             patch.setattr(module, "clocks", clock)
-        patch.setattr(mailbox, "Waker", NoWaker)
+        patch.setattr(commands, "Waker", NoWaker)
         patch.setattr(requests, "Ticket", HastyTicket)
         world = World(steps, strict, clock)
         try:
@@ -331,4 +328,4 @@ def play(strict: bool, steps: Iterable[Step]) -> None:
             raise exc.__cause__ or exc from None
         finally:
             world._session.reader.abort()
-            world._session.reader._mailbox.close()
+            world._session.reader._commands.close()

@@ -23,7 +23,7 @@ from etoro_sync import (
 )
 from etoro_sync.ws.core import core_of
 from etoro_sync.ws.session import credentials, reader
-from etoro_sync.ws.transport import dialer as dialing
+from etoro_sync.ws.transport import dialer
 from etoro_sync.ws.transport.waker import Waker
 from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import API_KEY, USER_KEY, Ear
@@ -321,7 +321,7 @@ def test_time_in_which_the_process_stood_still_is_not_the_callables(
 ) -> None:
     """It could not go on either; nor is the connection short of that time."""
     clock = LeapingTime()
-    for module in (credentials, dialing, reader):
+    for module in (credentials, dialer, reader):
         monkeypatch.setattr(module, "clocks", clock)
 
     def stand_still(waker: Waker, seconds: float) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.synchronization import Interrupted
-from etoro_sync.ws.transport import dialer as dialing
+from etoro_sync.ws.transport import dialer as dialer_module
 from etoro_sync.ws.transport.dialer import Dialer
 from etoro_sync.ws.transport.target import Target
 from etoro_sync.ws.transport.waker import Waker
@@ -103,7 +103,7 @@ def test_a_system_that_refuses_an_option_is_no_obstacle(
     raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Socket options are improvements; one that is unknown or refused is left out."""
-    monkeypatch.setattr(dialing, "_TCP_OPTIONS", {"TCP_NOT_HERE": 1, "TCP_KEEPINTVL": -1})
+    monkeypatch.setattr(dialer_module, "_TCP_OPTIONS", {"TCP_NOT_HERE": 1, "TCP_KEEPINTVL": -1})
     server = raw_server(greet)
     with dialled(server.url, waker) as wire:
         assert read_all(wire, 5) == b"hello"
@@ -392,7 +392,7 @@ def test_what_has_come_in_time_counts_also_when_it_is_read_late(
 ) -> None:
     """The process stood still while it waited, with the answer unread; then nothing more comes."""
     clock = LeapingTime()
-    monkeypatch.setattr(dialing, "clocks", clock)
+    monkeypatch.setattr(dialer_module, "clocks", clock)
     dialer = Dialer(waker, never, clock.monotonic() + 10.0)
     with wired(waker) as (wire, far):
 
