@@ -24,6 +24,7 @@ from etoro_sync.delivery.publisher import Publisher
 from etoro_sync.delivery.registry import Handler, Registry
 from etoro_sync.events import EVENTS
 from etoro_sync.market.feed_handler import FeedHandler
+from etoro_sync.market.merging import make_rate
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.stats import Counters
 from etoro_sync.ws.transport.frames import FrameParser
@@ -86,7 +87,9 @@ def _contents(reads: Reads) -> None:
 
 
 def _feed(registry: Registry, dispatcher: Any, counters: Counters) -> FeedHandler:
-    return FeedHandler(RateBook(), registry, Publisher(registry, dispatcher), counters)
+    return FeedHandler(
+        RateBook(), registry, Publisher(registry, dispatcher, make_rate), counters, str
+    )
 
 
 def _no_reply(reply: object) -> None:

@@ -65,7 +65,7 @@ class FeedHandler:
         registry: Registry,
         out: Publisher,
         counters: Counters,
-        redact: Callable[[str], str] = str,
+        redact: Callable[[str], str],
         loads: Callable[[str], Any] = codec.loads,
         clock: Callable[[], float] = clocks.uptime,
         wall_clock: Callable[[], float] = clocks.wall_clock,

@@ -84,7 +84,12 @@ def converse(url: str, repeat: bool) -> list[str]:
         wire = dialer.open(Target.of(url), lambda: None)  # type: ignore[arg-type,return-value]
         early = open_websocket(url, wire, dialer, str)
         connection = Connection(
-            wire, early, max_message_bytes=16 << 20, heartbeat_interval=0.0, heartbeat_timeout=10.0
+            wire,
+            early,
+            max_message_bytes=16 << 20,
+            heartbeat_interval=0.0,
+            heartbeat_timeout=10.0,
+            redact=str,
         )
         try:
             _read(connection, texts, repeat)

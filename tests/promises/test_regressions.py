@@ -867,7 +867,7 @@ def test_promise_7_no_snapshot_is_left_to_a_restoration_that_is_refused_it(momen
     """A call that came before or after the refusal, while others are restored, asks for itself."""
     tracker, ids = WsSubscriptionTracker(), iter("1234567")
     tracker.add(["private", "instrument:18"], True)
-    protocol = ControlChannel(tracker, 10.0, 10.0, new_id=lambda: next(ids))
+    protocol = ControlChannel(tracker, 10.0, 10.0, str, new_id=lambda: next(ids))
 
     def answer(number: int, code: str = "") -> dict[str, Any]:
         protocol.on_reply({"id": str(number), "success": not code, "errorCode": code})

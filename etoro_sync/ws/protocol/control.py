@@ -74,7 +74,7 @@ class ControlChannel:
         tracker: WsSubscriptionTracker,
         auth_timeout: float,
         request_timeout: float,
-        redact: Callable[[str], str] = str,
+        redact: Callable[[str], str],
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self._tracker = tracker

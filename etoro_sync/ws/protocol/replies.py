@@ -112,7 +112,7 @@ def classify(reply: dict[str, Any], request: str = "") -> ErrorKind:
     return kind
 
 
-def error_code(reply: dict[str, Any], redact: Callable[[str], str] = str) -> str:
+def error_code(reply: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return the error code, fit to be shown; a server may put anything there, a key included."""
     code = reply.get("errorCode")
     if not code:
@@ -120,7 +120,7 @@ def error_code(reply: dict[str, Any], redact: Callable[[str], str] = str) -> str
     return fit(code if isinstance(code, str) else show(code), redact, 60)
 
 
-def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str] = str) -> str:
+def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return one sentence with the server's own words, shortened and without secrets."""
     words = reply.get("errorMessage")
     if not words:

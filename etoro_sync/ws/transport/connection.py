@@ -44,7 +44,7 @@ class Connection:
         max_message_bytes: int,
         heartbeat_interval: float,
         heartbeat_timeout: float,
-        redact: Callable[[str], str] = str,
+        redact: Callable[[str], str],
         clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._wire = wire

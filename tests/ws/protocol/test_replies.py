@@ -51,10 +51,12 @@ def test_a_code_is_benign_only_as_the_answer_to_its_request(code: str, request_n
 
 def test_a_refusal_is_told_in_the_servers_words() -> None:
     """Code and message, where they are there."""
-    assert refusal_text("No", {"errorCode": "C", "errorMessage": "why"}) == "No: C (why)."
-    assert refusal_text("No", {"errorCode": "C"}) == "No: C."
-    assert refusal_text("No", {}) == "No: no errorCode."
-    assert refusal_text("No", {"errorCode": 5, "errorMessage": {"a": 1}}) == "No: 5 ({'a': 1})."
+    assert refusal_text("No", {"errorCode": "C", "errorMessage": "why"}, str) == "No: C (why)."
+    assert refusal_text("No", {"errorCode": "C"}, str) == "No: C."
+    assert refusal_text("No", {}, str) == "No: no errorCode."
+    assert (
+        refusal_text("No", {"errorCode": 5, "errorMessage": {"a": 1}}, str) == "No: 5 ({'a': 1})."
+    )
 
 
 @pytest.mark.parametrize("place", ["errorCode", "errorMessage"])
@@ -73,7 +75,9 @@ def test_words_nested_without_end_are_survived() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    assert refusal_text("No", {"errorCode": deep, "errorMessage": deep}) == "No: <list> (<list>)."
+    assert (
+        refusal_text("No", {"errorCode": deep, "errorMessage": deep}, str) == "No: <list> (<list>)."
+    )
 
 
 def test_a_failed_connection_carries_what_is_to_be_told() -> None:

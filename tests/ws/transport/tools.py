@@ -89,6 +89,7 @@ def make_connection(wire: SocketStream, early: bytes = b"", **options: Any) -> C
         "max_message_bytes": 1024 * 1024,
         "heartbeat_interval": 0.0,
         "heartbeat_timeout": 10.0,
+        "redact": str,
     }
     return Connection(wire, early, **{**settings, **options})
 
