@@ -43,6 +43,7 @@ class Publisher:
     def publish(self, key: int, state: dict[str, Any]) -> None:
         """Hand a rate to those who listen to this instrument."""
         rates = self._rates
+        # As Listeners.of() does, without the call: each rate of a filtered stream comes here.
         handlers = rates.handlers_by_id.get(key, rates.handlers)
         queues = rates.queues_by_id.get(key, rates.queues)
         if handlers or queues:
@@ -63,20 +64,14 @@ class Publisher:
 
         :param key: the instrument, for the listeners' filter.
         """
-        listeners = self._registry.listeners(event)
-        handlers, queues = listeners.handlers, listeners.queues
-        if key is not None:
-            handlers = listeners.handlers_by_id.get(key, handlers)
-            queues = listeners.queues_by_id.get(key, queues)
+        handlers, queues = self._registry.listeners(event).of(key)
         if handlers:
             self._others.append((len(self.batch), event, arguments))
         self.feed_queues(queues, arguments if len(arguments) != 1 else arguments[0])
 
     def is_heard(self, event: str, key: int) -> bool:
         """Whether a handler or a queue gets *event* of this instrument."""
-        listeners = self._registry.listeners(event)
-        handlers = listeners.handlers_by_id.get(key, listeners.handlers)
-        return bool(handlers or listeners.queues_by_id.get(key, listeners.queues))
+        return any(self._registry.listeners(event).of(key))
 
     def flush(self) -> None:
         """Hand over what was collected."""

@@ -33,7 +33,7 @@ class Listeners:
     """The callbacks and queues of one event. Tuples are replaced, never changed.
 
     ``handlers_by_id`` holds complete tuples, those without a filter included, in the order of
-    registration: ``handlers_by_id.get(id, handlers)`` is all that a reader needs.
+    registration, and ``queues_by_id`` likewise; :meth:`of` looks both up.
     """
 
     __slots__ = ("active", "all_handlers", "handlers", "handlers_by_id", "queues", "queues_by_id")
@@ -47,6 +47,17 @@ class Listeners:
         self.queues_by_id: dict[int, tuple[ItemQueue, ...]] = {}
         #: Whether anybody listens, with or without a filter.
         self.active = False
+
+    def of(self, instrument_id: int | None) -> tuple[tuple[Handler, ...], tuple[ItemQueue, ...]]:
+        """Return the callbacks and the queues that get an event of this instrument.
+
+        :param instrument_id: None for an event of no instrument.
+        """
+        handlers, queues = self.handlers, self.queues
+        if instrument_id is not None:
+            handlers = self.handlers_by_id.get(instrument_id, handlers)
+            queues = self.queues_by_id.get(instrument_id, queues)
+        return handlers, queues
 
     def refresh(self) -> None:
         """Note whether anybody listens; to be called after each change, under the lock."""

@@ -273,9 +273,7 @@ class FeedHandler:
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
         """Build a delta, if anybody listens to those of this instrument."""
-        deltas = self._deltas
-        handlers = deltas.handlers_by_id.get(key, deltas.handlers)
-        if not (handlers or deltas.queues_by_id.get(key, deltas.queues)):
+        if not any(self._deltas.of(key)):
             return
         try:
             delta = decode_delta(content, type_)

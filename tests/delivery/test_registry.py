@@ -197,3 +197,17 @@ def test_one_handler_without_a_filter_that_goes_is_gone_for_all_instruments() ->
     registry.discard("instrument:rate", kept)
     assert listeners.handlers_by_id == {}
     assert not listeners.active
+
+
+def test_one_look_up_finds_callbacks_and_queues() -> None:
+    """Those of an instrument include those without a filter; of no instrument, only these."""
+    registry = Registry(["rate"])
+    everything, one = Handler(print, None, False), Handler(print, 18, False)
+    registry.add("rate", everything)
+    registry.add("rate", one)
+    q = ItemQueue("rate", make_buffer("error", None, None), registry.remove_queue)
+    registry.add_queue(q, (19,))
+    listeners = registry.listeners("rate")
+    assert listeners.of(18) == ((everything, one), ())
+    assert listeners.of(19) == ((everything,), (q,))
+    assert listeners.of(None) == ((everything,), ())
