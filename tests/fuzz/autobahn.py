@@ -108,7 +108,7 @@ def _read(connection: Connection, texts: list[str], repeat: bool) -> None:
         found = connection.receive()
         if found is None:
             connection.check(time.monotonic())
-            connection.wait(deadline)
+            connection.wait(min(deadline, connection.next_check(time.monotonic())))
             continue
         texts += found
         for text in found if repeat else ():

@@ -194,9 +194,14 @@ class ControlChannel:
             operation.recorded = not operation.awaited
         self._operations.append(operation)
 
+    @property
+    def has_request(self) -> bool:
+        """Whether :meth:`next_request` may have something to send, or an operation to end."""
+        return self.authenticated and self._in_flight is None and bool(self._operations)
+
     def next_request(self, now: float) -> tuple[str, tuple[str, ...]] | None:
         """Return the next request and the topics that it asks snapshots of; None: none now."""
-        if not self.authenticated or self._in_flight is not None:
+        if not self.has_request:
             return None
         while self._operations:
             operation = self._operations[0]

@@ -37,6 +37,7 @@ _LOOK = 1.0
 _SLEEP = 1.0
 #: Seconds of reading without a pause after which deadlines are judged all the same.
 _BUSY = 1.0
+_NEVER = float("inf")
 
 
 class ConnectionLoop:
@@ -68,6 +69,8 @@ class ConnectionLoop:
         # When all that had come was read for the last time, and since when that is not so.
         self._read_all_at = self._up
         self._busy_since: float | None = None
+        # When there is something to judge again.
+        self._next_check = 0.0
         # Until when nothing is taken for missing, behind a time in which the process stood still.
         self._patient_until = self._now
 
@@ -112,6 +115,7 @@ class ConnectionLoop:
             # What had no room in the socket meanwhile is still to come. Not so each time, or a
             # machine that is always too slow would never judge anything.
             self._patient_until = self._now + clocks.TIME_TO_READ
+            self._next_check = 0.0
         if slept > _SLEEP:
             self._apart += slept
             asked = self._connection.doubt(slept)
@@ -165,6 +169,7 @@ class ConnectionLoop:
 
     def _on_reply(self, reply: dict[str, Any]) -> None:
         """Handle a control message; keep what ends the connection until the read is dealt with."""
+        self._next_check = 0.0
         if self._failure is None:
             try:
                 self._controller.on_reply(reply)
@@ -187,26 +192,42 @@ class ConnectionLoop:
             # The only one that is judged now; another would turn the wait into a busy loop.
             self._connection.wait(self._close_deadline)
             return
-        now = self._now
-        self._connection.check(now)
+        if self._now >= self._next_check or self._connection.is_sending:
+            self._judge(self._now)
+        self._connection.wait(self._next_check)
+
+    def _judge(self, now: float) -> None:
+        """Act on the deadlines that are over, and note when the next one is.
+
+        There is one next moment for all who have a deadline. Whatever is read can only put theirs
+        off; what brings one closer, such as a request that was sent, sets :attr:`_next_check` back.
+        """
+        connection = self._connection
+        connection.check(now)
+        # As the check may have sent a ping, and looked at the clock for that.
+        silent = connection.next_check(now)
         if now < self._patient_until:
-            self._connection.wait(self._patient_until)
+            self._next_check = min(self._patient_until, silent)
             return
         self._controller.check(self._up)
         self._protocol.check_deadline(now)
         deadline = now + min(_LOOK, self._controller.next_check - self._up)
         answer_due = self._protocol.deadline
-        self._connection.wait(deadline if answer_due is None else min(deadline, answer_due))
+        self._next_check = min(deadline, silent, _NEVER if answer_due is None else answer_due)
 
     def _work(self) -> None:
         """Do what other threads have asked for."""
         if self._commands.stopping:
             self._work_on_closing(self._now)
             return
-        self._commands.deliver()
+        if self._commands.waiting:
+            self._commands.deliver()
+        if not self._protocol.has_request:
+            return
         # Its time begins now, and not at the last look at the clocks: there may have been a pause.
         request = self._protocol.next_request(clocks.monotonic())
         if request is not None:
+            self._next_check = 0.0
             text, snapshots = request
             self._book.expect_snapshots(snapshots)
             self._connection.send_text(text)

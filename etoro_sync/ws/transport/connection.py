@@ -22,6 +22,7 @@ __all__ = ["Connection"]
 _MAX_UNSENT = 4 * 1024 * 1024
 #: What RFC 6455 leaves for a close frame's reason, in bytes.
 _MAX_REASON = 123
+_NEVER = float("inf")
 
 
 class Connection:
@@ -190,25 +191,35 @@ class Connection:
         """
         return self._keepalive.doubt(self._clock(), slept)
 
+    def next_check(self, now: float) -> float:
+        """Return when :meth:`check` has something new to say, as absolute monotonic time.
+
+        What is read later can only put that off, so it holds until something is sent.
+        """
+        silent = self._keepalive.deadline
+        if self._wire.unsent:
+            stalled = now + self._send_timeout - self._wire.stalled(now)
+            return stalled if silent is None else min(stalled, silent)
+        return _NEVER if silent is None else silent
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether something waits that the peer has not taken yet."""
+        return self._wire.unsent > 0
+
     def wait(self, deadline: float | None) -> None:
-        """Sleep until something can be done, a wake-up, or the earliest deadline.
+        """Sleep until something can be done, a wake-up, or *deadline*.
 
         It does not sleep when sending has failed: :meth:`receive` then knows what is left.
 
-        :param deadline: the caller's own, as absolute monotonic time; None is none.
+        :param deadline: absolute monotonic time; None is never.
         """
         if self._send_error is not None:
             return
-        if not self._closing:
-            # Once it closes, only the caller's deadline counts; check() is not asked any more,
-            # and a deadline that nobody judges would turn this wait into a busy loop.
-            deadline = _earlier(deadline, self._keepalive.deadline)
-            if self._wire.unsent:
-                now = self._clock()
-                left = self._send_timeout - self._wire.stalled(now)
-                deadline = _earlier(deadline, now + left)
         self._wire.wait(deadline)
-        self.flush()
+        # A ping is only unanswered while something waits to be sent.
+        if self._wire.unsent:
+            self.flush()
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -259,13 +270,6 @@ class Connection:
     def dispose(self) -> None:
         """Free the descriptor."""
         self._wire.close()
-
-
-def _earlier(one: float | None, other: float | None) -> float | None:
-    """Return the earlier of two moments; None is never."""
-    if one is None or (other is not None and other < one):
-        return other
-    return one
 
 
 def _lost(cause: OSError | None) -> ConnectionFailed:

@@ -54,7 +54,12 @@ class FakeConnection:
     def receive(self) -> list[str] | None:
         return self._receive(self)
 
+    is_sending = False
+
     def check(self, now: float) -> None: ...
+
+    def next_check(self, now: float) -> float:
+        return float("inf")
 
     def doubt(self, slept: float) -> bool:
         return True

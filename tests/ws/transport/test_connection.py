@@ -634,14 +634,14 @@ def test_a_stall_ends_the_wait_in_time(raw_server: StartServer, waker: Waker) ->
             assert "reads nothing" in str(failure(connection).error)
 
 
-def test_a_wait_ends_when_a_stall_is_over_its_time(waker: Waker) -> None:
+def test_a_stall_is_judged_when_it_is_over_its_time(waker: Waker) -> None:
     """The time that the stall has lasted already counts, however often the wait began anew."""
     clock = FakeClock()
     with pair(waker, heartbeat_timeout=2 * SOON, clock=clock) as (connection, _):
         fill(connection._wire)
         clock.advance(2 * SOON - A_WHILE)
-        with Watchdog(AT_ONCE):
-            connection.wait(None)
+        assert connection.is_sending
+        assert connection.next_check(clock()) == pytest.approx(clock() + A_WHILE)
 
 
 def test_a_queue_without_end_is_refused(waker: Waker) -> None:
@@ -670,13 +670,19 @@ def test_a_busy_stream_does_not_keep_requests_back(waker: Waker) -> None:
 # Waiting
 
 
-def test_a_wait_ends_at_the_earliest_deadline(waker: Waker) -> None:
-    """The caller's deadline, the keepalive's, or none at all: the earliest counts."""
+def test_the_next_check_is_when_keepalive_has_something_to_say(waker: Waker) -> None:
+    """Never, when it is switched off and nothing waits to be sent."""
+    clock = FakeClock()
+    with pair(waker, heartbeat_interval=30.0, clock=clock) as (connection, _):
+        assert connection.next_check(clock()) == clock() + 30.0
+    with pair(waker, clock=clock) as (connection, _):
+        assert connection.next_check(clock()) == float("inf")
+
+
+def test_a_wait_ends_at_its_deadline_or_by_a_wake_up(waker: Waker) -> None:
+    """Also one without a deadline."""
     with pair(waker, heartbeat_interval=SOON) as (connection, _), Watchdog(AT_ONCE):
         connection.wait(time.monotonic() + A_WHILE)
-    with pair(waker, heartbeat_interval=A_WHILE) as (connection, _), Watchdog(AT_ONCE):
-        connection.wait(time.monotonic() + SOON)
-        connection.wait(None)
     with pair(waker) as (connection, _), Watchdog(AT_ONCE):
         waker.wake()
         connection.wait(None)

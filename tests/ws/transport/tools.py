@@ -117,7 +117,7 @@ def read_on(
         found = connection.receive()
         if found is None:
             connection.check(time.monotonic())
-            connection.wait(deadline)
+            connection.wait(min(deadline, connection.next_check(time.monotonic())))
         else:
             texts += found
     return texts
