@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import logging
@@ -19,7 +20,7 @@ import time
 import xml.dom.minidom
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ from etoro_sync import (
     WsPrivateEvent,
     clocks,
 )
-from etoro_sync.cli import app, ending, lines, picture, run, screens, simulating, streaming
+from etoro_sync.cli import app, ending, lines, run, screens, simulating, streaming
 from etoro_sync.cli.board import Board
 from etoro_sync.cli.ending import CommandError, carry_out
 from etoro_sync.cli.inbox import Inbox
@@ -1293,10 +1294,22 @@ def test_nobody_is_cut_off_where_nobody_is() -> None:
         assert not simulating.Cuts(simulator, None).tick()
 
 
+def _picture() -> ModuleType:
+    """Return the script that draws the picture; it is no part of the package."""
+    path = Path(__file__).parents[1] / "docs" / "draw_demo.py"
+    spec = importlib.util.spec_from_file_location("draw_demo", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_the_picture_is_that_of_a_demonstration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is made from what the command shows, and loads nothing from elsewhere."""
+    picture = _picture()
     original = picture.draw
     monkeypatch.setattr(picture, "draw", lambda seconds: original(0.2))
     file = tmp_path / "demo.svg"
@@ -1313,12 +1326,12 @@ def test_a_picture_without_a_file_to_write_is_one_line(monkeypatch: pytest.Monke
     """Before anything is drawn."""
     monkeypatch.setattr(sys, "argv", ["picture"])
     with pytest.raises(SystemExit, match=r"^Usage: .* FILE\.svg$"):
-        picture.main()
+        _picture().main()
 
 
 def test_a_picture_needs_no_log() -> None:
     """What the log says is not in it."""
-    picture._Still(Board((), "", False, 0.0)).note("warning: x")
+    _picture()._Still(Board((), "", False, 0.0)).note("warning: x")
 
 
 def test_options_of_the_demo_client_do_not_look_for_a_proxy(

@@ -1,4 +1,4 @@
-"""The picture of the README: ``python -m etoro_sync.cli.picture docs/demo.svg``.
+"""Draw docs/demo.svg, the picture of the README: ``python docs/draw_demo.py docs/demo.svg``.
 
 It is what ``etoro-sync demo`` shows after three seconds.
 """
@@ -11,13 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
-from ..clocks import uptime
-from ..demo import DEMO_PRICES
-from ..ws import WsClient, WsClientOptions
-from .board import Board
-from .simulating import make_simulator
-from .streaming import StreamSettings, stream
-from .table import dashboard
+from etoro_sync import WsClient, WsClientOptions
+from etoro_sync.cli.board import Board
+from etoro_sync.cli.simulating import make_simulator
+from etoro_sync.cli.streaming import StreamSettings, stream
+from etoro_sync.cli.table import dashboard
+from etoro_sync.clocks import uptime
+from etoro_sync.demo import DEMO_PRICES
 
 __all__ = ["draw", "main"]
 
@@ -70,7 +70,7 @@ def draw(seconds: float) -> str:
 def main() -> None:
     """Write the picture to the file that the command line names."""
     if len(sys.argv) != 2:
-        sys.exit("Usage: python -m etoro_sync.cli.picture FILE.svg")
+        sys.exit("Usage: python docs/draw_demo.py FILE.svg")
     Path(sys.argv[1]).write_text(draw(3.2), encoding="utf-8")
 
 
