@@ -63,11 +63,6 @@ class Commands:
 
     # -- the reader thread ---------------------------------------------------------------------
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there are operations to :meth:`deliver`."""
-        return bool(self._operations)
-
     def deliver(self) -> None:
         """Hand over the operations to the protocol."""
         # As many as there are now: others may post faster than this thread takes.

@@ -220,8 +220,7 @@ class ConnectionLoop:
         if self._commands.stopping:
             self._work_on_closing(self._now)
             return
-        if self._commands.waiting:
-            self._commands.deliver()
+        self._commands.deliver()
         if not self._protocol.has_request:
             return
         # Its time begins now, and not at the last look at the clocks: there may have been a pause.
