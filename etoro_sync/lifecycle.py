@@ -9,13 +9,15 @@ from .own_threads import OwnThreads
 from .state import ClientState
 from .synchronization import Monitor
 
-__all__ = ["DISCONNECTED", "Lifecycle"]
+__all__ = ["AT_WORK", "DISCONNECTED", "Lifecycle"]
 
 #: What readers of a queue are told whose client was disconnected.
 DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
 
 
 _IDLE = frozenset([ClientState.DISCONNECTED, ClientState.CLOSED, ClientState.FAILED])
+#: The states of a session that is not over.
+AT_WORK = tuple(state for state in ClientState if state not in _IDLE)
 
 
 class Lifecycle:

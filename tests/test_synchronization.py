@@ -116,7 +116,7 @@ class _Endless(threading.Thread):
         self.waits.append(timeout)
 
 
-def test_ctrl_c_that_just_misses_a_wait_for_a_thread_is_seen_soon() -> None:
+def test_promise_13_a_ctrl_c_that_just_misses_a_wait_for_a_thread_is_seen_soon() -> None:
     """A signal that comes right before the system's wait is only noticed behind it."""
     endless = _Endless()
     assert join_thread(endless, 60.0)

@@ -255,6 +255,14 @@ class RateBook:
         instrument.state = instrument.visible = state
         return state
 
+    def show(self, instrument_id: int, state: dict[str, Any], now: float) -> None:
+        """Let users see a state that was merged elsewhere."""
+        instrument = self.instrument(f"instrument:{instrument_id}", now, wanted=True)
+        if instrument is not None:
+            instrument.heard_at = now
+            instrument.state = instrument.visible = state
+            self.latest[instrument_id] = instrument
+
     def _show(self, instrument: Instrument) -> bool:
         """Let users see the present state; return whether it is complete and to be published."""
         state = instrument.state

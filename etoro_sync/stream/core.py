@@ -13,9 +13,9 @@ from ..delivery.dispatcher import Dispatcher
 from ..delivery.queues import ItemQueue
 from ..delivery.registration import check_callable, times_registered
 from ..delivery.registry import Handler, Registry
-from ..errors import EToroClosedError, EToroError, EToroTimeoutError
+from ..errors import EToroClosedError, EToroError, EToroTimeoutError, EToroWebSocketError
 from ..events import check_event, check_filter
-from ..lifecycle import DISCONNECTED, Lifecycle
+from ..lifecycle import AT_WORK, DISCONNECTED, Lifecycle
 from ..logs import log, name_of
 from ..market.rate_book import RateBook
 from ..market.rate_view import RateView
@@ -58,8 +58,8 @@ class Source(Protocol):
     def disconnect(self, timeout: float | None) -> None:
         """End, from any thread."""
 
-    def outlast(self) -> None:
-        """Block until the end; raises what ended the source, when the user did not."""
+    def end_is_awaited(self) -> None:
+        """Note that somebody waits for the end, and so wants it to go on without listeners."""
 
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
         """Have *topics* sent for as long as *use* is not released, where that can be asked."""
@@ -91,7 +91,7 @@ def core_of(stream: object) -> "StreamCore":
     if core is None:
         raise EToroError(
             f"{type(stream).__name__}.__init__() has not called super().__init__() yet. Call it "
-            "there first, with the options."
+            "there first."
         )
     return core
 
@@ -173,6 +173,25 @@ class StreamCore:
             connected_age=now - connected_at if connected_at and self.is_connected else None,
             last_message_age=None if last is None else now - last,
         )
+
+    def outlast(self) -> None:
+        """Block until the present session has ended.
+
+        :raises EToroError: what ended it, when the user did not.
+        """
+        self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
+        session, dispatcher = self.lifecycle.session, self.source.dispatcher
+        if dispatcher is not None and dispatcher.is_current:
+            raise EToroWebSocketError(
+                "run_forever() in a callback would keep all other callbacks waiting. Call it in "
+                "the thread that is to wait."
+            )
+        self.source.end_is_awaited()
+        try:
+            self.lifecycle.outcome(session, *AT_WORK)
+        except KeyboardInterrupt:
+            self.source.disconnect(None)
+            raise
 
     # -- callbacks -----------------------------------------------------------------------------
 

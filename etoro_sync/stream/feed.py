@@ -5,9 +5,8 @@ from typing import Any
 
 from .. import clocks
 from ..delivery.publisher import Publisher
-from ..delivery.registry import Registry
 from ..errors import EToroValidationError
-from ..events import EVENTS
+from ..events import check_event, check_instrument_ids
 from ..market.feed_handler import FeedHandler
 from ..market.rate_book import RateBook
 from ..models import WsInstrumentRate
@@ -27,8 +26,8 @@ class Feed:
     exception of its own once the stream is to end, which leaves the function: so a source need not
     ask whether it is to stop; what it has opened by ``with`` is closed.
 
-    :param book: merges.
-    :param registry: who listens.
+    :param handler: parses and merges texts.
+    :param book: where merged rates are shown.
     :param out: hands over what is made here.
     :param counters: what is counted.
     :param pace: waits until there is room; raises Interrupted once the stream is to end.
@@ -36,17 +35,17 @@ class Feed:
 
     def __init__(
         self,
+        handler: FeedHandler,
         book: RateBook,
-        registry: Registry,
         out: Publisher,
         counters: Counters,
         pace: Callable[[float | None], None],
     ) -> None:
+        self._handler = handler
         self._book = book
         self._out = out
         self._counters = counters
         self._pace = pace
-        self._handler = FeedHandler(book, registry, out, counters, redact=str)
 
     def new_connection(self) -> None:
         """Begin a new generation: what comes from now on is not merged with what came before.
@@ -64,7 +63,12 @@ class Feed:
         counted, and emitted as ``"error"``.
 
         :param texts: in the order in which they came.
+        :raises EToroValidationError: for a single text.
         """
+        if isinstance(texts, str):
+            raise EToroValidationError(
+                "texts must be a list of texts, not one text. Write [text].", "texts"
+            )
         for start in range(0, len(texts), _SLICE):
             self._pace(None)
             self._handler.begin_read()
@@ -75,20 +79,16 @@ class Feed:
         """Take rates that are merged already.
 
         :param rates: pairs of instrument id and rate; each is published as it is.
+        :raises EToroValidationError: for what is no instrument id.
         """
         for instrument_id, rate in rates:
+            (key,) = check_instrument_ids(instrument_id)
             self._pace(None)
-            instrument = self._book.instrument(f"instrument:{instrument_id}", clocks.uptime())
-            if instrument is None:
-                raise EToroValidationError(
-                    f"No instrument has the id {instrument_id!r:.40}: pass a positive whole number."
-                )
-            state = {**vars(rate)}
-            instrument.state = instrument.visible = state
-            self._book.latest[instrument_id] = instrument
+            state = dict(vars(rate))
+            self._book.show(key, state, clocks.uptime())
             self._counters.messages += 1
             self._counters.rates += 1
-            self._out.publish(instrument_id, state)
+            self._out.publish(key, state)
             self._out.flush()
 
     def emit(self, event: str, *arguments: Any) -> None:
@@ -96,9 +96,9 @@ class Feed:
 
         :param event: one of :data:`etoro_sync.EVENTS`.
         :param arguments: what its handlers get.
+        :raises EToroValidationError: for an unknown event, with the nearest known one.
         """
-        if event not in EVENTS:
-            raise EToroValidationError(f"Unknown event {event!r:.40}.", "event")
+        event = check_event(event)
         self._pace(None)
         self._out.emit(event, *arguments)
 

@@ -142,7 +142,7 @@ class MarketStream:
         if state is ClientState.DISCONNECTED:
             raise EToroClosedError(NOT_CONNECTED)
         if state is not ClientState.CLOSED:
-            core.source.outlast()
+            core.outlast()
 
     # -- callbacks -----------------------------------------------------------------------------
 

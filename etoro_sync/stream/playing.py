@@ -18,7 +18,8 @@ from ..delivery.queues import ItemQueue
 from ..delivery.registry import Registry
 from ..errors import EToroError, EToroWebSocketError
 from ..lifecycle import DISCONNECTED, Lifecycle
-from ..logs import log
+from ..logs import log, tidy
+from ..market.feed_handler import FeedHandler
 from ..market.merging import make_rate
 from ..market.rate_book import RateBook
 from ..own_threads import READER
@@ -34,7 +35,6 @@ __all__ = ["PlayedSource"]
 #: Seconds that disconnect() waits for the source's thread and the callbacks, unless it is told.
 _CLOSE_TIMEOUT = 1.0
 _ENDED = "The source has come to its end. Call connect() to play it again, and make a new queue."
-_AT_WORK = (ClientState.CONNECTING, ClientState.LIVE, ClientState.CLOSING)
 _numbers = itertools.count(1)
 
 Play = Callable[[Feed], None]
@@ -74,6 +74,11 @@ class PlayedSource:
         """Let a source that waits for listeners look again. Any thread."""
         self.pace.changed()
 
+    def end_is_awaited(self) -> None:
+        """Go on without listeners: somebody waits for the end. Any thread."""
+        self.pace.awaited = True
+        self.pace.changed()
+
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
         """A source that is played sends what it has; its readers filter."""
 
@@ -106,12 +111,13 @@ class PlayedSource:
     def connect(self, timeout: float | None) -> None:
         """Begin to play. Any thread.
 
-        :param timeout: nothing is waited for.
+        :param timeout: seconds to wait at most while an earlier run is still being ended.
         """
         self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
+        deadline = None if timeout is None else clocks.monotonic() + timeout
         begun: list[int] = []
         try:
-            number = self.lifecycle.begin(begun)
+            number = self.lifecycle.begin(begun, deadline)
             if number is None:
                 raise EToroWebSocketError(
                     f"This stream is {self.lifecycle.state.value} already. Call disconnect() first."
@@ -122,7 +128,7 @@ class PlayedSource:
             self.present = run
             if self._finalizer is not None:
                 self._finalizer.detach()
-            self._finalizer = weakref.finalize(self, run.stop)
+            self._finalizer = weakref.finalize(self, run.abandon)
             self._finalizer.atexit = False
             self.lifecycle.advance(number, ClientState.LIVE)
             run.start()
@@ -165,26 +171,6 @@ class PlayedSource:
         finally:
             self.lifecycle.closed(number, self.book.clear)
 
-    def outlast(self) -> None:
-        """Block until the source has come to its end.
-
-        :raises EToroError: what ended it, when the user did not.
-        """
-        self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
-        run, number = self.present, self.lifecycle.session
-        if run is not None and run.dispatcher.is_current:
-            raise EToroWebSocketError(
-                "run_forever() in a callback would keep all other callbacks waiting. Call it in "
-                "the thread that is to wait."
-            )
-        self.pace.awaited = True
-        self.pace.changed()
-        try:
-            self.lifecycle.outcome(number, *_AT_WORK)
-        except KeyboardInterrupt:
-            self.disconnect(None)
-            raise
-
 
 class Run:
     """The two threads of one ``connect()``; it does not refer to the stream.
@@ -212,7 +198,7 @@ class Run:
         self._lifecycle = source.lifecycle
         self._pace = source.pace
         self._guard = ProcessGuard()
-        self._stopping = False
+        self._stopping = self._abandoned = False
         name = f"etoro-sync-%s-{next(_numbers)}"
         self.dispatcher: Dispatcher = Dispatcher(
             name % "played-callbacks",
@@ -220,7 +206,7 @@ class Run:
             counters,
             0,
             before,
-            self._fail,
+            self._on_callbacks_failed,
             in_order=True,
             on_progress=source.pace.changed,
         )
@@ -229,7 +215,8 @@ class Run:
         # Each run counts from the beginning, or the second one would not bring the same.
         source.book.generation = 0
         source.book.begin_generation(())
-        self._feed = Feed(source.book, registry, self._out, counters, self._wait)
+        self._handler = FeedHandler(source.book, registry, self._out, counters, redact=str)
+        self._feed = Feed(self._handler, source.book, self._out, counters, self._wait)
         self._thread = threading.Thread(target=self._work, name=name % "played", daemon=True)
         _runs.add(self)
 
@@ -241,9 +228,16 @@ class Run:
     def stop(self) -> None:
         """Ask for the end. Any thread, also the garbage collector's."""
         if not self._guard.foreign:
-            self._stopping = True
+            # What hangs in a handler of the log must not change the prices of the next run.
+            self._stopping = self._handler.over = True
             self._pace.changed()
             self.dispatcher.stop()
+
+    def abandon(self) -> None:
+        """End because nobody refers to the stream any more. The garbage collector may call."""
+        if not self._guard.foreign:
+            self._abandoned = True
+            self.stop()
 
     def close(self, timeout: float, caller: str = "disconnect()") -> None:
         """End, and wait for it. Any thread.
@@ -274,33 +268,59 @@ class Run:
             except EToroError as exc:
                 error = exc
             except BaseException as exc:
-                error = EToroError(f"The source raised {type(exc).__name__}: {exc!s:.200}")
-                error.__cause__ = exc
+                error = _what_it_raised(exc)
             finally:
                 self._finish(error)
 
     def _finish(self, error: EToroError | None) -> None:
-        """End whatever waits, once the callbacks have got everything."""
-        try:
-            if error is not None:
-                self._out.error(error)
-            self._pace.wait_until_idle(self.dispatcher, lambda: self._stopping)
-            if error is not None:
-                self._fail(error)
-            elif not self._stopping:
-                ended = partial(self._registry.end_queues, _ENDED)
-                self._lifecycle.closed(self.number, ended)
-        finally:
-            self.dispatcher.stop()
+        """End whatever waits, once the callbacks have got everything.
 
-    def _fail(self, error: EToroError) -> None:
-        """End the stream by *error*, unless the user has ended it. Either thread."""
+        Each step is taken whatever the others raise: a stream that has ended must not look alive.
+        """
+        if error is not None:
+            tidy(partial(self._out.error, error))
+        tidy(
+            partial(self._pace.wait_until_idle, self.dispatcher, lambda: self._stopping),
+            partial(self._end, error),
+            self.dispatcher.stop,
+        )
+        if self._abandoned and self._registry.has_callbacks:
+            log(
+                logging.WARNING,
+                "A stream that was played is closed, because nothing refers to it any more; its "
+                "callbacks hear nothing more. Keep a reference to it for as long as it is to work, "
+                "or use it in a with block.",
+            )
+
+    def _end(self, error: EToroError | None) -> None:
+        """Say how the stream has ended, unless the user has ended it. Either thread."""
         if self._stopping:
+            return
+        if error is None:
+            ended = partial(self._registry.end_queues, _ENDED)
+            self._lifecycle.closed(self.number, ended)
             return
         if not self._lifecycle.is_awaited(self.number):
             log(logging.ERROR, "The stream ended: %s", error)
         end_queues = partial(self._registry.end_queues, str(error), error)
         self._lifecycle.failed(self.number, error, end_queues)
+
+    def _on_callbacks_failed(self, error: EToroError) -> None:
+        """Runs on the dispatcher thread, last of all: the source would wait for it for ever."""
+        self._end(error)
+        self.stop()
+
+
+def _what_it_raised(exc: BaseException) -> EToroError:
+    """Return what users are told of an exception that the source has raised."""
+    # Its own text is code of the user, and may raise, too.
+    try:
+        words = f": {exc!s:.200}"
+    except Exception:
+        words = ""
+    error = EToroError(f"The source raised {type(exc).__name__}{words}")
+    error.__cause__ = exc
+    return error
 
 
 _runs: "weakref.WeakSet[Run]" = weakref.WeakSet()

@@ -235,7 +235,7 @@ for value in ("a", "b"):
 
 def run_cell(c: WsClient, code: str, number: int) -> None:
     """Run a notebook's cell: what it defines is of the module ``__main__``."""
-    exec(compile(code, f"/tmp/ipykernel_1/{number}.py", "exec"), {"client": c, "__name__": "n"})
+    exec(compile(code, f"<cell {number}>", "exec"), {"client": c, "__name__": "n"})
 
 
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -43,7 +43,7 @@ def play_many(feed: Feed) -> None:
     feed.texts([text_of(number) for number in range(MANY)])
 
 
-def test_nothing_is_conflated_or_dropped_however_slow_a_reader_is() -> None:
+def test_promise_9_nothing_is_conflated_or_dropped_however_slow_a_reader_is() -> None:
     """Callbacks and queues of any size get every rate, since the source waits for them."""
     stream, seen = MarketStream(play_many), []
     small = stream.queue("instrument:rate", maxsize=7)
@@ -59,7 +59,7 @@ def test_nothing_is_conflated_or_dropped_however_slow_a_reader_is() -> None:
     assert (small.dropped, small.conflated) == (0, 0)
 
 
-def test_memory_stays_bounded_while_nobody_reads() -> None:
+def test_promise_10_memory_stays_bounded_while_nobody_reads() -> None:
     """The source stands still once a queue is full, and goes on when there is room."""
     played = []
 
@@ -88,7 +88,7 @@ def test_a_queue_that_may_drop_holds_nothing_up() -> None:
     assert everything.qsize() == MANY
 
 
-def test_it_begins_when_somebody_listens() -> None:
+def test_promise_2_it_begins_when_somebody_listens() -> None:
     """What comes between connect() and the first reader is not lost; nor between two waits."""
     stream = MarketStream(play_many)
     with Watchdog(20), stream:
@@ -114,7 +114,7 @@ def test_who_forgets_to_listen_is_told(
             pass
 
 
-def test_two_runs_bring_the_same_in_the_same_order() -> None:
+def test_promise_11_two_runs_bring_the_same_in_the_same_order() -> None:
     """Orders keep their place among the rates, for callbacks, too."""
 
     def play(feed: Feed) -> None:
@@ -155,7 +155,7 @@ def test_merged_rates_can_be_played_too() -> None:
         assert stream.rates[19] == rate
 
 
-def test_an_error_of_the_source_ends_the_stream(caplog: pytest.LogCaptureFixture) -> None:
+def test_promise_1_an_error_of_the_source_ends_the_stream(caplog: pytest.LogCaptureFixture) -> None:
     """Behind all that came before it; it is raised, emitted, and told to loops."""
 
     def play(feed: Feed) -> None:
@@ -180,8 +180,48 @@ def test_an_error_of_the_source_ends_the_stream(caplog: pytest.LogCaptureFixture
     assert not isinstance(errors[0], EToroClosedError)
 
 
+class _Mute(Exception):
+    """One whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [_Mute(), SystemExit(3), KeyboardInterrupt(), MemoryError()])
+def test_promise_1_whatever_a_source_raises_ends_the_stream(error: BaseException) -> None:
+    """A source that has ended must not look alive, also where the error cannot be shown."""
+
+    def play(feed: Feed) -> None:
+        raise error
+
+    stream = MarketStream(play)
+    stream.connect()
+    with Watchdog(20), pytest.raises(EToroError, match=f"raised {type(error).__name__}"):
+        stream.run_forever()
+    assert stream.state is ClientState.FAILED
+
+
+def test_promise_1_callbacks_that_cannot_go_on_end_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And its source, which would wait for them for ever."""
+
+    def fail(*arguments: object) -> None:
+        raise SystemError("broken")
+
+    stream = MarketStream(play_many)
+    stream.on("instrument:rate", lambda i, rate: None)
+    monkeypatch.setattr("etoro_sync.delivery.callbacks.Callbacks._go_on", fail)
+    stream.connect()
+    with Watchdog(20):
+        with pytest.raises(EToroError, match="callbacks cannot go on"):
+            stream.run_forever()
+        while own_threads():
+            pass
+
+
 @pytest.mark.parametrize("where", ["waiting", "full", "sleeping", "deaf"])
-def test_disconnect_ends_the_source_wherever_it_is(where: str) -> None:
+def test_promise_13_disconnect_ends_the_source_wherever_it_is(where: str) -> None:
     """Its files are closed on the way; one that does not listen is left behind."""
     inside, closed, goes_on = threading.Event(), threading.Event(), threading.Event()
 
@@ -211,7 +251,7 @@ def test_disconnect_ends_the_source_wherever_it_is(where: str) -> None:
     assert stream.state is ClientState.CLOSED
 
 
-def test_calls_that_would_wait_for_the_source_are_refused_on_its_thread() -> None:
+def test_promise_12_calls_that_would_wait_for_the_source_are_refused_on_its_thread() -> None:
     """They would wait for themselves; disconnect() is legal."""
     problems: list[Exception] = []
     streams: list[MarketStream] = []
@@ -235,8 +275,8 @@ def test_calls_that_would_wait_for_the_source_are_refused_on_its_thread() -> Non
     assert streams[0].state is ClientState.CLOSED
 
 
-def test_a_stream_that_nobody_uses_is_collected() -> None:
-    """And its threads end."""
+def test_a_stream_that_nobody_uses_is_collected(caplog: pytest.LogCaptureFixture) -> None:
+    """And its threads end; that its callbacks hear nothing more is in the log."""
 
     def play(feed: Feed) -> None:
         feed.wait(1000)
@@ -248,6 +288,7 @@ def test_a_stream_that_nobody_uses_is_collected() -> None:
     with Watchdog(20):
         while own_threads():
             gc.collect()
+    assert "nothing refers to it any more" in caplog.text
 
 
 def test_what_is_no_source_is_refused() -> None:
@@ -256,8 +297,10 @@ def test_what_is_no_source_is_refused() -> None:
         MarketStream("file.jsonl")  # type: ignore[arg-type]
     rate = WsInstrumentRate(2.0, 1.0, None, "d", 5)
     for play, words in (
-        (lambda feed: feed.emit("rate"), "Unknown event 'rate'"),
-        (lambda feed: feed.rates([(-1, rate)]), "No instrument has the id -1"),
+        (lambda feed: feed.emit("rate"), "Did you mean 'instrument:rate'"),
+        (lambda feed: feed.rates([(-1, rate)]), "positive whole number .*, not -1"),
+        (lambda feed: feed.rates([("18", rate)]), "Write 18"),
+        (lambda feed: feed.texts(text_of(1)), r"Write \[text\]"),
     ):
         stream = MarketStream(play)
         stream.connect()

@@ -34,7 +34,6 @@ __all__ = ["SessionManager"]
 _OVERTAKEN = "disconnect() was called while connect() was waiting."
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
-_AT_WORK = (*_CONNECTING, ClientState.LIVE, ClientState.RECONNECTING, ClientState.CLOSING)
 
 
 class SessionManager:
@@ -236,24 +235,6 @@ class SessionManager:
         self.requests.clear()
         self.book.clear()
 
-    def outlast(self) -> None:
-        """Block until the present session has ended.
-
-        :raises EToroError: what ended it, when the user did not.
-        """
-        self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
-        number, session = self.lifecycle.session, self.present
-        if session is not None and session.dispatcher.is_current:
-            raise EToroWebSocketError(
-                "run_forever() in a callback would keep all other callbacks waiting. Call it in "
-                "the thread that is to wait."
-            )
-        try:
-            self.lifecycle.outcome(number, *_AT_WORK)
-        except KeyboardInterrupt:
-            self.disconnect(None)
-            raise
-
     # -- what a stream asks for ----------------------------------------------------------------
 
     @property
@@ -289,6 +270,9 @@ class SessionManager:
 
     def listeners_changed(self) -> None:
         """A connection never waits for its readers."""
+
+    def end_is_awaited(self) -> None:
+        """A connection goes on without listeners in any case."""
 
     def release(self, use: object) -> None:
         """End a stream's use of topics; those that nobody uses any more are unsubscribed."""

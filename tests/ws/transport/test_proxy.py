@@ -243,11 +243,11 @@ def test_a_file_named_socksio_is_named(
     environment(all_proxy="socks5h://p:1080")
     monkeypatch.delitem(sys.modules, "etoro_sync.ws.transport.socks_proxy", raising=False)
     own = ModuleType("socksio")
-    own.__spec__ = ModuleSpec("socksio", None, origin="/home/me/socksio.py")
+    own.__spec__ = ModuleSpec("socksio", None, origin="/a/folder/socksio.py")
     monkeypatch.setitem(sys.modules, "socksio", own)
     proxy = find_proxy(None, ETORO)
     assert proxy is not None
-    with pytest.raises(EToroWebSocketError, match=r"/home/me/socksio\.py\. If that file"):
+    with pytest.raises(EToroWebSocketError, match=r"/a/folder/socksio\.py\. If that file"):
         make_tunnel(proxy, ETORO)
 
 
