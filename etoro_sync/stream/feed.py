@@ -53,7 +53,6 @@ class Feed:
         The first one has begun already. See ``WsInstrumentRate.generation``.
         """
         self._pace(None)
-        self._out.barrier()
         self._book.begin_generation(self._book.by_topic)
 
     def texts(self, texts: Sequence[str]) -> None:

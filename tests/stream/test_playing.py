@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from etoro_sync import (
     MarketStream,
     WsGap,
     WsInstrumentRate,
+    synchronization,
 )
 from etoro_sync.stream import pace
 from tests.stream.test_surface import frames_file
@@ -28,6 +30,12 @@ from tests.support.threads import Watchdog, run_in_thread
 
 MANY = 25_000
 RECORDED = Path(__file__).parents[3] / "shared" / "recorded"
+
+
+@pytest.fixture(autouse=True)
+def _no_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits is woken, and does not find out by itself after a second."""
+    monkeypatch.setattr(synchronization, "_SLICE", 60.0)
 
 
 def text_of(number: int) -> str:
@@ -75,6 +83,94 @@ def test_promise_10_memory_stays_bounded_while_nobody_reads() -> None:
         assert rates.get(timeout=5)[1].ask == 2.0
         assert len(played) <= 101
         assert sum(1 for _ in rates) == 4_999
+
+
+def test_promise_10_the_source_waits_for_callbacks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits for them is bounded, too."""
+    monkeypatch.setattr(pace, "_PATIENCE", 0.01)
+    goes_on, played = threading.Event(), []
+
+    def play(feed: Feed) -> None:
+        for number in range(3_000):
+            feed.texts([text_of(number)])
+            played.append(number)
+
+    stream = MarketStream(play)
+    stream.on("instrument:rate", lambda i, rate: goes_on.wait(10))
+    with Watchdog(20), stream:
+        while "a callback is slow" not in caplog.text:
+            pass
+        # The lane, and what the callbacks' thread has taken out of it.
+        assert 1_000 <= len(played) <= 1_300
+        goes_on.set()
+        stream.run_forever()
+    assert stream.stats().callbacks == 3_000
+
+
+def test_a_queue_that_is_closed_holds_nothing_up_any_more() -> None:
+    """Also while the source waits for it."""
+    stream = MarketStream(play_many)
+    full = stream.queue("instrument:rate", maxsize=10)
+    rates = stream.queue("instrument:rate")
+    with Watchdog(20), stream:
+        while full.qsize() < 10:
+            pass
+        full.close()
+        assert sum(1 for _ in rates) == MANY
+
+
+def test_waiting_for_the_end_is_enough_to_go_on() -> None:
+    """For programs that look at the rates alone; the next run waits for its own reader again."""
+    stream = MarketStream(play_many)
+    with Watchdog(20), stream:
+        stream.run_forever()
+        assert stream.rates[18].ask == MANY + 1
+        stream.connect()
+        assert stream.wait_for("instrument:rate", timeout=10)[1].ask == 2.0
+
+
+def test_promise_8_what_hangs_in_a_handler_of_the_log_changes_no_later_price(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A run that disconnect() could not wait for adds nothing to the next one."""
+    inside, goes_on, left = threading.Event(), threading.Event(), threading.Event()
+    runs: list[int] = []
+
+    class Hanging(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "cannot be understood" in record.getMessage() and len(runs) == 1:
+                inside.set()
+                goes_on.wait(10)
+
+    def play(feed: Feed) -> None:
+        runs.append(1)
+        if len(runs) == 2:
+            feed.texts([text_of(5)])
+            feed.wait(1000)
+        try:
+            feed.texts(["no JSON", text_of(100)])
+        finally:
+            left.set()
+
+    stream, handler = MarketStream(play), Hanging()
+    logging.getLogger("etoro_sync").addHandler(handler)
+    try:
+        with Watchdog(20):
+            rates = stream.queue("instrument:rate")
+            stream.connect()
+            assert inside.wait(5)
+            stream.disconnect(0.01)
+            rates = stream.queue("instrument:rate")
+            stream.connect()
+            assert rates.get(timeout=5)[1].ask == 7.0
+            goes_on.set()
+            assert left.wait(5)
+            assert stream.rates[18].ask == 7.0
+            stream.disconnect()
+    finally:
+        logging.getLogger("etoro_sync").removeHandler(handler)
 
 
 def test_a_queue_that_may_drop_holds_nothing_up() -> None:

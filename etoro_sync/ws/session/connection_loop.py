@@ -115,9 +115,10 @@ class ConnectionLoop:
             # What had no room in the socket meanwhile is still to come. Not so each time, or a
             # machine that is always too slow would never judge anything.
             self._patient_until = self._now + clocks.TIME_TO_READ
-            self._next_check = 0.0
         if slept > _SLEEP:
             self._apart += slept
+            # The clock of the deadlines has not gone on meanwhile, and the peer is to be asked now.
+            self._next_check = 0.0
             asked = self._connection.doubt(slept)
             log(
                 logging.WARNING,
