@@ -24,6 +24,7 @@ from etoro_sync import (
     synchronization,
 )
 from etoro_sync.stream import pace
+from etoro_sync.stream.core import core_of
 from tests.stream.test_surface import frames_file
 from tests.support.clients import envelope
 from tests.support.threads import Watchdog, run_in_thread
@@ -36,6 +37,14 @@ RECORDED = Path(__file__).parents[3] / "shared" / "recorded"
 def _no_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits is woken, and does not find out by itself after a second."""
     monkeypatch.setattr(synchronization, "_SLICE", 60.0)
+    monkeypatch.setattr(pace, "_PATIENCE", 60.0)
+
+
+def wait_until_it_waits(stream: MarketStream) -> None:
+    """Return once the source waits for its readers."""
+    source: Any = core_of(stream).source
+    while not source.pace._monitor._bells:
+        assert stream.state is ClientState.LIVE
 
 
 def text_of(number: int) -> str:
@@ -115,8 +124,7 @@ def test_a_queue_that_is_closed_holds_nothing_up_any_more() -> None:
     full = stream.queue("instrument:rate", maxsize=10)
     rates = stream.queue("instrument:rate")
     with Watchdog(20), stream:
-        while full.qsize() < 10:
-            pass
+        wait_until_it_waits(stream)
         full.close()
         assert sum(1 for _ in rates) == MANY
 
@@ -128,6 +136,7 @@ def test_waiting_for_the_end_is_enough_to_go_on() -> None:
         stream.run_forever()
         assert stream.rates[18].ask == MANY + 1
         stream.connect()
+        wait_until_it_waits(stream)
         assert stream.wait_for("instrument:rate", timeout=10)[1].ask == 2.0
 
 
@@ -193,6 +202,15 @@ def test_promise_2_it_begins_when_somebody_listens() -> None:
         stream.connect()
         _, first = next(iter(stream.stream([18])))
         assert first.ask == 2.0
+
+
+def test_promise_2_a_callback_that_is_registered_later_sets_it_going() -> None:
+    """As a queue does."""
+    stream, got = MarketStream(play_many), threading.Event()
+    with Watchdog(20), stream:
+        wait_until_it_waits(stream)
+        stream.once("instrument:rate", lambda i, rate: got.set())
+        assert got.wait(10)
 
 
 def test_who_forgets_to_listen_is_told(
