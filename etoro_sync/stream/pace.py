@@ -24,8 +24,8 @@ _PATIENCE = 5.0
 class Pace:
     """Lets a source's thread wait until there is room for more.
 
-    There is when somebody listens, and neither the callbacks nor a queue are behind. A live source
-    has no such thing: it never waits for its readers.
+    There is room when somebody listens and neither the callbacks nor a queue are behind. A
+    connection has no such thing: it never waits for its readers.
 
     The monitor's lock guards the wait alone. The dispatcher's is taken under it, for a look at
     whether it is idle, and never the other way round.
