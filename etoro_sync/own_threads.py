@@ -5,6 +5,7 @@ finalizer, a callback of an SSL context, the callable that returns a key.
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 
@@ -16,9 +17,10 @@ __all__ = ["KEYS", "READER", "OwnThreads"]
 READER = "reads the connection (by a logging handler, a finalizer or a callback of TLS, perhaps)"
 KEYS = "reads the keys (by the callable that returns one, perhaps)"
 
-#: Whether the present thread is a reader, of whichever client. No set of numbers of threads, for
-#: those of threads that a fork has ended are given out again.
-_here = threading.local()
+#: The threads that read, of whichever client -> the process that they belong to: the numbers of
+#: threads that a fork has ended are given out again. No threading.local(): gevent and eventlet do
+#: not replace it in what is imported already, and all their threads would be one.
+_readers: dict[int, int] = {}
 
 
 class OwnThreads:
@@ -38,11 +40,12 @@ class OwnThreads:
         """
         me = threading.get_ident()
         self._work[me] = work
-        _here.reads = work == READER
+        if work == READER:
+            _readers[me] = os.getpid()
         try:
             yield
         finally:
-            _here.reads = False
+            _readers.pop(me, None)
             self._work.pop(me, None)
 
     def check(self, call: str, instead: str) -> None:
@@ -55,13 +58,14 @@ class OwnThreads:
         :param instead: a sentence on what to do.
         :raises EToroWebSocketError: there, at once.
         """
-        work = self._work.get(threading.get_ident())
+        me = threading.get_ident()
+        work = self._work.get(me)
         if work is not None:
             raise EToroWebSocketError(
                 f"{call} was called on the client's own thread that {work}, and would wait for "
                 f"that very thread. {instead}"
             )
-        if getattr(_here, "reads", False):
+        if _readers.get(me) == os.getpid():
             raise EToroWebSocketError(
                 f"{call} was called on the thread on which another client {READER}, and nothing "
                 f"would be read there while it waits. {instead}"
