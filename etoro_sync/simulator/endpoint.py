@@ -135,7 +135,9 @@ class Endpoint:
         """Serve one client until its connection ends. Runs on the connection's own thread."""
         transport = cast(Transport, connection.socket)
         transport.upgraded = True
-        link = Link(connection, transport, next(self._hub.numbers), self._backlog, self._hub.sent)
+        link = Link(
+            connection, transport, next(self._hub.numbers), self._backlog, self._hub.message_sent
+        )
         self._hub.join(link)
         try:
             link.start()

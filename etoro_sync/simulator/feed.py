@@ -7,8 +7,8 @@ from random import Random
 from . import wire
 from .clocks import monotonic
 from .hub import Hub
+from .message_schedule import MessageSchedule
 from .orders import FILLED
-from .rhythm import Rhythm
 
 _BATCH = 64  # messages per turn, after which others get at the hub's lock
 _BREATH = 0.0005  # seconds between two turns, at least
@@ -79,7 +79,7 @@ class Feed:
         self._hub = hub
         self._random = Random(f"{seed}/feed")
         self._rates = Pace(rate or 0)
-        self._rhythm = Rhythm(self._gap) if rate is None else None
+        self._schedule = MessageSchedule(self._gap) if rate is None else None
         self._orders = Pace(1 / order_interval if order_interval else 0)
         self._nuls = Pace(1 / nul_interval if nul_interval else 0)
         self._paused = False
@@ -116,13 +116,13 @@ class Feed:
         with hub.changed:
             while self._running:
                 now = monotonic()
-                hub.catch_up(now)
+                hub.run_due(now)
                 flowing = not self._paused
                 waits = (
                     self._send_rates(flowing, now),
                     self._serve(self._orders, flowing, self._fill_something, now),
                     self._serve(self._nuls, True, self._send_nul, now),
-                    hub.agenda.wait(monotonic(), _LONGEST_WAIT),
+                    hub.timers.wait_time(monotonic(), _LONGEST_WAIT),
                 )
                 hub.changed.wait(max(_BREATH, min(waits)))
 
@@ -132,15 +132,15 @@ class Feed:
 
     def _send_rates(self, flowing: bool, now: float) -> float:
         """Send the rates that are due; give the seconds until the next."""
-        if self._rhythm is None:
+        if self._schedule is None:
             return self._serve(self._rates, flowing and bool(self._hub.live), self._tick, now)
-        self._rhythm.follow(self._hub.live if flowing else (), now)
+        self._schedule.set_live(self._hub.live if flowing else (), now)
         for _ in range(_BATCH):
-            instrument_id = self._rhythm.take(now)
+            instrument_id = self._schedule.pop_due(now)
             if instrument_id is None:
                 break
             self._hub.tick(instrument_id)
-        return self._rhythm.wait(monotonic())
+        return self._schedule.wait_time(monotonic())
 
     def _tick(self) -> None:
         """Send the next rate of some instrument."""

@@ -13,15 +13,15 @@ from . import wire
 from .audience import Audience
 from .faults.board import Board
 from .market import Market
+from .observable import ObservableState
 from .orders import OrderDesk
 from .peer import Peer, SimulatorClient
 from .reception import Reception, Reply
 from .session import BINARY_REFUSED, Policy
 from .tls import Certificates
-from .watched import Watched
 
 
-class Hub(Watched):
+class Hub(ObservableState):
     """
     Clients, market and orders.
 
@@ -104,7 +104,7 @@ class Hub(Watched):
         if reply is None:
             return
         if reply.delay:
-            self.later(reply.delay, lambda: self._reply(peer, reply))
+            self.call_later(reply.delay, lambda: self._reply(peer, reply))
         else:
             self._reply(peer, reply)
 
@@ -181,7 +181,7 @@ class Hub(Watched):
             self._live = None
             if active:
                 opening = instrument.openings
-                self.later(flags_after, lambda: self._tell_flags(instrument_id, opening))
+                self.call_later(flags_after, lambda: self._tell_flags(instrument_id, opening))
             self.changed.notify_all()
             return self._tell(wire.topic_of(instrument_id), wire.ACTIVE, content)
 

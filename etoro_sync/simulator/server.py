@@ -122,7 +122,7 @@ class EToroSimulator(Controls):
         with self._hub.changed:
             if self._endpoint is not None:
                 raise RuntimeError("the simulator is running already")
-            self._hub.catch_up(monotonic())  # a script may be waiting for the start
+            self._hub.run_due(monotonic())  # a script may be waiting for the start
             context = self._certificates.context if self._certificates is not None else None
             with _threads_needed():
                 self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
@@ -160,7 +160,7 @@ class EToroSimulator(Controls):
         with self._hub.changed:
             for script in self._scripts:
                 script.stop()
-            self._hub.agenda.clear()
+            self._hub.timers.clear()
         self.heal()
 
     def __reduce__(self) -> NoReturn:

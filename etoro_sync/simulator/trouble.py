@@ -84,7 +84,7 @@ class Trouble:
             self._scripts.add(playing)
             for step, fault in steps:
                 take = functools.partial(playing.carry_out, self._action(step, fault))
-                self._hub.later(step.seconds, take)
+                self._hub.call_later(step.seconds, take)
         return playing
 
     def _action(self, step: Step, fault: Fault | None) -> Callable[[], object]:

@@ -17,11 +17,11 @@ import pytest
 
 import etoro_sync.simulator
 from etoro_sync.simulator import EToroSimulator, endpoint
-from etoro_sync.simulator.agenda import Agenda
 from etoro_sync.simulator.endpoint import Endpoint
 from etoro_sync.simulator.feed import Feed
 from etoro_sync.simulator.hub import Hub
 from etoro_sync.simulator.listener import Listener
+from etoro_sync.simulator.timers import TimerQueue
 from tests.simulator.client import PATIENCE, Client, was_reset
 from tests.simulator.conftest import Connect, Simulate
 
@@ -256,7 +256,7 @@ def threads_of_simulators() -> list[str]:
         (Listener, "wait_closed"),
         (Listener, "join_threads"),
         (Endpoint, "stop"),
-        (Agenda, "clear"),
+        (TimerQueue, "clear"),
     ],
 )
 def test_a_stop_that_was_interrupted_is_finished_by_the_next(

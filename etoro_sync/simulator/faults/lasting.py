@@ -217,7 +217,7 @@ class CloseEvery(PeerFault):
     def consider(self, stage: Stage, peer: "Peer") -> None:
         """Let a client's time begin, if it is one of those meant."""
         if self.client in (None, peer.id):
-            stage.later(self.seconds, lambda: self._end(stage, peer))
+            stage.call_later(self.seconds, lambda: self._end(stage, peer))
 
     def _end(self, stage: Stage, peer: "Peer") -> None:
         """End a connection whose time is over, unless it has ended or the fault has."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import arguments
-from ..watched import Watched
+from ..observable import ObservableState
 from .base import FAULTS, Fault, make
 
 #: The step that ends faults: all, or those of one name.
@@ -96,7 +96,7 @@ class Script:
     :param simulator: The simulator's state.
     """
 
-    def __init__(self, steps: Iterable[Step], simulator: Watched) -> None:
+    def __init__(self, steps: Iterable[Step], simulator: ObservableState) -> None:
         self._steps = tuple(steps)
         self._count = 0
         self._stopped = False

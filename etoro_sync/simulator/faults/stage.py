@@ -17,7 +17,7 @@ class Stage(Protocol):
     def peers(self) -> "tuple[Peer, ...]":
         """The clients with an open connection, in the order in which they connected."""
 
-    def later(self, delay: float, action: Callable[[], None]) -> None:
+    def call_later(self, delay: float, action: Callable[[], None]) -> None:
         """Have something done after a delay in seconds."""
 
     def dismiss(self, peer: "Peer") -> None:

@@ -111,7 +111,7 @@ def test_a_client_that_has_gone_gets_no_late_answer(simulate: Simulate, dial: Di
     sim.wait_until(lambda s: s.subscribed)
     client.sock.close()
     sim.wait_until(lambda s: not s.clients)
-    sim.wait_until(lambda s: not s._hub.agenda._entries)
+    sim.wait_until(lambda s: not s._hub.timers._entries)
     sim.heal()
     assert dial(sim).subscribe("private").json["success"]
 

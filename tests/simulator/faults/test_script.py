@@ -109,7 +109,7 @@ def test_who_waits_for_a_script_hears_of_its_stop(simulate: Simulate, which: str
     script = sim.play([(1000, "mute")])
     waiting = threading.Thread(target=script.wait, args=(1000,), daemon=True)
     waiting.start()
-    while not sim._hub._watchers:
+    while not sim._hub._waiters:
         time.sleep(0)
     {"simulator": sim.stop, "script": script.stop}[which]()
     waiting.join(PATIENCE)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 _LONGEST_WAIT = 3600.0
 
 
-class Rhythm:
+class MessageSchedule:
     """
     Gives the instruments whose next message is due, each at intervals of its own.
 
@@ -18,7 +18,7 @@ class Rhythm:
         self._live: Sequence[int] = ()
         self._due: list[tuple[float, int]] = []
 
-    def follow(self, live: Sequence[int], now: float) -> None:
+    def set_live(self, live: Sequence[int], now: float) -> None:
         """
         Take note of the instruments that send at present. Those that go on keep their times.
 
@@ -35,7 +35,7 @@ class Rhythm:
         heapq.heapify(kept)
         self._live, self._due = live, kept
 
-    def take(self, now: float) -> int | None:
+    def pop_due(self, now: float) -> int | None:
         """Give an instrument that is to send a message now; None when there is none."""
         if not self._due or self._due[0][0] > now:
             return None
@@ -45,6 +45,6 @@ class Rhythm:
         heapq.heapreplace(self._due, (max(due, now - 0.1) + gap, instrument_id))
         return instrument_id
 
-    def wait(self, now: float) -> float:
+    def wait_time(self, now: float) -> float:
         """Give the seconds until the next message is due."""
         return max(0.0, self._due[0][0] - now) if self._due else _LONGEST_WAIT

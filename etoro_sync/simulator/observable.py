@@ -6,44 +6,44 @@ change later waits here, too.
 import threading
 from collections.abc import Callable
 
-from .agenda import Agenda
 from .clocks import monotonic
+from .timers import TimerQueue
 
 
-class Watched:
+class ObservableState:
     """Something whose changes can be waited for."""
 
     def __init__(self) -> None:
         #: Guards all of the state; notified upon every change. Reentrant, because the predicates
         #: of :meth:`wait_until` run under it and may ask the simulator anything.
         self.changed = threading.Condition(threading.RLock())
-        #: Carried out by :meth:`catch_up`.
-        self.agenda = Agenda()
-        self._watchers = 0
+        #: Carried out by :meth:`run_due`.
+        self.timers = TimerQueue()
+        self._waiters = 0
 
-    def later(self, delay: float, action: Callable[[], None]) -> None:
+    def call_later(self, delay: float, action: Callable[[], None]) -> None:
         """Have something done after a delay in seconds, with the lock held."""
         with self.changed:
-            self.agenda.add(monotonic() + delay, action)
+            self.timers.add(monotonic() + delay, action)
             self.changed.notify_all()
 
-    def catch_up(self, now: float) -> None:
+    def run_due(self, now: float) -> None:
         """Do what is due by now, on a monotonic clock. Requires the lock."""
-        while (action := self.agenda.take(now)) is not None:
+        while (action := self.timers.pop_due(now)) is not None:
             action()
             self.changed.notify_all()
 
-    def sent(self) -> None:
+    def message_sent(self) -> None:
         """Note that a message went out. Costs nothing while nobody waits for it."""
-        if self._watchers:
+        if self._waiters:
             with self.changed:
                 self.changed.notify_all()
 
     def wait_until(self, predicate: Callable[[], object], timeout: float) -> bool:
         """Wait for a condition, looking at it again after every change."""
         with self.changed:
-            self._watchers += 1
+            self._waiters += 1
             try:
                 return bool(self.changed.wait_for(predicate, timeout))
             finally:
-                self._watchers -= 1
+                self._waiters -= 1

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 
 
-class Agenda:
+class TimerQueue:
     """Things to do and when; those of the same time are done in the order of their entry."""
 
     def __init__(self) -> None:
@@ -21,13 +21,13 @@ class Agenda:
         """
         heapq.heappush(self._entries, (time, next(self._numbers), action))
 
-    def take(self, now: float) -> Callable[[], None] | None:
+    def pop_due(self, now: float) -> Callable[[], None] | None:
         """Take out the next thing that is due; None when nothing is."""
         if self._entries and self._entries[0][0] <= now:
             return heapq.heappop(self._entries)[2]
         return None
 
-    def wait(self, now: float, longest: float) -> float:
+    def wait_time(self, now: float, longest: float) -> float:
         """Give the seconds until the next thing is due, at most ``longest``."""
         return min(longest, max(0.0, self._entries[0][0] - now)) if self._entries else longest
 
