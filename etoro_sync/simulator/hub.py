@@ -10,14 +10,14 @@ from random import Random
 from typing import Any
 
 from . import wire
-from .audience import Audience
 from .faults.board import Board
 from .market import Market
 from .observable import ObservableState
 from .orders import OrderDesk
 from .peer import Peer, SimulatorClient
-from .reception import Reception, Reply
+from .request_handler import Reply, RequestHandler
 from .session import BINARY_REFUSED, Policy
+from .subscribers import Subscribers
 from .tls import Certificates
 
 
@@ -53,8 +53,8 @@ class Hub(ObservableState):
         self._max_frame_bytes = max_frame_bytes
         self._orders = OrderDesk(seed)
         self._random = Random(f"{seed}/hub")
-        self._audience = Audience(policy)
-        self._reception = Reception(self._audience, self.board, nul_before_auth)
+        self._subscribers = Subscribers(policy)
+        self._handler = RequestHandler(self._subscribers, self.board, nul_before_auth)
         self._live: list[int] | None = None  # None: to be found out anew
 
     # Connections and requests
@@ -63,7 +63,7 @@ class Hub(ObservableState):
         """Add a client that has just connected."""
         with self.changed:
             self.connections += 1
-            self._audience.add(peer)
+            self._subscribers.add(peer)
             self.board.reached("open", peer)
             self.changed.notify_all()
 
@@ -75,7 +75,7 @@ class Hub(ObservableState):
 
     def _forget(self, peer: Peer) -> None:
         """Say nothing to a client from now on. Requires the lock."""
-        self._audience.remove(peer)
+        self._subscribers.remove(peer)
         self._live = None
 
     def receive(self, peer: Peer, message: str | bytes) -> None:
@@ -86,7 +86,7 @@ class Hub(ObservableState):
         :param message: As received.
         """
         with self.changed:
-            if peer not in self._audience:
+            if peer not in self._subscribers:
                 return
             if isinstance(message, bytes):
                 self._send((peer,), BINARY_REFUSED)
@@ -99,7 +99,7 @@ class Hub(ObservableState):
 
     def _answer(self, peer: Peer, text: str) -> None:
         """Carry out a request and send what it leads to, now or later. Requires the lock."""
-        reply = self._reception.take(peer, text)
+        reply = self._handler.handle(peer, text)
         self._live = None
         if reply is None:
             return
@@ -144,7 +144,7 @@ class Hub(ObservableState):
 
     def _tell(self, topic: str, message_type: str, content: Mapping[str, object]) -> int:
         """Send a message to those who have subscribed to its topic. Requires the lock."""
-        reached = len(self._audience.subscribers(topic))
+        reached = len(self._subscribers.of(topic))
         if reached:
             for text in self.board.passed(topic, self._envelope(topic, message_type, content)):
                 reached = self.tell(topic, text)
@@ -152,12 +152,12 @@ class Hub(ObservableState):
 
     def tell(self, topic: str, text: str) -> int:
         """Send text to those who have subscribed to a topic. Requires the lock."""
-        return self._send(self._audience.subscribers(topic), text)
+        return self._send(self._subscribers.of(topic), text)
 
     def broadcast(self, message: str | bytes) -> int:
         """Send anything to all authenticated clients and count them."""
         with self.changed:
-            peers = tuple(p for p, s in self._audience.sessions.items() if s.authenticated)
+            peers = tuple(p for p, s in self._subscribers.sessions.items() if s.authenticated)
             return self._send(peers, message)
 
     def publish(self, instrument_id: int, fields: Mapping[str, object], stamp: bool) -> int:
@@ -223,7 +223,7 @@ class Hub(ObservableState):
     def live(self) -> list[int]:
         """Instruments that somebody has subscribed to and that are open. Requires the lock."""
         if self._live is None:
-            ids = (wire.instrument_of(topic) for topic in self._audience.topics)
+            ids = (wire.instrument_of(topic) for topic in self._subscribers.topics)
             moving = (i for i in ids if i is not None and not self.board.frozen(i))
             self._live = self.market.active(moving)
         return self._live
@@ -236,14 +236,14 @@ class Hub(ObservableState):
     @property
     def private_wanted(self) -> bool:
         """Whether anybody has subscribed to order events. Requires the lock."""
-        return wire.PRIVATE in self._audience.topics
+        return wire.PRIVATE in self._subscribers.topics
 
     # What faults do, with the lock held
 
     @property
     def peers(self) -> tuple[Peer, ...]:
         """The clients, in the order in which they connected."""
-        return tuple(self._audience.sessions)
+        return tuple(self._subscribers.sessions)
 
     def dismiss(self, peer: Peer) -> None:
         """Count a client as gone, and say nothing more to it."""
@@ -252,12 +252,12 @@ class Hub(ObservableState):
 
     def forget_topic(self, peer: Peer, topic: str) -> None:
         """Lose a client's subscription to a topic."""
-        self._audience.forget(peer, topic)
+        self._subscribers.unsubscribe(peer, topic)
         self._live = None
 
     def send_snapshots(self, peer: Peer, instrument_id: int | None) -> None:
         """Send the snapshots of one instrument or of all that a client has subscribed to."""
-        topics = self._audience.sessions[peer].topics
+        topics = self._subscribers.sessions[peer].topics
         wanted = topics if instrument_id is None else topics & {wire.topic_of(instrument_id)}
         for topic in sorted(wanted):
             self._send_snapshot(peer, topic)
@@ -274,20 +274,20 @@ class Hub(ObservableState):
     def requests(self) -> list[dict[str, Any]]:
         """Copy the last requests, oldest first."""
         with self.changed:
-            return list(self._reception.requests)
+            return list(self._handler.requests)
 
     def clients(self) -> list[SimulatorClient]:
         """Describe the connected clients, in the order in which they connected."""
         with self.changed:
             return [
                 SimulatorClient(p.id, s.authenticated, frozenset(s.topics), p.messages_sent)
-                for p, s in self._audience.sessions.items()
+                for p, s in self._subscribers.sessions.items()
             ]
 
     def subscribed(self) -> frozenset[str]:
         """Give the topics of all clients together."""
         with self.changed:
-            return frozenset(self._audience.topics)
+            return frozenset(self._subscribers.topics)
 
     def state(self, instrument_id: int) -> dict[str, str]:
         """Copy the full state of an instrument."""

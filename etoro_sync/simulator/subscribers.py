@@ -6,7 +6,7 @@ from .peer import Peer
 from .session import Answer, Policy, Session
 
 
-class Audience:
+class Subscribers:
     """
     The clients that something can be said to. Guarded by the hub's lock.
 
@@ -31,7 +31,7 @@ class Audience:
         """The topics of all clients together; not a copy."""
         return self._topics.keys()
 
-    def subscribers(self, topic: str) -> tuple[Peer, ...]:
+    def of(self, topic: str) -> tuple[Peer, ...]:
         """Those who have subscribed to a topic."""
         return tuple(self._topics.get(topic, ()))
 
@@ -53,7 +53,7 @@ class Audience:
         self._follow(peer, before, session.topics)
         return answer
 
-    def forget(self, peer: Peer, topic: str) -> None:
+    def unsubscribe(self, peer: Peer, topic: str) -> None:
         """Lose a client's subscription to a topic, if there is one."""
         session = self._sessions[peer]
         self._follow(peer, session.topics, session.topics - {topic})

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import wire
-from .audience import Audience
 from .faults.board import Board
 from .faults.requests import Plan
 from .peer import Peer
 from .session import AUTHENTICATE, OPERATIONS, Answer, masked, parse_request, refusal
+from .subscribers import Subscribers
 
 _REQUESTS_KEPT = 10_000
 
@@ -29,22 +29,22 @@ class Reply:
     delay: float
 
 
-class Reception:
+class RequestHandler:
     """
     Takes requests. Guarded by the hub's lock.
 
-    :param audience: The clients.
+    :param subscribers: The clients.
     :param board: The faults in force.
     :param nul_before_auth: Send a NUL keepalive before the reply to ``Authenticate``.
     """
 
-    def __init__(self, audience: Audience, board: Board, nul_before_auth: bool) -> None:
-        self._audience = audience
+    def __init__(self, subscribers: Subscribers, board: Board, nul_before_auth: bool) -> None:
+        self._subscribers = subscribers
         self._board = board
         self._nul_before_auth = nul_before_auth
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
 
-    def take(self, peer: Peer, text: str) -> Reply | None:
+    def handle(self, peer: Peer, text: str) -> Reply | None:
         """
         Carry a request out.
 
@@ -58,7 +58,7 @@ class Reception:
             self.requests.append(masked(request))
         if operation in OPERATIONS:
             self._board.reached(operation, peer)
-        if peer not in self._audience:  # that was the end of it
+        if peer not in self._subscribers:  # that was the end of it
             return None
         fault = self._board.request_fault(operation)
         plan = Plan() if fault is None else fault.plan()
@@ -67,7 +67,7 @@ class Reception:
         if request is not None and plan.error_code is not None:
             answer = Answer(refusal(request, plan.error_code, plan.message))
         else:
-            answer = self._audience.answer(peer, request)
+            answer = self._subscribers.answer(peer, request)
         nuls = plan.nuls + (self._nul_before_auth and operation == AUTHENTICATE)
         messages = (wire.NUL,) * nuls + (answer.text,) * plan.copies
         return Reply(messages, answer.snapshots, plan.delay)
