@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from random import Random
 
+from .price_walk import PriceWalk
 from .profile import ASK, BID, CONVERSION, FULL, HEARTBEAT, LAST, OWN, Mix, mix_named, profile_of
 from .snapshots import constants, flag_text, markups
-from .walk import PriceWalk
 from .wire import compact, date_text
 
 # The wire has its fields in this order, whichever of them a message has.
@@ -51,7 +51,7 @@ class Instrument:
         self._random = random
         self._mix = Mix(self.profile.shares)
         start = start or round(10 ** random.uniform(0.3, 3.7), 2)
-        self._walk = PriceWalk(start, random, self.profile.manner)
+        self._walk = PriceWalk(start, random, self.profile.behavior)
         self._conversion = self.profile.conversion
         self._rate_id = 139_000_000_000 + random.randrange(900_000_000)
         self._last_ticks = 0

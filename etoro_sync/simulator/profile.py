@@ -42,7 +42,7 @@ def mix_named(name: str) -> Mix | None:
 
 
 @dataclass(frozen=True)
-class Manner:
+class PriceBehavior:
     """
     How an instrument's prices move and lie; lengths are in proportion to the price.
 
@@ -68,7 +68,7 @@ class Profile:
     """
     What one instrument is like.
 
-    :param manner: Its prices.
+    :param behavior: Its prices.
     :param shares: See :class:`Mix`.
     :param interval: Usual seconds between two of its messages.
     :param max_units: ``MaxPositionUnits`` of its snapshots.
@@ -77,7 +77,7 @@ class Profile:
     :param allow_sell: ``AllowSell`` of its snapshots.
     """
 
-    manner: Manner
+    behavior: PriceBehavior
     shares: tuple[float, ...]
     interval: float = 1.0
     max_units: int = 1000
@@ -95,11 +95,13 @@ class Profile:
         return self.interval * random.choice((2, 2, 2, 3, 4))
 
 
-_GOLD = Profile(Manner(1.2e-4, 2.92e-4, 0.432, 0.83, True), (706, 153, 70, 62, 0, 9), 1.0, 6500)
-_NASDAQ = Profile(
-    Manner(6e-5, 1.5e-4, 0.5, 1.0, False, round=True), (880, 108, 0, 0, 4, 8), 1.0, 1000
+_GOLD = Profile(
+    PriceBehavior(1.2e-4, 2.92e-4, 0.432, 0.83, True), (706, 153, 70, 62, 0, 9), 1.0, 6500
 )
-_BITCOIN = Profile(Manner(2.5e-4, 0.0, 0.0, 0.86, True), (389, 590, 4, 8, 0, 9), 0.83, 32)
+_NASDAQ = Profile(
+    PriceBehavior(6e-5, 1.5e-4, 0.5, 1.0, False, round=True), (880, 108, 0, 0, 4, 8), 1.0, 1000
+)
+_BITCOIN = Profile(PriceBehavior(2.5e-4, 0.0, 0.0, 0.86, True), (389, 590, 4, 8, 0, 9), 0.83, 32)
 _RECORDED = {18: _GOLD, 28: _NASDAQ, 100000: _BITCOIN}
 
 _CURRENCIES = (1.0842, 1.2731, 0.00668, 0.12836, 1.1187, 0.0957)

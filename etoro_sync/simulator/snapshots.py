@@ -2,8 +2,8 @@
 
 from random import Random
 
+from .price_walk import PriceWalk
 from .profile import Profile
-from .walk import PriceWalk
 
 _CLOSING_PRICES_BUG = "System.Collections.Generic.Dictionary`2[System.String,System.Object]"
 

@@ -4,13 +4,15 @@ from random import Random
 
 import pytest
 
-from etoro_sync.simulator.profile import Manner
-from etoro_sync.simulator.walk import PriceWalk, decimals_for
+from etoro_sync.simulator.price_walk import PriceWalk, decimals_for
+from etoro_sync.simulator.profile import PriceBehavior
 
-GOLD = Manner(1.2e-4, 2.92e-4, 0.432, 0.83, True)
-NASDAQ = Manner(6e-5, 1.5e-4, 0.5, 1.0, False, round=True)
-BITCOIN = Manner(2.5e-4, 0.0, 0.0, 0.86, True)
-MANNERS = pytest.mark.parametrize("manner", [GOLD, NASDAQ, BITCOIN], ids=["gold", "nasdaq", "btc"])
+GOLD = PriceBehavior(1.2e-4, 2.92e-4, 0.432, 0.83, True)
+NASDAQ = PriceBehavior(6e-5, 1.5e-4, 0.5, 1.0, False, round=True)
+BITCOIN = PriceBehavior(2.5e-4, 0.0, 0.0, 0.86, True)
+MANNERS = pytest.mark.parametrize(
+    "behavior", [GOLD, NASDAQ, BITCOIN], ids=["gold", "nasdaq", "btc"]
+)
 
 
 def in_order(walk: PriceWalk) -> bool:
@@ -30,9 +32,11 @@ def test_the_tick_size_suits_the_price(price: float, decimals: int) -> None:
 
 @MANNERS
 @pytest.mark.parametrize("start", [1e-8, 0.0123, 1.0856, 4800.0, 65000.5, 1e9])
-def test_prices_stay_in_order_and_near_where_they_began(start: float, manner: Manner) -> None:
+def test_prices_stay_in_order_and_near_where_they_began(
+    start: float, behavior: PriceBehavior
+) -> None:
     """Whatever moves, the bid stays below the ask and the last execution between them."""
-    walk = PriceWalk(start, Random(1), manner)
+    walk = PriceWalk(start, Random(1), behavior)
     assert float(walk.text(walk.bid)) == pytest.approx(start, rel=0.01)
     moves = Random(2)
     actions: list[Callable[[], object]] = [walk.move_both, walk.move_bid, walk.move_ask]
@@ -55,14 +59,14 @@ def test_the_last_execution_moves_with_the_prices_at_every_price(start: float) -
 
 
 @MANNERS
-def test_each_move_changes_what_it_is_named_after(manner: Manner) -> None:
+def test_each_move_changes_what_it_is_named_after(behavior: PriceBehavior) -> None:
     """A delta never tells a side that didn't move; the bid takes the last execution along."""
-    walk = PriceWalk(100.0, Random(3), manner)
+    walk = PriceWalk(100.0, Random(3), behavior)
     for _ in range(1000):
         bid, ask = walk.bid, walk.ask
         walk.move_bid()
         assert (walk.bid != bid, walk.ask) == (True, ask)
-        if manner.last_is_bid:
+        if behavior.last_is_bid:
             assert walk.last_execution == walk.bid_discounted
         bid, last = walk.bid, walk.last_execution
         walk.move_ask()
@@ -72,31 +76,31 @@ def test_each_move_changes_what_it_is_named_after(manner: Manner) -> None:
         assert (walk.bid, walk.ask, walk.last_execution != last) == (bid, ask, True)
 
 
-@pytest.mark.parametrize(("manner", "kept"), [(GOLD, 0.0), (NASDAQ, 0.07), (BITCOIN, 0.0)])
+@pytest.mark.parametrize(("behavior", "kept"), [(GOLD, 0.0), (NASDAQ, 0.07), (BITCOIN, 0.0)])
 def test_only_a_last_execution_of_its_own_stays_when_both_sides_move(
-    manner: Manner, kept: float
+    behavior: PriceBehavior, kept: float
 ) -> None:
     """Where it is the discounted bid, it moves with the bid."""
-    walk = PriceWalk(20000.0, Random(4), manner)
+    walk = PriceWalk(20000.0, Random(4), behavior)
     stayed = 0
     for _ in range(5000):
         last = walk.last_execution
         moved = walk.move_both()
         assert moved == (walk.last_execution != last)
-        assert manner.last_is_bid <= (walk.last_execution == walk.bid_discounted)
+        assert behavior.last_is_bid <= (walk.last_execution == walk.bid_discounted)
         stayed += not moved
     assert stayed / 5000 == pytest.approx(kept, abs=0.02)
 
 
 def test_the_discounted_prices_lie_as_the_manner_says() -> None:
     """Gold: apart, inside the spread. NASDAQ: both in its middle. Bitcoin: bid and ask."""
-    for manner in (GOLD, NASDAQ, BITCOIN):
-        walk = PriceWalk(20000.0, Random(5), manner)
+    for behavior in (GOLD, NASDAQ, BITCOIN):
+        walk = PriceWalk(20000.0, Random(5), behavior)
         for _ in range(200):
             walk.move_both()
             inner = walk.ask_discounted - walk.bid_discounted
-            assert (walk.bid < walk.bid_discounted) == (manner is not BITCOIN)
-            assert (inner == 0) == (manner is NASDAQ)
+            assert (walk.bid < walk.bid_discounted) == (behavior is not BITCOIN)
+            assert (inner == 0) == (behavior is NASDAQ)
 
 
 def test_discounted_prices_of_another_moment_stray_about_as_far_as_prices_move() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from random import Random
 
-from .profile import Manner
+from .profile import PriceBehavior
 from .wire import price_text
 
 _MOST_DECIMALS = 12
@@ -33,12 +33,12 @@ class PriceWalk:
 
     :param start: The first mid price.
     :param random: Where the moves are drawn from.
-    :param manner: How the prices move and lie.
+    :param behavior: How the prices move and lie.
     """
 
-    def __init__(self, start: float, random: Random, manner: Manner) -> None:
+    def __init__(self, start: float, random: Random, behavior: PriceBehavior) -> None:
         self._random = random
-        self._manner = manner
+        self._behavior = behavior
         self.decimals = decimals_for(start)
         mid = round(start * 10.0**self.decimals)
         self._calibrate(mid)
@@ -49,14 +49,14 @@ class PriceWalk:
 
     def _calibrate(self, mid: int) -> None:
         """Derive the sizes of moves and spreads from a mid price."""
-        manner = self._manner
+        behavior = self._behavior
         self._anchor = mid
-        self._step = max(2, round(mid * manner.step))
-        self._spread = max(1, round(mid * manner.spread))
-        if manner.markup:  # even, so that the discounted prices can meet in its middle
+        self._step = max(2, round(mid * behavior.step))
+        self._spread = max(1, round(mid * behavior.spread))
+        if behavior.markup:  # even, so that the discounted prices can meet in its middle
             self._spread = 2 * max(2, self._spread // 2)
-        self.markup = int(self._spread * manner.markup)
-        self._grain = _GRAIN if manner.round and self._step >= _GRAIN else 1
+        self.markup = int(self._spread * behavior.markup)
+        self._grain = _GRAIN if behavior.round and self._step >= _GRAIN else 1
 
     @property
     def bid_discounted(self) -> int:
@@ -115,14 +115,14 @@ class PriceWalk:
         self.bid = self._rounded(bid + self._shift())
         self.bid += self._grain * (self.bid == bid)
         self.ask = self.bid + self._spread
-        if self._random.random() >= self._manner.steady:
+        if self._random.random() >= self._behavior.steady:
             self.ask += self._random.randint(1, self._step)
         if self.ask == ask:
             self.ask += 1
-        keep = not self._manner.last_is_bid and self._random.random() < 0.075
+        keep = not self._behavior.last_is_bid and self._random.random() < 0.075
         if not (keep and self.bid <= last <= self.ask):
             self._draw_last_execution()
-            if self.last_execution == last and not self._manner.last_is_bid:
+            if self.last_execution == last and not self._behavior.last_is_bid:
                 self.move_last_execution()  # where a spread has few prices, one recurs by chance
         return self.last_execution != last
 
@@ -150,7 +150,7 @@ class PriceWalk:
 
     def _draw_last_execution(self) -> None:
         """Take the discounted bid, or a price anywhere between bid and ask."""
-        bid = self._manner.last_is_bid
+        bid = self._behavior.last_is_bid
         self.last_execution = self.bid_discounted if bid else self._anywhere()
 
     def _anywhere(self) -> int:
