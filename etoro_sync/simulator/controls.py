@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from . import arguments
+from .fault_controls import FaultControls
 from .faults.frames import CLOSE_CODES
 from .feed import Feed
 from .hub import Hub
 from .orders import FILLED
 from .peer import SimulatorClient
-from .trouble import Trouble
 
 _Self = TypeVar("_Self", bound="Controls")
 
 
-class Controls(Trouble):
+class Controls(FaultControls):
     """
     The steering of a simulator. All of it may be used from any thread.
 

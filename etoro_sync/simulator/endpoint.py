@@ -66,9 +66,11 @@ class Endpoint:
         self, hub: Hub, host: str, port: int, context: ssl.SSLContext | None, backlog: int
     ) -> None:
         self._hub = hub
-        self._board = hub.board
+        self._faults = hub.faults
         self._backlog = backlog
-        self._listener = Listener(host, port, lambda: hub.board.context(context), _SEND_TIMEOUT)
+        self._listener = Listener(
+            host, port, lambda: hub.faults.ssl_context(context), _SEND_TIMEOUT
+        )
         self.port: int = self._listener.port
         # Used for what it does with a connection; which ones come to it is decided here.
         self._server = serve(
@@ -95,7 +97,7 @@ class Endpoint:
 
     def obey(self) -> None:
         """Let the listening socket follow the faults."""
-        self._listener.listen(not self._board.refusing)
+        self._listener.listen(not self._faults.refusing)
 
     def wait_settled(self) -> None:
         """Wait until it does. Not to be called under the hub's lock."""
@@ -104,7 +106,7 @@ class Endpoint:
     def _accept(self) -> None:
         """Serve connections until the listener is stopped. Runs on the accepting thread."""
         while (transport := self._listener.accept()) is not None:
-            if self._board.accepted(transport):
+            if self._faults.accepted(transport):
                 try:
                     self._begin(transport)
                 except (RuntimeError, MemoryError):
@@ -128,7 +130,7 @@ class Endpoint:
         """Let clients in by eToro's path only, so that a wrong URL is noticed."""
         if urlsplit(request.path).path != _PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, f"The feed is at {_PATH}\n")
-        fault = self._board.strike(HandshakeFault)
+        fault = self._faults.strike(HandshakeFault)
         return None if fault is None else fault.respond(connection, request)
 
     def _handle(self, connection: ServerConnection) -> None:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from . import wire
-from .faults.board import Board
+from .faults.active import ActiveFaults
 from .market import Market
 from .observable import ObservableState
 from .orders import OrderDesk
@@ -45,7 +45,7 @@ class Hub(ObservableState):
     ) -> None:
         super().__init__()
         self.market = market
-        self.board = Board(self, certificates)
+        self.faults = ActiveFaults(self, certificates)
         self.on_faults: Callable[[], None] = lambda: None
         self.numbers = itertools.count(1)
         self.connections = 0
@@ -54,7 +54,7 @@ class Hub(ObservableState):
         self._orders = OrderDesk(seed)
         self._random = Random(f"{seed}/hub")
         self._subscribers = Subscribers(policy)
-        self._handler = RequestHandler(self._subscribers, self.board, nul_before_auth)
+        self._handler = RequestHandler(self._subscribers, self.faults, nul_before_auth)
         self._live: list[int] | None = None  # None: to be found out anew
 
     # Connections and requests
@@ -64,7 +64,7 @@ class Hub(ObservableState):
         with self.changed:
             self.connections += 1
             self._subscribers.add(peer)
-            self.board.reached("open", peer)
+            self.faults.reached("open", peer)
             self.changed.notify_all()
 
     def leave(self, peer: Peer) -> None:
@@ -121,7 +121,7 @@ class Hub(ObservableState):
         if instrument_id is not None and self.market.knows(instrument_id):
             state = self.market.instrument(instrument_id, time.time_ns()).state
             text = self._envelope(topic, wire.SNAPSHOT, state)
-            for passed in self.board.passed(topic, text, snapshot=True):
+            for passed in self.faults.passed(topic, text, snapshot=True):
                 self._send((peer,), passed)
 
     # Sending
@@ -146,7 +146,7 @@ class Hub(ObservableState):
         """Send a message to those who have subscribed to its topic. Requires the lock."""
         reached = len(self._subscribers.of(topic))
         if reached:
-            for text in self.board.passed(topic, self._envelope(topic, message_type, content)):
+            for text in self.faults.passed(topic, self._envelope(topic, message_type, content)):
                 reached = self.tell(topic, text)
         return reached
 
@@ -165,7 +165,7 @@ class Hub(ObservableState):
         with self.changed:
             now = time.time_ns()
             instrument = self.market.instrument(instrument_id, now)
-            if self.board.frozen(instrument_id):
+            if self.faults.frozen(instrument_id):
                 return 0
             content = {**fields}
             if stamp:
@@ -189,7 +189,7 @@ class Hub(ObservableState):
         """Send the flags of an opening that is still the last one. Requires the lock."""
         instrument = self.market.instrument(instrument_id)
         current = instrument.active and instrument.openings == opening
-        if current and not self.board.frozen(instrument_id):
+        if current and not self.faults.frozen(instrument_id):
             self._tell(wire.topic_of(instrument_id), wire.RATE, instrument.opened())
 
     def tell_order(
@@ -224,7 +224,7 @@ class Hub(ObservableState):
         """Instruments that somebody has subscribed to and that are open. Requires the lock."""
         if self._live is None:
             ids = (wire.instrument_of(topic) for topic in self._subscribers.topics)
-            moving = (i for i in ids if i is not None and not self.board.frozen(i))
+            moving = (i for i in ids if i is not None and not self.faults.frozen(i))
             self._live = self.market.active(moving)
         return self._live
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import wire
-from .faults.board import Board
+from .faults.active import ActiveFaults
 from .faults.requests import Plan
 from .peer import Peer
 from .session import AUTHENTICATE, OPERATIONS, Answer, masked, parse_request, refusal
@@ -34,13 +34,15 @@ class RequestHandler:
     Takes requests. Guarded by the hub's lock.
 
     :param subscribers: The clients.
-    :param board: The faults in force.
+    :param faults: The faults in force.
     :param nul_before_auth: Send a NUL keepalive before the reply to ``Authenticate``.
     """
 
-    def __init__(self, subscribers: Subscribers, board: Board, nul_before_auth: bool) -> None:
+    def __init__(
+        self, subscribers: Subscribers, faults: ActiveFaults, nul_before_auth: bool
+    ) -> None:
         self._subscribers = subscribers
-        self._board = board
+        self._faults = faults
         self._nul_before_auth = nul_before_auth
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
 
@@ -57,10 +59,10 @@ class RequestHandler:
         if request is not None:
             self.requests.append(masked(request))
         if operation in OPERATIONS:
-            self._board.reached(operation, peer)
+            self._faults.reached(operation, peer)
         if peer not in self._subscribers:  # that was the end of it
             return None
-        fault = self._board.request_fault(operation)
+        fault = self._faults.request_fault(operation)
         plan = Plan() if fault is None else fault.plan()
         if plan.silent:
             return None

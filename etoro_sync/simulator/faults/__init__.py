@@ -15,15 +15,15 @@ from .listening import HandshakeFault
 from . import requests, frames, lasting, contents, feeding, rewriting  # noqa: F401
 
 # isort: on
+from .active import ActiveFaults
 from .base import FAULTS, MOMENTS, PHASES, Fault, make
-from .board import Board
 from .script import Script, Step, read_script
 
 __all__ = [
     "FAULTS",
     "MOMENTS",
     "PHASES",
-    "Board",
+    "ActiveFaults",
     "Fault",
     "HandshakeFault",
     "Script",

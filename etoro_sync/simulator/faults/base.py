@@ -11,7 +11,7 @@ from ..session import OPERATIONS
 
 if TYPE_CHECKING:
     from ..peer import Peer
-    from .stage import Stage
+    from .context import FaultContext
 
 #: The phases of a connection, in order.
 PHASES = ("connect", "tls", "handshake", "authenticate", "subscribe", "live", "closing")
@@ -81,10 +81,10 @@ class Fault:
         """Whether it has struck as often as it was to."""
         return False
 
-    def begin(self, stage: "Stage") -> None:
+    def begin(self, context: "FaultContext") -> None:
         """Take effect on what is there already. Requires the simulator's lock."""
 
-    def end(self, stage: "Stage") -> None:
+    def end(self, context: "FaultContext") -> None:
         """Undo what is to be undone. Requires the simulator's lock."""
 
     def heal(self) -> None:
@@ -157,26 +157,26 @@ class PeerFault(Limited):
         if self.client is not None:
             arguments.integer("client", self.client, 1)
 
-    def begin(self, stage: "Stage") -> None:
+    def begin(self, context: "FaultContext") -> None:
         """Strike whom it concerns already."""
         if self.at is None:
-            for peer in stage.peers:
-                self.consider(stage, peer)
+            for peer in context.peers:
+                self.consider(context, peer)
 
-    def reached(self, moment: str, stage: "Stage", peer: "Peer") -> None:
+    def reached(self, moment: str, context: "FaultContext", peer: "Peer") -> None:
         """Strike a client that has come to the moment this waits for. Requires the lock."""
         if moment == self.at and self.client in (None, peer.id):
             self._left_to_skip -= 1
             if self._left_to_skip < 0:
-                self.consider(stage, peer)
+                self.consider(context, peer)
 
-    def consider(self, stage: "Stage", peer: "Peer") -> None:
+    def consider(self, context: "FaultContext", peer: "Peer") -> None:
         """Strike a client, if it is one of those meant."""
         if not self.spent and self.client in (None, peer.id):
             self.struck += 1
-            self.strike(stage, peer)
+            self.strike(context, peer)
 
-    def strike(self, stage: "Stage", peer: "Peer") -> None:
+    def strike(self, context: "FaultContext", peer: "Peer") -> None:
         """Do it to a client. Requires the lock; must not block."""
         raise NotImplementedError
 
@@ -193,9 +193,9 @@ class Blow(PeerFault):
             self.times = 1
         self._over = False
 
-    def begin(self, stage: "Stage") -> None:
+    def begin(self, context: "FaultContext") -> None:
         """Strike whom it concerns; if that is now, it is over then."""
-        super().begin(stage)
+        super().begin(context)
         self._over = self.at is None
 
     @property

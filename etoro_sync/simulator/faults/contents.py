@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from .. import arguments, wire
 from .base import BEFORE_CLOSING, Blow, Phases, named
-from .stage import Stage
+from .context import FaultContext
 
 if TYPE_CHECKING:
     from ..peer import Peer
@@ -38,7 +38,7 @@ class MessageFault(Blow):
     concerns: ClassVar[str] = "messages"
     phases: ClassVar[Phases] = BEFORE_CLOSING
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Send them."""
         for text in self.texts():
             peer.send(text)

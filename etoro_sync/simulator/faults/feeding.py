@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from .. import arguments, wire
 from .base import Blow, Fault, Limited, Phases, named
-from .stage import Stage
+from .context import FaultContext
 
 if TYPE_CHECKING:
     from ..peer import Peer
@@ -76,10 +76,10 @@ class Reorder(FeedFault):
         self.struck += 1
         return text, self._held.pop(topic)
 
-    def end(self, stage: Stage) -> None:
+    def end(self, context: FaultContext) -> None:
         """Send what still waits for its second."""
         for topic, text in self._held.items():
-            stage.tell(topic, text)
+            context.tell(topic, text)
         self._held.clear()
 
 
@@ -120,9 +120,9 @@ class RepeatSnapshot(Blow):
         if self.instrument_id is not None:
             arguments.integer("instrument_id", self.instrument_id, 0)
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Send them."""
-        stage.send_snapshots(peer, self.instrument_id)
+        context.send_snapshots(peer, self.instrument_id)
 
 
 @named("forget")
@@ -142,9 +142,9 @@ class Forget(Blow):
         super().__post_init__()
         arguments.topic("topic", self.topic)
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Lose it."""
-        stage.forget_topic(peer, self.topic)
+        context.forget_topic(peer, self.topic)
 
 
 @named("freeze")

@@ -8,8 +8,8 @@ from websockets.frames import Frame, Opcode
 
 from .. import arguments
 from .base import BEFORE_CLOSING, ONCE_OPEN, Blow, Phases, named
+from .context import FaultContext
 from .lines import Finished
-from .stage import Stage
 
 if TYPE_CHECKING:
     from ..link import Link
@@ -44,7 +44,7 @@ class FrameFault(Blow):
     concerns: ClassVar[str] = "frames"
     phases: ClassVar[Phases] = BEFORE_CLOSING
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Line the bytes up."""
         peer.act(self._write)
 
@@ -178,10 +178,10 @@ class Ending(Blow):
 class Reset(Ending):
     """Cut connections off with a TCP reset: no close frame, nothing of what was on its way."""
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Cut it off."""
         peer.abort()
-        stage.dismiss(peer)
+        context.dismiss(peer)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -211,13 +211,13 @@ class Close(Closing):
     :param reason: At most 123 bytes.
     """
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Line the close frame up."""
         if self.code is not None and self.code in CLOSE_CODES:
             peer.close(self.code, self.reason)
         else:
             peer.act(self._close)
-        stage.dismiss(peer)
+        context.dismiss(peer)
 
     def _close(self, link: "Link") -> None:
         """Send what the WebSocket library would not. Runs on the sending thread."""
@@ -237,10 +237,10 @@ class CloseReset(Closing):
     :param reason: At most 123 bytes.
     """
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Line both up."""
         peer.act(self._close)
-        stage.dismiss(peer)
+        context.dismiss(peer)
 
     def _close(self, link: "Link") -> None:
         """Send both. Runs on the sending thread."""

@@ -8,8 +8,8 @@ from .. import arguments
 from ..transport import Line
 from . import lines
 from .base import BEFORE_CLOSING, ONCE_OPEN, PeerFault, Phases, named
+from .context import FaultContext
 from .frames import CLOSE_CODES, Close, continuation
-from .stage import Stage
 
 if TYPE_CHECKING:
     from ..link import Link
@@ -28,18 +28,18 @@ class LineFault(PeerFault):
         super().__post_init__()
         self._lines = lines.Attachments()
 
-    def reached(self, moment: str, stage: Stage, peer: "Peer") -> None:
+    def reached(self, moment: str, context: FaultContext, peer: "Peer") -> None:
         """Without a moment to wait for, connections are struck as soon as they are open."""
         if self.at is None and moment == "open":
-            self.consider(stage, peer)
+            self.consider(context, peer)
         else:
-            super().reached(moment, stage, peer)
+            super().reached(moment, context, peer)
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Put the line in the way."""
         self._lines.attach(peer.transport, self.line())
 
-    def end(self, stage: Stage) -> None:
+    def end(self, context: FaultContext) -> None:
         """Take the lines out of the way; what was held back goes out."""
         self._lines.detach_all()
 
@@ -160,7 +160,7 @@ class EndlessFragments(LineFault):
         arguments.integer("size", self.size, 1, 1_000_000)
         arguments.number("interval", self.interval)
 
-    def strike(self, stage: Stage, peer: "Peer") -> None:
+    def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Begin the message behind what waits already."""
         line = Line()
         self._lines.attach(peer.transport, line)
@@ -207,24 +207,24 @@ class CloseEvery(PeerFault):
         self._close = Close(code=self.code, reason=self.reason)
         self._healed = False
 
-    def reached(self, moment: str, stage: Stage, peer: "Peer") -> None:
+    def reached(self, moment: str, context: FaultContext, peer: "Peer") -> None:
         """Without a moment to wait for, a connection's time begins when it is open."""
         if self.at is None and moment == "open":
-            self.consider(stage, peer)
+            self.consider(context, peer)
         else:
-            super().reached(moment, stage, peer)
+            super().reached(moment, context, peer)
 
-    def consider(self, stage: Stage, peer: "Peer") -> None:
+    def consider(self, context: FaultContext, peer: "Peer") -> None:
         """Let a client's time begin, if it is one of those meant."""
         if self.client in (None, peer.id):
-            stage.call_later(self.seconds, lambda: self._end(stage, peer))
+            context.call_later(self.seconds, lambda: self._end(context, peer))
 
-    def _end(self, stage: Stage, peer: "Peer") -> None:
+    def _end(self, context: FaultContext, peer: "Peer") -> None:
         """End a connection whose time is over, unless it has ended or the fault has."""
-        if not (self._healed or self.spent) and peer in stage.peers:
+        if not (self._healed or self.spent) and peer in context.peers:
             self.struck += 1
-            self._close.strike(stage, peer)
+            self._close.strike(context, peer)
 
-    def end(self, stage: Stage) -> None:
+    def end(self, context: FaultContext) -> None:
         """Let the connections last."""
         self._healed = True

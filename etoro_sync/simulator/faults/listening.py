@@ -11,8 +11,8 @@ from websockets.sync.server import ServerConnection
 from .. import arguments
 from ..transport import Transport
 from .base import Fault, Limited, Phases, named
+from .context import FaultContext
 from .lines import Attachments, Drips, Unread, Unsent
-from .stage import Stage
 
 
 @named("refuse")
@@ -64,7 +64,7 @@ class OpeningFault(AcceptFault):
         super().__post_init__()
         self._lines = Attachments()
 
-    def end(self, stage: Stage) -> None:
+    def end(self, context: FaultContext) -> None:
         """Let go of those that are still there."""
         self._lines.detach_all()
 

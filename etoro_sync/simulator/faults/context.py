@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ..peer import Peer
 
 
-class Stage(Protocol):
+class FaultContext(Protocol):
     """The simulator's state as faults see it. All methods require its lock, :attr:`changed`."""
 
     changed: threading.Condition

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 from ..tls import Certificates
 from ..transport import Transport
 from .base import Fault, Limited, PeerFault
+from .context import FaultContext
 from .feeding import FeedFault, Freeze
 from .listening import AcceptFault, CertificateFault, Refuse
 from .requests import RequestFault
-from .stage import Stage
 
 if TYPE_CHECKING:
     from ..peer import Peer
@@ -19,37 +19,37 @@ _Kind = TypeVar("_Kind", bound=Fault)
 _Countable = TypeVar("_Countable", bound=Limited)
 
 
-class Board:
+class ActiveFaults:
     """
-    The faults in force, oldest first. Guarded by the stage's lock, which every method takes.
+    The faults in force, oldest first. Guarded by the context's lock, which every method takes.
 
-    :param stage: What faults act on.
+    :param context: What faults act on.
     :param certificates: If the simulator speaks TLS.
     """
 
-    def __init__(self, stage: Stage, certificates: Certificates | None) -> None:
-        self._stage = stage
+    def __init__(self, context: FaultContext, certificates: Certificates | None) -> None:
+        self._context = context
         self._certificates = certificates
         self._active: list[Fault] = []
 
     def begin(self, fault: Fault) -> None:
         """Put a fault into force. Its ``on_heal`` should lead to :meth:`heal`."""
-        with self._stage.changed:
+        with self._context.changed:
             if isinstance(fault, CertificateFault) and self._certificates is not None:
                 self._certificates.flawed(fault.flaw)  # which may fail, and is slow
             self._active.append(fault)
-            fault.begin(self._stage)
+            fault.begin(self._context)
             self._sort_out()
-            self._stage.faults_changed()
+            self._context.faults_changed()
 
     def heal(self, *faults: Fault) -> int:
         """End faults and say how many of them were in force."""
-        with self._stage.changed:
+        with self._context.changed:
             ending = [fault for fault in self._active if fault in faults]
             self._active = [fault for fault in self._active if fault not in faults]
             for fault in ending:
-                fault.end(self._stage)
-            self._stage.faults_changed()
+                fault.end(self._context)
+            self._context.faults_changed()
             return len(ending)
 
     @property
@@ -60,7 +60,7 @@ class Board:
     @property
     def active(self) -> list[Fault]:
         """The faults in force."""
-        with self._stage.changed:
+        with self._context.changed:
             self._sort_out()  # one that waits for its time may have struck for the last one
             return list(self._active)
 
@@ -70,13 +70,13 @@ class Board:
         if over:
             self._active = [f for f in self._active if f not in over]
             for fault in over:
-                fault.end(self._stage)
+                fault.end(self._context)
 
     def strike(
         self, kind: type[_Countable], concerned: Callable[[_Countable], bool] | None = None
     ) -> _Countable | None:
         """Count and give the oldest fault of a kind that is concerned, if there is one."""
-        with self._stage.changed:
+        with self._context.changed:
             for fault in self._of(kind):
                 if not fault.spent and (concerned is None or concerned(fault)):
                     fault.struck += 1
@@ -91,7 +91,7 @@ class Board:
         """Whether connections are to be refused."""
         return any(isinstance(fault, Refuse) for fault in self.active)
 
-    def context(self, usual: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    def ssl_context(self, usual: ssl.SSLContext | None) -> ssl.SSLContext | None:
         """Give the server's side of TLS for the next connection."""
         fault = self.strike(CertificateFault)
         if fault is None or self._certificates is None:
@@ -100,7 +100,7 @@ class Board:
 
     def accepted(self, transport: Transport) -> bool:
         """Say whether to serve a connection that has just been accepted."""
-        with self._stage.changed:  # so that it can't be healed in between
+        with self._context.changed:  # so that it can't be healed in between
             fault = self.strike(AcceptFault)
             return fault is None or fault.accepted(transport)
 
@@ -109,9 +109,9 @@ class Board:
     def reached(self, moment: str, peer: "Peer") -> None:
         """Let a client come to one of the moments that faults wait for."""
         for fault in self._of(PeerFault):
-            if peer not in self._stage.peers:  # an older one was its end
+            if peer not in self._context.peers:  # an older one was its end
                 break
-            fault.reached(moment, self._stage, peer)
+            fault.reached(moment, self._context, peer)
         self._sort_out()
 
     def request_fault(self, operation: object) -> RequestFault | None:

@@ -10,7 +10,7 @@ from .faults import FAULTS, Fault, Script, Step, make, read_script
 from .hub import Hub
 
 
-class Trouble:
+class FaultControls:
     """
     The faults of a simulator. All of it may be used from any thread.
 
@@ -34,9 +34,9 @@ class Trouble:
         :return: The fault, which counts how often it ``struck`` and can be healed.
         :raises ValueError: For a name or an argument that doesn't exist, with the nearest one.
         """
-        fault = make(name, given, tls=self._hub.board.tls)
+        fault = make(name, given, tls=self._hub.faults.tls)
         fault.on_heal = self._end
-        self._hub.board.begin(fault)
+        self._hub.faults.begin(fault)
         self._settle()
         return fault
 
@@ -57,14 +57,14 @@ class Trouble:
 
     def _end(self, *faults: Fault) -> int:
         """End faults, and don't return before they have ended."""
-        count = self._hub.board.heal(*faults)
+        count = self._hub.faults.heal(*faults)
         self._settle()
         return count
 
     @property
     def faults(self) -> list[Fault]:
         """The faults in force, oldest first."""
-        return self._hub.board.active
+        return self._hub.faults.active
 
     def play(self, script: "str | Path | Iterable[Sequence[object]]") -> Script:
         """
@@ -78,7 +78,7 @@ class Trouble:
         :return: The script, which can be waited for and stopped. :meth:`stop` ends it, too.
         :raises ValueError: If a step is wrong.
         """
-        steps = read_script(script, tls=self._hub.board.tls)
+        steps = read_script(script, tls=self._hub.faults.tls)
         playing = Script((step for step, _ in steps), self._hub)
         with self._hub.changed:
             self._scripts.add(playing)
@@ -89,11 +89,11 @@ class Trouble:
 
     def _action(self, step: Step, fault: Fault | None) -> Callable[[], object]:
         """Give what a step does; it runs with the lock held and waits for nothing."""
-        board = self._hub.board
+        faults = self._hub.faults
         if fault is not None:
             fault.on_heal = self._end
-            return functools.partial(board.begin, fault)
-        return lambda: board.heal(*self._named(step.given.get("name")))
+            return functools.partial(faults.begin, fault)
+        return lambda: faults.heal(*self._named(step.given.get("name")))
 
     def _settle(self) -> None:
         """Wait until the port is as the faults want it."""
