@@ -55,7 +55,7 @@ class _Caller:
     def __init__(self, handler: Callable[..., None]) -> None:
         self._handler = handler
 
-    def extend(self, entries: Sequence[tuple[Any, ...]], *_: object) -> None:
+    def extend(self, session: int, entries: Sequence[tuple[Any, ...]], *_: object) -> None:
         handler = self._handler
         for entry in entries:
             handler(*entry)
@@ -88,7 +88,7 @@ def _contents(reads: Reads) -> None:
 
 def _feed(registry: Registry, dispatcher: Any, counters: Counters) -> FeedHandler:
     return FeedHandler(
-        RateBook(), registry, Publisher(registry, dispatcher, make_rate), counters, str
+        RateBook(), registry, Publisher(registry, dispatcher, make_rate, 1), counters, str
     )
 
 
@@ -136,12 +136,13 @@ def _with_dispatcher(reads: Reads, handler: Callable[..., Any]) -> None:
     registry.add("instrument:rate", Handler(handler, None, False))
     registry.add("close", Handler(lambda *_: ended.set(), None, False))
     feed = _feed(registry, dispatcher, counters)
-    dispatcher.start()
+    dispatcher.open(1, _no_reply)
+    dispatcher.start(1)
     _drive(feed, reads)
     feed.out.emit("close", 1000, "")
     ended.wait(60)
-    dispatcher.stop()
-    dispatcher.join(10)
+    dispatcher.stop(1)
+    dispatcher.join(1, 10)
 
 
 def _handed_over(reads: Reads) -> None:

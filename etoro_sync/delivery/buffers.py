@@ -13,14 +13,16 @@ from ..text import count
 from .arrivals import Arrivals
 from .conflation import ConflatingBuffer
 
-__all__ = ["ORDER_EVENT", "RATE_EVENT", "BoundedBuffer", "Buffer", "Lanes", "Run"]
+__all__ = ["ORDER_EVENT", "RATE_EVENT", "BoundedBuffer", "Buffer", "Calls", "Lanes", "Run"]
 
 #: The event of the entries that may be conflated.
 RATE_EVENT = "instrument:rate"
 #: The event that overtakes all others on its way to the callbacks.
 ORDER_EVENT = "private:event"
-#: An event, and the arguments of each time that callbacks are to be called for it.
-Run = tuple[str, Iterable[tuple[Any, ...]]]
+#: The arguments of each time that callbacks are to be called for one event; taken off one by one.
+Calls = deque[tuple[Any, ...]]
+#: An event, and its calls.
+Run = tuple[str, Calls]
 
 
 class Buffer(Protocol):
@@ -283,27 +285,28 @@ class Lanes:
             rates = [] if head is None else self.rates.take(most, now, before=head[0])
             if not rates:
                 _, event, arguments, _ = lane.pop()
-                hand.append((event, [arguments]))
+                hand.append((event, deque([arguments])))
                 return came
         if not rates:
             return None
-        hand.append((RATE_EVENT, rates))
+        hand.append((RATE_EVENT, deque(rates)))
         return self.rates.came
 
-    def put_back(self, event: str, rest: Sequence[tuple[Any, ...]]) -> None:
+    def put_back(self, event: str, rest: Calls, over: bool) -> None:
         """Take back the last of what :meth:`take` has just returned.
 
-        Rates are then judged anew: a newer one may have come, or their time may have run out. Of
-        other events nothing is left but at the end of a session, when all of them are dropped.
+        Rates are then judged anew: a newer one may have come, or their time may have run out.
 
         :param event: what was taken.
         :param rest: the arguments of those calls that were not made.
+        :param over: the session is over, so that these are dropped; always so for other events.
         """
-        if event == RATE_EVENT:
+        if event == RATE_EVENT and not over:
             self.rates.put_back(rest)
-        else:
-            self.others.delivered -= len(rest)
-            self.others.dropped += len(rest)
+            return
+        lane = self.rates if event == RATE_EVENT else self.others
+        lane.delivered -= len(rest)
+        lane.dropped += len(rest)
 
     def _older(self) -> BoundedBuffer:
         """Return the lane, of the two that are read with the rates, whose head came first."""

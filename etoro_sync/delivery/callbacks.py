@@ -1,16 +1,17 @@
 """Calling the callbacks, and reporting what they raise.
 
 User code decides what happens here: it may raise anything, at any time, also outside of its call
-(memory that is out, an exception that another thread sets off in this one). None of it may end the
-thread that calls, or cost another callback an event.
+(memory that is out, an exception that another thread sets off in this one). None of it ends the
+thread that calls. What a callback raises costs no other one an event; what is raised outside of
+callbacks costs one event at most, and is reported.
 """
 
 import contextlib
 import inspect
 import logging
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from itertools import chain
+from collections import deque
+from collections.abc import Callable, Hashable
 from types import MethodType
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..logs import log, name_of
 from ..stats import Counters
 from ..text import repeated
 from ..throttle import LogThrottle
-from .buffers import Run
+from .buffers import Calls, Run
 from .registry import Handler, Registry
 
 __all__ = ["Callbacks"]
@@ -30,7 +31,6 @@ __all__ = ["Callbacks"]
 #: for a mishap; the next one is not.
 _MOST_DEFECTS = 100
 _NEVER = float("inf")
-_Arguments = tuple[Any, ...]
 #: Counts in a forked child. Asking for the process costs ten times as much as looking here.
 _forks = 0
 
@@ -44,13 +44,24 @@ if hasattr(os, "register_at_fork"):  # elsewhere there is no fork
     os.register_at_fork(after_in_child=_count_fork)
 
 
+class Ending:
+    """How far the events of one session are still to be called out. Set by any thread."""
+
+    __slots__ = ("abandoned", "stopping")
+
+    def __init__(self) -> None:
+        #: The session is over: no market event is called out any more.
+        self.stopping = False
+        #: Nobody waits for the callbacks any longer: nothing is called out any more.
+        self.abandoned = False
+
+
 class Callbacks:
-    """Calls the callbacks of one session. Used by its dispatcher thread alone, but for the flags.
+    """Calls the callbacks of a client. Used by its dispatcher thread alone, but for the flags.
 
     :param registry: who listens.
     :param counters: what is counted.
-    :param next_order: puts the next event that overtakes all others into a list; False: there is
-        none.
+    :param next_order: takes the next event that overtakes all others; None: there is none.
     :param clock: monotonic seconds.
     """
 
@@ -58,7 +69,7 @@ class Callbacks:
         self,
         registry: Registry,
         counters: Counters,
-        next_order: Callable[[list[Run]], bool] = lambda hand: False,
+        next_order: Callable[[], Run | None] = lambda: None,
         clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._registry = registry
@@ -67,19 +78,12 @@ class Callbacks:
         self._clock = clock
         self._gate = LogThrottle()
         self._defects = 0
-        # What an error has left untold: calls, and who is still to hear of the first of them (None:
-        # everybody who listens).
-        self._untold: tuple[Iterator[_Arguments], tuple[Handler, ...] | None] | None = None
         self._forks = _forks
-        # The order whose callbacks are being called, if any.
-        self._order: list[Run] = []
         self._in_order = False
         #: An order has come. It overtakes all that waits, so it is looked at between any two calls.
         self.hurry = False
-        #: The session is over: market events are not told any more.
-        self.stopping = False
-        #: Nobody waits for the callbacks any longer: nothing is told any more.
-        self.abandoned = False
+        #: Of the session whose events are called out.
+        self.ending = Ending()
         #: What is being called.
         self.running: Callable[..., Any] | None = None
 
@@ -88,71 +92,40 @@ class Callbacks:
         """Whether this is a forked child of the owner."""
         return _forks != self._forks
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether errors outside of callbacks do not come to an end."""
-        return self._defects > _MOST_DEFECTS
-
-    def tell(
-        self, event: str, calls: Iterable[_Arguments], until: float = _NEVER
-    ) -> Iterator[_Arguments]:
+    def call(self, event: str, calls: Calls, until: float = _NEVER) -> None:
         """Call the callbacks of one event, as often as it came.
 
+        :param calls: the arguments of each time; taken off one by one, before they are called out.
+            Those that are left are late, or their session is over.
         :param until: monotonic time after which no further call of a market event begins.
-        :returns: what was left because of that, or because the session is over.
-        :raises EToroError: when it is :attr:`hopeless`.
         """
-        rest: tuple[Handler, ...] | None = None
-        while True:
-            try:
-                return self._go_on(event, calls, rest, until)
-            except BaseException as exc:
-                if self.foreign:
-                    raise
-                if self._untold is not None:
-                    (calls, rest), self._untold = self._untold, None
-                self.on_defect(exc, event)
-
-    def _go_on(
-        self,
-        event: str,
-        calls: Iterable[_Arguments],
-        rest: tuple[Handler, ...] | None,
-        until: float,
-    ) -> Iterator[_Arguments]:
-        market, forks, clock = event in MARKET_EVENTS, self._forks, self._clock
+        market, forks, clock, ending = event in MARKET_EVENTS, self._forks, self._clock, self.ending
         listeners = self._registry.listeners(event)
-        left, called = iter(calls), 0
-        arguments: _Arguments | None = None
-        handlers: tuple[Handler, ...] = ()
-        told: Handler | None = None
+        called = 0
         try:
-            for arguments in left:
-                told = None
-                # Not before the first for its time, or nothing would ever be told.
+            while calls:
+                # Not before the first for its time, or nothing would ever be called out.
                 look = called > 0
                 if self.hurry:
-                    self.tell_orders()
-                    # Their callbacks may have taken long. But what some have heard all must hear.
-                    look = rest is None
-                if market and (self.stopping or (look and clock() >= until)):
-                    return chain((arguments,), left)
+                    self.call_orders()
+                    look = True  # their callbacks may have taken long
+                if market and (ending.stopping or (look and clock() >= until)):
+                    return
+                arguments = calls.popleft()
                 # Looked up anew each time: a callback may have added or removed another.
-                handlers = listeners.handlers if rest is None else rest
-                if rest is None and listeners.handlers_by_id and arguments:
+                handlers = listeners.handlers
+                if listeners.handlers_by_id and arguments:
                     handlers = listeners.handlers_by_id.get(arguments[0], handlers)
                 for handler in handlers:
-                    if self.hurry and told is not None:
-                        self.tell_orders()
-                    if handler.spent or self.abandoned or _forks != forks:
+                    if self.hurry:
+                        self.call_orders()
+                    if handler.spent or ending.abandoned or _forks != forks:
                         continue
                     if handler.once:
-                        rest = handlers  # should this fail, it is not found there any more
                         self._registry.discard(event, handler)
                         handler.spent = True
                     self.running = handler.function
                     called += 1
-                    told, self._defects = handler, 0
                     try:
                         result = handler.function(*arguments)
                         if result is not None and inspect.iscoroutine(result):
@@ -161,33 +134,30 @@ class Callbacks:
                         if _forks != forks:
                             raise
                         self._on_error(event, handler, exc)
-                rest = None
-            return iter(())
-        except BaseException:
-            rest = rest if told is None else handlers[handlers.index(told) + 1 :]
-            self._untold = (left if arguments is None else chain((arguments,), left), rest)
-            raise
         finally:
             self.running = None
             self._counters.callbacks += called
+            if called:
+                self._defects = 0
 
-    def tell_orders(self) -> None:
+    def call_orders(self) -> None:
         """Call the callbacks of the orders that have come, also between two of another event."""
         # In the midst of an order no other one is begun, or its callbacks would get them in turn.
-        if self._in_order or self.abandoned or self.foreign:
+        if self._in_order or self.ending.abandoned or self.foreign:
             return
-        hand, self.hurry, self._in_order = self._order, False, True
+        self._in_order = True
         try:
-            while hand or self._next_order(hand):
-                event, calls = hand[0]
-                # So that an error just behind a call finds nothing to be called out again.
-                calls = iter(calls)
-                hand[0] = event, calls
-                self.tell(event, calls)
-                hand.clear()  # not before, or an error in between would lose it
-        except BaseException:
-            self.hurry = True
-            raise
+            while self.hurry:
+                self.hurry = False
+                try:
+                    while (order := self._next_order()) is not None:
+                        self.call(*order)
+                except BaseException as exc:
+                    # Here, too, or it would cost the event between whose callbacks this is.
+                    if self.foreign:
+                        raise
+                    self.hurry = True
+                    self.on_defect(exc)
         finally:
             self._in_order = False
 
@@ -221,15 +191,14 @@ class Callbacks:
                 error = EToroError(f"The callback {name} raised {type(exc).__name__}.")
                 error.__cause__ = exc
             self.feed_error_queues(error)
-            self.tell("error", [(error,)])
+            self.call("error", deque([(error,)]))
 
-    def on_defect(self, exc: BaseException, event: str = "") -> None:
+    def on_defect(self, exc: BaseException) -> None:
         """Report what was raised outside of a callback.
 
-        :param event: that was being told; in the telling of ``"error"`` it is only logged.
-        :raises EToroError: when it is :attr:`hopeless`.
+        :raises EToroError: when there is one such error after the other, and no call in between.
         """
-        # An error handler that hears of it shows nothing: it is no way out.
+        # An error handler that is called for it is no sign that things are well.
         self._defects = defects = self._defects + 1
         with contextlib.suppress(BaseException):
             # As in _on_error.
@@ -237,16 +206,15 @@ class Callbacks:
             forget_locals(exc.with_traceback(trace and trace.tb_next))
             error = EToroError(
                 f"{type(exc).__name__} was raised in the thread of the callbacks, outside of them. "
-                "The callbacks go on, and get what they would have got."
+                "They may have missed one event, and go on with the next."
             )
             error.__cause__ = exc
             if self._gate.passes(("defect", type(exc))) is not None:
                 log(logging.ERROR, "%s", error, exc_info=exc)
-            if event != "error":
-                self.feed_error_queues(error)
-                self.tell("error", [(error,)])
+            self.feed_error_queues(error)
+            self.call("error", deque([(error,)]))
         self._defects = defects
-        if self.hopeless:
+        if defects > _MOST_DEFECTS:
             raise EToroError(
                 f"The callbacks cannot go on: {type(exc).__name__} was raised {defects} times in "
                 "their thread, outside of them."

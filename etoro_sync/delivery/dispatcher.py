@@ -6,6 +6,7 @@ nothing but its own events: the reader never waits for it.
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..synchronization import Bell, join_thread
 from ..text import count, duration
 from ..throttle import LogThrottle
 from .buffers import ORDER_EVENT, Lanes, Run
-from .callbacks import Callbacks
+from .callbacks import Callbacks, Ending
 from .registry import Registry
 
 __all__ = ["Dispatcher"]
@@ -35,21 +36,22 @@ _LOOKS = 0.1
 
 
 class Dispatcher:
-    """Runs the callbacks of one session.
+    """Runs the callbacks of a client, for one session after the other.
+
+    The thread begins with a session and ends with it. Where a callback of an earlier session does
+    not return, its thread takes over the new session once it does: callbacks run one at a time, and
+    one that hangs costs one thread.
 
     Orders come first: they overtake all that waits, also between two callbacks of one rate. A rate
     whose turn comes late is skipped if a newer one of its instrument waits.
 
-    The lock guards the lanes, and how far the thread has come: whether it is its turn, and whether
-    it is to end. It is never held while user code runs.
+    The lock guards the lanes, which session is the present one, and whether its thread is to end or
+    has ended. It is never held while user code runs.
 
     :param name: of the thread.
     :param registry: who listens.
     :param counters: what is counted.
     :param bulk_size: how many rates and messages may wait.
-    :param after: the dispatcher of the session before, which may still be at work: callbacks run
-        one at a time, whichever session they belong to.
-    :param on_failure: called with the error when the thread cannot go on.
     :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
     :param clock: seconds, for the ages that users see.
     :param in_order: orders overtake nothing.
@@ -62,19 +64,14 @@ class Dispatcher:
         registry: Registry,
         counters: Counters,
         bulk_size: int,
-        after: "Dispatcher | None" = None,
-        on_failure: Callable[[EToroError], None] = lambda error: None,
         conflate_after: float | None = None,
         clock: Callable[[], float] = clocks.uptime,
         in_order: bool = False,
         on_progress: Callable[[], None] | None = None,
     ) -> None:
+        self._name = name
         self._on_progress = on_progress
-        self._after = after
-        # Of all that wait until the callbacks of earlier sessions have ended; the client's.
-        self._waiting: set[Bell] = after._waiting if after is not None else set()
-        self._at_turn = self._ended = self._given_up = False
-        self._on_failure = on_failure
+        self._on_failure: Callable[[EToroError], None] = lambda error: None
         self._registry = registry
         self._clock = clock
         self._callbacks = Callbacks(registry, counters, self._next_order, clock)
@@ -85,40 +82,66 @@ class Dispatcher:
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after, in_order)
         self._look_at = 0.0
         self._worrying_lag = max(conflate_after or _LAG, _LAG)
-        self._stopping = False
+        # The present session, and how far its events are still to be called out.
+        self._session = 0
+        self._ending = Ending()
         # What was taken out of the lanes and is being called out, one run at most; until when the
-        # next call may begin; and when the first event of it came.
+        # next call may begin; when the first event of it came; and how far it is to be called out.
         self._hand: list[Run] = []
         self._hand_until = 0.0
+        self._hand_ending = self._ending
         self._hand_came: float | None = None
         # When the order came whose callbacks are being called, if any.
         self._order_came: float | None = None
         self._gate = LogThrottle()
-        # A daemon, so that a script may end in mid-stream; disconnect() joins it.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        if after is not None:
-            # Else each session under a callback that does not return would keep its thread.
-            after._give_up("connect()")
+        self._thread: threading.Thread | None = None
+        # The thread calls nothing any more; the next session needs another one.
+        self._ended = False
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def open(self, session: int, on_failure: Callable[[EToroError], None]) -> None:
+        """Take the events of a new session, behind what earlier ones have left.
+
+        :param session: its number, higher than those before; without effect for one overtaken.
+        :param on_failure: called with the error when the thread cannot go on.
+        """
+        with self._lock:
+            if session > self._session:
+                self._session, self._on_failure = session, on_failure
+                self._ending = Ending()
+
+    def start(self, session: int) -> None:
+        """Start the thread, unless that of an earlier session is still at work.
+
+        :raises RuntimeError: when the system has no thread left.
+        """
+        with self._lock:
+            thread = self._thread
+            if session != self._session or (
+                thread is not None and thread.is_alive() and not self._ended
+            ):
+                return
+            # A daemon, so that a script may end in mid-stream; disconnect() joins it.
+            self._thread = thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._ended = False
+        thread.start()
 
     # -- the reader thread's side --------------------------------------------------------------
 
     def extend(
         self,
+        session: int,
         rates: Sequence[tuple[Any, ...]],
         others: Sequence[tuple[int, str, tuple[Any, ...]]] = (),
     ) -> None:
         """Add what a read has brought; it may be conflated or dropped. Reader thread.
 
+        :param session: whose reader calls; events of one that is over are left out.
         :param rates: pairs of instrument id and rate.
         :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
         """
         now = self._clock()
         with self._lock:
-            if self._stopping:
+            if self._ending.stopping or session != self._session:
                 return
             self._in_lanes = True
             gone = self._lanes.extend(rates, others, now)
@@ -135,11 +158,7 @@ class Dispatcher:
         came = self._hand_came
         if came is None:
             came = self._order_came
-        if came is not None:
-            if now - came > self._worrying_lag:
-                self._warn_of_lag(now)
-        # Behind a callback of an earlier session nothing is called out at all.
-        elif not self._at_turn and self.lag(now) > self._worrying_lag:
+        if came is not None and now - came > self._worrying_lag:
             self._warn_of_lag(now)
 
     def _warn_of_lag(self, now: float) -> None:
@@ -158,14 +177,19 @@ class Dispatcher:
             f" Running now: {plain_name_of(running)}." if running is not None else "",
         )
 
-    def post(self, event: str, *arguments: Any) -> None:
-        """Add an event that must not be lost; nobody listening, it is not kept. Any thread."""
+    def post(self, session: int, event: str, *arguments: Any) -> None:
+        """Add an event that must not be lost; nobody listening, it is not kept. Any thread.
+
+        :param session: whose reader calls; events of one that was overtaken are left out.
+        """
         if not self._registry.listeners(event).active:
             return
         now = self._clock()
         with self._lock:
+            if session != self._session:
+                return
             lost = self._lanes.append(event, arguments, now)
-            if self._given_up:
+            if self._ending.abandoned:
                 self._lanes.lose()
         if event == ORDER_EVENT:
             self._callbacks.hurry = True
@@ -187,10 +211,15 @@ class Dispatcher:
 
     # -- stopping ------------------------------------------------------------------------------
 
-    def stop(self) -> None:
-        """Let the thread end once the lossless events are delivered; rates are dropped."""
+    def stop(self, session: int) -> None:
+        """Let the thread end once the lossless events are delivered; rates are dropped.
+
+        :param session: the one to end; without effect when a newer one is at work.
+        """
         with self._lock:
-            self._stopping = self._callbacks.stopping = True
+            if session != self._session:
+                return
+            self._ending.stopping = True
             if not self._in_lanes:
                 self._lanes.shed()
         self._bell.ring()
@@ -198,150 +227,87 @@ class Dispatcher:
     def _leave_lanes(self) -> None:
         """Do what :meth:`stop` left undone, if a finalizer has called it in their midst."""
         self._in_lanes = False
-        if self._stopping:
+        if self._ending.stopping:
             self._lanes.shed()
-        if self._given_up:
+        if self._ending.abandoned:
             self._lanes.lose()
 
-    def join(self, timeout: float, caller: str = "disconnect()") -> bool:
-        """Wait until the thread has ended; False: a callback still runs, and its thread will end
-        when it returns. Not to be called while user code waits for the caller.
+    def join(self, session: int, timeout: float, caller: str = "disconnect()") -> bool:
+        """Wait until the thread has ended; False: a callback still runs, and nothing is called out
+        behind it. Not to be called while user code waits for the caller.
 
+        :param session: that was stopped; a newer one is left alone.
+        :param timeout: seconds.
         :param caller: who does not wait any longer, for the log.
         """
-        if self.is_current or join_thread(self._thread, timeout) or self._give_up(caller):
+        thread = self._thread
+        if thread is None or self.is_current or join_thread(thread, timeout):
             return True
-        self._callbacks.abandoned = True
-        running = self._callbacks.running
-        if running is None:
-            log(logging.WARNING, "%s did not wait for the thread of the callbacks.", caller)
-        else:
-            log(
-                logging.WARNING,
-                "%s did not wait for the callback %s, which is still running; no callback hears "
-                "of the events behind it.",
-                caller,
-                name_of(running),
-            )
-        return False
-
-    def _give_up(self, caller: str) -> bool:
-        """End without having begun, if a callback of an earlier session still runs.
-
-        :param caller: who does not wait any longer, for the log.
-        """
         with self._lock:
-            if self._at_turn or self._earlier() is None:
-                return False
-            self._given_up = self._callbacks.abandoned = True
+            if session != self._session:
+                return True
+            self._ending.abandoned = True
             lost = 0 if self._in_lanes else self._lanes.lose()
         self._bell.ring()
-        if lost:
-            log(
-                logging.WARNING,
-                "%s did not wait for a callback of an earlier session, which is still running; "
-                "lost behind it for the callbacks: %s.",
-                caller,
-                count(lost, "order or connection event"),
-            )
-        return True
+        running = self._callbacks.running
+        log(
+            logging.WARNING,
+            "%s did not wait for %s; no callback gets the events behind it.%s",
+            caller,
+            "the thread of the callbacks"
+            if running is None
+            else f"the callback {name_of(running)}, which is still running",
+            f" Lost for them: {count(lost, 'order or connection event')}." if lost else "",
+        )
+        return False
 
     @property
     def is_current(self) -> bool:
-        """Whether the caller is a callback, of this session or of one that this one waits for."""
-        current = threading.current_thread()
-        one: Dispatcher | None = self
-        while one is not None and one._thread is not current:
-            one = one._after
-        return one is not None
+        """Whether the caller is a callback."""
+        return threading.current_thread() is self._thread
 
     # -- the dispatcher thread -----------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            while self._survives():
-                pass
+            going = True
+            while going:
+                try:
+                    going = self._step()
+                except BaseException as exc:
+                    if self._callbacks.foreign:
+                        raise
+                    # Raised outside of callbacks. What was taken off is lost, and no more.
+                    self._callbacks.on_defect(exc)
         except BaseException as exc:
             if self._callbacks.foreign:
                 raise
+            # Before a new session can begin, which then needs another thread.
+            self._ended = True
             words = f"The thread of the callbacks ended by {type(exc).__name__}."
             self._on_failure(exc if isinstance(exc, EToroError) else EToroError(words))
-        finally:
-            self._ended = True
-            for bell in list(self._waiting):
-                bell.ring()
 
-    def _await_turn(self) -> bool:
-        """Wait until the callbacks of earlier sessions have ended; False: this one is over."""
-        self._waiting.add(self._bell)  # before the first look, or an end could be missed
-        try:
-            while True:
-                with self._lock:
-                    if self._given_up:
-                        return False
-                    if self._earlier() is None:
-                        self._at_turn = True
-                        return True
-                    if self._stopping and not self._lanes.is_owing:
-                        return False
-                self._bell.wait()
-        finally:
-            self._waiting.discard(self._bell)
-
-    def _earlier(self) -> "Dispatcher | None":
-        """Return the one whose callbacks must have ended before these may begin.
-
-        One that has ended without its turn, or never began, leaves the one before it.
-        """
-        after = self._after
-        while after is not None and (after._ended or not after._thread.is_alive()):
-            after = self._after = after._after
-        return after
-
-    def _survives(self) -> bool:
-        """Tell what there is to tell, until the end (False) or an error outside of callbacks.
-
-        :raises EToroError: when there is one such error after the other.
-        """
-        try:
-            while self._tell_next():
-                pass
-        except BaseException as exc:
-            if self._callbacks.foreign or self._callbacks.hopeless:
-                raise
-            self._callbacks.on_defect(exc)
-            return True
-        return False
-
-    def _tell_next(self) -> bool:
-        """Call the callbacks of what comes next; False: the thread is to end."""
+    def _step(self) -> bool:
+        """Call the callbacks of what was taken, and take what comes next; False: the end."""
         callbacks = self._callbacks
-        if not self._at_turn and not self._await_turn():
-            return False
         if self._hand:
-            self._tell_hand()
+            self._call_hand()
         if callbacks.hurry:
-            callbacks.tell_orders()
-        if callbacks.abandoned or callbacks.foreign:
+            callbacks.call_orders()
+        if callbacks.foreign:
             return False
         return self._take()
 
-    def _tell_hand(self) -> None:
+    def _call_hand(self) -> None:
         """Call the callbacks of what was taken, and put back what has become late meanwhile."""
         event, calls = self._hand[0]
-        # An iterator, so that an error just behind a call finds nothing to be called out again.
-        calls = iter(calls)
-        self._hand[0] = event, calls
-        left = self._callbacks.tell(event, calls, self._hand_until)
-        self._hand[0] = event, left
-        rest = list(left)
-        if rest:
-            self._hand[0] = event, rest  # they are not in that iterator any more
+        self._callbacks.call(event, calls, self._hand_until)
+        if calls:
             with self._lock:
                 self._in_lanes = True
-                self._lanes.put_back(event, rest)
+                self._lanes.put_back(event, calls, over=self._hand_ending.stopping)
                 self._leave_lanes()
-        self._hand.clear()  # not before, or an error in between would lose it
+        self._hand.clear()  # not before, or an error in between would lose all of it
         self._hand_came = None
 
     def _take(self) -> bool:
@@ -350,6 +316,7 @@ class Dispatcher:
             error: EToroQueueOverflowError | None = None
             with self._lock:
                 self._in_lanes = True
+                self._callbacks.ending = self._hand_ending = self._ending
                 try:
                     if self._lanes.orders.ready:
                         self._callbacks.hurry = True
@@ -358,11 +325,13 @@ class Dispatcher:
                     self._hand_until = now + _HOLD
                     self._hand_came = self._lanes.take(_BATCH, now, self._hand)
                 except EToroQueueOverflowError as exc:
-                    self._hand.append(("error", [(exc,)]))
+                    self._hand.append(("error", deque([(exc,)])))
                     error = exc
                 finally:
                     self._leave_lanes()
-                if not self._hand and self._stopping:
+                if not self._hand and self._ending.stopping:
+                    # Under the lock: a session that begins behind this needs another thread.
+                    self._ended = True
                     return False
             if error is not None:
                 self._callbacks.feed_error_queues(error)
@@ -374,23 +343,22 @@ class Dispatcher:
                 return True
             self._bell.wait()
 
-    def _next_order(self, hand: list[Run]) -> bool:
-        """Put the next order into *hand*, or the error that stands where some are missing."""
+    def _next_order(self) -> Run | None:
+        """Take the next order, or the error that stands where some are missing."""
         with self._lock:
             self._in_lanes = True
+            self._callbacks.ending = self._ending
             self._order_came = self._lanes.orders.oldest
             try:
-                hand.append((ORDER_EVENT, [self._lanes.orders.pop()]))
-                return True
+                return ORDER_EVENT, deque([self._lanes.orders.pop()])
             except IndexError:
-                return False
+                return None
             except EToroQueueOverflowError as exc:
-                hand.append(("error", [(exc,)]))
                 error = exc
             finally:
                 self._leave_lanes()
         self._callbacks.feed_error_queues(error)
-        return True
+        return "error", deque([(error,)])
 
     # -- figures -------------------------------------------------------------------------------
 

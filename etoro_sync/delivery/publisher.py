@@ -22,6 +22,7 @@ class Publisher:
     :param registry: who listens.
     :param dispatcher: runs the callbacks.
     :param make_item: makes of a state what users get.
+    :param session: whose events these are, for the dispatcher.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class Publisher:
         registry: Registry,
         dispatcher: Dispatcher,
         make_item: Callable[[dict[str, Any]], Any],
+        session: int,
     ) -> None:
         self._registry = registry
         self._dispatcher = dispatcher
         self._make_item = make_item
+        self._session = session
         self._rates = registry.listeners("instrument:rate")
         #: Rates for callbacks, as pairs of instrument id and rate; the same list for ever, so that
         #: the feed may append to it.
@@ -76,7 +79,7 @@ class Publisher:
     def flush(self) -> None:
         """Hand over what was collected."""
         if self.batch or self._others:
-            self._dispatcher.extend(self.batch, self._others)
+            self._dispatcher.extend(self._session, self.batch, self._others)
             self.batch.clear()
             self._others.clear()
         if self._touched:
@@ -88,7 +91,7 @@ class Publisher:
         """Hand over at once, in order, an event that must not be lost."""
         assert event in EVENTS
         self.flush()
-        self._dispatcher.post(event, *arguments)
+        self._dispatcher.post(self._session, event, *arguments)
         listeners = self._registry.listeners(event)
         queues = listeners.queues
         if listeners.queues_by_id and arguments:

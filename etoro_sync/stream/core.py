@@ -39,14 +39,11 @@ class Source(Protocol):
 
     lifecycle: Lifecycle
     book: RateBook
+    dispatcher: Dispatcher
 
     @property
     def conflate_after(self) -> float | None:
         """Seconds after which a ``stream()`` skips a superseded rate; None: when full."""
-
-    @property
-    def dispatcher(self) -> Dispatcher | None:
-        """What runs the callbacks now; None before the first connection."""
 
     @property
     def is_connected(self) -> bool:
@@ -79,9 +76,6 @@ class Source(Protocol):
 
     def listeners_changed(self) -> None:
         """Note that there is one more callback or queue."""
-
-    def callback_losses(self) -> tuple[int, int, int]:
-        """How many events for callbacks were conflated, dropped and lost, since the beginning."""
 
 
 def core_of(stream: object) -> "StreamCore":
@@ -148,8 +142,8 @@ class StreamCore:
     def stats(self) -> WsStats:
         """Return a reading of all counters."""
         counters, now = self.counters, clocks.uptime()
-        conflated, dropped, lost = self.source.callback_losses()
         dispatcher = self.source.dispatcher
+        lanes = dispatcher.lanes
         connected_at, last = counters.connected_at, counters.last_message_at
         return WsStats(
             bytes=counters.bytes,
@@ -165,11 +159,11 @@ class StreamCore:
             reconnects=counters.reconnects,
             callbacks=counters.callbacks,
             callback_errors=counters.callback_errors,
-            callbacks_waiting=len(dispatcher.lanes) if dispatcher is not None else 0,
-            callbacks_conflated=conflated,
-            callbacks_dropped=dropped,
-            callbacks_lost=lost,
-            callbacks_lag=dispatcher.lag() if dispatcher is not None else 0.0,
+            callbacks_waiting=len(lanes),
+            callbacks_conflated=lanes.rates.conflated,
+            callbacks_dropped=lanes.dropped,
+            callbacks_lost=lanes.lost,
+            callbacks_lag=dispatcher.lag(),
             connected_age=now - connected_at if connected_at and self.is_connected else None,
             last_message_age=None if last is None else now - last,
         )
@@ -180,8 +174,8 @@ class StreamCore:
         :raises EToroError: what ended it, when the user did not.
         """
         self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
-        session, dispatcher = self.lifecycle.session, self.source.dispatcher
-        if dispatcher is not None and dispatcher.is_current:
+        session = self.lifecycle.session
+        if self.source.dispatcher.is_current:
             raise EToroWebSocketError(
                 "run_forever() in a callback would keep all other callbacks waiting. Call it in "
                 "the thread that is to wait."

@@ -57,13 +57,17 @@ class PlayedSource:
         self.lifecycle = Lifecycle()
         self.book = RateBook()
         self.pace = Pace(registry)
+        #: What runs the callbacks.
+        self.dispatcher = Dispatcher(
+            f"etoro-sync-played-callbacks-{next(_numbers)}",
+            registry,
+            counters,
+            0,
+            in_order=True,
+            on_progress=self.pace.changed,
+        )
         self.present: Run | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
-
-    @property
-    def dispatcher(self) -> Dispatcher | None:
-        """What runs the callbacks now; None before the first beginning."""
-        return None if self.present is None else self.present.dispatcher
 
     @property
     def is_connected(self) -> bool:
@@ -102,10 +106,6 @@ class PlayedSource:
             event, make_buffer(event, 0, overflow), most, self.pace, on_close, self.lifecycle
         )
 
-    def callback_losses(self) -> tuple[int, int, int]:
-        """Conflated, dropped and lost events of the callbacks: a source that waits loses none."""
-        return 0, 0, 0
-
     # -- beginning and end ---------------------------------------------------------------------
 
     def connect(self, timeout: float | None) -> None:
@@ -123,8 +123,7 @@ class PlayedSource:
                     f"This stream is {self.lifecycle.state.value} already. Call disconnect() first."
                 )
             self.pace.reset()
-            before = self.present.dispatcher if self.present is not None else None
-            run = Run(number, self, self._play, self._registry, self._counters, before)
+            run = Run(number, self, self._play, self._registry, self._counters)
             self.present = run
             if self._finalizer is not None:
                 self._finalizer.detach()
@@ -180,7 +179,6 @@ class Run:
     :param play: the user's function.
     :param registry: who listens.
     :param counters: what is counted.
-    :param before: the dispatcher of the run before this one, whose callbacks may still be at work.
     """
 
     def __init__(
@@ -190,7 +188,6 @@ class Run:
         play: Play,
         registry: Registry,
         counters: Counters,
-        before: Dispatcher | None,
     ) -> None:
         self.number = number
         self._play = play
@@ -199,30 +196,22 @@ class Run:
         self._pace = source.pace
         self._guard = ProcessGuard()
         self._stopping = self._abandoned = False
-        name = f"etoro-sync-%s-{next(_numbers)}"
-        self.dispatcher: Dispatcher = Dispatcher(
-            name % "played-callbacks",
-            registry,
-            counters,
-            0,
-            before,
-            self._on_callbacks_failed,
-            in_order=True,
-            on_progress=source.pace.changed,
-        )
-        self._out = Publisher(registry, self.dispatcher, make_rate)
+        self._dispatcher = source.dispatcher
+        self._dispatcher.open(number, self._on_callbacks_failed)
+        self._out = Publisher(registry, self._dispatcher, make_rate, number)
         source.book.clear()
         # Each run counts from the beginning, or the second one would not bring the same.
         source.book.generation = 0
         source.book.begin_generation(())
         self._handler = FeedHandler(source.book, registry, self._out, counters, redact=str)
         self._feed = Feed(self._handler, source.book, self._out, counters, self._wait)
-        self._thread = threading.Thread(target=self._work, name=name % "played", daemon=True)
+        name = f"etoro-sync-played-{next(_numbers)}"
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         _runs.add(self)
 
     def start(self) -> None:
         """Start both threads. :raises RuntimeError: when the system has no thread left."""
-        self.dispatcher.start()
+        self._dispatcher.start(self.number)
         self._thread.start()
 
     def stop(self) -> None:
@@ -231,7 +220,7 @@ class Run:
             # What hangs in a handler of the log must not change the prices of the next run.
             self._stopping = self._handler.over = True
             self._pace.changed()
-            self.dispatcher.stop()
+            self._dispatcher.stop(self.number)
 
     def abandon(self) -> None:
         """End because nobody refers to the stream any more. The garbage collector may call."""
@@ -249,14 +238,14 @@ class Run:
         self.stop()
         if threading.current_thread() is not self._thread:
             join_thread(self._thread, timeout)
-        self.dispatcher.join(max(deadline - clocks.monotonic(), 0.0), caller)
+        self._dispatcher.join(self.number, max(deadline - clocks.monotonic(), 0.0), caller)
 
     # -- the source's thread ---------------------------------------------------------------------
 
     def _wait(self, seconds: float | None) -> None:
         if seconds is not None:
             self._pace.sleep(seconds, lambda: self._stopping)
-        self._pace.wait_for_room(self.dispatcher, lambda: self._stopping)
+        self._pace.wait_for_room(self._dispatcher, lambda: self._stopping)
 
     def _work(self) -> None:
         error: EToroError | None = None
@@ -280,9 +269,9 @@ class Run:
         if error is not None:
             tidy(partial(self._out.error, error))
         tidy(
-            partial(self._pace.wait_until_idle, self.dispatcher, lambda: self._stopping),
+            partial(self._pace.wait_until_idle, self._dispatcher, lambda: self._stopping),
             partial(self._end, error),
-            self.dispatcher.stop,
+            partial(self._dispatcher.stop, self.number),
         )
         if self._abandoned and self._registry.has_callbacks:
             log(

@@ -44,8 +44,8 @@ from etoro_sync.ws.core import core_of
 def own():
     return [t for t in threading.enumerate() if t.name.startswith("etoro-sync")]
 for thread in own():
-    session = core_of(client).sessions.present
-    if thread not in (session.reader._thread, session.dispatcher._thread):
+    sessions = core_of(client).sessions
+    if thread not in (sessions.present.reader._thread, sessions.dispatcher._thread):
         thread.join(5)
 print("threads:", len(own()))
 print("untouched:", loop is asyncio.get_running_loop(),

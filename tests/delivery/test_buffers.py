@@ -174,7 +174,7 @@ def test_rates_that_follow_one_another_are_one_run() -> None:
     lanes.extend([(1, "r1"), (2, "r2"), (3, "r3")], [(2, "m1", ("m",))], 5.0)
     hand: list[Any] = []
     assert [lanes.take(64, 6.0, hand) for _ in range(4)] == [5.0, 5.0, 5.0, None]
-    assert hand == [
+    assert [(event, list(calls)) for event, calls in hand] == [
         ("instrument:rate", [(1, "r1"), (2, "r2")]),
         ("m1", [("m",)]),
         ("instrument:rate", [(3, "r3")]),

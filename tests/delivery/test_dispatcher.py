@@ -20,6 +20,7 @@ from etoro_sync.delivery.registry import Handler, Registry
 from etoro_sync.stats import Counters
 from etoro_sync.throttle import LogThrottle
 from tests.support.clocks import FakeClock
+from tests.support.dispatching import OneSession
 from tests.support.threads import on_each_record
 
 
@@ -29,7 +30,7 @@ class Bench:
     def __init__(self, bulk_size: int = 100) -> None:
         self.registry = Registry(EVENTS)
         self.counters = Counters()
-        self.dispatcher = Dispatcher("etoro-sync-test", self.registry, self.counters, bulk_size)
+        self.dispatcher = OneSession("etoro-sync-test", self.registry, self.counters, bulk_size)
 
     def on(self, event: str, function: Any, once: bool = False, id_: int | None = None) -> None:
         self.registry.add(event, Handler(function, id_, once))
@@ -227,8 +228,8 @@ def test_an_instrument_filter_applies_to_callbacks(bench: Bench) -> None:
     assert heard == ["all", "18", "all"]
 
 
-class Chain:
-    """Dispatchers of sessions that follow one another; the first one's callback does not return."""
+class Sessions:
+    """A client's dispatcher, whose first session has a callback that does not return."""
 
     def __init__(self) -> None:
         self.registry = Registry(EVENTS)
@@ -236,123 +237,160 @@ class Chain:
         self.current: list[bool] = []
         self.inside, self.go_on = threading.Event(), threading.Event()
         self.registry.add("private:event", Handler(self._hear, None, False))
-        self.all: list[Dispatcher] = []
-        self.add().post("private:event", "hangs")
-        self.all[0].start()
+        self.dispatcher = Dispatcher("etoro-sync-test", self.registry, Counters(), 10)
+        self.begin(1)
+        self.dispatcher.post(1, "private:event", "hangs")
         assert self.inside.wait(5)
 
     def _hear(self, event: Any) -> None:
         if event == "hangs":
             self.inside.set()
             self.go_on.wait(5)
-            self.current = [each.is_current for each in self.all]
+            self.current.append(self.dispatcher.is_current)
         self.heard.append(event)
 
-    def add(self) -> Dispatcher:
-        after = self.all[-1] if self.all else None
-        new = Dispatcher(f"etoro-sync-{len(self.all)}", self.registry, Counters(), 10, after)
-        self.all.append(new)
-        return new
+    def begin(self, number: int) -> None:
+        self.dispatcher.open(number, lambda error: None)
+        self.dispatcher.start(number)
 
-    def wait_until_it_waits(self, dispatcher: Dispatcher) -> None:
-        while dispatcher._bell not in dispatcher._waiting:
-            pass
+    def threads(self) -> int:
+        return sum(thread.name == "etoro-sync-test" for thread in threading.enumerate())
 
-    def alive(self) -> list[int]:
-        return [n for n, each in enumerate(self.all) if each._thread.is_alive()]
-
-    def end(self) -> None:
+    def end(self, number: int) -> None:
         self.go_on.set()
-        for each in self.all:
-            each.stop()
-            assert each.join(5)
+        self.dispatcher.stop(number)
+        assert self.dispatcher.join(number, 5)
 
 
 @pytest.fixture
-def chain() -> Iterator[Chain]:
-    made = Chain()
+def sessions() -> Iterator[Sessions]:
+    made = Sessions()
     yield made
-    made.end()
+    made.end(made.dispatcher._session)
 
 
 def test_a_session_that_ends_behind_an_older_callback_loses_its_events_and_says_so(
-    chain: Chain, caplog: pytest.LogCaptureFixture
+    sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once nobody waits any longer; its thread ends."""
-    second = chain.add()
-    second.start()
+    """Once nobody waits any longer."""
+    dispatcher = sessions.dispatcher
+    dispatcher.stop(1)
+    sessions.begin(2)
     for n in range(3):
-        second.post("private:event", n)
-    second.stop()
-    assert second.join(0.01)
-    second._thread.join(5)
-    second.post("private:event", "late")
-    assert chain.alive() == [0]
-    assert (second.lanes.lost, len(second.lanes)) == (4, 0)
-    assert "lost behind it for the callbacks: 3 order or connection events." in caplog.text
-    chain.end()
-    assert chain.heard == ["hangs"]
+        dispatcher.post(2, "private:event", n)
+    dispatcher.stop(2)
+    assert not dispatcher.join(2, 0.01)
+    dispatcher.post(2, "private:event", "late")
+    assert (dispatcher.lanes.lost, len(dispatcher.lanes)) == (4, 0)
+    assert "Lost for them: 3 order or connection events." in caplog.text
+    sessions.end(2)
+    assert sessions.heard == ["hangs"]
 
 
-def test_a_session_that_ends_behind_an_older_callback_waits_for_no_event_at_all(
-    chain: Chain,
+def test_sessions_behind_an_older_callback_have_no_thread_of_their_own(sessions: Sessions) -> None:
+    """However many come and go: a callback that hangs costs one thread."""
+    for number in range(2, 6):
+        sessions.dispatcher.stop(number - 1)
+        sessions.begin(number)
+        assert sessions.threads() == 1
+    sessions.dispatcher.extend(5, [(1, "rate")])
+    sessions.dispatcher.stop(5)
+    assert sessions.dispatcher.lanes.dropped == 1
+
+
+def test_what_waits_behind_an_older_callback_is_told_if_that_returns_in_time(
+    sessions: Sessions,
 ) -> None:
-    """With nothing to tell it ends at once, also without join()."""
-    second = chain.add()
-    second.start()
-    second.extend([(1, "rate")])
-    second.stop()
-    second._thread.join(5)
-    assert chain.alive() == [0]
-    assert second.lanes.dropped == 1
+    """Also that of sessions which nobody has given up, each before that of the next."""
+    for number in (2, 3):
+        sessions.dispatcher.stop(number - 1)
+        sessions.begin(number)
+        sessions.dispatcher.post(number, "private:event", number)
+    sessions.end(3)
+    assert sessions.heard == ["hangs", 2, 3]
+    assert sessions.threads() == 0
 
 
-def test_what_waits_behind_an_older_callback_is_told_if_that_returns_in_time(chain: Chain) -> None:
-    """Before the callbacks of the next session."""
-    second = chain.add()
-    second.post("private:event", 2)
-    second.start()
-    second.stop()
-    chain.wait_until_it_waits(second)
-    chain.go_on.set()
-    chain.all[0].stop()
-    assert second.join(5)
-    assert chain.heard == ["hangs", 2]
+def test_a_session_behind_one_that_was_given_up_gets_its_own_events(sessions: Sessions) -> None:
+    """Nothing of the one that was given up; neither rates that were taken in that one."""
+    rates: list[Any] = []
+    sessions.registry.add("instrument:rate", Handler(lambda *rate: rates.append(rate), None, False))
+    dispatcher = sessions.dispatcher
+    dispatcher.extend(1, [(1, "old")])
+    dispatcher.post(1, "private:event", "lost")
+    dispatcher.stop(1)
+    assert not dispatcher.join(1, 0.01)
+    sessions.begin(2)
+    dispatcher.extend(1, [(1, "late")])
+    dispatcher.post(1, "private:event", "late")
+    dispatcher.extend(2, [(1, "new")])
+    dispatcher.post(2, "private:event", 2)
+    done = threading.Event()
+    sessions.registry.add("open", Handler(done.set, None, False))
+    dispatcher.post(2, "open")
+    sessions.go_on.set()
+    assert done.wait(5)
+    assert (sessions.heard, rates) == (["hangs", 2], [(1, "new")])
 
 
-@pytest.mark.parametrize("how", ["given up", "superseded", "never started"])
-def test_a_third_session_waits_for_the_first_ones_callback(chain: Chain, how: str) -> None:
-    """Though the thread of the second is gone, or has never begun."""
-    second = chain.add()
-    if how != "never started":
-        second.start()
-        second.post("private:event", 2)
-    if how == "given up":
-        second.stop()
-        assert second.join(0.01)
-        second._thread.join(5)
-    third = chain.add()
-    if how == "superseded":
-        second._thread.join(5)
-    third.post("private:event", 3)
-    third.start()
-    chain.wait_until_it_waits(third)
-    assert chain.alive() == [0, 2]
-    assert chain.heard == []
-    chain.go_on.set()
-    chain.all[0].stop()
-    third.stop()
-    assert third.join(5)
-    assert chain.heard == ["hangs", 3]
+def test_rates_that_were_taken_in_a_session_are_not_called_out_in_the_next(bench: Bench) -> None:
+    """The first one's callback ends the session, and begins another."""
+    heard: list[Any] = []
+
+    def once(key: int, rate: str) -> None:
+        heard.append(rate)
+        if rate == "a":
+            bench.dispatcher.stop()
+            bench.dispatcher.open(2, lambda error: None)
+            Dispatcher.extend(bench.dispatcher, 2, [(1, "c")])
+            Dispatcher.post(bench.dispatcher, 2, "open")
+
+    done = threading.Event()
+    bench.on("instrument:rate", once)
+    bench.on("open", done.set)
+    bench.dispatcher.extend([(1, "a"), (1, "b")])
+    bench.dispatcher.start()
+    assert done.wait(5)
+    Dispatcher.stop(bench.dispatcher, 2)
+    assert Dispatcher.join(bench.dispatcher, 2, 5)
+    assert heard == ["a", "c"]
 
 
-def test_a_callback_is_a_callback_also_for_later_sessions(chain: Chain) -> None:
+def test_an_overtaken_session_changes_nothing(sessions: Sessions) -> None:
+    """Neither its beginning nor its end, whenever its thread comes to it."""
+    dispatcher = sessions.dispatcher
+    dispatcher.stop(1)
+    sessions.begin(3)
+    sessions.begin(2)
+    dispatcher.stop(2)
+    assert dispatcher.join(2, 0.01)
+    dispatcher.post(3, "private:event", 3)
+    sessions.end(3)
+    assert sessions.heard == ["hangs", 3]
+
+
+def test_a_callback_is_a_callback_also_for_later_sessions(sessions: Sessions) -> None:
     """So that it may disconnect them without waiting for itself."""
-    chain.add()
-    chain.add()
-    assert not any(each.is_current for each in chain.all)
-    chain.end()
-    assert chain.current == [True, True, True]
+    sessions.dispatcher.stop(1)
+    sessions.begin(2)
+    assert not sessions.dispatcher.is_current
+    sessions.end(2)
+    assert sessions.current == [True]
+
+
+def test_each_session_has_a_thread_that_ends_with_it(bench: Bench) -> None:
+    """The dispatcher stays, and what it has counted."""
+    heard: list[Any] = []
+    bench.on("private:event", heard.append)
+    for number in range(1, 4):
+        bench.dispatcher.open(number, lambda error: None)
+        Dispatcher.start(bench.dispatcher, number)
+        Dispatcher.post(bench.dispatcher, number, "private:event", number)
+        Dispatcher.stop(bench.dispatcher, number)
+        assert Dispatcher.join(bench.dispatcher, number, 5)
+        assert not bench.dispatcher._thread.is_alive()
+    assert heard == [1, 2, 3]
+    assert bench.dispatcher.lanes.orders.delivered == 3
 
 
 def test_a_hanging_callback_that_cannot_be_named_does_not_break_join(
@@ -388,7 +426,7 @@ class SlowBench(Bench):
         self.clock = FakeClock()
         self.heard: list[Any] = []
         self.work = work
-        self.dispatcher = Dispatcher(
+        self.dispatcher = OneSession(
             "etoro-sync-test",
             self.registry,
             self.counters,
@@ -407,9 +445,9 @@ class SlowBench(Bench):
     def run(self) -> list[Any]:
         """Call out everything that waits."""
         while self.dispatcher.lanes.ready:
-            assert self.dispatcher._tell_next()
+            assert self.dispatcher._step()
             if self.dispatcher._hand:
-                self.dispatcher._tell_hand()
+                self.dispatcher._call_hand()
         return self.heard
 
 
@@ -467,9 +505,9 @@ def test_a_rate_that_waited_for_an_order_is_judged_anew() -> None:
     bench = SlowBench()
     bench.on("private:event", lambda event: bench.clock.advance(60))
     bench.dispatcher.extend([(1, "a"), (2, "a"), (1, "b")])
-    assert bench.dispatcher._tell_next()
+    assert bench.dispatcher._step()
     bench.dispatcher.post("private:event", "p1")
-    bench.dispatcher._tell_hand()
+    bench.dispatcher._call_hand()
     assert bench.heard == ["private:event"]
     assert bench.run() == ["private:event", "a", "b"]
     assert bench.dispatcher.lanes.rates.conflated == 1
@@ -481,10 +519,10 @@ def test_a_rate_that_one_callback_has_had_is_not_put_back(monkeypatch: pytest.Mo
     callbacks = bench.dispatcher._callbacks
     next_order, errors = callbacks._next_order, [MemoryError()]
 
-    def fails_once(hand: Any) -> bool:
+    def fails_once() -> Any:
         if errors:
             raise errors.pop()
-        return next_order(hand)
+        return next_order()
 
     monkeypatch.setattr(callbacks, "_next_order", fails_once)
     post = functools.partial(bench.dispatcher.post, "private:event")
@@ -523,13 +561,13 @@ def test_a_lag_is_logged_by_its_age_and_stands_in_the_figures(
     assert bench.dispatcher.lag() == 0.0
     bench.dispatcher.extend([(1, "0")])
     bench.clock.advance(2.5)
-    bench.dispatcher._tell_next()
+    bench.dispatcher._step()
     assert caplog.records == []  # so late may a rate be that is not skipped
-    bench.dispatcher._tell_hand()
+    bench.dispatcher._call_hand()
     bench.dispatcher.extend([(1, "a"), (2, "b")])
     bench.clock.advance(3.5)
     assert bench.dispatcher.lag() == 3.5
-    bench.dispatcher._tell_next()
+    bench.dispatcher._step()
     (record,) = caplog.records
     assert "they are 3.5 s behind" in record.getMessage()
     assert "Make the callback return sooner" in record.getMessage()
@@ -545,7 +583,7 @@ def test_a_callback_that_hangs_is_logged_when_more_comes(
     """Its own thread cannot do it."""
     bench = SlowBench()
     bench.dispatcher.post("open")
-    bench.dispatcher._tell_next()
+    bench.dispatcher._step()
     bench.clock.advance(60)
     assert caplog.records == []
     bench.dispatcher.post("private:event", "p1")
@@ -566,12 +604,12 @@ def test_an_order_callback_that_hangs_is_logged_and_stands_in_the_figures(
 
     bench.on("private:event", hangs)
     bench.dispatcher.post("private:event", "p1")
-    bench.dispatcher._tell_next()
+    bench.dispatcher._step()
     assert seen == [60.0]
     (record,) = caplog.records
     assert "they are 60.0 s behind" in record.getMessage()
     assert record.getMessage().endswith("<locals>.hangs.")
-    bench.dispatcher._tell_hand()
+    bench.dispatcher._call_hand()
     bench.clock.advance(5)
     assert bench.dispatcher.lag() == 0.0
 
@@ -584,21 +622,24 @@ def test_a_rate_that_was_called_out_is_no_lag_of_the_order_behind_it() -> None:
     bench.dispatcher.extend([(1, "a")])
     bench.run()
     bench.dispatcher.post("private:event", "p1")
-    bench.dispatcher._callbacks.tell_orders()
+    bench.dispatcher._callbacks.call_orders()
     assert seen == [0.0]
 
 
 def test_what_waits_behind_a_callback_of_an_earlier_session_is_logged(
-    chain: Chain, caplog: pytest.LogCaptureFixture
+    sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The new session's thread does nothing until that callback returns."""
-    second = chain.add()
-    clock = second._clock = FakeClock()
-    second.start()
-    second.post("private:event", "p1")
+    """The new session's events wait until that callback returns."""
+    dispatcher = sessions.dispatcher
+    dispatcher.stop(1)
+    sessions.begin(2)
+    began = dispatcher._order_came
+    assert began is not None
+    clock = dispatcher._clock = FakeClock(began)
+    dispatcher.post(2, "private:event", "p1")
     clock.advance(60)
-    assert second.lag() == 60.0
-    second.post("private:event", "p2")
+    assert dispatcher.lag() == 60.0
+    dispatcher.post(2, "private:event", "p2")
     assert "they are 60.0 s behind; waiting: 2 events" in caplog.text
 
 
@@ -662,16 +703,17 @@ def test_a_finalizer_that_disconnects_while_rates_are_put_back_loses_no_count(
             rates._gather()
 
         def stops_on_its_way() -> Iterator[Any]:
-            yield from entries[:2]
+            late = list(reversed(entries))
+            yield from late[:2]
             bench.dispatcher.stop()
-            yield from entries[2:]
+            yield from late[2:]
 
         put_back(Reversed(stops_on_its_way(), len(entries)))
 
     monkeypatch.setattr(rates, "put_back", interrupted)
     bench.dispatcher.extend([(n, n) for n in range(10)])
-    bench.dispatcher._tell_next()
-    bench.dispatcher._tell_next()
+    bench.dispatcher._step()
+    bench.dispatcher._step()
     assert (rates.received, rates.delivered, rates.dropped, len(rates)) == (10, 1, 9, 0)
 
 
@@ -699,10 +741,10 @@ def test_an_error_while_rates_are_put_back_loses_none(
     lanes = bench.dispatcher.lanes
     put_back, errors = lanes.put_back, [MemoryError(), MemoryError()]
 
-    def fails_at_first(event: str, rest: Any) -> None:
+    def fails_at_first(event: str, rest: Any, over: bool) -> None:
         if errors:
             raise errors.pop()
-        put_back(event, rest)
+        put_back(event, rest, over)
 
     monkeypatch.setattr(lanes, "put_back", fails_at_first)
     bench.dispatcher.extend([(n, n) for n in range(20)])
@@ -760,31 +802,39 @@ def test_orders_come_once_each_in_order_whatever_their_callbacks_do(bench: Bench
     assert bench.dispatcher.lanes.orders.delivered == 4
 
 
-def test_orders_survive_errors_that_are_raised_between_callbacks(
+def test_an_error_between_callbacks_costs_one_order_at_most(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it happens, each callback gets each of them once, in order."""
+    """None comes twice, the order stays, and for each error there is an "error" event."""
     callbacks = bench.dispatcher._callbacks
-    tell, next_order = callbacks.tell, callbacks._next_order
+    call, next_order = callbacks.call, callbacks._next_order
     faults = itertools.cycle([0, 1, 1, 0, 1, 0, 0, 1, 0])
+    raised = 0
 
-    def faulty_tell(event: str, calls: Any, *rest: Any) -> Any:
-        if event == "private:event" and next(faults):
+    def maybe_fail() -> None:
+        nonlocal raised
+        if next(faults):
+            raised += 1
             raise MemoryError
-        result = tell(event, calls, *rest)
-        if event == "private:event" and next(faults):
-            raise MemoryError
+
+    def faulty_call(event: str, calls: Any, *rest: Any) -> Any:
+        if event == "private:event":
+            maybe_fail()
+        result = call(event, calls, *rest)
+        if event == "private:event":
+            maybe_fail()
         return result
 
-    def faulty_next_order(hand: Any) -> bool:
-        if next(faults):
-            raise MemoryError
-        return next_order(hand)
+    def faulty_next_order() -> Any:
+        maybe_fail()
+        return next_order()
 
-    monkeypatch.setattr(callbacks, "tell", faulty_tell)
+    monkeypatch.setattr(callbacks, "call", faulty_call)
     monkeypatch.setattr(callbacks, "_next_order", faulty_next_order)
     heard: list[Any] = []
+    errors: list[Any] = []
     bench.on("private:event", heard.append)
+    bench.on("error", errors.append)
     bench.on("instrument:rate", lambda key, rate: bench.dispatcher.post("private:event", rate))
     bench.dispatcher.extend([(1, n) for n in range(20)])
     done = threading.Event()
@@ -793,7 +843,10 @@ def test_orders_survive_errors_that_are_raised_between_callbacks(
     bench.dispatcher.start()
     assert done.wait(5)
     bench.end()
-    assert heard == list(range(20))
+    assert heard == sorted(set(heard))
+    assert len(errors) == raised
+    assert 20 - len(heard) <= raised
+    assert bench.dispatcher.lanes.orders.delivered == 20
 
 
 @pytest.mark.parametrize(
@@ -816,7 +869,7 @@ class Hammer:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.registry = Registry(EVENTS)
-        self.dispatcher = Dispatcher(
+        self.dispatcher = OneSession(
             "etoro-sync-test", self.registry, Counters(), 50, conflate_after=0.002
         )
         self.rates: list[tuple[int, int]] = []
@@ -892,24 +945,27 @@ def test_whatever_callbacks_do_orders_are_whole_and_rates_in_order(
     assert rates.delivered + rates.dropped + rates.conflated == rates.received
 
 
-def test_an_order_that_was_taken_when_an_error_came_is_not_forgotten(
+def test_an_order_behind_one_that_an_error_has_cost_is_not_forgotten(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Although no other one comes behind it."""
+    """Although nothing else comes behind it."""
     callbacks = bench.dispatcher._callbacks
-    tell, errors = callbacks.tell, [MemoryError()]
+    call, errors = callbacks.call, [MemoryError()]
 
     def fails_once(event: str, calls: Any, *rest: Any) -> Any:
         if event == "private:event" and errors:
             raise errors.pop()
-        return tell(event, calls, *rest)
+        return call(event, calls, *rest)
 
-    monkeypatch.setattr(callbacks, "tell", fails_once)
-    heard = threading.Event()
-    bench.on("private:event", lambda event: heard.set())
+    monkeypatch.setattr(callbacks, "call", fails_once)
+    heard: list[str] = []
+    told = threading.Event()
+    bench.on("private:event", lambda event: (heard.append(event), told.set()))
     bench.dispatcher.post("private:event", "p1")
+    bench.dispatcher.post("private:event", "p2")
     bench.dispatcher.start()
-    assert heard.wait(5)
+    assert told.wait(5)
+    assert heard == ["p2"]
 
 
 def test_a_message_that_was_taken_when_the_session_ended_counts_as_dropped() -> None:
@@ -917,8 +973,8 @@ def test_a_message_that_was_taken_when_the_session_ended_counts_as_dropped() -> 
     bench = SlowBench()
     bench.on("message", bench.heard.append)
     bench.dispatcher.extend([], [(0, "message", ("m",))])
-    assert bench.dispatcher._tell_next()
+    assert bench.dispatcher._step()
     bench.dispatcher.stop()
-    bench.dispatcher._tell_hand()
+    bench.dispatcher._call_hand()
     others = bench.dispatcher.lanes.others
     assert (bench.heard, others.received, others.delivered, others.dropped) == ([], 1, 0, 1)

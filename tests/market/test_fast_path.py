@@ -56,10 +56,11 @@ class Side:
         self.book.begin_generation([])
         self.book.expect_snapshots(["instrument:3"])
         dispatcher = Dispatcher("etoro-sync-test", self.registry, self.counters, 100)
+        dispatcher.open(1, lambda error: None)
         self.feed = FeedHandler(
             self.book,
             self.registry,
-            Publisher(self.registry, dispatcher, make_rate),
+            Publisher(self.registry, dispatcher, make_rate, 1),
             self.counters,
             str,
             json_loads,

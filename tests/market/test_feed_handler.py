@@ -35,10 +35,11 @@ class Bench:
         self.book.begin_generation([])
         self.clock = FakeClock()
         dispatcher = Dispatcher("etoro-sync-test", self.registry, self.counters, 100)
+        dispatcher.open(1, lambda error: None)
         self.feed = FeedHandler(
             self.book,
             self.registry,
-            Publisher(self.registry, dispatcher, make_rate),
+            Publisher(self.registry, dispatcher, make_rate, 1),
             self.counters,
             redact,
             json_loads,

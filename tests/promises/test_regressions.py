@@ -76,7 +76,7 @@ def test_promise_12_a_finalizer_that_disconnects_amid_the_lanes_does_not_deadloc
     c.on("instrument:rate", lambda *arguments: None)
     c.connect()
     c.subscribe([18])
-    lanes = core_of(c).sessions.present.dispatcher.lanes  # type: ignore[union-attr]
+    lanes = core_of(c).sessions.dispatcher.lanes
     real, done = getattr(lanes, inside), threading.Event()
 
     def with_finalizer(*arguments: Any) -> Any:

@@ -126,7 +126,7 @@ class Program:
     @property
     def waiting(self) -> int:
         """What has not been read yet; a callback that runs counts."""
-        lanes = core_of(self.client).sessions.present.dispatcher.lanes  # type: ignore[union-attr]
+        lanes = core_of(self.client).sessions.dispatcher.lanes
         running = lanes.rates.delivered - self.callbacks.rates
         return sum(r.events.qsize() for r in self.readers) + len(lanes) + max(running, 0)
 
@@ -134,7 +134,7 @@ class Program:
         """Return what is wrong with the counts, while nothing moves."""
         stats, heard, client = self.client.stats(), self.callbacks, self.client
         wrong = [text for reader in self.readers if (text := reader.account())]
-        lanes = core_of(client).sessions.present.dispatcher.lanes  # type: ignore[union-attr]
+        lanes = core_of(client).sessions.dispatcher.lanes
         for name in ("rates", "others", "lossless"):
             lane = getattr(lanes, name)
             if lane.received != lane.delivered + lane.dropped + lane.conflated + len(lane):

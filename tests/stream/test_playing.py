@@ -325,7 +325,7 @@ def test_promise_1_callbacks_that_cannot_go_on_end_the_stream(
 
     stream = MarketStream(play_many)
     stream.on("instrument:rate", lambda i, rate: None)
-    monkeypatch.setattr("etoro_sync.delivery.callbacks.Callbacks._go_on", fail)
+    monkeypatch.setattr("etoro_sync.delivery.callbacks.Callbacks.call", fail)
     stream.connect()
     with Watchdog(20):
         with pytest.raises(EToroError, match="callbacks cannot go on"):

@@ -402,7 +402,7 @@ def test_a_session_that_cannot_start_counts_nothing_twice(
     c = client(simulator().url)
     c.connect()
     assert core_of(c).sessions.present is not None
-    core_of(c).sessions.present.dispatcher.lanes.rates.dropped = 3
+    core_of(c).sessions.dispatcher.lanes.rates.dropped = 3
     c.disconnect()
 
     def no_descriptor() -> None:

@@ -1,5 +1,6 @@
 """The sessions of a client, one after the other: how each begins, and how it is ended."""
 
+import itertools
 import threading
 import weakref
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from .subscriptions import Subscriptions
 
 __all__ = ["SessionManager"]
 
+_numbers = itertools.count(1)
 _OVERTAKEN = "disconnect() was called while connect() was waiting."
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
@@ -52,6 +54,14 @@ class SessionManager:
         self._registry = registry
         self._counters = counters
         self._addresses = Addresses()
+        #: What runs the callbacks.
+        self.dispatcher = Dispatcher(
+            f"etoro-sync-dispatcher-{next(_numbers)}",
+            registry,
+            counters,
+            options.callback_queue_size,
+            options.conflate_after,
+        )
         self.tracker = WsSubscriptionTracker()
         self.book = RateBook(options.request_timeout)
         self.lifecycle = Lifecycle()
@@ -59,8 +69,6 @@ class SessionManager:
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
         self._lock = threading.RLock()
         self._finalizer: weakref.finalize[Any, Any] | None = None
-        # Callbacks that earlier sessions have conflated, dropped and lost.
-        self._past = (0, 0, 0)
         #: The session at work, or the last one; None before the first.
         self.present: Session | None = None
 
@@ -165,8 +173,8 @@ class SessionManager:
                 self.book,
                 self.lifecycle,
                 self._counters,
+                self.dispatcher,
                 self._addresses,
-                before,
                 self.lifecycle.resumed and before is not None and before.reader.is_resumed,
             )
         except OSError as exc:
@@ -181,8 +189,6 @@ class SessionManager:
         with self._lock:
             if self.present is not None and self.present.number > session.number:
                 return
-            # Not before, or those of a session that could not be made would count twice.
-            self._past = self.callback_losses()
             self.present = session
             self.requests.post = session.reader.post
             # A client that is collected takes its session with it; at the interpreter's exit
@@ -243,11 +249,6 @@ class SessionManager:
         return self._options.conflate_after
 
     @property
-    def dispatcher(self) -> Dispatcher | None:
-        """What runs the callbacks now; None before the first connection."""
-        return None if self.present is None else self.present.dispatcher
-
-    @property
     def is_connected(self) -> bool:
         """Whether a WebSocket is open now."""
         return self.present is not None and self.present.reader.is_connected
@@ -277,15 +278,3 @@ class SessionManager:
     def release(self, use: object) -> None:
         """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
         self.requests.release(use)
-
-    # -- counts --------------------------------------------------------------------------------
-
-    def callback_losses(self) -> tuple[int, int, int]:
-        """How many events for callbacks were conflated, dropped and lost, in all sessions."""
-        conflated, dropped, lost = self._past
-        if self.present is not None:
-            lanes = self.present.dispatcher.lanes
-            conflated += lanes.rates.conflated
-            dropped += lanes.dropped
-            lost += lanes.lost
-        return conflated, dropped, lost

@@ -1,4 +1,4 @@
-"""One session of a client, from ``connect()`` to its end: the two threads and what they share.
+"""One session of a client, from ``connect()`` to its end: its reader, and the client's callbacks.
 
 It holds no reference to the client, so that a client that nobody uses any more (a notebook cell
 run twice) can be collected, and takes its session with it.
@@ -40,7 +40,7 @@ _numbers = itertools.count(1)
 
 
 class Session:
-    """The threads of one ``connect()``.
+    """What works for one ``connect()``: a reader of its own, and the client's dispatcher.
 
     :param number: from the lifecycle.
     :param options: the client's.
@@ -49,9 +49,9 @@ class Session:
     :param book: merged states.
     :param lifecycle: where the client stands.
     :param counters: what is counted.
+    :param dispatcher: runs the client's callbacks, in all its sessions.
     :param addresses: which of the server's have worked.
-    :param before: the session before this one, whose callbacks may still be at work.
-    :param resumed: that one failed, so that there was a gap.
+    :param resumed: the session before this one failed, so that there was a gap.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Session:
         book: RateBook,
         lifecycle: Lifecycle,
         counters: Counters,
+        dispatcher: Dispatcher,
         addresses: Addresses,
-        before: "Session | None" = None,
         resumed: bool = False,
     ) -> None:
         #: From the lifecycle.
@@ -77,17 +77,9 @@ class Session:
         self._reason = ""
         self._at_end: Callable[[], None] = lambda: None
         self._over = False
-        name = f"etoro-sync-%s-{next(_numbers)}"
-        self.dispatcher: Dispatcher = Dispatcher(
-            name % "dispatcher",
-            registry,
-            counters,
-            options.callback_queue_size,
-            before.dispatcher if before is not None else None,
-            self._on_callbacks_failed,
-            options.conflate_after,
-        )
-        out = Publisher(registry, self.dispatcher, make_rate)
+        self._dispatcher = dispatcher
+        dispatcher.open(number, self._on_callbacks_failed)
+        out = Publisher(registry, dispatcher, make_rate, number)
         feed = FeedHandler(book, registry, out, counters, options.redact)
         protocol = ControlChannel(
             tracker, options.auth_timeout, options.request_timeout, options.redact
@@ -95,16 +87,16 @@ class Session:
         advance = partial(lifecycle.advance, number)
         own = lifecycle.own_threads
         parts = Parts(options, protocol, book, feed, counters, advance, own, addresses)
-        self.reader = Reader(name % "reader", parts, self._on_end, resumed)
+        self.reader = Reader(f"etoro-sync-reader-{next(_numbers)}", parts, self._on_end, resumed)
         _sessions.add(self)
 
     def start(self) -> None:
-        """Start both threads.
+        """Start the threads.
 
         :raises RuntimeError: when the system has no thread left.
         """
         try:
-            self.dispatcher.start()
+            self._dispatcher.start(self.number)
             self.reader.start()
         except BaseException as exc:
             self.reader.abort()
@@ -122,7 +114,7 @@ class Session:
             if self._reason:
                 self.conclude()
         finally:
-            self.dispatcher.stop()
+            self._dispatcher.stop(self.number)
         if self._reason == _COLLECTED and self._registry.has_callbacks:
             # Readers of its queues are told; and a notebook's cell that runs again is no trouble.
             log(
@@ -175,12 +167,13 @@ class Session:
                 self.reader.abort()
                 self.reader.join(_GRACE / 4)
             # Where the reader hangs in a name resolution, the callbacks still have to end.
-            self.dispatcher.stop()
-            self.dispatcher.join(begun + timeout + _GRACE * 0.9 - clocks.monotonic(), caller)
+            self._dispatcher.stop(self.number)
+            left = begun + timeout + _GRACE * 0.9 - clocks.monotonic()
+            self._dispatcher.join(self.number, left, caller)
         finally:
             # Also after Ctrl-C in here.
             self.reader.abort()
-            self.dispatcher.stop()
+            self._dispatcher.stop(self.number)
             _sessions.discard(self)
 
     def abandon(self) -> None:

@@ -150,13 +150,13 @@ class World:
         return [frame.text for frame in frames]
 
     def _judge(self) -> None:
-        dispatcher = self._session.dispatcher
+        dispatcher = self._session._dispatcher
         while dispatcher.lanes.ready:
-            dispatcher._callbacks.tell_orders()
+            dispatcher._callbacks.call_orders()
             hand: list[Run] = []
             dispatcher.lanes.take(256, 0.0, hand)
             for event, calls in hand:
-                dispatcher._callbacks.tell(event, calls)
+                dispatcher._callbacks.call(event, calls)
         for event, arguments in self._heard:
             self.rules.hear(event, arguments)
         self._heard.clear()
