@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from etoro_sync import EToroWebSocketError
+from etoro_sync.ws.protocol.requests import Operation
 from etoro_sync.ws.session.commands import Commands
 from tests.conftest import MakeClient, StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
@@ -147,16 +148,15 @@ def test_promise_8_what_is_unsubscribed_before_the_keys_are_accepted_is_waited_f
 
     Whether the reader thread hears of it before it has read the answer or behind it.
     """
-    deliver = Commands.deliver
+    take = Commands.take
     delivered = threading.Event()
 
-    def deliver_later(commands: Commands) -> None:
-        if not late or commands._protocol.authenticated:
-            deliver(commands)
+    def take_later(commands: Commands) -> list[Operation]:
         if changed.is_set():
             delivered.set()
+        return [] if late and not c.is_authenticated else take(commands)
 
-    monkeypatch.setattr(Commands, "deliver", deliver_later)
+    monkeypatch.setattr(Commands, "take", take_later)
     changed = threading.Event()
 
     def second(peer: Peer) -> None:

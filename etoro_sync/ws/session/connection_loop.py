@@ -14,15 +14,16 @@ from typing import Any
 from ... import clocks
 from ...errors import EToroWebSocketError
 from ...logs import debugging, log
-from ...state import ClientState
+from ...market.feed_handler import FeedHandler
+from ...stats import Counters
 from ...synchronization import Interrupted
 from ...text import duration, fit
 from ..failures import ConnectionFailed
+from ..options import WsClientOptions
 from ..transport.connection import Connection
 from .commands import Commands
 from .controller import Controller
 from .credentials import Keys
-from .parts import Parts
 
 __all__ = ["ConnectionLoop"]
 
@@ -37,28 +38,32 @@ _LOOK = 1.0
 _SLEEP = 1.0
 #: Seconds of reading without a pause after which deadlines are judged all the same.
 _BUSY = 1.0
-_NEVER = float("inf")
 
 
 class ConnectionLoop:
     """Reads one open connection and writes to it, until it fails or the client is to stop.
 
     :param connection: open, nothing sent on it yet.
-    :param parts: of the session.
-    :param controller: judges replies and silence.
+    :param options: the client's.
+    :param controller: knows what to send, and judges replies and silence.
     :param commands: what other threads ask for.
+    :param feed: turns messages into events.
+    :param counters: what is counted.
     """
 
     def __init__(
-        self, connection: Connection, parts: Parts, controller: Controller, commands: Commands
+        self,
+        connection: Connection,
+        options: WsClientOptions,
+        controller: Controller,
+        commands: Commands,
+        feed: FeedHandler,
+        counters: Counters,
     ) -> None:
         self._connection = connection
-        self._options = parts.options
-        self._protocol = parts.protocol
-        self._book = parts.book
-        self._feed = parts.feed
-        self._counters = parts.counters
-        self._advance = parts.advance
+        self._options = options
+        self._feed = feed
+        self._counters = counters
         self._controller = controller
         self._commands = commands
         self._close_deadline: float | None = None
@@ -69,8 +74,9 @@ class ConnectionLoop:
         # When all that had come was read for the last time, and since when that is not so.
         self._read_all_at = self._up
         self._busy_since: float | None = None
-        # When there is something to judge again.
+        # When there is something to judge again, and whether there may be something to send.
         self._next_check = 0.0
+        self._may_send = True
         # Until when nothing is taken for missing, behind a time in which the process stood still.
         self._patient_until = self._now
 
@@ -81,13 +87,9 @@ class ConnectionLoop:
         :raises Interrupted: when the client was to stop.
         """
         connection = self._connection
-        live_before = self._controller.ever_live
-        self._advance(ClientState.RECONNECTING if live_before else ClientState.AUTHENTICATING)
         self._controller.opened(self._up)
         self._feed.out.emit("open")
-        connection.send_text(
-            self._protocol.authenticate(keys.api_key, keys.user_key, clocks.monotonic())
-        )
+        connection.send_text(self._controller.authenticate(keys, clocks.monotonic()))
         self._note("Sent", "Authenticate")  # without its text, which has the keys
         bytes_before = self._counters.bytes
         while True:
@@ -164,13 +166,12 @@ class ConnectionLoop:
         elif self._now > max(self._busy_since + _BUSY, self._patient_until):
             if self._commands.stopping:
                 return
-            self._controller.check(self._up)
             # A second timeout's grace: the answer may be among the bytes not yet read.
-            self._protocol.check_deadline(self._now - self._options.request_timeout)
+            self._controller.check(self._now - self._options.request_timeout, self._up)
 
     def _on_reply(self, reply: dict[str, Any]) -> None:
         """Handle a control message; keep what ends the connection until the read is dealt with."""
-        self._next_check = 0.0
+        self._next_check, self._may_send = 0.0, True
         if self._failure is None:
             try:
                 self._controller.on_reply(reply)
@@ -210,28 +211,27 @@ class ConnectionLoop:
         if now < self._patient_until:
             self._next_check = min(self._patient_until, silent)
             return
-        self._controller.check(self._up)
-        self._protocol.check_deadline(now)
-        deadline = now + min(_LOOK, self._controller.next_check - self._up)
-        answer_due = self._protocol.deadline
-        self._next_check = min(deadline, silent, _NEVER if answer_due is None else answer_due)
+        self._controller.check(now, self._up)
+        self._next_check = min(now + _LOOK, silent, self._controller.next_check(now, self._up))
 
     def _work(self) -> None:
         """Do what other threads have asked for."""
         if self._commands.stopping:
             self._work_on_closing(self._now)
             return
-        self._commands.deliver()
-        if not self._protocol.has_request:
+        if self._commands.operations:
+            self._controller.submit(self._commands.take())
+            self._may_send = True
+        if not self._may_send:
             return
         # Its time begins now, and not at the last look at the clocks: there may have been a pause.
-        request = self._protocol.next_request(clocks.monotonic())
+        request = self._controller.next_request(clocks.monotonic())
+        # One at a time: the next one waits for its answer.
+        self._may_send = False
         if request is not None:
             self._next_check = 0.0
-            text, snapshots = request
-            self._book.expect_snapshots(snapshots)
-            self._connection.send_text(text)
-            self._note("Sent", text)
+            self._connection.send_text(request)
+            self._note("Sent", request)
 
     def _work_on_closing(self, now: float) -> None:
         """Close politely, within ``close_timeout``, whatever the peer does."""

@@ -1,20 +1,28 @@
-"""What a reply of eToro means for the stream: authenticated, restored, refused; gaps and silence.
+"""Keeps what eToro was asked, what it has confirmed, and what users are shown in agreement.
 
-It holds what survives a connection: whether the session was ever live, since when there is a gap,
-and whether the last connection was restored. Everything here runs on the reader thread. Times are
-of the clock that counts the machine's sleep, as users are told of them.
+The one place that knows the protocol, the book and the gap together: each request, reply, loss and
+silence comes through here. It holds what survives a connection: whether the session was ever live,
+since when there is a gap, and whether the last connection was restored. Everything here runs on the
+reader thread. Ages and gaps are of the clock that counts the machine's sleep, as users are told of
+them; deadlines of requests are of the monotonic one.
 """
 
 import logging
+from collections.abc import Callable, Iterable
 
 from ... import clocks
 from ...errors import EToroError, EToroSubscriptionError
 from ...logs import log
+from ...market.feed_handler import FeedHandler
+from ...market.rate_book import RateBook
 from ...models import WsGap
 from ...state import ClientState
+from ...stats import Counters
 from ...text import count, duration, repeated
 from ...throttle import LogThrottle
-from .parts import Parts
+from ..protocol.control import ControlChannel
+from ..protocol.requests import Operation
+from .credentials import Keys
 
 __all__ = ["Controller"]
 
@@ -27,18 +35,32 @@ _NEVER = float("inf")
 class Controller:
     """Brings each connection to what is wanted, and tells of what was missed.
 
-    :param parts: of the session.
+    :param protocol: requests and replies.
+    :param book: merged states; users read what it shows.
+    :param feed: turns messages into events.
+    :param counters: what is counted.
+    :param advance: notes where the session stands.
+    :param stale_after: seconds without a message after which an instrument is stale; 0: never.
     :param resumed: the session before this one failed, so that there was a gap.
     """
 
-    def __init__(self, parts: Parts, resumed: bool) -> None:
-        self._options = parts.options
-        self._protocol = parts.protocol
-        self._book = parts.book
-        self._feed = parts.feed
-        self._out = parts.feed.out
-        self._counters = parts.counters
-        self._advance = parts.advance
+    def __init__(
+        self,
+        protocol: ControlChannel,
+        book: RateBook,
+        feed: FeedHandler,
+        counters: Counters,
+        advance: Callable[[ClientState], None],
+        stale_after: float,
+        resumed: bool,
+    ) -> None:
+        self._protocol = protocol
+        self._book = book
+        self._feed = feed
+        self._out = feed.out
+        self._counters = counters
+        self._advance = advance
+        self._stale_after = stale_after
         self._resumed = resumed
         self._gate = LogThrottle()
         self._gap_from: float | None = None
@@ -49,7 +71,6 @@ class Controller:
         self._restored: list[str] = []
         self._restored_at = _NEVER
         self.ever_live = False
-        self.is_authenticated = False
         #: When everything was read for the last time before the present read.
         self.read_all_at = 0.0
         # When _check_stale() has something to look for.
@@ -68,10 +89,23 @@ class Controller:
         waits for that one.
         """
         self.read_all_at = now
+        self._advance(ClientState.RECONNECTING if self.ever_live else ClientState.AUTHENTICATING)
         self._out.barrier()
         self._wanted_then = wanted = self._protocol.restoration(with_snapshots=self.is_resumed)
         self._book.begin_generation(wanted)
         self._book.expect_snapshots([topic for topic, snapshot in wanted.items() if snapshot])
+
+    def authenticate(self, keys: Keys, now: float) -> str:
+        """Return the first request of a connection.
+
+        :param now: monotonic time, from which eToro has ``auth_timeout`` to answer.
+        """
+        return self._protocol.authenticate(keys.api_key, keys.user_key, now)
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether eToro has accepted the keys on the present connection. Any thread."""
+        return self._protocol.authenticated
 
     @property
     def is_resumed(self) -> bool:
@@ -80,7 +114,6 @@ class Controller:
 
     def end(self) -> None:
         """Note that the connection is over; requests under way start anew on the next one."""
-        self.is_authenticated = False
         self._next_stale_check = _NEVER
         self._protocol.connection_lost()
         if not self._feed.over:  # else the next session may have the book already
@@ -112,6 +145,37 @@ class Controller:
     def lasting(self) -> bool:
         """Whether it lived long enough, too, for the next wait to be short again."""
         return clocks.uptime() >= self._restored_at + _LASTING_SECONDS
+
+    def reconnecting(self) -> None:
+        """Note that there is no connection, and that another one will be tried."""
+        self._advance(ClientState.RECONNECTING)
+
+    def finish(self, error: EToroError) -> None:
+        """End all operations that wait for eToro: the session is over."""
+        self._protocol.fail_all(error)
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def submit(self, operations: Iterable[Operation]) -> None:
+        """Take what users ask for; it is sent when its turn has come."""
+        for operation in operations:
+            if operation.name == "Unsubscribe" and not self._protocol.authenticated:
+                # Nothing will be sent, so that no reply would do it.
+                topics = operation.topics
+                self._book.forget([t for t in topics if not self._protocol.is_of_use(t)])
+            self._protocol.submit(operation)
+
+    def next_request(self, now: float) -> str | None:
+        """Return what is to be sent next; None: nothing now.
+
+        :param now: monotonic time, from which eToro has ``request_timeout`` to answer.
+        """
+        request = self._protocol.next_request(now)
+        if request is None:
+            return None
+        text, snapshots = request
+        self._book.expect_snapshots(snapshots)
+        return text
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -148,7 +212,7 @@ class Controller:
 
     def _on_authenticated(self) -> None:
         self.listened()  # what is wanted was not sent before
-        if self._options.stale_after:
+        if self._stale_after:
             self._next_stale_check = clocks.uptime()
         snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)
         self._restored = self._protocol.restore(with_snapshots=self.is_resumed)
@@ -160,7 +224,6 @@ class Controller:
         ]
         self._publish(self._book.expect_none(unasked))
         log(logging.INFO, "Authenticated; this is connection %d.", self._book.generation)
-        self.is_authenticated = True
         if not self.ever_live:
             self.ever_live = True
             self._advance(ClientState.LIVE)
@@ -195,22 +258,33 @@ class Controller:
 
     # -- silence -------------------------------------------------------------------------------
 
-    @property
-    def next_check(self) -> float:
-        """When :meth:`check` has something to look for."""
-        return min(self._next_stale_check, self._book.next_overdue)
+    def next_check(self, now: float, up: float) -> float:
+        """Return when :meth:`check` has something to look for, in monotonic time.
 
-    def check(self, now: float) -> None:
-        """Tell of instruments that are silent, and of prices whose snapshot never came."""
-        if now >= self._next_stale_check:
-            self._check_stale(now)
-        if now >= self._book.next_overdue:
-            self._publish(self._book.give_up_waiting(now))
+        :param now: monotonic time.
+        :param up: the same moment of the clock that counts the machine's sleep.
+        """
+        silent = now + (min(self._next_stale_check, self._book.next_overdue) - up)
+        answer_due = self._protocol.deadline
+        return silent if answer_due is None else min(silent, answer_due)
+
+    def check(self, now: float, up: float) -> None:
+        """Act on instruments that are silent, snapshots that never came, and a missing answer.
+
+        :param now: monotonic time.
+        :param up: the same moment of the clock that counts the machine's sleep.
+        :raises ConnectionFailed: when the answer to a request is overdue.
+        """
+        if up >= self._next_stale_check:
+            self._check_stale(up)
+        if up >= self._book.next_overdue:
+            self._publish(self._book.give_up_waiting(up))
             self._out.flush()
+        self._protocol.check_deadline(now)
 
     def _check_stale(self, now: float) -> None:
         """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""
-        limit = self._options.stale_after
+        limit = self._stale_after
         self._next_stale_check = now + limit / 4 if limit else _NEVER
         unheard: list[tuple[int, float]] = []
         for topic, instrument in self._book.instruments:

@@ -12,21 +12,23 @@ from functools import partial
 from ... import clocks
 from ...errors import EToroAuthError, EToroError, EToroWebSocketError, forget_locals
 from ...logs import log, tidy
-from ...own_threads import READER
-from ...state import ClientState
+from ...market.feed_handler import FeedHandler
+from ...own_threads import READER, OwnThreads
+from ...stats import Counters
 from ...synchronization import Interrupted, join_thread
 from ...text import count, duration, repeated
 from ...throttle import LogThrottle
 from ..failures import ConnectionFailed
-from ..protocol.control import Operation
+from ..options import WsClientOptions
+from ..protocol.requests import Operation
+from ..transport.addresses import Addresses
 from ..transport.connection import Connection
 from .backoff import Backoff
-from .commands import Commands
+from .commands import Commands, closed
 from .connection_loop import ConnectionLoop
 from .connector import Connector
 from .controller import Controller
 from .credentials import Credentials
-from .parts import Parts
 from .signals import block_sigpipe
 
 __all__ = ["Reader"]
@@ -36,33 +38,39 @@ class Reader:
     """Runs the connections of one session, from ``connect()`` to its end.
 
     :param name: of the thread.
-    :param parts: of the session.
+    :param options: the client's.
+    :param controller: brings each connection to what is wanted.
+    :param feed: turns messages into events.
+    :param counters: what is counted.
+    :param own_threads: those of the client.
+    :param addresses: which of the server's have worked; used by this thread alone.
     :param on_end: called once, last of all, with None or the error that ended the session.
-    :param resumed: the session before this one failed, so that there was a gap.
     """
 
     def __init__(
         self,
         name: str,
-        parts: Parts,
+        options: WsClientOptions,
+        controller: Controller,
+        feed: FeedHandler,
+        counters: Counters,
+        own_threads: OwnThreads,
+        addresses: Addresses,
         on_end: Callable[[EToroError | None], None],
-        resumed: bool = False,
     ) -> None:
-        options = parts.options
-        self._parts = parts
         self._options = options
-        self._feed = parts.feed
-        self._counters = parts.counters
-        self._advance = parts.advance
+        self._controller = controller
+        self._feed = feed
+        self._counters = counters
+        self._own_threads = own_threads
         self._on_end = on_end
-        self._controller = Controller(parts, resumed)
-        self._commands = Commands(parts.protocol, parts.book)
+        self._commands = Commands()
         self._backoff = Backoff(
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
         waker, stopping = self._commands.waker, self._commands.is_stopping
-        self._credentials = Credentials(options, waker, stopping, parts.own_threads)
-        self._connector = Connector(options, waker, stopping, parts.addresses)
+        self._credentials = Credentials(options, waker, stopping, own_threads)
+        self._connector = Connector(options, waker, stopping, addresses)
         self._gate = LogThrottle()
         # Made in advance, so that running out of memory ends the session as a failure, and not as a
         # disconnect.
@@ -124,7 +132,7 @@ class Reader:
     def _run(self) -> None:
         self._begun = True  # before the first look at whether it is to stop
         error: EToroError | None = self._unsaid
-        with self._parts.own_threads.working(READER):
+        with self._own_threads.working(READER):
             try:
                 self._credentials.signals = block_sigpipe()
                 error = self._session()
@@ -158,7 +166,7 @@ class Reader:
             if delay is None:
                 return False
             deadline = clocks.monotonic() + delay
-            self._advance(ClientState.RECONNECTING)
+            self._controller.reconnecting()
             attempt = self._backoff.attempt
             log(
                 logging.WARNING,
@@ -168,11 +176,18 @@ class Reader:
                 attempt,
             )
             self._feed.out.emit("reconnecting", attempt, delay)
-            self._commands.pause(delay)
+            self._wait(deadline)
         except Exception as exc:
             self._defect(exc)
             self._commands.sit_out(deadline)
         return True
+
+    def _wait(self, deadline: float) -> None:
+        """Wait, and take what users ask for meanwhile; :meth:`stop` ends the wait."""
+        commands = self._commands
+        while not commands.stopping and (left := deadline - clocks.monotonic()) > 0:
+            commands.waker.wait(left)
+            self._controller.submit(commands.take())
 
     def _gave_up(self, last: EToroError) -> EToroError:
         attempts = self._options.reconnect_attempts
@@ -201,7 +216,7 @@ class Reader:
             deadline = clocks.monotonic() + self._options.connect_timeout
             keys, deadline = self._credentials.get(deadline)
             connection = self._open(deadline)
-            ConnectionLoop(connection, self._parts, self._controller, self._commands).run(keys)
+            self._loop(connection).run(keys)
         except Interrupted:
             pass
         except ConnectionFailed as exc:
@@ -245,6 +260,16 @@ class Reader:
         self.is_connected = True
         return connection
 
+    def _loop(self, connection: Connection) -> ConnectionLoop:
+        return ConnectionLoop(
+            connection,
+            self._options,
+            self._controller,
+            self._commands,
+            self._feed,
+            self._counters,
+        )
+
     # -- ends ----------------------------------------------------------------------------------
 
     def _defect(self, exc: BaseException) -> EToroError:
@@ -277,7 +302,7 @@ class Reader:
             code, reason = 1006, "the server did not answer the close in time"
         self._controller.lost()
         if self._controller.ever_live and not self._commands.stopping:
-            self._advance(ClientState.RECONNECTING)
+            self._controller.reconnecting()
         self._feed.out.emit("close", code, reason)
 
     def _finish(self, error: EToroError | None) -> None:
@@ -286,6 +311,7 @@ class Reader:
         try:
             tidy(
                 partial(self._commands.finish, error),
+                partial(self._controller.finish, error or closed()),
                 _nothing if error is None else partial(out.error, error),
                 out.flush,
                 report=self._defect,

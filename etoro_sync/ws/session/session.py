@@ -28,7 +28,7 @@ from ..options import WsClientOptions
 from ..protocol.control import ControlChannel
 from ..protocol.tracker import WsSubscriptionTracker
 from ..transport.addresses import Addresses
-from .parts import Parts
+from .controller import Controller
 from .reader import Reader
 
 __all__ = ["Session"]
@@ -85,9 +85,19 @@ class Session:
             tracker, options.auth_timeout, options.request_timeout, options.redact
         )
         advance = partial(lifecycle.advance, number)
-        own = lifecycle.own_threads
-        parts = Parts(options, protocol, book, feed, counters, advance, own, addresses)
-        self.reader = Reader(f"etoro-sync-reader-{next(_numbers)}", parts, self._on_end, resumed)
+        controller = Controller(
+            protocol, book, feed, counters, advance, options.stale_after, resumed
+        )
+        self.reader = Reader(
+            f"etoro-sync-reader-{next(_numbers)}",
+            options,
+            controller,
+            feed,
+            counters,
+            lifecycle.own_threads,
+            addresses,
+            self._on_end,
+        )
         _sessions.add(self)
 
     def start(self) -> None:

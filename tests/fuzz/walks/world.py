@@ -160,7 +160,7 @@ class World:
         for event, arguments in self._heard:
             self.rules.hear(event, arguments)
         self._heard.clear()
-        mail = self._late or self._commands._operations
+        mail = self._late or self._commands.operations
         self.rules.check(at_rest=not mail)
 
     def _come_to_rest(self) -> None:

@@ -11,7 +11,8 @@ import pytest
 from etoro_sync import clocks
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.stats import Counters
-from etoro_sync.ws.protocol.control import ControlChannel, Operation
+from etoro_sync.ws.protocol.control import ControlChannel
+from etoro_sync.ws.protocol.requests import Operation
 from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
 from etoro_sync.ws.session.connection_loop import ConnectionLoop
 from etoro_sync.ws.session.controller import Controller
@@ -36,9 +37,9 @@ def test_a_lone_message_sets_off_no_look_at_the_deadlines(
     ):
         usual = getattr(owner, name)
 
-        def counted(self: object, now: float, name: str = name, usual: object = usual) -> object:
+        def counted(*arguments: object, name: str = name, usual: object = usual) -> object:
             looks.append(name)
-            return usual(self, now)  # type: ignore[operator]
+            return usual(*arguments)  # type: ignore[operator]
 
         monkeypatch.setattr(owner, name, counted)
     goes_on, messages = threading.Semaphore(0), 50
@@ -93,29 +94,34 @@ class Bench:
 
     def __init__(self) -> None:
         self.connection = Still()
-        self.controller = SimpleNamespace(
-            next_check=float("inf"), check=lambda up: None, on_reply=lambda reply: None
-        )
         tracker = WsSubscriptionTracker()
         tracker.add(["instrument:18"])
         self.protocol = ControlChannel(tracker, 10.0, 0.2, str)
         self.protocol.authenticated = True
-        parts: Any = SimpleNamespace(
-            options=quick_options("ws://127.0.0.1:1/ws"),
-            protocol=self.protocol,
-            book=RateBook(),
-            feed=None,
-            counters=Counters(),
-            advance=None,
+        nobody: Any = SimpleNamespace(out=None)
+        self.controller = Controller(
+            self.protocol, RateBook(), nobody, Counters(), lambda state: None, 0.0, False
         )
-        commands: Any = SimpleNamespace(stopping=False, deliver=lambda: None)
-        loop: Any = ConnectionLoop(self.connection, parts, self.controller, commands)  # type: ignore[arg-type]
+        self.commands = SimpleNamespace(stopping=False, operations=[], take=self.take)
+        options = quick_options("ws://127.0.0.1:1/ws")
+        loop: Any = ConnectionLoop(
+            self.connection,  # type: ignore[arg-type]
+            options,
+            self.controller,
+            self.commands,  # type: ignore[arg-type]
+            nobody,
+            Counters(),
+        )
         self.loop = loop
         self.idle()
         assert self.left == pytest.approx(1.0, abs=0.1)
 
     def idle(self) -> None:
         self.loop._idle()
+
+    def take(self) -> list[Operation]:
+        taken, self.commands.operations = self.commands.operations, []
+        return taken
 
     @property
     def left(self) -> float:
@@ -126,7 +132,7 @@ class Bench:
 def test_a_request_that_was_sent_brings_the_next_look_closer() -> None:
     """A missing acknowledgement is found when it is due, and not at the next regular look."""
     bench = Bench()
-    bench.protocol.submit(Operation("Subscribe", ["instrument:18"], {}, awaited=True))
+    bench.commands.operations.append(Operation("Subscribe", ["instrument:18"], {}, awaited=True))
     bench.idle()
     assert 0.0 < bench.left < 0.5
 
@@ -134,7 +140,7 @@ def test_a_request_that_was_sent_brings_the_next_look_closer() -> None:
 def test_a_reply_brings_the_next_look_closer() -> None:
     """What was subscribed to may be silent, or its snapshot missing, sooner than anything else."""
     bench = Bench()
-    bench.controller.next_check = bench.loop._up + 0.1
+    bench.controller._next_stale_check = bench.loop._up + 0.1
     bench.idle()
     assert bench.left > 0.5  # nobody has said so
     bench.loop._on_reply({})
