@@ -26,7 +26,7 @@ from ..synchronization import Interrupted
 from ..text import fit, repeated, show
 from ..throttle import LogThrottle
 from .instrument import Instrument
-from .merging import make_rate
+from .merging import make_rate, merge_usual
 from .message_parser import (
     MARKET_TYPES,
     decode_delta,
@@ -111,7 +111,7 @@ class FeedHandler:
             for text in texts:
                 self._take_plainly(text, on_reply)
             return
-        loads, known, shapes, merge = self._loads, self._known, self._shapes, self._book.merge_usual
+        loads, known, shapes, merge = self._loads, self._known, self._shapes, merge_usual
         now, received_at, batch = self._now, self._received_at, self.out.batch
         # Who begins to listen meanwhile hears from the next read on.
         listeners = self._rates

@@ -1,28 +1,20 @@
-"""One merged state per instrument, from sparse deltas. Pure: no sockets, no threads, no clock.
+"""Which instruments are known on this connection, which of them users see, and which have to wait.
 
-eToro sends what changed; only 15 % of the messages of the whole universe carry both sides, and
-59 % are heartbeats (protocol fact sheet, section 4). A state belongs to one generation, that is,
-one connection: nothing of an older connection is ever mixed with news of a newer one.
-
-A published state is a dictionary that is never changed again; each price makes a new one. So the
-reader thread can merge while other threads read it through a ``RateView``, without a lock.
+A state belongs to one generation, that is, one connection: nothing of an older connection is ever
+mixed with news of a newer one. After a subscription with a snapshot, an instrument's rates are held
+back until the snapshot is in. Pure: no sockets, no threads, no clock. What users see is read by
+other threads through a ``RateView``, without a lock.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..codec import compile_fields, wire_fields
-from ..models import WsInstrumentRate
 from .instrument import UNKNOWN, Instrument
-from .message_parser import BAD_VALUE, SNAPSHOT_TYPE, instrument_id_of
-from .shapes import Shape
+from .merging import Report, merge
+from .message_parser import SNAPSHOT_TYPE, instrument_id_of
 
 __all__ = ["RateBook"]
 
-_decode = compile_fields(WsInstrumentRate)
-_FIELDS = wire_fields(WsInstrumentRate)
-#: What eToro says of whether an instrument is traded now.
-_FLAGS = ("is_market_open", "is_instrument_active")
 #: More instruments than eToro has; a server that invents topics must not fill the memory.
 _MOST_INSTRUMENTS = 50_000
 _NEVER = float("inf")
@@ -173,87 +165,23 @@ class RateBook:
         type_: str,
         now: float,
         received_at: float,
-        report: Callable[[str, Exception], None],
+        report: Report,
     ) -> dict[str, Any] | None:
         """Merge one message; return the state to publish as a rate, if it makes one.
 
-        :param content: the parsed content, by wire name.
         :param type_: the message's type on the wire.
         :param now: the time of reception.
-        :param received_at: wall-clock time of reception, for display.
-        :param report: called with the wire name and the error of each field of a wrong type.
+
+        The others are those of :func:`~etoro_sync.market.merging.merge`.
         """
         instrument.heard_at = now
         # A price that was held back is news now, whatever this message brings.
         late = type_ == SNAPSHOT_TYPE and instrument.awaits_snapshot and self._let_go(instrument)
-        if len(content) == 2 and "Date" in content and "PriceRateID" in content:
-            return instrument.state if late else None  # a heartbeat: a sign of life, not news
-        bad: Sequence[str] = ()
-        try:
-            news = _decode(content)
-        except BAD_VALUE:
-            news, bad = _decode_good_fields(content, report)
-        priced = "ask" in news or "bid" in news or "last_execution" in news
-        if not priced:
-            # Not the time of a price.
-            news.pop("date", None)
-            news.pop("price_rate_id", None)
-            if not news:  # a heartbeat of another shape, or nothing that is known
-                return instrument.state if late else None
-        changed = tuple(news)
-        flags = [news[name] for name in _FLAGS if name in news]
-        if flags:
-            # The last word counts: what opens a market in the morning carries one flag, while the
-            # snapshot of the night has said no to both.
-            instrument.closed = False in flags
-        if priced:
-            _refuse_no_price(news, report)
-        last = news.get("last_execution")
-        if last is not None and last <= 0 and "last_execution" not in bad:
-            # eToro sends 0 when it has no fresh value; the previous one stays.
-            del news["last_execution"]
-        instrument.state = state = {
-            **instrument.state,
-            **news,
-            "changed": changed,
-            "generation": self.generation,
-            "received_at": received_at,
-        }
-        return state if self._show(instrument) and (priced or late) else None
-
-    def merge_usual(
-        self, instrument: Instrument, shape: Shape, content: dict[str, Any], received_at: float
-    ) -> dict[str, Any]:
-        """Do what :meth:`merge` does, for prices of a settled instrument.
-
-        :param shape: of *content*; not a heartbeat's.
-        :param content: what was parsed from a text without underscores: Python reads 1_0 as ten.
-        :raises ValueError: when a value is not what it usually is; nothing was done then.
-        :raises TypeError: the same.
-        """
-        before = instrument.state
-        state = before.copy()
-        total = 0.0
-        for name, wire in shape.numbers:
-            text = content[wire]
-            if type(text) is not str:
-                raise TypeError(wire)
-            state[name] = number = float(text)
-            total += number
-        date, price_rate_id = content["Date"], content["PriceRateID"]
-        # The total is finite if each number is.
-        if total - total != 0.0 or type(date) is not str or type(price_rate_id) is not str:
-            raise ValueError("not finite, or no text")
-        if state["ask"] <= 0.0 or state["bid"] <= 0.0:
-            raise ValueError("no price")
-        if shape.has_last and state["last_execution"] <= 0:
-            state["last_execution"] = before["last_execution"]  # as in merge()
-        state["date"] = date
-        state["price_rate_id"] = int(price_rate_id)
-        state["changed"] = shape.changed
-        state["received_at"] = received_at
-        instrument.state = instrument.visible = state
-        return state
+        priced = merge(instrument, content, self.generation, received_at, report)
+        if priced is None:
+            return instrument.state if late else None
+        complete = self._show(instrument)
+        return instrument.state if complete and (priced or late) else None
 
     def show(self, instrument_id: int, state: dict[str, Any], now: float) -> None:
         """Let users see a state that was merged elsewhere."""
@@ -286,29 +214,3 @@ class RateBook:
         instrument.awaits_snapshot = False
         self._awaited.discard(instrument.id)
         return self._show(instrument)
-
-
-def _refuse_no_price(news: dict[str, Any], report: Callable[[str, Exception], None]) -> None:
-    """Make a side unknown that is no price: read as one, 0 would trigger every stop there is."""
-    for name, wire in (("ask", "Ask"), ("bid", "Bid")):
-        price = news.get(name)
-        if price is not None and price <= 0:
-            report(wire, ValueError(f"{price!r} is not a price"))
-            news[name] = None
-
-
-def _decode_good_fields(
-    content: dict[str, Any], report: Callable[[str, Exception], None]
-) -> tuple[dict[str, Any], list[str]]:
-    """Decode field by field; a bad one becomes unknown instead of silently staying old."""
-    news: dict[str, Any] = {}
-    bad = []
-    for wire, value in content.items():
-        try:
-            news.update(_decode({wire: value}))
-        except BAD_VALUE as exc:
-            report(wire, exc)
-            name = _FIELDS[wire].name
-            bad.append(name)
-            news[name] = UNKNOWN[name]
-    return news, bad

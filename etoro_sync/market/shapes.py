@@ -3,8 +3,7 @@
 eToro sends the same few sets of fields over and over (protocol fact sheet, section 4), all of them
 texts. For such a set the work is laid out once, from the model's metadata, so that a message costs
 one look-up and one step for each number that the model knows. What has a usual shape can still
-hold unusual values: :meth:`RateBook.merge_usual` notices, and :meth:`RateBook.merge` then goes
-field by field.
+hold unusual values: ``merge_usual`` notices, and ``merge`` then goes field by field.
 
 Pure: no sockets, no threads, no clock.
 """

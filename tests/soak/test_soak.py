@@ -19,6 +19,7 @@ from etoro_sync import EventQueue, WsClient, WsClientOptions
 from etoro_sync.delivery.buffers import BoundedBuffer
 from etoro_sync.delivery.conflation import ConflatingBuffer
 from etoro_sync.delivery.publisher import Publisher
+from etoro_sync.market import feed_handler
 from etoro_sync.market.feed_handler import FeedHandler
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.models import WsGap
@@ -105,20 +106,23 @@ def freeze_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
     """From its first price on, so that no snapshot mends it."""
     seen: list[bool] = []
 
-    def freeze(name: str) -> None:
-        def merge(book: Any, instrument: Any, *arguments: Any) -> Any:
-            if instrument.id != 3:
-                return real(book, instrument, *arguments)
-            state = None if seen else real(book, instrument, *arguments)
-            if state is not None:
-                seen.append(True)
-            return state
+    def frozen(real: Any, instrument: Any, *arguments: Any) -> Any:
+        if instrument.id != 3:
+            return real(*arguments)
+        state = None if seen else real(*arguments)
+        if state is not None:
+            seen.append(True)
+        return state
 
-        real = getattr(RateBook, name)
-        monkeypatch.setattr(RateBook, name, merge)
+    def merge(book: Any, *arguments: Any) -> Any:
+        return frozen(plain, arguments[0], book, *arguments)
 
-    freeze("merge")
-    freeze("merge_usual")
+    def merge_usual(*arguments: Any) -> Any:
+        return frozen(usual, arguments[0], *arguments)
+
+    plain, usual = RateBook.merge, feed_handler.merge_usual
+    monkeypatch.setattr(RateBook, "merge", merge)
+    monkeypatch.setattr(feed_handler, "merge_usual", merge_usual)
 
 
 def forget_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

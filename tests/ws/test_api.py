@@ -119,6 +119,7 @@ PURE = [
     "delivery/buffers",
     "delivery/conflation",
     "events",
+    "market/merging",
     "market/message_parser",
     "market/rate_book",
     "market/shapes",
