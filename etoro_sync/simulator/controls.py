@@ -159,7 +159,7 @@ class Controls(FaultControls):
         units = arguments.number("units", units)
         arguments.integer("status_id", status_id)
         arguments.wire_fields(fields)
-        return self._hub.tell_order(order_id, instrument_id, units, status_id, fields)
+        return self._hub.publish_order(order_id, instrument_id, units, status_id, fields)
 
     def send_text(self, text: str) -> int:
         """
@@ -205,4 +205,4 @@ class Controls(FaultControls):
             raise ValueError(f"code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code}")
         if len(arguments.text("reason", reason).encode()) > 123:
             raise ValueError("reason must not be longer than 123 bytes")
-        return self._hub.part(lambda peer: peer.close(code, reason))
+        return self._hub.close_all(lambda peer: peer.close(code, reason))

@@ -138,9 +138,13 @@ class Endpoint:
         transport = cast(Transport, connection.socket)
         transport.upgraded = True
         link = Link(
-            connection, transport, next(self._hub.numbers), self._backlog, self._hub.message_sent
+            connection,
+            transport,
+            next(self._hub.connection_ids),
+            self._backlog,
+            self._hub.message_sent,
         )
-        self._hub.join(link)
+        self._hub.add_client(link)
         try:
             link.start()
             for message in connection:
@@ -149,14 +153,14 @@ class Endpoint:
             pass  # how it ended is the client's business
         finally:
             link.finish()
-            self._hub.leave(link)
+            self._hub.remove_client(link)
 
     def stop(self) -> None:
         """Part with all clients, then give back every thread and descriptor. May be done again."""
         self._listener.stop()
         self._thread.join()
         self._listener.close()
-        self._hub.part(lambda peer: peer.close(_GOING_AWAY, "going away"))
+        self._hub.close_all(lambda peer: peer.close(_GOING_AWAY, "going away"))
         for transport in self._listener.transports:
             if not transport.upgraded:  # still in its opening handshake, or not even that
                 transport.reset()

@@ -149,10 +149,10 @@ class Feed:
 
     def _fill_something(self) -> None:
         """Send an order event about some instrument."""
-        if self._hub.private_wanted:
+        if self._hub.has_private_subscribers:
             instrument_id = self._random.choice(self._hub.live or [_DEFAULT_INSTRUMENT])
             units = self._random.randint(1, 500) / 10
-            self._hub.tell_order(None, instrument_id, units, FILLED, {})
+            self._hub.publish_order(None, instrument_id, units, FILLED, {})
 
     def _send_nul(self) -> None:
         """Send one keepalive to everybody."""

@@ -46,8 +46,8 @@ class Hub(ObservableState):
         super().__init__()
         self.market = market
         self.faults = ActiveFaults(self, certificates)
-        self.on_faults: Callable[[], None] = lambda: None
-        self.numbers = itertools.count(1)
+        self.on_faults_changed: Callable[[], None] = lambda: None
+        self.connection_ids = itertools.count(1)
         self.connections = 0
         self.slow_clients = 0
         self._max_frame_bytes = max_frame_bytes
@@ -59,7 +59,7 @@ class Hub(ObservableState):
 
     # Connections and requests
 
-    def join(self, peer: Peer) -> None:
+    def add_client(self, peer: Peer) -> None:
         """Add a client that has just connected."""
         with self.changed:
             self.connections += 1
@@ -67,13 +67,13 @@ class Hub(ObservableState):
             self.faults.reached("open", peer)
             self.changed.notify_all()
 
-    def leave(self, peer: Peer) -> None:
+    def remove_client(self, peer: Peer) -> None:
         """Take out a client whose connection has ended."""
         with self.changed:
             self.slow_clients += peer.too_slow
-            self.dismiss(peer)
+            self.drop_client(peer)
 
-    def _forget(self, peer: Peer) -> None:
+    def _remove(self, peer: Peer) -> None:
         """Say nothing to a client from now on. Requires the lock."""
         self._subscribers.remove(peer)
         self._live = None
@@ -92,7 +92,7 @@ class Hub(ObservableState):
                 self._send((peer,), BINARY_REFUSED)
             elif len(message.encode()) > self._max_frame_bytes:
                 peer.abort()
-                self._forget(peer)
+                self._remove(peer)
             else:
                 self._answer(peer, message)
             self.changed.notify_all()
@@ -139,18 +139,18 @@ class Hub(ObservableState):
             if peer.send(message):
                 reached += 1
             else:
-                self._forget(peer)
+                self._remove(peer)
         return reached
 
-    def _tell(self, topic: str, message_type: str, content: Mapping[str, object]) -> int:
+    def _publish(self, topic: str, message_type: str, content: Mapping[str, object]) -> int:
         """Send a message to those who have subscribed to its topic. Requires the lock."""
         reached = len(self._subscribers.of(topic))
         if reached:
             for text in self.faults.passed(topic, self._envelope(topic, message_type, content)):
-                reached = self.tell(topic, text)
+                reached = self.send_to_subscribers(topic, text)
         return reached
 
-    def tell(self, topic: str, text: str) -> int:
+    def send_to_subscribers(self, topic: str, text: str) -> int:
         """Send text to those who have subscribed to a topic. Requires the lock."""
         return self._send(self._subscribers.of(topic), text)
 
@@ -171,7 +171,7 @@ class Hub(ObservableState):
             if stamp:
                 content |= {k: v for k, v in instrument.stamp(now).items() if k not in fields}
             instrument.merge(content)
-            return self._tell(wire.topic_of(instrument_id), wire.RATE, content)
+            return self._publish(wire.topic_of(instrument_id), wire.RATE, content)
 
     def set_active(self, instrument_id: int, active: bool, reason: str, flags_after: float) -> int:
         """Open or close an instrument's market and say so; the flags of an opening come later."""
@@ -181,18 +181,18 @@ class Hub(ObservableState):
             self._live = None
             if active:
                 opening = instrument.openings
-                self.call_later(flags_after, lambda: self._tell_flags(instrument_id, opening))
+                self.call_later(flags_after, lambda: self._publish_flags(instrument_id, opening))
             self.changed.notify_all()
-            return self._tell(wire.topic_of(instrument_id), wire.ACTIVE, content)
+            return self._publish(wire.topic_of(instrument_id), wire.ACTIVE, content)
 
-    def _tell_flags(self, instrument_id: int, opening: int) -> None:
+    def _publish_flags(self, instrument_id: int, opening: int) -> None:
         """Send the flags of an opening that is still the last one. Requires the lock."""
         instrument = self.market.instrument(instrument_id)
         current = instrument.active and instrument.openings == opening
         if current and not self.faults.frozen(instrument_id):
-            self._tell(wire.topic_of(instrument_id), wire.RATE, instrument.opened())
+            self._publish(wire.topic_of(instrument_id), wire.RATE, instrument.opened())
 
-    def tell_order(
+    def publish_order(
         self,
         order_id: int | None,
         instrument_id: int,
@@ -214,7 +214,7 @@ class Hub(ObservableState):
                 now_ns=now,
             )
             content.update(fields)
-            self._tell(wire.PRIVATE, wire.ORDER_UPDATE, content)
+            self._publish(wire.PRIVATE, wire.ORDER_UPDATE, content)
             return content
 
     # What the feed does by itself
@@ -231,10 +231,10 @@ class Hub(ObservableState):
     def tick(self, instrument_id: int) -> None:
         """Send the next rate message of a live instrument. Requires the lock."""
         content = self.market.delta(instrument_id, time.time_ns())
-        self._tell(wire.topic_of(instrument_id), wire.RATE, content)
+        self._publish(wire.topic_of(instrument_id), wire.RATE, content)
 
     @property
-    def private_wanted(self) -> bool:
+    def has_private_subscribers(self) -> bool:
         """Whether anybody has subscribed to order events. Requires the lock."""
         return wire.PRIVATE in self._subscribers.topics
 
@@ -245,12 +245,12 @@ class Hub(ObservableState):
         """The clients, in the order in which they connected."""
         return tuple(self._subscribers.sessions)
 
-    def dismiss(self, peer: Peer) -> None:
+    def drop_client(self, peer: Peer) -> None:
         """Count a client as gone, and say nothing more to it."""
-        self._forget(peer)
+        self._remove(peer)
         self.changed.notify_all()
 
-    def forget_topic(self, peer: Peer, topic: str) -> None:
+    def unsubscribe(self, peer: Peer, topic: str) -> None:
         """Lose a client's subscription to a topic."""
         self._subscribers.unsubscribe(peer, topic)
         self._live = None
@@ -265,7 +265,7 @@ class Hub(ObservableState):
     def faults_changed(self) -> None:
         """Look at the faults in force anew."""
         self._live = None
-        self.on_faults()
+        self.on_faults_changed()
         self.changed.notify_all()
 
     # What users see and do
@@ -294,12 +294,12 @@ class Hub(ObservableState):
         with self.changed:
             return dict(self.market.instrument(instrument_id, time.time_ns()).state)
 
-    def part(self, farewell: Callable[[Peer], None]) -> int:
+    def close_all(self, close: Callable[[Peer], None]) -> int:
         """Part with all clients in the given way and count them."""
         with self.changed:
             peers = self.peers
             for peer in peers:
-                farewell(peer)
-                self._forget(peer)
+                close(peer)
+                self._remove(peer)
             self.changed.notify_all()
             return len(peers)

@@ -108,7 +108,7 @@ class EToroSimulator(Controls):
         self._host = arguments.loopback("host", host)
         self._port = arguments.integer("port", port, 0, 65535)
         self._endpoint: Endpoint | None = None
-        hub.on_faults = self._obey
+        hub.on_faults_changed = self._obey
 
     # Life
 
@@ -238,7 +238,7 @@ class EToroSimulator(Controls):
 
         :return: How many clients it were.
         """
-        count = self._hub.part(lambda peer: peer.abort())
+        count = self._hub.close_all(lambda peer: peer.abort())
         endpoint = self._endpoint
         if endpoint is not None:
             endpoint.reset_all()

@@ -252,7 +252,7 @@ def threads_of_simulators() -> list[str]:
         (Feed, "stop"),
         (Listener, "stop"),
         (Listener, "close"),
-        (Hub, "part"),
+        (Hub, "close_all"),
         (Listener, "wait_closed"),
         (Listener, "join_threads"),
         (Endpoint, "stop"),

@@ -20,16 +20,16 @@ class FaultContext(Protocol):
     def call_later(self, delay: float, action: Callable[[], None]) -> None:
         """Have something done after a delay in seconds."""
 
-    def dismiss(self, peer: "Peer") -> None:
+    def drop_client(self, peer: "Peer") -> None:
         """Count a client as gone, and say nothing more to it."""
 
-    def forget_topic(self, peer: "Peer", topic: str) -> None:
+    def unsubscribe(self, peer: "Peer", topic: str) -> None:
         """Lose a client's subscription to a topic."""
 
     def send_snapshots(self, peer: "Peer", instrument_id: int | None) -> None:
         """Send a client the snapshots of an instrument, or of all, that it has subscribed to."""
 
-    def tell(self, topic: str, text: str) -> int:
+    def send_to_subscribers(self, topic: str, text: str) -> int:
         """Send a message to those who have subscribed to its topic."""
 
     def faults_changed(self) -> None:

@@ -79,7 +79,7 @@ class Reorder(FeedFault):
     def end(self, context: FaultContext) -> None:
         """Send what still waits for its second."""
         for topic, text in self._held.items():
-            context.tell(topic, text)
+            context.send_to_subscribers(topic, text)
         self._held.clear()
 
 
@@ -144,7 +144,7 @@ class Forget(Blow):
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Lose it."""
-        context.forget_topic(peer, self.topic)
+        context.unsubscribe(peer, self.topic)
 
 
 @named("freeze")

@@ -181,7 +181,7 @@ class Reset(Ending):
     def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Cut it off."""
         peer.abort()
-        context.dismiss(peer)
+        context.drop_client(peer)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -217,7 +217,7 @@ class Close(Closing):
             peer.close(self.code, self.reason)
         else:
             peer.act(self._close)
-        context.dismiss(peer)
+        context.drop_client(peer)
 
     def _close(self, link: "Link") -> None:
         """Send what the WebSocket library would not. Runs on the sending thread."""
@@ -240,7 +240,7 @@ class CloseReset(Closing):
     def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Line both up."""
         peer.act(self._close)
-        context.dismiss(peer)
+        context.drop_client(peer)
 
     def _close(self, link: "Link") -> None:
         """Send both. Runs on the sending thread."""
