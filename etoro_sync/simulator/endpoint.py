@@ -106,7 +106,7 @@ class Endpoint:
     def _accept(self) -> None:
         """Serve connections until the listener is stopped. Runs on the accepting thread."""
         while (transport := self._listener.accept()) is not None:
-            if self._faults.accepted(transport):
+            if self._faults.admit(transport):
                 try:
                     self._begin(transport)
                 except (RuntimeError, MemoryError):

@@ -121,7 +121,7 @@ class Hub(ObservableState):
         if instrument_id is not None and self.market.knows(instrument_id):
             state = self.market.instrument(instrument_id, time.time_ns()).state
             text = self._envelope(topic, wire.SNAPSHOT, state)
-            for passed in self.faults.passed(topic, text, snapshot=True):
+            for passed in self.faults.transform(topic, text, snapshot=True):
                 self._send((peer,), passed)
 
     # Sending
@@ -146,7 +146,7 @@ class Hub(ObservableState):
         """Send a message to those who have subscribed to its topic. Requires the lock."""
         reached = len(self._subscribers.of(topic))
         if reached:
-            for text in self.faults.passed(topic, self._envelope(topic, message_type, content)):
+            for text in self.faults.transform(topic, self._envelope(topic, message_type, content)):
                 reached = self.send_to_subscribers(topic, text)
         return reached
 

@@ -23,7 +23,7 @@ class Certificates:
     authority: Any = field(repr=False)
     _flawed: dict[str, ssl.SSLContext] = field(default_factory=dict, init=False, repr=False)
 
-    def flawed(self, flaw: str) -> ssl.SSLContext:
+    def flawed_context(self, flaw: str) -> ssl.SSLContext:
         """
         Give a server's context that clients have to refuse.
 

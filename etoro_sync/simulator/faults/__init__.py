@@ -12,7 +12,7 @@ its class attributes say what it concerns and in which phases of a connection it
 # Each adds its faults to the list, in this order: that of a connection's life.
 # isort: off
 from .listening import HandshakeFault
-from . import requests, frames, lasting, contents, feeding, rewriting  # noqa: F401
+from . import requests, frames, lasting, messages, feed, rewriting  # noqa: F401
 
 # isort: on
 from .active import ActiveFaults

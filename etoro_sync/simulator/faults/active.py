@@ -8,7 +8,7 @@ from ..tls import Certificates
 from ..transport import Transport
 from .base import Fault, Limited, PeerFault
 from .context import FaultContext
-from .feeding import FeedFault, Freeze
+from .feed import FeedFault, Freeze
 from .listening import AcceptFault, CertificateFault, Refuse
 from .requests import RequestFault
 
@@ -36,10 +36,10 @@ class ActiveFaults:
         """Put a fault into force. Its ``on_heal`` should lead to :meth:`heal`."""
         with self._context.changed:
             if isinstance(fault, CertificateFault) and self._certificates is not None:
-                self._certificates.flawed(fault.flaw)  # which may fail, and is slow
+                self._certificates.flawed_context(fault.flaw)  # which may fail, and is slow
             self._active.append(fault)
             fault.begin(self._context)
-            self._sort_out()
+            self._end_spent()
             self._context.faults_changed()
 
     def heal(self, *faults: Fault) -> int:
@@ -61,10 +61,10 @@ class ActiveFaults:
     def active(self) -> list[Fault]:
         """The faults in force."""
         with self._context.changed:
-            self._sort_out()  # one that waits for its time may have struck for the last one
+            self._end_spent()  # one that waits for its time may have struck for the last one
             return list(self._active)
 
-    def _sort_out(self) -> None:
+    def _end_spent(self) -> None:
         """End the faults that have struck often enough and leave nothing to be healed."""
         over = [f for f in self._active if f.spent and not f.lingers]
         if over:
@@ -80,7 +80,7 @@ class ActiveFaults:
             for fault in self._of(kind):
                 if not fault.spent and (concerned is None or concerned(fault)):
                     fault.struck += 1
-                    self._sort_out()
+                    self._end_spent()
                     return fault
         return None
 
@@ -96,13 +96,13 @@ class ActiveFaults:
         fault = self.strike(CertificateFault)
         if fault is None or self._certificates is None:
             return usual
-        return self._certificates.flawed(fault.flaw)
+        return self._certificates.flawed_context(fault.flaw)
 
-    def accepted(self, transport: Transport) -> bool:
+    def admit(self, transport: Transport) -> bool:
         """Say whether to serve a connection that has just been accepted."""
         with self._context.changed:  # so that it can't be healed in between
             fault = self.strike(AcceptFault)
-            return fault is None or fault.accepted(transport)
+            return fault is None or fault.admit(transport)
 
     # What the hub asks, with the lock held
 
@@ -112,23 +112,23 @@ class ActiveFaults:
             if peer not in self._context.peers:  # an older one was its end
                 break
             fault.reached(moment, self._context, peer)
-        self._sort_out()
+        self._end_spent()
 
     def request_fault(self, operation: object) -> RequestFault | None:
         """Give the fault for a request, if there is one."""
         # All are asked: a request that an older one takes counts for the others' skip as well.
-        meant = [fault for fault in self._of(RequestFault) if fault.meant(operation)]
-        return self.strike(RequestFault, meant.__contains__)
+        matching = [fault for fault in self._of(RequestFault) if fault.matches(operation)]
+        return self.strike(RequestFault, matching.__contains__)
 
-    def passed(self, topic: str, text: str, *, snapshot: bool = False) -> list[str]:
+    def transform(self, topic: str, text: str, *, snapshot: bool = False) -> list[str]:
         """Give what is to be sent in place of a message of the feed."""
         if not self._active:  # as nearly always, thousands of times per second
             return [text]
         texts = [text]
         for fault in self._of(FeedFault):
-            if fault.concerned(topic, snapshot=snapshot):
-                texts = [passed for text in texts for passed in fault.passed(topic, text)]
-        self._sort_out()
+            if fault.applies_to(topic, snapshot=snapshot):
+                texts = [passed for text in texts for passed in fault.transform(topic, text)]
+        self._end_spent()
         return texts
 
     def frozen(self, instrument_id: int) -> bool:

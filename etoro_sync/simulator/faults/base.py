@@ -182,7 +182,7 @@ class PeerFault(Limited):
 
 
 @dataclass(kw_only=True, eq=False)
-class Blow(PeerFault):
+class OneShotFault(PeerFault):
     """A fault of open connections that is over as soon as it has struck; see ``times``."""
 
     lasting: ClassVar[bool] = False

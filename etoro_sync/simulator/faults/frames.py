@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from websockets.frames import Frame, Opcode
 
 from .. import arguments
-from .base import BEFORE_CLOSING, ONCE_OPEN, Blow, Phases, named
+from .base import BEFORE_CLOSING, ONCE_OPEN, OneShotFault, Phases, named
 from .context import FaultContext
 from .lines import Finished
 
@@ -38,7 +38,7 @@ def close_frame(code: int | None, reason: str) -> bytes:
 
 
 @dataclass(kw_only=True, eq=False)
-class FrameFault(Blow):
+class FrameFault(OneShotFault):
     """A fault that sends bytes, in their turn behind the messages that wait already."""
 
     concerns: ClassVar[str] = "frames"
@@ -165,7 +165,7 @@ class PingFlood(FrameFault):
 
 
 @dataclass(kw_only=True, eq=False)
-class Ending(Blow):
+class Ending(OneShotFault):
     """A fault that ends connections."""
 
     concerns: ClassVar[str] = "ending"

@@ -34,7 +34,7 @@ class AcceptFault(Limited):
 
     concerns: ClassVar[str] = "listening"
 
-    def accepted(self, transport: Transport) -> bool:
+    def admit(self, transport: Transport) -> bool:
         """Strike a connection and say whether to serve it. Requires the simulator's lock."""
         raise NotImplementedError
 
@@ -47,7 +47,7 @@ class AcceptDrop(AcceptFault):
     phases: ClassVar[Phases] = {"connect": {}}
     fatal: ClassVar[bool] = True
 
-    def accepted(self, transport: Transport) -> bool:
+    def admit(self, transport: Transport) -> bool:
         """Reset it."""
         transport.reset()
         transport.close()
@@ -86,7 +86,7 @@ class NoHandshake(OpeningFault):
         super().__post_init__()
         arguments.choice("during", self.during, ("handshake", "tls"))
 
-    def accepted(self, transport: Transport) -> bool:
+    def admit(self, transport: Transport) -> bool:
         """Hold it back."""
         self._lines.attach(transport, Unread() if self.during == "tls" else Unsent())
         return True
@@ -108,7 +108,7 @@ class DripHandshake(OpeningFault):
         super().__post_init__()
         arguments.number("interval", self.interval)
 
-    def accepted(self, transport: Transport) -> bool:
+    def admit(self, transport: Transport) -> bool:
         """Slow it down."""
         self._lines.attach(transport, Drips(self.interval, 1, handshake=True))
         return True

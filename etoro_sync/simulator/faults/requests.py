@@ -54,7 +54,7 @@ class RequestFault(Limited):
         arguments.choice("operation", self.operation, OPERATIONS)
         self._left_to_skip = arguments.integer("skip", self.skip, 0)
 
-    def meant(self, operation: object) -> bool:
+    def matches(self, operation: object) -> bool:
         """Say whether a request that has come is to be struck; asked once for each."""
         if operation != self.operation:
             return False

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from .. import wire
 from .base import named
-from .feeding import FeedFault
+from .feed import FeedFault
 
 
 @dataclass(kw_only=True, eq=False)
@@ -15,7 +15,7 @@ class Rewriting(FeedFault):
 
     of_snapshots: ClassVar[bool] = True
 
-    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+    def transform(self, topic: str, text: str) -> tuple[str, ...]:
         """Change it, if there is anything to be changed."""
         envelope = json.loads(text)
         if not self.rewrite(envelope["messages"][0]):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import arguments, wire
-from .base import Blow, Fault, Limited, Phases, named
+from .base import Fault, Limited, OneShotFault, Phases, named
 from .context import FaultContext
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ class FeedFault(Limited):
         if self.topic is not None:
             arguments.topic("topic", self.topic)
 
-    def concerned(self, topic: str, *, snapshot: bool) -> bool:
+    def applies_to(self, topic: str, *, snapshot: bool) -> bool:
         """Say whether messages of a topic are to be passed through this fault."""
         of_this_kind = self.of_snapshots if snapshot else self.of_updates
         return of_this_kind and self.topic in (None, topic) and not self.spent
 
-    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+    def transform(self, topic: str, text: str) -> tuple[str, ...]:
         """Give what is sent in place of a message."""
         raise NotImplementedError
 
@@ -49,7 +49,7 @@ class FeedFault(Limited):
 class Duplicate(FeedFault):
     """Send each message of the feed twice, with the same id; snapshots come once."""
 
-    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+    def transform(self, topic: str, text: str) -> tuple[str, ...]:
         """Double it."""
         self.struck += 1
         return text, text
@@ -68,7 +68,7 @@ class Reorder(FeedFault):
         super().__post_init__()
         self._held: dict[str, str] = {}
 
-    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+    def transform(self, topic: str, text: str) -> tuple[str, ...]:
         """Keep the first of a pair until the second comes."""
         if topic not in self._held:
             self._held[topic] = text
@@ -96,7 +96,7 @@ class NoSnapshot(FeedFault):
     of_updates: ClassVar[bool] = False
     of_snapshots: ClassVar[bool] = True
 
-    def passed(self, topic: str, text: str) -> tuple[str, ...]:
+    def transform(self, topic: str, text: str) -> tuple[str, ...]:
         """Send nothing."""
         self.struck += 1
         return ()
@@ -104,7 +104,7 @@ class NoSnapshot(FeedFault):
 
 @named("repeat_snapshot")
 @dataclass(kw_only=True, eq=False)
-class RepeatSnapshot(Blow):
+class RepeatSnapshot(OneShotFault):
     """
     Send snapshots again, though nobody has asked for them.
 
@@ -127,7 +127,7 @@ class RepeatSnapshot(Blow):
 
 @named("forget")
 @dataclass(kw_only=True, eq=False)
-class Forget(Blow):
+class Forget(OneShotFault):
     """
     Lose the subscriptions to a topic without a word. Subscribing again brings it back.
 

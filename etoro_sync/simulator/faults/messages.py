@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import arguments, wire
-from .base import BEFORE_CLOSING, Blow, Phases, named
+from .base import BEFORE_CLOSING, OneShotFault, Phases, named
 from .context import FaultContext
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _WRONG_TYPES = (
 
 
 @dataclass(kw_only=True, eq=False)
-class MessageFault(Blow):
+class MessageFault(OneShotFault):
     """A fault that sends text messages, to every client that it concerns, authenticated or not."""
 
     concerns: ClassVar[str] = "messages"
