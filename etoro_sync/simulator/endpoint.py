@@ -93,9 +93,9 @@ class Endpoint:
         except RuntimeError:
             self._release()
             raise
-        self.obey()
+        self.update_listening()
 
-    def obey(self) -> None:
+    def update_listening(self) -> None:
         """Let the listening socket follow the faults."""
         self._listener.listen(not self._faults.refusing)
 

@@ -37,7 +37,7 @@ class FaultControls:
         fault = make(name, given, tls=self._hub.faults.tls)
         fault.on_heal = self._end
         self._hub.faults.begin(fault)
-        self._settle()
+        self._wait_settled()
         return fault
 
     def heal(self, name: str | None = None) -> int:
@@ -58,7 +58,7 @@ class FaultControls:
     def _end(self, *faults: Fault) -> int:
         """End faults, and don't return before they have ended."""
         count = self._hub.faults.heal(*faults)
-        self._settle()
+        self._wait_settled()
         return count
 
     @property
@@ -95,7 +95,7 @@ class FaultControls:
             return functools.partial(faults.begin, fault)
         return lambda: faults.heal(*self._named(step.given.get("name")))
 
-    def _settle(self) -> None:
+    def _wait_settled(self) -> None:
         """Wait until the port is as the faults want it."""
 
     def refuse(self, operation: str, error_code: str, message: str = "", times: int = 1) -> None:

@@ -11,12 +11,12 @@ from .message_schedule import MessageSchedule
 from .orders import FILLED
 
 _BATCH = 64  # messages per turn, after which others get at the hub's lock
-_BREATH = 0.0005  # seconds between two turns, at least
+_MIN_WAIT = 0.0005  # seconds between two turns, at least
 _LONGEST_WAIT = 3600.0
 _DEFAULT_INSTRUMENT = 100000
 
 
-class Pace:
+class DueCounter:
     """
     Says how many things are due, given a rate and a monotonic clock.
 
@@ -31,7 +31,7 @@ class Pace:
         self._origin: float | None = None
         self._done = 0
 
-    def rest(self) -> None:
+    def reset(self) -> None:
         """Stop counting; it starts afresh when asked again."""
         self._origin = None
 
@@ -45,11 +45,11 @@ class Pace:
             owed = self._most_owed
         return owed
 
-    def did(self, count: int) -> None:
+    def mark_done(self, count: int) -> None:
         """Note that some of them are done."""
         self._done += count
 
-    def wait(self, now: float) -> float:
+    def wait_time(self, now: float) -> float:
         """Give the seconds until the next one is due."""
         if self._origin is None or not self._per_second:
             return _LONGEST_WAIT
@@ -78,10 +78,10 @@ class Feed:
     ) -> None:
         self._hub = hub
         self._random = Random(f"{seed}/feed")
-        self._rates = Pace(rate or 0)
+        self._rates = DueCounter(rate or 0)
         self._schedule = MessageSchedule(self._gap) if rate is None else None
-        self._orders = Pace(1 / order_interval if order_interval else 0)
-        self._nuls = Pace(1 / nul_interval if nul_interval else 0)
+        self._orders = DueCounter(1 / order_interval if order_interval else 0)
+        self._nuls = DueCounter(1 / nul_interval if nul_interval else 0)
         self._paused = False
         self._running = False
         self._thread: threading.Thread | None = None
@@ -120,11 +120,11 @@ class Feed:
                 flowing = not self._paused
                 waits = (
                     self._send_rates(flowing, now),
-                    self._serve(self._orders, flowing, self._fill_something, now),
-                    self._serve(self._nuls, True, self._send_nul, now),
+                    self._run_due(self._orders, flowing, self._send_order, now),
+                    self._run_due(self._nuls, True, self._send_nul, now),
                     hub.timers.wait_time(monotonic(), _LONGEST_WAIT),
                 )
-                hub.changed.wait(max(_BREATH, min(waits)))
+                hub.changed.wait(max(_MIN_WAIT, min(waits)))
 
     def _gap(self, instrument_id: int) -> float:
         """Draw the seconds until the next message of an instrument."""
@@ -133,7 +133,9 @@ class Feed:
     def _send_rates(self, flowing: bool, now: float) -> float:
         """Send the rates that are due; give the seconds until the next."""
         if self._schedule is None:
-            return self._serve(self._rates, flowing and bool(self._hub.live), self._tick, now)
+            return self._run_due(
+                self._rates, flowing and bool(self._hub.live), self._send_rate, now
+            )
         self._schedule.set_live(self._hub.live if flowing else (), now)
         for _ in range(_BATCH):
             instrument_id = self._schedule.pop_due(now)
@@ -142,12 +144,12 @@ class Feed:
             self._hub.tick(instrument_id)
         return self._schedule.wait_time(monotonic())
 
-    def _tick(self) -> None:
+    def _send_rate(self) -> None:
         """Send the next rate of some instrument."""
         if live := self._hub.live:  # a fault may have ended a connection meanwhile
             self._hub.tick(live[int(self._random.random() * len(live))])
 
-    def _fill_something(self) -> None:
+    def _send_order(self) -> None:
         """Send an order event about some instrument."""
         if self._hub.has_private_subscribers:
             instrument_id = self._random.choice(self._hub.live or [_DEFAULT_INSTRUMENT])
@@ -159,13 +161,15 @@ class Feed:
         self._hub.broadcast(wire.NUL)
 
     @staticmethod
-    def _serve(pace: Pace, wanted: bool, action: Callable[[], None], now: float) -> float:
+    def _run_due(
+        counter: DueCounter, wanted: bool, action: Callable[[], None], now: float
+    ) -> float:
         """Do what is due of one kind, in moderation; give the seconds until the next."""
         if not wanted:
-            pace.rest()
+            counter.reset()
             return _LONGEST_WAIT
-        count = min(pace.due(now), _BATCH)
+        count = min(counter.due(now), _BATCH)
         for _ in range(count):
             action()
-        pace.did(count)
-        return pace.wait(monotonic())
+        counter.mark_done(count)
+        return counter.wait_time(monotonic())

@@ -13,7 +13,7 @@ from . import wire
 from .faults.active import ActiveFaults
 from .market import Market
 from .observable import ObservableState
-from .orders import OrderDesk
+from .orders import OrderEvents
 from .peer import Peer, SimulatorClient
 from .request_handler import Reply, RequestHandler
 from .session import BINARY_REFUSED, Policy
@@ -51,7 +51,7 @@ class Hub(ObservableState):
         self.connections = 0
         self.slow_clients = 0
         self._max_frame_bytes = max_frame_bytes
-        self._orders = OrderDesk(seed)
+        self._orders = OrderEvents(seed)
         self._random = Random(f"{seed}/hub")
         self._subscribers = Subscribers(policy)
         self._handler = RequestHandler(self._subscribers, self.faults, nul_before_auth)

@@ -8,7 +8,7 @@ FILLED = 3
 _EXECUTED = {FILLED, 5, 9, 10}  # filled, and the three kinds of partially filled
 
 
-class OrderDesk:
+class OrderEvents:
     """
     Makes the contents of order events.
 

@@ -31,7 +31,7 @@ class EToroSimulator(Controls):
     :param api_key: The right API key; None accepts any that is not empty.
     :param user_key: The right user key; None accepts any that is not empty.
     :param rate: Rate messages per second in total, over all instruments that anybody has subscribed
-        to; 0 sends none on its own. None is the pace of the real feed: about one message a second
+        to; 0 sends none on its own. None is the counter of the real feed: about one message a second
         for each instrument.
     :param mix: How often each shape of message comes. With ``"own"``, each instrument has a mix of
         its own, as on the real feed; ``"liquid"``, ``"universe"`` and ``"full"`` are one for all.
@@ -108,7 +108,7 @@ class EToroSimulator(Controls):
         self._host = arguments.loopback("host", host)
         self._port = arguments.integer("port", port, 0, 65535)
         self._endpoint: Endpoint | None = None
-        hub.on_faults_changed = self._obey
+        hub.on_faults_changed = self._update_listening
 
     # Life
 
@@ -128,7 +128,7 @@ class EToroSimulator(Controls):
                 self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
             self._port = self._endpoint.port
         try:
-            self._settle()
+            self._wait_settled()
             with _threads_needed():
                 self._feed.start()
         except BaseException:  # Ctrl-C, for instance
@@ -148,12 +148,12 @@ class EToroSimulator(Controls):
             endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             try:
-                self._take_down(endpoint)
+                self._shut_down(endpoint)
             except BaseException:  # Ctrl-C, for instance
                 self._endpoint = endpoint
                 raise
 
-    def _take_down(self, endpoint: Endpoint) -> None:
+    def _shut_down(self, endpoint: Endpoint) -> None:
         """End all that runs. May be done again when it was interrupted."""
         self._feed.stop()
         endpoint.stop()
@@ -185,12 +185,12 @@ class EToroSimulator(Controls):
         count = len(self.clients)
         return f"<EToroSimulator {state}, {count} client{'' if count == 1 else 's'}>"
 
-    def _obey(self) -> None:
+    def _update_listening(self) -> None:
         """Let the listening socket follow the faults. Runs with the lock held."""
         if self._endpoint is not None:
-            self._endpoint.obey()
+            self._endpoint.update_listening()
 
-    def _settle(self) -> None:
+    def _wait_settled(self) -> None:
         """Wait until it does."""
         endpoint = self._endpoint
         if endpoint is not None:

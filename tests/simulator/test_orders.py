@@ -1,10 +1,10 @@
 import uuid
 from typing import Any
 
-from etoro_sync.simulator.orders import OrderDesk
+from etoro_sync.simulator.orders import OrderEvents
 
 
-def event(desk: OrderDesk, **changes: Any) -> dict[str, object]:
+def event(desk: OrderEvents, **changes: Any) -> dict[str, object]:
     """Make an event about 2.5 units of instrument 18."""
     usual: dict[str, Any] = {"order_id": None, "instrument_id": 18, "units": 2.5, "status_id": 3}
     return desk.event(**{**usual, "rate": 4800.5, "now_ns": 1_790_000_000_123_456_789, **changes})
@@ -12,7 +12,7 @@ def event(desk: OrderDesk, **changes: Any) -> dict[str, object]:
 
 def test_an_event_has_every_documented_field_with_its_own_json_type() -> None:
     """Unlike in rates, numbers are numbers here."""
-    types = {name: type(value) for name, value in event(OrderDesk(0)).items()}
+    types = {name: type(value) for name, value in event(OrderEvents(0)).items()}
     integers = ("OrderID", "OrderType", "CID", "StatusID", "StatusId", "InstrumentID")
     numbers = ("UnitsToDeduct", "LotsToDeduct", "RequestedUnits", "ExecutedUnits", "RequestedLots")
     more = ("ExecutedLots", "EndRate", "NetProfit", "TotalExternalFees", "TotalExternalTaxes")
@@ -28,7 +28,7 @@ def test_an_event_has_every_documented_field_with_its_own_json_type() -> None:
 
 def test_an_event_is_like_the_official_example() -> None:
     """The order of the fields, and which of them say the same, as on eToro's page of topics."""
-    found = event(OrderDesk(0), status_id=11, units=13.859902, instrument_id=1111)
+    found = event(OrderEvents(0), status_id=11, units=13.859902, instrument_id=1111)
     example = {
         **{"OrderID": 981286176, "OrderType": 20, "CID": 32612044, "StatusID": 11},
         **{"InstrumentID": 1111, "UnitsToDeduct": 0.0},
@@ -54,7 +54,7 @@ def test_an_event_is_like_the_official_example() -> None:
 
 def test_a_filled_order_has_executed_units_and_a_rate() -> None:
     """What was asked for has been done."""
-    found = event(OrderDesk(0))
+    found = event(OrderEvents(0))
     assert found["StatusID"] == found["StatusId"] == 3
     assert found["RequestedUnits"] == found["ExecutedUnits"] == found["ExecutedLots"] == 2.5
     assert found["EndRate"] == 4800.5
@@ -65,15 +65,15 @@ def test_a_filled_order_has_executed_units_and_a_rate() -> None:
 
 def test_a_waiting_order_has_executed_nothing() -> None:
     """The official example waits for its market."""
-    found = event(OrderDesk(0), status_id=11)
+    found = event(OrderEvents(0), status_id=11)
     assert found["ExecutedUnits"] == found["EndRate"] == found["NetProfit"] == 0
     assert found["RequestedUnits"] == 2.5
 
 
 def test_orders_are_numbered_unless_a_number_is_given() -> None:
     """Two orders are two orders, and a seed fixes what they look like."""
-    desk = OrderDesk(0)
+    desk = OrderEvents(0)
     first, second, chosen = event(desk), event(desk), event(desk, order_id=7)
     assert first["OrderID"] != second["OrderID"]
     assert chosen["OrderID"] == 7
-    assert first == event(OrderDesk(0)) != event(OrderDesk(1))
+    assert first == event(OrderEvents(0)) != event(OrderEvents(1))

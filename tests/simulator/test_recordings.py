@@ -76,7 +76,7 @@ def simulated() -> list[Frame]:
 
 
 def spoken(market: Market, instrument_id: int) -> Iterator[Frame]:
-    """Let an instrument close, open and send many messages at its own pace."""
+    """Let an instrument close, open and send many messages at its own counter."""
     instrument, random, now = market.instrument(instrument_id, NOW), Random(2), NOW
 
     def say(message_type: str, content: dict[str, str]) -> Frame:

@@ -43,11 +43,11 @@ def test_a_script_can_refuse_connections(simulate: Simulate, dial: Dial) -> None
     """What needs the accepting thread doesn't block the one that plays."""
     sim = simulate()
     sim.play([(0, "refuse")]).wait()
-    sim._settle()
+    sim._wait_settled()
     with pytest.raises(ConnectionRefusedError):
         dial(sim)
     sim.play([(0, "heal")]).wait()
-    sim._settle()
+    sim._wait_settled()
     dial(sim)
 
 
