@@ -21,7 +21,7 @@ from .transport import Transport
 
 _PATH = "/ws"
 _CLOSE_TIMEOUT = 1.0
-_FAREWELL_TIMEOUT = 0.5  # what a stop grants to clients for answering its close frame
+_CLOSE_REPLY_TIMEOUT = 0.5  # what a stop grants to clients for answering its close frame
 _SEND_TIMEOUT = 5.0
 _JOIN_TIMEOUT = 1.0
 _GOING_AWAY = 1001
@@ -33,10 +33,10 @@ _quiet.propagate = False
 _quiet.setLevel(logging.CRITICAL + 1)
 
 
-def _noted_by(listener: Listener) -> type[ServerConnection]:
+def _tracked_by(listener: Listener) -> type[ServerConnection]:
     """Make connections whose receiving thread the listener knows, so a stop can wait for it."""
 
-    class NotedConnection(ServerConnection):
+    class TrackedConnection(ServerConnection):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             try:
                 super().__init__(*args, **kwargs)
@@ -45,9 +45,9 @@ def _noted_by(listener: Listener) -> type[ServerConnection]:
                 self.shutdown_notifier.close()
                 raise
             self.recv_events_thread.name = "etoro-simulator-receive"
-            listener.note(self.recv_events_thread)
+            listener.track(self.recv_events_thread)
 
-    return NotedConnection
+    return TrackedConnection
 
 
 class Endpoint:
@@ -83,7 +83,7 @@ class Endpoint:
             max_size=None,  # the hub has a limit of its own, with another reaction
             ping_interval=None,  # nobody has seen eToro ping
             logger=_quiet,
-            create_connection=_noted_by(self._listener),
+            create_connection=_tracked_by(self._listener),
         )
         self._thread = threading.Thread(
             target=self._accept, name="etoro-simulator-accept", daemon=True
@@ -120,7 +120,7 @@ class Endpoint:
             target=self._serve, args=(transport,), name="etoro-simulator-connection", daemon=True
         )
         thread.start()
-        self._listener.note(thread)
+        self._listener.track(thread)
 
     def _serve(self, transport: Transport) -> None:
         """Serve a connection from its handshake to its end. Runs on the connection's own thread."""
@@ -164,7 +164,7 @@ class Endpoint:
         for transport in self._listener.transports:
             if not transport.upgraded:  # still in its opening handshake, or not even that
                 transport.reset()
-        self._listener.wait_closed(_FAREWELL_TIMEOUT)
+        self._listener.wait_closed(_CLOSE_REPLY_TIMEOUT)
         for transport in self._listener.transports:
             transport.reset()
         self._listener.join_threads(_JOIN_TIMEOUT)

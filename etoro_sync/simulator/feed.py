@@ -120,8 +120,8 @@ class Feed:
                 flowing = not self._paused
                 waits = (
                     self._send_rates(flowing, now),
-                    self._run_due(self._orders, flowing, self._send_order, now),
-                    self._run_due(self._nuls, True, self._send_nul, now),
+                    self._send_due(self._orders, flowing, self._send_order, now),
+                    self._send_due(self._nuls, True, self._send_nul, now),
                     hub.timers.wait_time(monotonic(), _LONGEST_WAIT),
                 )
                 hub.changed.wait(max(_MIN_WAIT, min(waits)))
@@ -133,7 +133,7 @@ class Feed:
     def _send_rates(self, flowing: bool, now: float) -> float:
         """Send the rates that are due; give the seconds until the next."""
         if self._schedule is None:
-            return self._run_due(
+            return self._send_due(
                 self._rates, flowing and bool(self._hub.live), self._send_rate, now
             )
         self._schedule.set_live(self._hub.live if flowing else (), now)
@@ -161,7 +161,7 @@ class Feed:
         self._hub.broadcast(wire.NUL)
 
     @staticmethod
-    def _run_due(
+    def _send_due(
         counter: DueCounter, wanted: bool, action: Callable[[], None], now: float
     ) -> float:
         """Do what is due of one kind, in moderation; give the seconds until the next."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from .transport import Line, Transport
+from .transport import Interceptor, Transport
 
 
 @dataclass(frozen=True)
-class Goodbye:
+class CloseFrame:
     """
     The close frame, which takes its place behind everything sent before.
 
@@ -27,7 +27,7 @@ class Goodbye:
 
 #: Something to do on the sending thread, in its turn; may raise OSError.
 Action = Callable[["Link"], None]
-Item = str | bytes | Goodbye | Action
+Item = str | bytes | CloseFrame | Action
 
 
 class Outbox:
@@ -123,7 +123,7 @@ class Link:
         self.abort()
         return False
 
-    def act(self, action: Action) -> None:
+    def enqueue(self, action: Action) -> None:
         """Line up something to do, unless too much waits already."""
         self._outbox.put(action)
 
@@ -132,12 +132,12 @@ class Link:
         """The socket below the connection."""
         return self._transport
 
-    def write(self, data: bytes, then: Line | None = None) -> None:
+    def write(self, data: bytes, then: Interceptor | None = None) -> None:
         """
         Send bytes as they are, between two frames. Runs on the sending thread.
 
         :param data: Whole frames, or whatever is to be taken for frames.
-        :param then: A line to attach before anything else is sent.
+        :param then: An interceptor to attach before anything else is sent.
         """
         with self._connection.protocol_mutex:  # the receiving thread sends pongs
             self._transport.sendall(data)
@@ -146,7 +146,7 @@ class Link:
 
     def close(self, code: int, reason: str) -> None:
         """Line up a close frame; a client whose outbox is full is cut off instead."""
-        if not self._outbox.put(Goodbye(code, reason)):
+        if not self._outbox.put(CloseFrame(code, reason)):
             self.abort()
 
     def abort(self) -> None:
@@ -165,7 +165,7 @@ class Link:
         with contextlib.suppress(ConnectionClosed, OSError):
             while (item := self._outbox.get()) is not None:
                 self._transport.before_message()
-                if isinstance(item, Goodbye):
+                if isinstance(item, CloseFrame):
                     self._connection.close(item.code, item.reason)
                     return
                 if callable(item):

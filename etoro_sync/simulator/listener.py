@@ -13,10 +13,10 @@ from collections.abc import Callable
 from .transport import Selector, Transport
 
 _BACKLOG = 128
-_REST = 0.05  # seconds between two attempts to accept when the system has no descriptor left
+_RETRY_DELAY = 0.05  # seconds between two attempts to accept when the system has no descriptor left
 
 
-def _secured(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
+def _wrap_tls(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
     """Make a connection speak TLS; if its peer has gone, give one that ends at once instead."""
     try:
         sock.getpeername()  # fails for a reset connection, on which wrap_socket() leaks
@@ -28,7 +28,7 @@ def _secured(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
         return ended
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     """Take a port without listening on it: whoever connects is refused."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -60,7 +60,7 @@ class Listener:
         send_timeout: float,
     ) -> None:
         self._host = host
-        self._socket = _bound(host, port)
+        self._socket = _bind(host, port)
         try:
             self._socket.listen(_BACKLOG)
         except OSError:
@@ -91,7 +91,7 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError):
                 continue
             except OSError:
-                self._rest()
+                self._wait_before_retry()
                 continue
             if transport is not None:
                 return transport
@@ -105,13 +105,13 @@ class Listener:
             if key is self._wakee:
                 self._wakee.recv(1)
             else:
-                return self._admit(self._socket.accept()[0])
+                return self._make_transport(self._socket.accept()[0])
         return None
 
-    def _rest(self) -> None:
+    def _wait_before_retry(self) -> None:
         """Give the system time to have descriptors again, or whatever it lacks."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping, _REST)
+            self._changed.wait_for(lambda: self._stopping, _RETRY_DELAY)
 
     def _switch(self) -> None:
         """Listen or refuse, whichever is wanted. Requires the lock."""
@@ -120,7 +120,7 @@ class Listener:
             self._socket.close()
             self._listening = False
         if self._socket.fileno() < 0:
-            self._socket = _bound(self._host, self.port)
+            self._socket = _bind(self._host, self.port)
         if self._wanted:
             self._socket.listen(_BACKLOG)
         self._listening = self._wanted
@@ -134,13 +134,13 @@ class Listener:
                 selector.register(self._socket, selectors.EVENT_READ)
             return [key.fileobj for key, _ in selector.select()]
 
-    def _admit(self, sock: socket.socket) -> Transport:
+    def _make_transport(self, sock: socket.socket) -> Transport:
         """Make a transport of a connection."""
         try:
             context = self._context()
             if context is not None:
-                sock = _secured(sock, context)
-            transport = Transport(sock, self._send_timeout, self._forget)
+                sock = _wrap_tls(sock, context)
+            transport = Transport(sock, self._send_timeout, self._discard)
         except OSError:
             sock.close()
             raise
@@ -184,13 +184,13 @@ class Listener:
 
     # Connections
 
-    def _forget(self, transport: Transport) -> None:
+    def _discard(self, transport: Transport) -> None:
         """Take out a transport that has been closed."""
         with self._changed:
             self._open.discard(transport)
             self._changed.notify_all()
 
-    def note(self, *threads: threading.Thread) -> None:
+    def track(self, *threads: threading.Thread) -> None:
         """
         Remember threads that serve a connection.
 

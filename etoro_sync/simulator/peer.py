@@ -26,7 +26,7 @@ class Peer(Protocol):
     def send(self, message: str | bytes) -> bool:
         """Line up a message; False when the connection is cut off instead."""
 
-    def act(self, action: "Action") -> None:
+    def enqueue(self, action: "Action") -> None:
         """Line up something to be done on the sending thread."""
 
     @property

@@ -31,7 +31,7 @@ class EToroSimulator(Controls):
     :param api_key: The right API key; None accepts any that is not empty.
     :param user_key: The right user key; None accepts any that is not empty.
     :param rate: Rate messages per second in total, over all instruments that anybody has subscribed
-        to; 0 sends none on its own. None is the counter of the real feed: about one message a second
+        to; 0 sends none on its own. None is the pace of the real feed: about one message a second
         for each instrument.
     :param mix: How often each shape of message comes. With ``"own"``, each instrument has a mix of
         its own, as on the real feed; ``"liquid"``, ``"universe"`` and ``"full"`` are one for all.

@@ -22,14 +22,14 @@ Selector: type[selectors.BaseSelector] = getattr(
 )
 
 
-class Line:
+class Interceptor:
     """
     Something on the way between a connection and its peer. This one lets everything pass; faults
-    are made by overriding. A transport asks all lines that are attached to it, in order.
+    are made by overriding. A transport asks all interceptors that are attached to it, in order.
     """
 
     splits = False
-    """Whether it cuts frames into pieces; such lines come behind those that want whole frames."""
+    """Whether it cuts frames into pieces; such interceptors come behind those that want whole frames."""
     silent = False
     """Whether the end of the stream is kept from the peer, too."""
 
@@ -66,14 +66,14 @@ class Transport:
         self._on_close = on_close
         self._timeout: float | None = None
         self._waker, self._wakee = socket.socketpair()
-        #: Guards the socket, the flags below, the lines and the number of waiting threads.
+        #: Guards the socket, the flags below, the interceptors and the number of waiting threads.
         self._lock = threading.Lock()
-        #: Over the same lock; notified when the transport or its lines change.
+        #: Over the same lock; notified when the transport or its interceptors change.
         self._changed = threading.Condition(self._lock)
-        self._lines: tuple[Line, ...] = ()
-        self._unsaid: int | None = None  # what a silent line keeps from the peer
+        self._interceptors: tuple[Interceptor, ...] = ()
+        self._hidden_shutdown: int | None = None  # what a silent interceptor keeps from the peer
         self._waiting = 0
-        self._dead = False
+        self._was_reset = False
         self._closed = False
         self.stalled = False
         """Whether the peer was cut off because it didn't read."""
@@ -108,8 +108,8 @@ class Transport:
     def recv(self, size: int) -> bytes:
         """Wait for data and give it; nothing at the end of the stream."""
         while True:
-            for line in self._lines:
-                line.before_read(self)
+            for interceptor in self._interceptors:
+                interceptor.before_read(self)
             with self._lock:
                 self._check()
                 try:
@@ -119,10 +119,10 @@ class Transport:
             self._wait(events, self._timeout)
 
     def sendall(self, data: bytes) -> None:
-        """Send all data by way of the lines, or cut off a peer that takes none of it for long."""
+        """Send all data by way of the interceptors, or cut off a peer that takes none of it for long."""
         onward: Callable[[bytes], None] = self._send
-        for line in reversed(self._lines):
-            onward = functools.partial(line.send, self, onward=onward)
+        for interceptor in reversed(self._interceptors):
+            onward = functools.partial(interceptor.send, self, onward=onward)
         onward(data)
 
     def _send(self, data: bytes) -> None:
@@ -148,14 +148,14 @@ class Transport:
         """Close one or both directions, as soon as nothing keeps the peer from learning of it."""
         with self._lock:
             self._check()
-            if self._silenced():
-                self._unsaid = how
+            if self._hides_end():
+                self._hidden_shutdown = how
             else:
                 self._shut(how)
 
-    def _silenced(self) -> bool:
+    def _hides_end(self) -> bool:
         """Whether the peer is not to learn of an end. Requires the lock."""
-        return any(line.silent for line in self._lines)
+        return any(interceptor.silent for interceptor in self._interceptors)
 
     def _shut(self, how: int) -> None:
         """Close one or both directions. Requires the lock."""
@@ -165,45 +165,50 @@ class Transport:
 
     # Lines
 
-    def attach(self, line: Line) -> None:
-        """Put a line in the way of everything from now on."""
+    def attach(self, interceptor: Interceptor) -> None:
+        """Put an interceptor in the way of everything from now on."""
         with self._changed:
-            self._lines = tuple(sorted((*self._lines, line), key=lambda one: one.splits))
+            self._interceptors = tuple(
+                sorted((*self._interceptors, interceptor), key=lambda one: one.splits)
+            )
 
-    def detach(self, line: Line) -> None:
+    def detach(self, interceptor: Interceptor) -> None:
         """
-        Take a line out of the way, if it is there, and wake whoever it holds. An end of the stream
-        that the last silent line has kept from the peer shows now.
+        Take an interceptor out of the way, if it is there, and wake whoever it holds. An end of the stream
+        that the last silent interceptor has kept from the peer shows now.
         """
         with self._changed:
-            self._lines = tuple(other for other in self._lines if other is not line)
-            if self._unsaid is not None and not self._silenced():
-                how, self._unsaid = self._unsaid, None
-                if not (self._dead or self._closed):
+            self._interceptors = tuple(
+                other for other in self._interceptors if other is not interceptor
+            )
+            if self._hidden_shutdown is not None and not self._hides_end():
+                how, self._hidden_shutdown = self._hidden_shutdown, None
+                if not (self._was_reset or self._closed):
                     with contextlib.suppress(OSError):  # the peer may have gone
                         self._shut(how)
             self._changed.notify_all()
 
     def before_message(self) -> None:
-        """Wait for as long as the lines want no message to be sent."""
-        for line in self._lines:
-            line.before_message(self)
+        """Wait for as long as the interceptors want no message to be sent."""
+        for interceptor in self._interceptors:
+            interceptor.before_message(self)
 
-    def hold(self, line: Line, timeout: float | None = None) -> bool:
+    def hold(self, interceptor: Interceptor, timeout: float | None = None) -> bool:
         """
-        Wait until a line is detached.
+        Wait until an interceptor is detached.
 
-        :param line: An attached line.
+        :param interceptor: An attached interceptor.
         :param timeout: Seconds; None waits for ever.
         :return: Whether it is still attached.
         :raises ConnectionResetError: When the transport is reset or closed.
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: line not in self._lines or self._dead or self._closed, timeout
+                lambda: interceptor not in self._interceptors or self._was_reset or self._closed,
+                timeout,
             )
             self._check()
-            return line in self._lines
+            return interceptor in self._interceptors
 
     # The end
 
@@ -214,9 +219,9 @@ class Transport:
         The thread that reads the connection notices and closes it, which sends the reset.
         """
         with self._lock:
-            if self._dead or self._closed:
+            if self._was_reset or self._closed:
                 return
-            self._dead = True
+            self._was_reset = True
             with contextlib.suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
                 # Sends nothing, but wakes a selector that waits for the socket.
@@ -239,7 +244,7 @@ class Transport:
 
     def _check(self) -> None:
         """Raise when the transport can't be used any more. Requires the lock."""
-        if self._dead or self._closed:
+        if self._was_reset or self._closed:
             raise ConnectionResetError("the simulator has cut this connection")
 
     def _release(self) -> None:

@@ -1,10 +1,10 @@
-from etoro_sync.simulator.link import Goodbye, Outbox
+from etoro_sync.simulator.link import CloseFrame, Outbox
 
 
 def test_an_outbox_gives_what_was_put_in_order() -> None:
     """Messages to one client keep their order, and the close frame its place behind them."""
     outbox = Outbox(3)
-    items: list[str | bytes | Goodbye] = ["a", b"b", Goodbye(1000, "bye")]
+    items: list[str | bytes | CloseFrame] = ["a", b"b", CloseFrame(1000, "bye")]
     assert all(outbox.put(item) for item in items)
     assert [outbox.get() for _ in items] == items
 

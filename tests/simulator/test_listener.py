@@ -56,23 +56,23 @@ def test_a_peer_that_has_gone_before_tls_does_not_end_the_accepting(
 
 
 @pytest.fixture
-def rests(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+def retries(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Count how often a listener waits for the system to have descriptors again."""
     counted = threading.Semaphore(0)
-    rest = Listener._rest
+    wait = Listener._wait_before_retry
 
-    def note_and_rest(self: Listener) -> None:
+    def count_and_wait(self: Listener) -> None:
         counted.release()
-        rest(self)
+        wait(self)
 
-    monkeypatch.setattr(Listener, "_rest", note_and_rest)
+    monkeypatch.setattr(Listener, "_wait_before_retry", count_and_wait)
     return counted
 
 
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("spare", [0, 1, 2])
 def test_a_process_without_descriptors_accepts_as_soon_as_it_has_some(
-    listen: Callable[..., Listener], rests: threading.Semaphore, spare: int, tls: bool
+    listen: Callable[..., Listener], retries: threading.Semaphore, spare: int, tls: bool
 ) -> None:
     """Whichever step lacks one: nothing is left of the failed ones, and the next is served."""
     resource = pytest.importorskip("resource")
@@ -94,7 +94,7 @@ def test_a_process_without_descriptors_accepts_as_soon_as_it_has_some(
         try:
             serving.start()
             first.connect(("127.0.0.1", listener.port))
-            assert rests.acquire(timeout=PATIENCE)
+            assert retries.acquire(timeout=PATIENCE)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, usual)
         second.connect(("127.0.0.1", listener.port))
@@ -107,25 +107,25 @@ def test_a_process_without_descriptors_accepts_as_soon_as_it_has_some(
 
 
 def test_a_port_that_is_not_to_be_had_at_once_is_taken_a_little_later(
-    listen: Callable[..., Listener], rests: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+    listen: Callable[..., Listener], retries: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Refusing gives it up for a moment; when that fails, listening gets it back."""
     listener = listen()
-    bound = vars(listener_module)["_bound"]
+    bound = vars(listener_module)["_bind"]
 
     def lack(host: str, port: int) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(listener_module, "_bound", lack)
+    monkeypatch.setattr(listener_module, "_bind", lack)
     outcome: list[Transport | None] = []
     serving = threading.Thread(target=lambda: outcome.append(listener.accept()))
     serving.start()
     listener.listen(False)
-    assert rests.acquire(timeout=PATIENCE)
+    assert retries.acquire(timeout=PATIENCE)
     with pytest.raises(ConnectionRefusedError):
         knock(listener)
     listener.listen(True)
-    monkeypatch.setattr(listener_module, "_bound", bound)
+    monkeypatch.setattr(listener_module, "_bind", bound)
     listener.wait_settled(PATIENCE)
     with knock(listener):
         serving.join(PATIENCE)

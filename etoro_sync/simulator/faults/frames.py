@@ -9,7 +9,7 @@ from websockets.frames import Frame, Opcode
 from .. import arguments
 from .base import BEFORE_CLOSING, ONCE_OPEN, OneShotFault, Phases, named
 from .context import FaultContext
-from .lines import Finished
+from .interceptors import DropSends
 
 if TYPE_CHECKING:
     from ..link import Link
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: The codes that RFC 6455 lets an endpoint send.
 CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 _EMPTY = b'{"messages":[]}'
-_PATIENCE = 1.0  # seconds that a client has for its answer to a close frame
+_CLOSE_REPLY_TIMEOUT = 1.0  # seconds that a client has for its answer to a close frame
 
 
 def text_frame(payload: bytes, *, mask: bool = False) -> bytes:
@@ -46,7 +46,7 @@ class FrameFault(OneShotFault):
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Line the bytes up."""
-        peer.act(self._write)
+        peer.enqueue(self._write)
 
     def _write(self, link: "Link") -> None:
         """Send them. Runs on the sending thread."""
@@ -216,14 +216,16 @@ class Close(Closing):
         if self.code is not None and self.code in CLOSE_CODES:
             peer.close(self.code, self.reason)
         else:
-            peer.act(self._close)
+            peer.enqueue(self._close)
         context.drop_client(peer)
 
     def _close(self, link: "Link") -> None:
         """Send what the WebSocket library would not. Runs on the sending thread."""
-        line = Finished()  # the library knows nothing of the frame and would close once more
-        link.write(close_frame(self.code, self.reason), line)
-        link.transport.hold(line, _PATIENCE)
+        interceptor = (
+            DropSends()
+        )  # the library knows nothing of the frame and would close once more
+        link.write(close_frame(self.code, self.reason), interceptor)
+        link.transport.hold(interceptor, _CLOSE_REPLY_TIMEOUT)
         link.abort()
 
 
@@ -239,7 +241,7 @@ class CloseReset(Closing):
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Line both up."""
-        peer.act(self._close)
+        peer.enqueue(self._close)
         context.drop_client(peer)
 
     def _close(self, link: "Link") -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import arguments
-from ..transport import Line
-from . import lines
+from ..transport import Interceptor
+from . import interceptors
 from .base import BEFORE_CLOSING, ONCE_OPEN, PeerFault, Phases, named
 from .context import FaultContext
 from .frames import CLOSE_CODES, Close, continuation
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True, eq=False)
-class LineFault(PeerFault):
-    """A fault that puts a line in the way of open connections, those to come included."""
+class InterceptorFault(PeerFault):
+    """A fault that puts an interceptor in the way of open connections, those to come included."""
 
     concerns: ClassVar[str] = "wire"
     phases: ClassVar[Phases] = ONCE_OPEN
@@ -26,7 +26,7 @@ class LineFault(PeerFault):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._lines = lines.Attachments()
+        self._interceptors = interceptors.Attachments()
 
     def reached(self, moment: str, context: FaultContext, peer: "Peer") -> None:
         """Without a moment to wait for, connections are struck as soon as they are open."""
@@ -36,69 +36,69 @@ class LineFault(PeerFault):
             super().reached(moment, context, peer)
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Put the line in the way."""
-        self._lines.attach(peer.transport, self.line())
+        """Put the interceptor in the way."""
+        self._interceptors.attach(peer.transport, self.make_interceptor())
 
     def end(self, context: FaultContext) -> None:
-        """Take the lines out of the way; what was held back goes out."""
-        self._lines.detach_all()
+        """Take the interceptors out of the way; what was held back goes out."""
+        self._interceptors.detach_all()
 
-    def line(self) -> Line:
-        """Make a line."""
+    def make_interceptor(self) -> Interceptor:
+        """Make an interceptor."""
         raise NotImplementedError
 
 
 @named("mute")
 @dataclass(kw_only=True, eq=False)
-class Mute(LineFault):
+class Mute(InterceptorFault):
     """
     Read, but send nothing: no data, no pong, no answer to a close frame.
 
     Messages wait until it is healed; with more than ``max_backlog``, the connection is reset.
     """
 
-    def line(self) -> Line:
+    def make_interceptor(self) -> Interceptor:
         """Hold everything back."""
-        return lines.Mute()
+        return interceptors.Mute()
 
 
 @named("pong_only")
 @dataclass(kw_only=True, eq=False)
-class PongOnly(LineFault):
+class PongOnly(InterceptorFault):
     """
     Answer pings (and a close frame), but send no data: the edge lives, the server behind it hangs.
 
     Messages wait until it is healed; with more than ``max_backlog``, the connection is reset.
     """
 
-    def line(self) -> Line:
+    def make_interceptor(self) -> Interceptor:
         """Hold messages back."""
-        return lines.Wordless()
+        return interceptors.HoldMessages()
 
 
 @named("half_open")
 @dataclass(kw_only=True, eq=False)
-class HalfOpen(LineFault):
+class HalfOpen(InterceptorFault):
     """Stop reading and writing, as a peer whose network is gone. When it is healed, both go on."""
 
-    def line(self) -> Line:
+    def make_interceptor(self) -> Interceptor:
         """Hold both directions back."""
-        return lines.Frozen()
+        return interceptors.HoldBoth()
 
 
 @named("stop_reading")
 @dataclass(kw_only=True, eq=False)
-class StopReading(LineFault):
+class StopReading(InterceptorFault):
     """Send as usual, but read nothing: what the client sends gets stuck in full buffers."""
 
-    def line(self) -> Line:
+    def make_interceptor(self) -> Interceptor:
         """Hold reading back."""
-        return lines.Unread()
+        return interceptors.HoldReads()
 
 
 @named("drip")
 @dataclass(kw_only=True, eq=False)
-class Drip(LineFault):
+class Drip(InterceptorFault):
     """
     Send everything in small pieces with pauses between them.
 
@@ -114,34 +114,34 @@ class Drip(LineFault):
         arguments.number("interval", self.interval)
         arguments.integer("size", self.size, 1)
 
-    def line(self) -> Line:
+    def make_interceptor(self) -> Interceptor:
         """Send slowly."""
-        return lines.Drips(self.interval, self.size)
+        return interceptors.SlowSends(self.interval, self.size)
 
 
 @named("one_byte")
 @dataclass(kw_only=True, eq=False)
-class OneByte(LineFault):
+class OneByte(InterceptorFault):
     """Send every byte in a packet of its own, without pauses."""
 
-    def line(self) -> Line:
+    def make_interceptor(self) -> Interceptor:
         """Send byte by byte."""
-        return lines.Drips(0, 1)
+        return interceptors.SlowSends(0, 1)
 
 
 @named("stall")
 @dataclass(kw_only=True, eq=False)
-class Stall(LineFault):
+class Stall(InterceptorFault):
     """Stop in the middle of the next frame. When it is healed, the rest follows."""
 
-    def line(self) -> Line:
+    def make_interceptor(self) -> Interceptor:
         """Stop half-way."""
-        return lines.Stalls()
+        return interceptors.StallFrame()
 
 
 @named("endless_fragments")
 @dataclass(kw_only=True, eq=False)
-class EndlessFragments(LineFault):
+class EndlessFragments(InterceptorFault):
     """
     Send a message in fragments that never ends. When it is healed, the message ends as an envelope
     without messages, and everything else follows.
@@ -162,21 +162,21 @@ class EndlessFragments(LineFault):
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
         """Begin the message behind what waits already."""
-        line = Line()
-        self._lines.attach(peer.transport, line)
-        peer.act(self._speaker(line))
+        interceptor = Interceptor()
+        self._interceptors.attach(peer.transport, interceptor)
+        peer.enqueue(self._fragment_sender(interceptor))
 
-    def _speaker(self, line: Line) -> "Callable[[Link], None]":
-        """Make what the sending thread does for as long as the line is attached."""
+    def _fragment_sender(self, interceptor: Interceptor) -> "Callable[[Link], None]":
+        """Make what the sending thread does for as long as the interceptor is attached."""
         blanks = b" " * self.size  # which JSON allows before anything
 
-        def speak(link: "Link") -> None:
+        def send_fragments(link: "Link") -> None:
             link.write(continuation(blanks, first=True))
-            while link.transport.hold(line, self.interval):
+            while link.transport.hold(interceptor, self.interval):
                 link.write(continuation(blanks))
             link.write(continuation(b'{"messages":[]}', last=True))
 
-        return speak
+        return send_fragments
 
 
 @named("close_every")

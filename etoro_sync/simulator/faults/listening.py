@@ -12,7 +12,7 @@ from .. import arguments
 from ..transport import Transport
 from .base import Fault, Limited, Phases, named
 from .context import FaultContext
-from .lines import Attachments, Drips, Unread, Unsent
+from .interceptors import Attachments, HoldReads, HoldSends, SlowSends
 
 
 @named("refuse")
@@ -62,11 +62,11 @@ class OpeningFault(AcceptFault):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._lines = Attachments()
+        self._interceptors = Attachments()
 
     def end(self, context: FaultContext) -> None:
         """Let go of those that are still there."""
-        self._lines.detach_all()
+        self._interceptors.detach_all()
 
 
 @named("no_handshake")
@@ -88,7 +88,7 @@ class NoHandshake(OpeningFault):
 
     def admit(self, transport: Transport) -> bool:
         """Hold it back."""
-        self._lines.attach(transport, Unread() if self.during == "tls" else Unsent())
+        self._interceptors.attach(transport, HoldReads() if self.during == "tls" else HoldSends())
         return True
 
 
@@ -110,7 +110,7 @@ class DripHandshake(OpeningFault):
 
     def admit(self, transport: Transport) -> bool:
         """Slow it down."""
-        self._lines.attach(transport, Drips(self.interval, 1, handshake=True))
+        self._interceptors.attach(transport, SlowSends(self.interval, 1, handshake=True))
         return True
 
 

@@ -174,7 +174,7 @@ def test_a_code_that_is_not_answered_is_followed_by_a_reset(
     simulate: Simulate, dial: Dial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that ignores it is not waited for."""
-    monkeypatch.setattr(frames, "_PATIENCE", 0.05)
+    monkeypatch.setattr(frames, "_CLOSE_REPLY_TIMEOUT", 0.05)
     sim = simulate()
     client = dial(sim)
     sim.fault("close", code=1006)

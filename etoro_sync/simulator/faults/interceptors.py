@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-from ..transport import Line, Transport
+from ..transport import Interceptor, Transport
 
 _PONG = 0xA
 _FIRST_CONTROL = 0x8
@@ -14,7 +14,7 @@ def opcode(frame: bytes) -> int:
     return frame[0] & 0x0F
 
 
-class Unread(Line):
+class HoldReads(Interceptor):
     """Reads nothing."""
 
     def before_read(self, transport: Transport) -> None:
@@ -22,7 +22,7 @@ class Unread(Line):
         transport.hold(self)
 
 
-class Unsent(Line):
+class HoldSends(Interceptor):
     """Reads, but sends nothing before the fault's end."""
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
@@ -31,7 +31,7 @@ class Unsent(Line):
         onward(data)
 
 
-class Wordless(Line):
+class HoldMessages(Interceptor):
     """Holds messages back; answers pings."""
 
     def before_message(self, transport: Transport) -> None:
@@ -39,7 +39,7 @@ class Wordless(Line):
         transport.hold(self)
 
 
-class Mute(Wordless):
+class Mute(HoldMessages):
     """Holds messages back and swallows pongs and the answer to a close frame."""
 
     silent = True
@@ -50,11 +50,11 @@ class Mute(Wordless):
             onward(data)
 
 
-class Frozen(Mute, Unread):
+class HoldBoth(Mute, HoldReads):
     """Holds messages back and reads nothing."""
 
 
-class Drips(Line):
+class SlowSends(Interceptor):
     """
     Sends in small pieces.
 
@@ -83,7 +83,7 @@ class Drips(Line):
             onward(data[start:])
 
 
-class Stalls(Line):
+class StallFrame(Interceptor):
     """Stops in the middle of the next frame."""
 
     splits = True
@@ -96,7 +96,7 @@ class Stalls(Line):
         onward(data[half:])
 
 
-class Finished(Line):
+class DropSends(Interceptor):
     """Sends no more frames; the end of the stream is not kept from the peer."""
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
@@ -104,24 +104,24 @@ class Finished(Line):
 
 
 class Attachments:
-    """The lines that a fault has attached. Guarded by the simulator's lock."""
+    """The interceptors that a fault has attached. Guarded by the simulator's lock."""
 
     def __init__(self) -> None:
-        self._lines: WeakKeyDictionary[Transport, Line] = WeakKeyDictionary()
+        self._interceptors: WeakKeyDictionary[Transport, Interceptor] = WeakKeyDictionary()
 
-    def attach(self, transport: Transport, line: Line) -> None:
-        """Attach a line, which replaces an earlier one."""
+    def attach(self, transport: Transport, interceptor: Interceptor) -> None:
+        """Attach an interceptor, which replaces an earlier one."""
         self.detach(transport)
-        transport.attach(line)
-        self._lines[transport] = line
+        transport.attach(interceptor)
+        self._interceptors[transport] = interceptor
 
     def detach(self, transport: Transport) -> None:
-        """Detach the line of one transport, if there is one."""
-        line = self._lines.pop(transport, None)
-        if line is not None:
-            transport.detach(line)
+        """Detach the interceptor of one transport, if there is one."""
+        interceptor = self._interceptors.pop(transport, None)
+        if interceptor is not None:
+            transport.detach(interceptor)
 
     def detach_all(self) -> None:
-        """Detach all lines."""
-        for transport in list(self._lines):
+        """Detach all interceptors."""
+        for transport in list(self._interceptors):
             self.detach(transport)

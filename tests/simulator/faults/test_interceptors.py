@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync.simulator.faults.lines import Drips
+from etoro_sync.simulator.faults.interceptors import SlowSends
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,5 @@ def test_dripping_cuts_what_it_concerns(
     """A handshake's drip leaves alone what comes after the handshake."""
     transport: Any = SimpleNamespace(upgraded=upgraded)
     sent: list[bytes] = []
-    Drips(0, 2, handshake=handshake).send(transport, b"abcde", sent.append)
+    SlowSends(0, 2, handshake=handshake).send(transport, b"abcde", sent.append)
     assert sent == pieces
