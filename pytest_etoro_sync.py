@@ -1,9 +1,8 @@
-"""
-The pytest fixtures ``etoro_simulator`` and ``etoro_simulator_session``: a simulator of eToro's feed
-that runs during a test, or during all of them.
+"""The pytest fixtures ``etoro_simulator`` and ``etoro_simulator_session``.
 
-It stands outside the package, because pytest loads it in every run: whoever doesn't use the fixture
-should not pay for importing the library, nor lose its import from a coverage report.
+Each is a simulator of eToro's feed: one runs during a test, the other during all tests. This module
+is not in the package, because pytest imports it in every run: runs without the fixtures should not
+spend time on importing the library, and its import should still count in coverage reports.
 """
 
 from __future__ import annotations
@@ -18,25 +17,24 @@ if TYPE_CHECKING:
 
 _MARKER = """\
 etoro_simulator(instruments=None, **options): the arguments of the EToroSimulator that the fixture \
-etoro_simulator starts; without rate=..., it sends no rates but those of the test."""
+etoro_simulator starts; without rate=..., it sends no automatic rates."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known, for runs with --strict-markers."""
+    """Register the marker, for runs with --strict-markers."""
     config.addinivalue_line("markers", _MARKER)
 
 
 @pytest.fixture
 def etoro_simulator(request: pytest.FixtureRequest) -> Iterator[EToroSimulator]:
-    """
-    A running simulator of eToro's feed, stopped at the end of the test.
+    """A running simulator of eToro's feed, stopped at the end of the test.
 
-    Clients connect to ``etoro_simulator.url`` with any keys. It sends no rates of its own, so that
-    a test knows what comes; the marker ``etoro_simulator`` gives it other arguments.
+    Clients connect to ``etoro_simulator.url`` with any keys. It sends no automatic rates, so that
+    the test decides what is sent; the marker ``etoro_simulator`` sets other arguments.
     """
     from etoro_sync.simulator import EToroSimulator
 
-    # The closest marker decides; those farther away fill in what it leaves open.
+    # The closest marker takes precedence; outer markers add the arguments that it does not set.
     instruments: tuple[object, ...] = ()
     options: dict[str, object] = {"rate": 0}
     for marker in reversed(list(request.node.iter_markers("etoro_simulator"))):
@@ -48,10 +46,9 @@ def etoro_simulator(request: pytest.FixtureRequest) -> Iterator[EToroSimulator]:
 
 @pytest.fixture(scope="session")
 def etoro_simulator_options() -> dict[str, object]:
-    """
-    The arguments of the simulator that ``etoro_simulator_session`` starts; none as it stands.
+    """The arguments of the simulator that ``etoro_simulator_session`` starts; none by default.
 
-    To give it some, define a fixture of this name and scope in your ``conftest.py``.
+    To set some, define a fixture of this name and scope in your ``conftest.py``.
     """
     return {}
 
@@ -60,11 +57,10 @@ def etoro_simulator_options() -> dict[str, object]:
 def etoro_simulator_session(
     etoro_simulator_options: dict[str, object],
 ) -> Iterator[EToroSimulator]:
-    """
-    A running simulator of eToro's feed that all tests share, for fixtures of more than one test.
+    """A running simulator of eToro's feed that all tests share, for fixtures of a wider scope.
 
-    Like ``etoro_simulator``, it sends no rates of its own, unless ``etoro_simulator_options`` says
-    so. What a test does to it stays: ``heal()`` ends faults.
+    Like ``etoro_simulator``, it sends no automatic rates, unless ``etoro_simulator_options`` sets a
+    rate. It is not reset between tests; ``heal()`` ends faults.
     """
     from etoro_sync.simulator import EToroSimulator
 

@@ -1,17 +1,16 @@
-"""
-A server on this machine that speaks eToro's streaming protocol, for demos and for tests.
+"""A local server that speaks eToro's streaming protocol, for demos and tests.
 
     with EToroSimulator({18: 4800.0}, rate=100) as sim:
         connect(sim.url)
 
-It goes wrong on demand: ``sim.fault("mute")``; :data:`FAULTS` are all there are.
-It shares no code with the client, so it can serve as its counterpart.
+It misbehaves on request: ``sim.fault("mute")``; :data:`FAULTS` lists all faults. It shares no code
+with the client, so that a mistake in one of them cannot be hidden by the same mistake in the other.
 """
 
 import sys as _sys
 
 try:
-    import websockets.sync.server as _websockets  # noqa: F401 - only to see whether it is there
+    import websockets.sync.server as _websockets  # noqa: F401 - checks that it is installed
 except ImportError:
     _found = getattr(_sys.modules.get("websockets"), "__file__", None)
     _but = (

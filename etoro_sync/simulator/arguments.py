@@ -1,4 +1,4 @@
-"""Checks of what users pass in, so that a mistake is named where it was made."""
+"""Checks of arguments, so that a mistake is reported in the call that made it."""
 
 import contextlib
 import ipaddress
@@ -9,7 +9,7 @@ from typing import Any
 
 from .wire import PRIVATE, compact, instrument_of
 
-# The names of numpy's type of flags, which is no subclass of bool: before and since 2.0.
+# The names of numpy's boolean type, which is no subclass of bool: before and since numpy 2.0.
 _FLAGS = ("bool_", "bool")
 _WIRE_NAMES = {
     "ask": "Ask",
@@ -21,12 +21,11 @@ _WIRE_NAMES = {
 
 
 def number(name: str, value: object, *, above: float | None = None) -> float:
-    """
-    Check a number that may be 0.
+    """Check a number that may be 0.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
-    :param above: The number must be greater than this; None allows everything from 0 up.
+    :param name: the argument, for the message.
+    :param value: what was passed.
+    :param above: the number must be greater than this; None allows everything from 0 up.
     """
     limit = "0 or more" if above is None else f"more than {above:g}"
     known = _python_number(value)
@@ -38,13 +37,12 @@ def number(name: str, value: object, *, above: float | None = None) -> float:
 
 
 def integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
-    """
-    Check an integer.
+    """Check an integer.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
-    :param least: The smallest that is allowed.
-    :param most: The greatest that is allowed.
+    :param name: the argument, for the message.
+    :param value: what was passed.
+    :param least: the smallest that is allowed.
+    :param most: the greatest that is allowed.
     """
     known = _python_number(value)
     if not isinstance(known, int):
@@ -57,7 +55,7 @@ def integer(name: str, value: object, least: int | None = None, most: int | None
 
 
 def _python_number(value: Any) -> "int | float | None":
-    # Also of a library's types, such as numpy's; of these a flag is no bool.
+    # Accepts numbers of other libraries, such as numpy, but no booleans.
     if isinstance(value, (bool, str)) or type(value).__name__ in _FLAGS:
         return None
     with contextlib.suppress(TypeError):
@@ -66,11 +64,10 @@ def _python_number(value: Any) -> "int | float | None":
 
 
 def flag(name: str, value: object) -> bool:
-    """
-    Check a switch.
+    """Check a boolean.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
+    :param name: the argument, for the message.
+    :param value: what was passed.
     """
     known = value
     if type(value).__name__ in _FLAGS:
@@ -82,12 +79,11 @@ def flag(name: str, value: object) -> bool:
 
 
 def text(name: str, value: object, *, empty: bool = True) -> str:
-    """
-    Check a string; the message doesn't repeat it, as it may be a key.
+    """Check a string. The error message does not contain it, as it may be a key.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
-    :param empty: Whether it may be empty.
+    :param name: the argument, for the message.
+    :param value: what was passed.
+    :param empty: whether it may be empty.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
@@ -101,11 +97,10 @@ def text(name: str, value: object, *, empty: bool = True) -> str:
 
 
 def address(name: str, value: object) -> str:
-    """
-    Check an address that goes out in a header.
+    """Check an address that is sent in an HTTP header.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
+    :param name: the argument, for the message.
+    :param value: what was passed.
     """
     location = text(name, value, empty=False)
     if not (location.isascii() and location.isprintable()):
@@ -114,11 +109,10 @@ def address(name: str, value: object) -> str:
 
 
 def topic(name: str, value: object) -> str:
-    """
-    Check a topic that something is sent to.
+    """Check a topic.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
+    :param name: the argument, for the message.
+    :param value: what was passed.
     """
     known = text(name, value)
     if known != PRIVATE and instrument_of(known) is None:
@@ -127,12 +121,11 @@ def topic(name: str, value: object) -> str:
 
 
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:
-    """
-    Check one of several words.
+    """Check one of several words.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
-    :param allowed: The words.
+    :param name: the argument, for the message.
+    :param value: what was passed.
+    :param allowed: the words.
     """
     words = tuple(allowed)
     if value not in words:
@@ -141,11 +134,10 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def loopback(name: str, value: object) -> str:
-    """
-    Check an address: the simulator is a tool for one machine and listens to nobody else.
+    """Check a loopback address: the simulator accepts connections from this machine only.
 
-    :param name: The argument, for the message.
-    :param value: What was passed.
+    :param name: the argument, for the message.
+    :param value: what was passed.
     """
     host = text(name, value)
     try:
@@ -159,11 +151,10 @@ def loopback(name: str, value: object) -> str:
 def instruments(
     value: "Mapping[int, float] | Iterable[int] | None",
 ) -> dict[int, float | None] | None:
-    """
-    Check the instruments of a simulator.
+    """Check the instruments of a simulator.
 
-    :param value: None, a mapping id -> first mid price, or ids.
-    :return: None, or ids with a price or None.
+    :param value: None, a mapping of ids to first mid prices, or ids.
+    :returns: None, or ids with a price or None.
     """
     if value is None:
         return None
@@ -182,12 +173,11 @@ def instruments(
 
 
 def wire_fields(fields: Mapping[str, object]) -> None:
-    """
-    Check fields that are to be sent as they are.
+    """Check fields that are sent unchanged.
 
-    :param fields: Wire fields.
-    :raises ValueError: For a name that was meant to be a wire name.
-    :raises TypeError: For a value that JSON can't express.
+    :param fields: fields by wire name.
+    :raises ValueError: for a Python name where the wire name is needed.
+    :raises TypeError: for a value that JSON cannot express.
     """
     for name, value in fields.items():
         if name in _WIRE_NAMES:

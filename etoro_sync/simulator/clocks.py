@@ -1,4 +1,4 @@
-"""The clock that paces the simulator: it runs on in a test that freezes the time."""
+"""The simulator's clock. It keeps running in tests that freeze the time."""
 
 import importlib.util
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def _unfrozen() -> Any:
-    """Give the module ``time``, or a new one if this one is imported while time is frozen."""
+    """Return the module ``time``, or a fresh copy if it is patched to freeze the time."""
     spec = importlib.util.find_spec("time")
     if type(time.monotonic) is BuiltinFunctionType or spec is None or spec.loader is None:
         return time
@@ -18,5 +18,6 @@ def _unfrozen() -> Any:
     return fresh
 
 
-#: Seconds from some moment on. Wrapped, because freezegun replaces the function itself everywhere.
+#: Seconds since an arbitrary moment. Wrapped, because freezegun replaces the function itself in
+#: every module.
 monotonic: Callable[[], float] = partial(_unfrozen().monotonic)

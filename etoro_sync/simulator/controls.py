@@ -1,4 +1,4 @@
-"""What can be seen of a running simulator, and done to it. Apart from how it is started."""
+"""The methods and properties of a running simulator."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,18 +15,17 @@ _Self = TypeVar("_Self", bound="Controls")
 
 
 class Controls(FaultControls):
-    """
-    The steering of a simulator. All of it may be used from any thread.
+    """Shows and controls a running simulator. All methods may be called from any thread.
 
-    :param hub: The simulator's state.
-    :param feed: Its automatic feed.
+    :param hub: the simulator's state.
+    :param feed: its automatic feed.
     """
 
     def __init__(self, hub: Hub, feed: Feed) -> None:
         super().__init__(hub)
         self._feed = feed
 
-    # What has happened
+    # State
 
     @property
     def clients(self) -> list[SimulatorClient]:
@@ -35,41 +34,39 @@ class Controls(FaultControls):
 
     @property
     def subscribed(self) -> frozenset[str]:
-        """The topics of all clients together."""
+        """All topics that any client has subscribed to."""
         return self._hub.subscribed()
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """The last 10,000 requests received, in order, with the keys hidden."""
+        """The last 10,000 requests received, oldest first, with the keys masked."""
         return self._hub.requests
 
     @property
     def connections(self) -> int:
-        """How many WebSocket connections were ever accepted."""
+        """How many WebSocket connections have been accepted so far."""
         return self._hub.connections
 
     @property
     def slow_clients(self) -> int:
-        """How many clients were reset because they read too slowly."""
+        """How many clients have been disconnected because they read too slowly."""
         return self._hub.slow_clients
 
     def last(self, instrument_id: int) -> dict[str, str]:
-        """
-        Give the full state of an instrument, as a snapshot would.
+        """Return the current state of an instrument, with the fields of a snapshot.
 
-        :param instrument_id: Its id.
-        :raises ValueError: If the simulator has no such instrument.
+        :param instrument_id: its id.
+        :raises ValueError: if the simulator has no such instrument.
         """
         return self._hub.state(arguments.integer("instrument_id", instrument_id, 0))
 
     def wait_until(self: _Self, predicate: Callable[[_Self], object], timeout: float = 5.0) -> None:
-        """
-        Wait until something is true of the simulator.
+        """Wait until a condition of the simulator is true.
 
-        :param predicate: Asked at once and after every change; runs under the simulator's lock, so
-            it should do nothing but look at the simulator.
-        :param timeout: Seconds.
-        :raises TimeoutError: If it is still not true then.
+        :param predicate: called with the simulator at once and after every change. It runs under
+            the simulator's lock, so it should only read the simulator's state.
+        :param timeout: seconds to wait at most.
+        :raises TimeoutError: if the condition is not true within *timeout*.
         """
         arguments.number("timeout", timeout)
         if not self._hub.wait_until(lambda: predicate(self), timeout):
@@ -78,30 +75,28 @@ class Controls(FaultControls):
     # Sending
 
     def publish(self, instrument_id: int, *, stamp: bool = True, **fields: object) -> int:
-        """
-        Send one rate message with exactly the given fields, and merge it into the state.
+        """Send one rate message with exactly the given fields, and merge it into the state.
 
             sim.publish(18, Ask="4809.34", AskDiscounted="4808.73")
 
         It is sent even while the instrument is not active.
 
-        :param instrument_id: The instrument.
-        :param stamp: Add ``Date`` and ``PriceRateID`` where they are not given.
-        :param fields: Wire fields by their wire names. The feed's values are strings, but anything
-            that JSON can express is sent as it is.
-        :return: How many clients it was sent to: those who have subscribed.
-        :raises ValueError: If the simulator has no such instrument.
+        :param instrument_id: the instrument.
+        :param stamp: add ``Date`` and ``PriceRateID`` where they are not given.
+        :param fields: fields by their wire names. The real feed's values are strings, but any
+            value that JSON can express is sent unchanged.
+        :returns: how many clients it was sent to, which are its subscribers.
+        :raises ValueError: if the simulator has no such instrument.
         """
         instrument_id = arguments.integer("instrument_id", instrument_id, 0)
         arguments.wire_fields(fields)
         return self._hub.publish(instrument_id, fields, arguments.flag("stamp", stamp))
 
     def heartbeat(self, instrument_id: int) -> int:
-        """
-        Send a rate message that has nothing but ``Date`` and ``PriceRateID``.
+        """Send a rate message that contains only ``Date`` and ``PriceRateID``.
 
-        :param instrument_id: The instrument.
-        :return: How many clients it was sent to.
+        :param instrument_id: the instrument.
+        :returns: how many clients it was sent to.
         """
         return self.publish(instrument_id)
 
@@ -113,19 +108,18 @@ class Controls(FaultControls):
         *,
         flags_after: float = 0.2,
     ) -> int:
-        """
-        Open or close the market of an instrument and tell its subscribers.
+        """Open or close the market of an instrument and send that to its subscribers.
 
         While it is closed, the feed sends no rates for it, and its snapshots say that it is closed.
-        An opening is followed by a rate with the flags ``IsInstrumentActive`` and ``IsMarketOpen``,
-        which on the real feed takes up to a minute; a closing is not.
+        After an opening, a rate with the flags ``IsInstrumentActive`` and ``IsMarketOpen`` follows,
+        on the real feed within a minute; after a closing, none does.
 
-        :param instrument_id: The instrument.
-        :param active: Whether it is open.
+        :param instrument_id: the instrument.
+        :param active: whether it is open.
         :param reason: ``AvailabilityReason``; None is ``"2"`` for open and ``"4"`` for closed,
-            and an empty one is left out, as it was in one of the recorded messages.
-        :param flags_after: Seconds from an opening to the rate with the flags.
-        :return: How many clients it was sent to.
+            and an empty one is left out, as in one of the recorded messages.
+        :param flags_after: seconds from an opening to the rate with the flags.
+        :returns: how many clients it was sent to.
         """
         instrument_id = arguments.integer("instrument_id", instrument_id, 0)
         active = arguments.flag("active", active)
@@ -142,16 +136,15 @@ class Controls(FaultControls):
         status_id: int = FILLED,
         **fields: object,
     ) -> dict[str, object]:
-        """
-        Send a ``Trading.OrderForCloseMultiple.Update`` to everybody who subscribed to ``private``.
+        """Send a ``Trading.OrderForCloseMultiple.Update`` to the subscribers of ``private``.
 
-        :param order_id: None takes the next free one.
-        :param instrument_id: What the order is about.
-        :param units: How much of it.
-        :param status_id: 3 filled, 4 rejected, 7 canceled, 11 waiting for the market; ``StatusID``
-            and ``StatusId`` both get it.
-        :param fields: Wire fields to set to something else, or to add.
-        :return: The content of the message.
+        :param order_id: None uses the next free id.
+        :param instrument_id: the instrument of the order.
+        :param units: how many units were ordered.
+        :param status_id: 3 filled, 4 rejected, 7 canceled, 11 waiting for the market; sent as
+            ``StatusID`` and as ``StatusId``.
+        :param fields: fields to override or to add, by their wire names.
+        :returns: the content of the message.
         """
         if order_id is not None:
             order_id = arguments.integer("order_id", order_id)
@@ -162,44 +155,41 @@ class Controls(FaultControls):
         return self._hub.publish_order(order_id, instrument_id, units, status_id, fields)
 
     def send_text(self, text: str) -> int:
-        """
-        Send any text to all authenticated clients.
+        """Send a text message to all authenticated clients.
 
-        :param text: One text message.
-        :return: How many clients it was sent to.
+        :param text: any text.
+        :returns: how many clients it was sent to.
         """
         return self._hub.broadcast(arguments.text("text", text))
 
     def send_binary(self, data: bytes) -> int:
-        """
-        Send any bytes to all authenticated clients.
+        """Send a binary message to all authenticated clients.
 
-        :param data: One binary message.
-        :return: How many clients it was sent to.
+        :param data: any bytes.
+        :returns: how many clients it was sent to.
         """
         if not isinstance(data, bytes):
             raise TypeError(f"data must be bytes, not {type(data).__name__}")
         return self._hub.broadcast(data)
 
     def pause(self) -> None:
-        """Hold back the automatic rates and order events. Keepalives go on."""
+        """Stop sending automatic rates and order events. Keepalives go on."""
         self._feed.pause(True)
 
     def resume(self) -> None:
-        """Let them flow again."""
+        """Send automatic rates and order events again."""
         self._feed.pause(False)
 
-    # The end
+    # Disconnecting
 
     def disconnect(self, code: int = 1000, reason: str = "") -> int:
-        """
-        Close all clients' connections with a close frame, after what is on its way to them.
+        """Close all clients' connections with a close frame, behind the messages already queued.
 
-        They count as disconnected at once: nothing new is sent to them.
+        The clients count as disconnected at once: nothing new is sent to them.
 
-        :param code: Close code.
-        :param reason: Close reason, at most 123 bytes.
-        :return: How many clients it were.
+        :param code: close code.
+        :param reason: close reason, at most 123 bytes.
+        :returns: how many clients were connected.
         """
         if arguments.integer("code", code) not in CLOSE_CODES:
             raise ValueError(f"code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {code}")

@@ -1,4 +1,4 @@
-"""The listening side: accepts connections, runs a handler per client, and takes all down again."""
+"""The listening side: accepts connections, serves each on its own thread, and ends all of them."""
 
 import logging
 import os
@@ -21,12 +21,12 @@ from .transport import Transport
 
 _PATH = "/ws"
 _CLOSE_TIMEOUT = 1.0
-_CLOSE_REPLY_TIMEOUT = 0.5  # what a stop grants to clients for answering its close frame
+_CLOSE_REPLY_TIMEOUT = 0.5  # seconds that clients have to answer the close frame of a stop
 _SEND_TIMEOUT = 5.0
 _JOIN_TIMEOUT = 1.0
 _GOING_AWAY = 1001
 
-# Clients that come and go are what a simulator is for; nobody wants to read about them.
+# Clients that connect and disconnect are normal for a simulator, so they are not logged.
 _quiet = logging.getLogger("etoro_sync.simulator.websockets")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
@@ -34,13 +34,13 @@ _quiet.setLevel(logging.CRITICAL + 1)
 
 
 def _tracked_by(listener: Listener) -> type[ServerConnection]:
-    """Make connections whose receiving thread the listener knows, so a stop can wait for it."""
+    """Return a connection class that tracks its receiving thread, so that a stop can join it."""
 
     class TrackedConnection(ServerConnection):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             try:
                 super().__init__(*args, **kwargs)
-            except RuntimeError:  # no thread to receive with
+            except RuntimeError:  # the receiving thread could not be started
                 self.shutdown_watcher.close()
                 self.shutdown_notifier.close()
                 raise
@@ -51,15 +51,14 @@ def _tracked_by(listener: Listener) -> type[ServerConnection]:
 
 
 class Endpoint:
-    """
-    Listens from its making until :meth:`stop`.
+    """Listens from its creation until :meth:`stop`.
 
-    :param hub: Where the clients' messages go.
-    :param host: A loopback address.
-    :param port: 0 takes a free one.
-    :param context: The server's side of TLS; None for plain TCP.
-    :param backlog: Messages that may wait for one client.
-    :raises OSError: If the port is taken.
+    :param hub: receives the clients' messages.
+    :param host: a loopback address.
+    :param port: 0 chooses a free one.
+    :param context: the server's SSL context; None for plain TCP.
+    :param backlog: how many messages may wait for one client.
+    :raises OSError: if the port is taken.
     """
 
     def __init__(
@@ -72,16 +71,16 @@ class Endpoint:
             host, port, lambda: hub.faults.ssl_context(context), _SEND_TIMEOUT
         )
         self.port: int = self._listener.port
-        # Used for what it does with a connection; which ones come to it is decided here.
+        # Only its handler is used; connections are accepted by the listener.
         self._server = serve(
             self._handle,
             sock=cast(socket.socket, self._listener),
             process_request=self._check_request,
-            compression=None,  # eToro's clients don't ask for it, and it would hide sizes
-            open_timeout=None,  # a fault may hold a handshake for as long as it likes
+            compression=None,  # eToro's clients do not request it, and it would hide sizes
+            open_timeout=None,  # a fault may hold back a handshake for any time
             close_timeout=_CLOSE_TIMEOUT,
-            max_size=None,  # the hub has a limit of its own, with another reaction
-            ping_interval=None,  # nobody has seen eToro ping
+            max_size=None,  # the hub has a limit of its own and resets the connection
+            ping_interval=None,  # eToro was never seen to send pings
             logger=_quiet,
             create_connection=_tracked_by(self._listener),
         )
@@ -96,11 +95,11 @@ class Endpoint:
         self.update_listening()
 
     def update_listening(self) -> None:
-        """Let the listening socket follow the faults."""
+        """Listen or refuse connections, as the faults require."""
         self._listener.listen(not self._faults.refusing)
 
     def wait_settled(self) -> None:
-        """Wait until it does. Not to be called under the hub's lock."""
+        """Wait until :meth:`update_listening` has taken effect; not under the hub's lock."""
         self._listener.wait_settled(_JOIN_TIMEOUT)
 
     def _accept(self) -> None:
@@ -110,7 +109,7 @@ class Endpoint:
                 try:
                     self._begin(transport)
                 except (RuntimeError, MemoryError):
-                    # The system has no thread left: bad for this client, not for later ones.
+                    # No thread could be started: only this client is turned away.
                     transport.reset()
                     transport.close()
 
@@ -123,18 +122,18 @@ class Endpoint:
         self._listener.track(thread)
 
     def _serve(self, transport: Transport) -> None:
-        """Serve a connection from its handshake to its end. Runs on the connection's own thread."""
+        """Serve a connection from its handshake to its end. Runs on the connection's thread."""
         self._server.handler(cast(socket.socket, transport), None)
 
     def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Let clients in by eToro's path only, so that a wrong URL is noticed."""
+        """Accept eToro's path only, so that a wrong URL is noticed; apply handshake faults."""
         if urlsplit(request.path).path != _PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, f"The feed is at {_PATH}\n")
         fault = self._faults.strike(HandshakeFault)
         return None if fault is None else fault.respond(connection, request)
 
     def _handle(self, connection: ServerConnection) -> None:
-        """Serve one client until its connection ends. Runs on the connection's own thread."""
+        """Receive one client's messages until its end. Runs on the connection's thread."""
         transport = cast(Transport, connection.socket)
         transport.upgraded = True
         link = Link(
@@ -150,19 +149,19 @@ class Endpoint:
             for message in connection:
                 self._hub.receive(link, message)
         except ConnectionClosed:
-            pass  # how it ended is the client's business
+            pass  # clients may end their connection in any way
         finally:
             link.finish()
             self._hub.remove_client(link)
 
     def stop(self) -> None:
-        """Part with all clients, then give back every thread and descriptor. May be done again."""
+        """Disconnect all clients, join all threads, close all descriptors. Can be repeated."""
         self._listener.stop()
         self._thread.join()
         self._listener.close()
         self._hub.close_all(lambda peer: peer.close(_GOING_AWAY, "going away"))
         for transport in self._listener.transports:
-            if not transport.upgraded:  # still in its opening handshake, or not even that
+            if not transport.upgraded:  # its opening handshake is not over: no close frame yet
                 transport.reset()
         self._listener.wait_closed(_CLOSE_REPLY_TIMEOUT)
         for transport in self._listener.transports:
@@ -171,10 +170,10 @@ class Endpoint:
         self._release()
 
     def _release(self) -> None:
-        """Give back the descriptors that belong to no connection. May be done again."""
+        """Close the descriptors that belong to no connection. Can be repeated."""
         self._listener.close()
-        # What websockets would use to end an accepting of its own: sockets, before version 17
-        # descriptors, on Windows nothing.
+        # websockets made these to stop its own accept loop, which is not used: sockets, before
+        # version 17 file descriptors, on Windows none.
         for name in ("shutdown_watcher", "shutdown_notifier"):
             end: Any = vars(self._server).pop(name, None)
             if isinstance(end, int):
@@ -183,6 +182,6 @@ class Endpoint:
                 end.close()
 
     def reset_all(self) -> None:
-        """Cut all TCP connections off, whatever state they are in."""
+        """Reset all TCP connections, whatever state they are in."""
         for transport in self._listener.transports:
             transport.reset()

@@ -1,4 +1,4 @@
-"""The thread of the feed: rates, order events, keepalives, and what was put off until later."""
+"""The feed's thread: it sends rates, order events and keepalives, and runs the timers."""
 
 import threading
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from .hub import Hub
 from .message_schedule import MessageSchedule
 from .orders import FILLED
 
-_BATCH = 64  # messages per turn, after which others get at the hub's lock
-_MIN_WAIT = 0.0005  # seconds between two turns, at least
+_BATCH = 64  # messages per turn, so that other threads get the hub's lock in between
+_MIN_WAIT = 0.0005  # seconds between two turns
 _LONGEST_WAIT = 3600.0
 _DEFAULT_INSTRUMENT = 100000
 
 
 class DueCounter:
-    """
-    Says how many things are due, given a rate and a monotonic clock.
+    """Counts how many actions are due, at a steady rate.
 
-    Arrears of more than a second (a suspended machine, a rate nobody can keep) are written off.
+    When it is more than a second behind (after a suspend, or at a rate that the machine cannot
+    keep), the older actions are skipped.
 
-    :param per_second: The rate; 0 means never.
+    :param per_second: the rate; 0 means never.
     """
 
     def __init__(self, per_second: float) -> None:
@@ -32,11 +32,11 @@ class DueCounter:
         self._done = 0
 
     def reset(self) -> None:
-        """Stop counting; it starts afresh when asked again."""
+        """Stop counting; the next :meth:`due` starts again from zero."""
         self._origin = None
 
     def due(self, now: float) -> int:
-        """Give the number of things due by now and not yet done."""
+        """Return how many actions are due by *now* and not yet done."""
         if self._origin is None:
             self._origin, self._done = now, 0
         owed = int((now - self._origin) * self._per_second) - self._done
@@ -46,26 +46,25 @@ class DueCounter:
         return owed
 
     def mark_done(self, count: int) -> None:
-        """Note that some of them are done."""
+        """Record that *count* actions are done."""
         self._done += count
 
     def wait_time(self, now: float) -> float:
-        """Give the seconds until the next one is due."""
+        """Return the seconds until the next action is due."""
         if self._origin is None or not self._per_second:
             return _LONGEST_WAIT
         return max(0.0, self._origin + (self._done + 1) / self._per_second - now)
 
 
 class Feed:
-    """
-    Sends rates, order events and NUL keepalives by itself.
+    """Sends rates, order events and NUL keepalives automatically.
 
-    :param hub: Where to. Its lock guards this object, too.
-    :param rate: Rate messages per second over all instruments; None lets each instrument send at
+    :param hub: sends the messages. Its lock also guards this object.
+    :param rate: rate messages per second over all instruments; None lets each instrument send at
         its own intervals.
-    :param order_interval: Seconds between order events; None sends none.
-    :param nul_interval: Seconds between keepalives; 0 sends none.
-    :param seed: Same seed, same choices.
+    :param order_interval: seconds between order events; None sends none.
+    :param nul_interval: seconds between keepalives; 0 sends none.
+    :param seed: the same seed gives the same choices.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Feed:
         self._running = True
         thread = threading.Thread(target=self._run, name="etoro-simulator-feed", daemon=True)
         thread.start()
-        self._thread = thread  # one that could not be started can't be waited for either
+        self._thread = thread  # set last: a thread that failed to start cannot be joined
 
     def stop(self) -> None:
         """End the thread and wait for it."""
@@ -100,18 +99,18 @@ class Feed:
             self._thread.join()
 
     def pause(self, paused: bool) -> None:
-        """Hold back rates and order events, or let them flow again. Keepalives go on."""
+        """Pause or resume rates and order events. Keepalives go on."""
         self._change(paused=paused)
 
     def _change(self, *, running: bool = True, paused: bool | None = None) -> None:
-        """Change a flag and let the thread see it."""
+        """Change a flag and wake the thread."""
         with self._hub.changed:
             self._running = self._running and running
             self._paused = self._paused if paused is None else paused
             self._hub.changed.notify_all()
 
     def _run(self) -> None:
-        """Do what is due, wait for the next thing. Runs on the feed's thread."""
+        """Send what is due, wait, and repeat. Runs on the feed's thread."""
         hub = self._hub
         with hub.changed:
             while self._running:
@@ -127,11 +126,11 @@ class Feed:
                 hub.changed.wait(max(_MIN_WAIT, min(waits)))
 
     def _gap(self, instrument_id: int) -> float:
-        """Draw the seconds until the next message of an instrument."""
+        """Return random seconds until the next message of an instrument."""
         return self._hub.market.instrument(instrument_id).profile.gap(self._random)
 
     def _send_rates(self, flowing: bool, now: float) -> float:
-        """Send the rates that are due; give the seconds until the next."""
+        """Send the rates that are due; return the seconds until the next."""
         if self._schedule is None:
             return self._send_due(
                 self._rates, flowing and bool(self._hub.live), self._send_rate, now
@@ -145,26 +144,26 @@ class Feed:
         return self._schedule.wait_time(monotonic())
 
     def _send_rate(self) -> None:
-        """Send the next rate of some instrument."""
-        if live := self._hub.live:  # a fault may have ended a connection meanwhile
+        """Send a rate of a random instrument."""
+        if live := self._hub.live:  # empty if a fault has just ended the only connection
             self._hub.tick(live[int(self._random.random() * len(live))])
 
     def _send_order(self) -> None:
-        """Send an order event about some instrument."""
+        """Send an order event for a random instrument."""
         if self._hub.has_private_subscribers:
             instrument_id = self._random.choice(self._hub.live or [_DEFAULT_INSTRUMENT])
             units = self._random.randint(1, 500) / 10
             self._hub.publish_order(None, instrument_id, units, FILLED, {})
 
     def _send_nul(self) -> None:
-        """Send one keepalive to everybody."""
+        """Send one keepalive to all clients."""
         self._hub.broadcast(wire.NUL)
 
     @staticmethod
     def _send_due(
         counter: DueCounter, wanted: bool, action: Callable[[], None], now: float
     ) -> float:
-        """Do what is due of one kind, in moderation; give the seconds until the next."""
+        """Run *action* as often as is due, at most one batch; return seconds until the next."""
         if not wanted:
             counter.reset()
             return _LONGEST_WAIT

@@ -1,6 +1,7 @@
-"""
-The simulator's state, and everything that is said to the clients. All under one lock, so that a
-snapshot and the deltas after it always fit together and every client hears things in order.
+"""The simulator's state, and all messages to the clients.
+
+One lock guards all of it, so that a snapshot and the deltas after it always fit together and every
+client receives its messages in order.
 """
 
 import itertools
@@ -22,15 +23,14 @@ from .tls import Certificates
 
 
 class Hub(ObservableState):
-    """
-    Clients, market and orders.
+    """Clients, market and orders.
 
-    :param market: The market.
-    :param policy: The rules for requests.
-    :param certificates: If the simulator speaks TLS.
-    :param seed: Same seed, same choices.
-    :param max_frame_bytes: A longer text from a client kills its connection.
-    :param nul_before_auth: Send a NUL keepalive before the reply to ``Authenticate``.
+    :param market: the simulated market.
+    :param policy: the rules for requests.
+    :param certificates: for TLS; None without.
+    :param seed: the same seed gives the same ids.
+    :param max_frame_bytes: a client that sends a longer text message is cut off.
+    :param nul_before_auth: send a NUL keepalive before the reply to ``Authenticate``.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Hub(ObservableState):
         self._random = Random(f"{seed}/hub")
         self._subscribers = Subscribers(policy)
         self._handler = RequestHandler(self._subscribers, self.faults, nul_before_auth)
-        self._live: list[int] | None = None  # None: to be found out anew
+        self._live: list[int] | None = None  # a cache; None when it is out of date
 
     # Connections and requests
 
@@ -68,22 +68,21 @@ class Hub(ObservableState):
             self.changed.notify_all()
 
     def remove_client(self, peer: Peer) -> None:
-        """Take out a client whose connection has ended."""
+        """Remove a client whose connection has ended."""
         with self.changed:
             self.slow_clients += peer.too_slow
             self.drop_client(peer)
 
     def _remove(self, peer: Peer) -> None:
-        """Say nothing to a client from now on. Requires the lock."""
+        """Send nothing to a client from now on. Requires the lock."""
         self._subscribers.remove(peer)
         self._live = None
 
     def receive(self, peer: Peer, message: str | bytes) -> None:
-        """
-        Deal with a message from a client.
+        """Handle a message from a client.
 
-        :param peer: Who sent it.
-        :param message: As received.
+        :param peer: the client.
+        :param message: the text or bytes that it sent.
         """
         with self.changed:
             if peer not in self._subscribers:
@@ -98,7 +97,7 @@ class Hub(ObservableState):
             self.changed.notify_all()
 
     def _answer(self, peer: Peer, text: str) -> None:
-        """Carry out a request and send what it leads to, now or later. Requires the lock."""
+        """Carry out a request and send its reply, now or after a delay. Requires the lock."""
         reply = self._handler.handle(peer, text)
         self._live = None
         if reply is None:
@@ -109,31 +108,31 @@ class Hub(ObservableState):
             self._reply(peer, reply)
 
     def _reply(self, peer: Peer, reply: Reply) -> None:
-        """Send a reply; one who has gone meanwhile takes no more. Requires the lock."""
+        """Send a reply and snapshots, unless the client has gone meanwhile. Requires the lock."""
         for message in reply.messages:
             self._send((peer,), message)
         for topic in reply.snapshots:
             self._send_snapshot(peer, topic)
 
     def _send_snapshot(self, peer: Peer, topic: str) -> None:
-        """Send the full state of a topic's instrument, if there is one. Requires the lock."""
+        """Send the snapshot of a topic's instrument, if there is one. Requires the lock."""
         instrument_id = wire.instrument_of(topic)
         if instrument_id is not None and self.market.knows(instrument_id):
             state = self.market.instrument(instrument_id, time.time_ns()).state
             text = self._envelope(topic, wire.SNAPSHOT, state)
-            for passed in self.faults.transform(topic, text, snapshot=True):
-                self._send((peer,), passed)
+            for message in self.faults.transform(topic, text, snapshot=True):
+                self._send((peer,), message)
 
     # Sending
 
     def _envelope(self, topic: str, message_type: str, content: Mapping[str, object]) -> str:
-        """Write a message with an id of its own. Requires the lock."""
+        """Build a message with a new id. Requires the lock."""
         return wire.envelope(
             topic, message_type, wire.compact(content), wire.new_uuid(self._random)
         )
 
     def _send(self, peers: tuple[Peer, ...], message: str | bytes) -> int:
-        """Send to clients and count them, without those who are too slow. Requires the lock."""
+        """Send to clients and count them; drop those that are too slow. Requires the lock."""
         reached = 0
         for peer in peers:
             if peer.send(message):
@@ -143,7 +142,7 @@ class Hub(ObservableState):
         return reached
 
     def _publish(self, topic: str, message_type: str, content: Mapping[str, object]) -> int:
-        """Send a message to those who have subscribed to its topic. Requires the lock."""
+        """Send a message to the subscribers of its topic. Requires the lock."""
         reached = len(self._subscribers.of(topic))
         if reached:
             for text in self.faults.transform(topic, self._envelope(topic, message_type, content)):
@@ -151,7 +150,7 @@ class Hub(ObservableState):
         return reached
 
     def send_to_subscribers(self, topic: str, text: str) -> int:
-        """Send text to those who have subscribed to a topic. Requires the lock."""
+        """Send text to the subscribers of a topic. Requires the lock."""
         return self._send(self._subscribers.of(topic), text)
 
     def broadcast(self, message: str | bytes) -> int:
@@ -161,7 +160,7 @@ class Hub(ObservableState):
             return self._send(peers, message)
 
     def publish(self, instrument_id: int, fields: Mapping[str, object], stamp: bool) -> int:
-        """Merge and send one rate message; a stamp adds Date and PriceRateID where missing."""
+        """Merge and send one rate message; *stamp* adds Date and PriceRateID where missing."""
         with self.changed:
             now = time.time_ns()
             instrument = self.market.instrument(instrument_id, now)
@@ -174,7 +173,7 @@ class Hub(ObservableState):
             return self._publish(wire.topic_of(instrument_id), wire.RATE, content)
 
     def set_active(self, instrument_id: int, active: bool, reason: str, flags_after: float) -> int:
-        """Open or close an instrument's market and say so; the flags of an opening come later."""
+        """Open or close an instrument's market and send that; the flags of an opening follow."""
         with self.changed:
             instrument = self.market.instrument(instrument_id, time.time_ns())
             content = instrument.set_active(active, reason)
@@ -186,7 +185,7 @@ class Hub(ObservableState):
             return self._publish(wire.topic_of(instrument_id), wire.ACTIVE, content)
 
     def _publish_flags(self, instrument_id: int, opening: int) -> None:
-        """Send the flags of an opening that is still the last one. Requires the lock."""
+        """Send the flags of an opening, unless the market was closed since. Requires the lock."""
         instrument = self.market.instrument(instrument_id)
         current = instrument.active and instrument.openings == opening
         if current and not self.faults.frozen(instrument_id):
@@ -200,7 +199,7 @@ class Hub(ObservableState):
         status_id: int,
         fields: Mapping[str, object],
     ) -> dict[str, object]:
-        """Send an order event to those who have subscribed to ``private``; give its content."""
+        """Send an order event to the subscribers of ``private``; return its content."""
         with self.changed:
             now, rate = time.time_ns(), 0.0
             if self.market.knows(instrument_id):
@@ -217,11 +216,11 @@ class Hub(ObservableState):
             self._publish(wire.PRIVATE, wire.ORDER_UPDATE, content)
             return content
 
-    # What the feed does by itself
+    # The automatic feed
 
     @property
     def live(self) -> list[int]:
-        """Instruments that somebody has subscribed to and that are open. Requires the lock."""
+        """The instruments that have subscribers and are open. Requires the lock."""
         if self._live is None:
             ids = (wire.instrument_of(topic) for topic in self._subscribers.topics)
             moving = (i for i in ids if i is not None and not self.faults.frozen(i))
@@ -235,10 +234,10 @@ class Hub(ObservableState):
 
     @property
     def has_private_subscribers(self) -> bool:
-        """Whether anybody has subscribed to order events. Requires the lock."""
+        """Whether any client has subscribed to order events. Requires the lock."""
         return wire.PRIVATE in self._subscribers.topics
 
-    # What faults do, with the lock held
+    # For faults, with the lock held: FaultContext
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -246,12 +245,12 @@ class Hub(ObservableState):
         return tuple(self._subscribers.sessions)
 
     def drop_client(self, peer: Peer) -> None:
-        """Count a client as gone, and say nothing more to it."""
+        """Treat a client as disconnected, and send it nothing more."""
         self._remove(peer)
         self.changed.notify_all()
 
     def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Lose a client's subscription to a topic."""
+        """Remove a client's subscription to a topic."""
         self._subscribers.unsubscribe(peer, topic)
         self._live = None
 
@@ -263,16 +262,16 @@ class Hub(ObservableState):
             self._send_snapshot(peer, topic)
 
     def faults_changed(self) -> None:
-        """Look at the faults in force anew."""
+        """Update what depends on the active faults."""
         self._live = None
         self.on_faults_changed()
         self.changed.notify_all()
 
-    # What users see and do
+    # For users
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """Copy the last requests, oldest first."""
+        """A copy of the last requests, oldest first."""
         with self.changed:
             return list(self._handler.requests)
 
@@ -285,7 +284,7 @@ class Hub(ObservableState):
             ]
 
     def subscribed(self) -> frozenset[str]:
-        """Give the topics of all clients together."""
+        """Return all topics that any client has subscribed to."""
         with self.changed:
             return frozenset(self._subscribers.topics)
 
@@ -295,7 +294,7 @@ class Hub(ObservableState):
             return dict(self.market.instrument(instrument_id, time.time_ns()).state)
 
     def close_all(self, close: Callable[[Peer], None]) -> int:
-        """Part with all clients in the given way and count them."""
+        """Call *close* for every client, send them nothing more, and return how many they were."""
         with self.changed:
             peers = self.peers
             for peer in peers:

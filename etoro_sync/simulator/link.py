@@ -1,4 +1,4 @@
-"""One client's connection: what waits to be sent to it, and the thread that sends it."""
+"""One client's connection: the queue of messages to it, and the thread that sends them."""
 
 import contextlib
 import threading
@@ -14,27 +14,25 @@ from .transport import Interceptor, Transport
 
 @dataclass(frozen=True)
 class CloseFrame:
-    """
-    The close frame, which takes its place behind everything sent before.
+    """A close frame that is to be sent after everything queued before it.
 
-    :param code: Close code.
-    :param reason: Close reason.
+    :param code: close code.
+    :param reason: close reason.
     """
 
     code: int
     reason: str
 
 
-#: Something to do on the sending thread, in its turn; may raise OSError.
+#: Called on the sending thread when its turn in the queue comes; may raise OSError.
 Action = Callable[["Link"], None]
 Item = str | bytes | CloseFrame | Action
 
 
 class Outbox:
-    """
-    A bounded queue of what a client is to be sent.
+    """A bounded queue of what is to be sent to a client.
 
-    :param size: How many items may wait.
+    :param size: how many items may wait.
     """
 
     def __init__(self, size: int) -> None:
@@ -45,7 +43,7 @@ class Outbox:
         self._changed = threading.Condition()
 
     def put(self, item: Item) -> bool:
-        """Append an item and say whether there was room for it."""
+        """Append an item; return False when the queue is full."""
         with self._changed:
             if len(self._items) >= self._size:
                 return False
@@ -55,13 +53,13 @@ class Outbox:
             return True
 
     def get(self) -> Item | None:
-        """Wait for the next item; None when the outbox is closed, whatever is left in it."""
+        """Wait for the next item and return it; None when the outbox is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed)
             return None if self._closed else self._items.popleft()
 
     def close(self) -> None:
-        """Throw away what is left and wake the reader."""
+        """Discard all items and wake the sending thread."""
         with self._changed:
             self._closed = True
             self._items.clear()
@@ -69,18 +67,17 @@ class Outbox:
 
 
 class Link:
-    """
-    The sending half of a client's connection.
+    """The sending half of a client's connection.
 
-    Every client has a thread of its own for sending, so that one who doesn't read delays nobody
-    else. Such a client is cut off when its outbox is full, or when its socket takes nothing for
-    the transport's send timeout.
+    Every client has a sending thread of its own, so that one that does not read delays no other.
+    Such a client is cut off when its outbox is full, or when its socket accepts no data for the
+    transport's send timeout.
 
-    :param connection: The accepted WebSocket connection.
-    :param transport: The socket below it.
-    :param number: Number of the connection, from 1.
-    :param backlog: How many messages may wait for a client who reads too slowly.
-    :param on_sent: Called after each message, on the sending thread.
+    :param connection: the accepted WebSocket connection.
+    :param transport: the socket below it.
+    :param number: number of the connection, from 1.
+    :param backlog: how many messages may wait for a client that reads too slowly.
+    :param on_sent: called after each message, on the sending thread.
     """
 
     def __init__(
@@ -108,14 +105,13 @@ class Link:
         return self._overflowed or self._transport.stalled
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start the sending thread."""
         self._thread.start()
 
     def send(self, message: str | bytes) -> bool:
-        """
-        Line up a message; never blocks.
+        """Queue a message; never blocks.
 
-        :return: False when the client has to be cut off instead, as too much waits already.
+        :returns: False when the queue is full; the client is then cut off.
         """
         if self._outbox.put(message):
             return True
@@ -124,7 +120,7 @@ class Link:
         return False
 
     def enqueue(self, action: Action) -> None:
-        """Line up something to do, unless too much waits already."""
+        """Queue an action for the sending thread; dropped when the queue is full."""
         self._outbox.put(action)
 
     @property
@@ -133,11 +129,10 @@ class Link:
         return self._transport
 
     def write(self, data: bytes, then: Interceptor | None = None) -> None:
-        """
-        Send bytes as they are, between two frames. Runs on the sending thread.
+        """Send raw bytes between two frames. Runs on the sending thread.
 
-        :param data: Whole frames, or whatever is to be taken for frames.
-        :param then: An interceptor to attach before anything else is sent.
+        :param data: usually whole frames, valid or not.
+        :param then: an interceptor to attach before anything else is sent.
         """
         with self._connection.protocol_mutex:  # the receiving thread sends pongs
             self._transport.sendall(data)
@@ -145,19 +140,19 @@ class Link:
                 self._transport.attach(then)
 
     def close(self, code: int, reason: str) -> None:
-        """Line up a close frame; a client whose outbox is full is cut off instead."""
+        """Queue a close frame; a client whose outbox is full is cut off instead."""
         if not self._outbox.put(CloseFrame(code, reason)):
             self.abort()
 
     def abort(self) -> None:
-        """Cut the connection off with a TCP reset; never blocks."""
+        """Reset the TCP connection; never blocks."""
         self._outbox.close()
         self._transport.reset()
 
     def finish(self) -> None:
         """End the sending thread; the connection must be closed or closing."""
         self._outbox.close()
-        if self._thread.ident is not None:  # it may be that there was no thread to be had
+        if self._thread.ident is not None:  # the system may not have had a thread for it
             self._thread.join()
 
     def _run(self) -> None:

@@ -1,6 +1,7 @@
-"""
-The listening socket. It can refuse connections for a while without losing its port, and it knows
-all its connections, so that a stop can leave nothing behind.
+"""The listening socket.
+
+It can refuse connections for a while and still keep its port. It knows all its connections and
+their threads, so that a stop can end all of them.
 """
 
 import selectors
@@ -13,11 +14,11 @@ from collections.abc import Callable
 from .transport import Selector, Transport
 
 _BACKLOG = 128
-_RETRY_DELAY = 0.05  # seconds between two attempts to accept when the system has no descriptor left
+_RETRY_DELAY = 0.05  # seconds until the next attempt to accept when no descriptor is left
 
 
 def _wrap_tls(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
-    """Make a connection speak TLS; if its peer has gone, give one that ends at once instead."""
+    """Wrap a connection in TLS; if its peer has gone, return a socket that is at its end."""
     try:
         sock.getpeername()  # fails for a reset connection, on which wrap_socket() leaks
         return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -29,13 +30,13 @@ def _wrap_tls(sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Take a port without listening on it: whoever connects is refused."""
+    """Bind a port without listening on it, so that connections are refused."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # there, this option would let two servers share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        sock.setblocking(False)  # a client may leave between its knock and the accepting
+        sock.setblocking(False)  # a client may be gone before it is accepted
     except OSError:
         sock.close()
         raise
@@ -43,13 +44,12 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class Listener:
-    """
-    Gives connections as :class:`Transport` objects.
+    """Accepts connections and returns them as :class:`Transport` objects.
 
-    :param host: A loopback address.
+    :param host: a loopback address.
     :param port: 0 lets the system choose.
-    :param context: Asked for each connection; what it gives makes the connection speak TLS.
-    :param send_timeout: See :class:`Transport`.
+    :param context: called for each connection; returns the SSL context to use, or None.
+    :param send_timeout: see :class:`Transport`.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Listener:
         self._wanted = True
         self._stopping = False
 
-    # What the accepting thread does: nobody else touches the listening socket.
+    # For the accepting thread, which alone uses the listening socket.
 
     def accept(self) -> Transport | None:
-        """Wait for a connection and give it; None after :meth:`stop`."""
+        """Wait for a connection and return it; None after :meth:`stop`."""
         while True:
             with self._changed:
                 if self._stopping:
@@ -97,7 +97,7 @@ class Listener:
                 return transport
 
     def _next(self) -> Transport | None:
-        """Wait for a connection and give it; None after a wake-up."""
+        """Wait for a connection and return it; None after a wake-up."""
         with self._changed:
             if self._wanted != self._listening or self._socket.fileno() < 0:
                 self._switch()
@@ -109,14 +109,14 @@ class Listener:
         return None
 
     def _wait_before_retry(self) -> None:
-        """Give the system time to have descriptors again, or whatever it lacks."""
+        """Wait a moment, until the system may have descriptors or memory again."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, _RETRY_DELAY)
 
     def _switch(self) -> None:
         """Listen or refuse, whichever is wanted. Requires the lock."""
         if not self._wanted:
-            # There is no way to stop listening but to close, which the port has to survive.
+            # Only closing stops listening, so a new socket is bound to the same port below.
             self._socket.close()
             self._listening = False
         if self._socket.fileno() < 0:
@@ -127,7 +127,7 @@ class Listener:
         self._changed.notify_all()
 
     def _ready(self) -> list[object]:
-        """Wait for a connection or a wake-up."""
+        """Wait for a connection or a wake-up; return the sockets that are ready."""
         with Selector() as selector:
             selector.register(self._wakee, selectors.EVENT_READ)
             if self._listening:
@@ -148,20 +148,22 @@ class Listener:
             self._open.add(transport)
         return transport
 
-    # What others ask for
+    # For any thread
 
     def listen(self, wanted: bool) -> None:
-        """Accept connections, or refuse them and keep the port; see :meth:`wait_settled`."""
+        """Accept connections, or refuse them and keep the port.
+
+        The accepting thread does this; :meth:`wait_settled` waits for it.
+        """
         with self._changed:
             if self._wanted != wanted and not self._stopping:
                 self._wanted = wanted
                 self._waker.send(b"x")
 
     def wait_settled(self, timeout: float) -> None:
-        """
-        Wait until the last :meth:`listen` is carried out.
+        """Wait until the last :meth:`listen` has taken effect.
 
-        :param timeout: Seconds.
+        :param timeout: seconds to wait at most.
         """
         with self._changed:
             self._changed.wait_for(
@@ -169,7 +171,7 @@ class Listener:
             )
 
     def stop(self) -> None:
-        """Let :meth:`accept` end: no more connections. Once is enough."""
+        """Accept no more connections; :meth:`accept` returns None."""
         with self._changed:
             if not self._stopping:
                 self._waker.send(b"x")
@@ -177,7 +179,7 @@ class Listener:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Give the port and all descriptors back. Nobody may be in :meth:`accept`."""
+        """Close the port and all descriptors. No thread may be in :meth:`accept`."""
         self._socket.close()
         self._waker.close()
         self._wakee.close()
@@ -185,26 +187,24 @@ class Listener:
     # Connections
 
     def _discard(self, transport: Transport) -> None:
-        """Take out a transport that has been closed."""
+        """Remove a transport that has been closed."""
         with self._changed:
             self._open.discard(transport)
             self._changed.notify_all()
 
     def track(self, *threads: threading.Thread) -> None:
-        """
-        Remember threads that serve a connection.
+        """Remember threads that serve a connection.
 
-        :param threads: Running threads.
+        :param threads: running threads.
         """
         with self._changed:
             self._threads = {thread for thread in self._threads if thread.is_alive()}
             self._threads.update(threads)
 
     def join_threads(self, timeout: float) -> None:
-        """
-        Wait for the threads that serve connections. All transports must be closed or reset.
+        """Join the threads that serve connections. All transports must be closed or reset.
 
-        :param timeout: Seconds for each.
+        :param timeout: seconds to wait at most for each thread.
         """
         with self._changed:
             threads = list(self._threads)
@@ -213,16 +213,15 @@ class Listener:
 
     @property
     def transports(self) -> list[Transport]:
-        """The open ones, upgraded or not."""
+        """The open transports, whether their handshake is over or not."""
         with self._changed:
             return list(self._open)
 
     def wait_closed(self, timeout: float) -> bool:
-        """
-        Wait until all transports are closed.
+        """Wait until all transports are closed.
 
-        :param timeout: Seconds.
-        :return: Whether they are.
+        :param timeout: seconds to wait at most.
+        :returns: whether all are closed.
         """
         with self._changed:
             return self._changed.wait_for(lambda: not self._open, timeout)

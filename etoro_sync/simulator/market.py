@@ -1,4 +1,4 @@
-"""What the simulated market says, apart from who hears it. No thread, no socket, no clock."""
+"""The simulated market: the contents of messages, not who receives them. Pure."""
 
 from collections.abc import Iterable, Mapping
 from random import Random
@@ -8,7 +8,7 @@ from .profile import ASK, BID, CONVERSION, FULL, HEARTBEAT, LAST, OWN, Mix, mix_
 from .snapshots import constants, flag_text, markups
 from .wire import compact, date_text
 
-# The wire has its fields in this order, whichever of them a message has.
+# The order in which the real feed sends the fields of a message.
 _ORDER = (
     *("Ask", "Bid", "LastExecution", "ConversionRateAsk", "ConversionRateBid", "Date"),
     *("NewUnitMargin", "UnitMarginAsk", "UnitMarginBid", "PriceRateID"),
@@ -17,12 +17,12 @@ _ORDER = (
 
 
 def _in_order(fields: Mapping[str, str]) -> dict[str, str]:
-    """Sort the fields of a rate as the wire does."""
+    """Sort the fields of a rate into the order of the real feed."""
     return {name: fields[name] for name in _ORDER if name in fields}
 
 
 def _discounted(bid: str, ask: str) -> dict[str, str]:
-    """The fields that say something about the discounted prices."""
+    """Return the fields that carry the discounted prices."""
     return {
         "BidDiscounted": bid,
         "AskDiscounted": ask,
@@ -32,15 +32,14 @@ def _discounted(bid: str, ask: str) -> dict[str, str]:
 
 
 class Instrument:
-    """
-    One instrument: its walk, and its state as the wire would tell it.
+    """One instrument: its prices, and its state with the fields of a snapshot.
 
-    It draws from a generator of its own, so its prices depend on the seed and on how often it was
-    asked, never on the other instruments.
+    It has a random generator of its own, so that its prices depend on the seed and on the number
+    of its messages, but not on the other instruments.
 
-    :param instrument_id: The id.
-    :param seed: Seed of the simulator.
-    :param start: First mid price; None derives one from the seed and the id.
+    :param instrument_id: the id.
+    :param seed: the simulator's seed.
+    :param start: the first mid price; None derives one from the seed and the id.
     """
 
     def __init__(self, instrument_id: int, seed: int, start: float | None) -> None:
@@ -65,14 +64,14 @@ class Instrument:
         return float(self._walk.text(self._walk.bid))
 
     def _first_state(self, instrument_id: int) -> dict[str, str]:
-        """Build every field that a snapshot has; the dates are filled in by the first stamp."""
+        """Build all fields of a snapshot; the first :meth:`stamp` fills in the date."""
         prices = self._ask_side() | self._bid_side() | self._conversion_rates()
         prices |= {"Date": date_text(0), "PriceRateID": str(self._rate_id)}
         rest = constants(instrument_id, self._walk, self.profile, self._random)
         return {"InstrumentID": str(instrument_id), **_in_order(prices), **rest}
 
     def _ask_side(self) -> dict[str, str]:
-        """The fields that say something about the ask."""
+        """Return the fields that carry the ask."""
         walk = self._walk
         ask, discounted = walk.text(walk.ask), walk.text(walk.ask_discounted)
         return {
@@ -83,7 +82,7 @@ class Instrument:
         }
 
     def _bid_side(self) -> dict[str, str]:
-        """The fields that say something about the bid, and the last execution that comes along."""
+        """Return the fields that carry the bid, and the last execution, which is sent with it."""
         walk = self._walk
         bid, discounted = walk.text(walk.bid), walk.text(walk.bid_discounted)
         return {
@@ -96,7 +95,7 @@ class Instrument:
         }
 
     def _conversion_rates(self) -> dict[str, str]:
-        """The rates into dollars. A rate of 1 is written in two ways, which mean the same."""
+        """Return the rates into dollars. A rate of 1 is written as "1" or as "1.0"."""
         if self.profile.conversion == 1:
             one = "1.0" if self._unsettled else "1"
             return {"ConversionRateAsk": one, "ConversionRateBid": one}
@@ -104,23 +103,21 @@ class Instrument:
         return {"ConversionRateAsk": f"{self._conversion * 1.0001:.6g}", "ConversionRateBid": bid}
 
     def stamp(self, now_ns: int) -> dict[str, str]:
-        """
-        Give the ``Date`` and ``PriceRateID`` of a message sent now; neither ever runs backwards.
+        """Return the ``Date`` and ``PriceRateID`` of a message sent now; both never decrease.
 
-        :param now_ns: Wall clock, nanoseconds since 1970.
+        :param now_ns: wall clock, nanoseconds since 1970.
         """
-        # Clocks differ in how fine they are; the last decimal is always drawn.
+        # The last decimal is always random, since not every clock is fine enough to give it.
         ticks = now_ns // 1000 * 10 + self._random.randrange(10)
         self._last_ticks = max(self._last_ticks, ticks)
         self._rate_id += self._random.randint(1, 400)
         return {"Date": date_text(self._last_ticks), "PriceRateID": str(self._rate_id)}
 
     def delta(self, mix: Mix | None, now_ns: int) -> dict[str, str]:
-        """
-        Move on by one message and give the content of that message.
+        """Move the prices and return the content of the next message.
 
-        :param mix: Shares of the shapes; None is the instrument's own.
-        :param now_ns: Wall clock, nanoseconds since 1970.
+        :param mix: how often each kind of message comes; None is the instrument's own mix.
+        :param now_ns: wall clock, nanoseconds since 1970.
         """
         shape = FULL if self._needs_both_sides else (mix or self._mix).draw(self._random)
         if self._unsettled:
@@ -133,7 +130,7 @@ class Instrument:
         return _in_order(content)
 
     def _moved(self, shape: int) -> dict[str, str]:
-        """Let the walk do a step and write down what it changed."""
+        """Move the prices and return the fields that have changed."""
         walk = self._walk
         if shape == HEARTBEAT:
             return {}
@@ -154,13 +151,12 @@ class Instrument:
         return content
 
     def _converted(self, *, whole: bool = False) -> dict[str, str]:
-        """
-        Change the conversion rates, and the discounted prices with them.
+        """Change the conversion rates, and with them the discounted prices.
 
-        Such a message has no ``Date``, and its id belongs to an older price than the last one. So
-        do its discounted prices, which may lie outside of the spread until the next message.
+        Such a message has no ``Date``, and the id of an older price. Its discounted prices are old
+        as well: they may lie outside of the spread until the next message.
 
-        :param whole: Leave out none of these; few messages have only the rates, or no id.
+        :param whole: include all these fields; some messages have only the rates, or no id.
         """
         self._unsettled = True
         self._conversion *= 1 + self._random.uniform(-1e-4, 1e-4)
@@ -176,7 +172,7 @@ class Instrument:
         return content
 
     def _settled(self, shape: int, now_ns: int) -> dict[str, str]:
-        """End what :meth:`_converted` has begun: the next message puts the prices right."""
+        """Return the message after :meth:`_converted`, which corrects the discounted prices."""
         self._unsettled = False
         rates, walk = self._conversion_rates(), self._walk
         if shape in (HEARTBEAT, CONVERSION):
@@ -185,10 +181,9 @@ class Instrument:
         return rates | self._moved(FULL) | self.stamp(now_ns)
 
     def merge(self, fields: Mapping[str, object]) -> None:
-        """
-        Take over published fields: the snapshots tell them, and the walk goes on from them.
+        """Merge published fields into the state; the prices move on from them.
 
-        :param fields: Wire fields. Values that are not strings are kept as the text of their JSON.
+        :param fields: fields by wire name. Values that are not strings are kept as JSON text.
         """
         if not self._walk.adopt(fields):
             self._needs_both_sides = True
@@ -196,15 +191,14 @@ class Instrument:
         self.state.update({k: v if isinstance(v, str) else compact(v) for k, v in fields.items()})
 
     def set_active(self, active: bool, reason: str) -> dict[str, str]:
-        """
-        Open or close the market of this instrument and give the message that says so.
+        """Open or close the market of this instrument and return the content of that message.
 
-        :param active: Whether it is open.
-        :param reason: The wire's ``AvailabilityReason``; an empty one is left out.
+        :param active: whether it is open.
+        :param reason: the ``AvailabilityReason``; an empty one is left out.
         """
         self.active = active
         self.openings += active
-        # What comes first after an opening has both sides and the conversion rates.
+        # The first rate after an opening has both sides and the conversion rates.
         self._needs_both_sides = self._needs_both_sides or active
         self._unsettled = self._unsettled or active
         said = {"AvailabilityReason": reason} if reason else {}
@@ -213,7 +207,7 @@ class Instrument:
         return {"IsInstrumentActive": str(active), **said}
 
     def opened(self) -> dict[str, str]:
-        """Give the content of the rate that carries the flags, some time after an opening."""
+        """Return the content of the rate with the flags, which follows an opening later."""
         content = self._converted(whole=True)
         self.state.update(content)
         flags = dict.fromkeys(("IsInstrumentActive", "IsMarketOpen"), flag_text(True))
@@ -221,13 +215,12 @@ class Instrument:
 
 
 class Market:
-    """
-    All instruments, each made when first asked for.
+    """All instruments; each is created when it is first used.
 
-    :param instruments: Ids with their first mid price (None: derived from the seed); None lets
+    :param instruments: ids with their first mid prices (None: derived from the seed); None lets
         every id exist.
-    :param seed: Same seed, same prices.
-    :param mix: Shares of the shapes, one of :data:`~etoro_sync.simulator.profile.MIXES`.
+    :param seed: the same seed gives the same prices.
+    :param mix: one of :data:`~etoro_sync.simulator.profile.MIXES`.
     """
 
     def __init__(
@@ -239,16 +232,15 @@ class Market:
         self._instruments: dict[int, Instrument] = {}
 
     def knows(self, instrument_id: int) -> bool:
-        """Say whether an instrument exists."""
+        """Return whether an instrument exists."""
         return self._starts is None or instrument_id in self._starts
 
     def instrument(self, instrument_id: int, now_ns: int = 0) -> Instrument:
-        """
-        Give an instrument.
+        """Return an instrument.
 
-        :param instrument_id: Its id.
-        :param now_ns: Wall clock, for the first date of an instrument that is made now.
-        :raises ValueError: If it doesn't exist.
+        :param instrument_id: its id.
+        :param now_ns: wall clock, for the first date of an instrument that is created now.
+        :raises ValueError: if it does not exist.
         """
         found = self._instruments.get(instrument_id)
         if found is None:
@@ -263,14 +255,14 @@ class Market:
         return found
 
     def delta(self, instrument_id: int, now_ns: int) -> dict[str, str]:
-        """Move an instrument on by one message and give the content of that message."""
+        """Return the content of the next message of an instrument."""
         return self.instrument(instrument_id, now_ns).delta(self._mix, now_ns)
 
     def active(self, instrument_ids: Iterable[int]) -> list[int]:
-        """Give those of the instruments that exist and are open, in ascending order."""
+        """Return the given instruments that exist and are open, in ascending order."""
         return sorted(i for i in instrument_ids if self.knows(i) and self._is_open(i))
 
     def _is_open(self, instrument_id: int) -> bool:
-        """Say whether an instrument is open, which it is until somebody closes it."""
+        """Return whether an instrument is open; it is until :meth:`Instrument.set_active`."""
         made = self._instruments.get(instrument_id)
         return made is None or made.active

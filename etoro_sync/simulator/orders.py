@@ -1,4 +1,4 @@
-"""The one order event that eToro documents, with every field of the official example."""
+"""Order events, with all fields of the only example that eToro documents."""
 
 from random import Random
 
@@ -9,10 +9,9 @@ _EXECUTED = {FILLED, 5, 9, 10}  # filled, and the three kinds of partially fille
 
 
 class OrderEvents:
-    """
-    Makes the contents of order events.
+    """Builds the contents of order events.
 
-    :param seed: Same seed, same ids.
+    :param seed: the same seed gives the same ids.
     """
 
     def __init__(self, seed: int) -> None:
@@ -29,15 +28,14 @@ class OrderEvents:
         rate: float,
         now_ns: int,
     ) -> dict[str, object]:
-        """
-        Build one event. Unlike in rates, numbers and booleans are real JSON ones here.
+        """Build one event. Unlike in rates, numbers and booleans are not strings.
 
-        :param order_id: None takes the next free one.
-        :param instrument_id: What the order is about.
-        :param units: How much of it.
+        :param order_id: None uses the next free id.
+        :param instrument_id: the instrument of the order.
+        :param units: how many units were ordered.
         :param status_id: 3 is filled, 4 rejected, 7 canceled, 11 waiting for the market.
-        :param rate: Where it was executed, if it was.
-        :param now_ns: Wall clock, nanoseconds since 1970.
+        :param rate: the price of the execution, if the order was executed.
+        :param now_ns: wall clock, nanoseconds since 1970.
         """
         if order_id is None:
             order_id = self._next_order_id
@@ -45,7 +43,7 @@ class OrderEvents:
         filled = status_id in _EXECUTED
         executed = float(units) if filled else 0.0
         occurred, token = date_text(now_ns // 100), new_uuid(self._random)
-        # The names, their order and what equals what are those of eToro's own example.
+        # Names, order and equal values as in eToro's example.
         return {
             "OrderID": order_id,
             "OrderType": 20,

@@ -1,4 +1,4 @@
-"""What the hub knows of a client, so that it needs neither threads of its own nor sockets."""
+"""The hub's view of a client, without threads and sockets."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -17,38 +17,37 @@ class Peer(Protocol):
 
     @property
     def id(self) -> int:
-        """Number of the connection."""
+        """The number of the connection."""
 
     @property
     def too_slow(self) -> bool:
         """Whether it was cut off because it read too slowly."""
 
     def send(self, message: str | bytes) -> bool:
-        """Line up a message; False when the connection is cut off instead."""
+        """Queue a message; return False when the connection is cut off instead."""
 
     def enqueue(self, action: "Action") -> None:
-        """Line up something to be done on the sending thread."""
+        """Queue an action for the sending thread."""
 
     @property
     def transport(self) -> "Transport":
-        """The socket below, for what goes wrong on the wire."""
+        """The socket below the connection, which faults act on."""
 
     def close(self, code: int, reason: str) -> None:
-        """Line up a close frame."""
+        """Queue a close frame."""
 
     def abort(self) -> None:
-        """Cut the connection off."""
+        """Reset the connection."""
 
 
 @dataclass(frozen=True)
 class SimulatorClient:
-    """
-    What is known of a connected client.
+    """A connected client, as the simulator sees it.
 
-    :param id: Number of its connection, from 1.
-    :param authenticated: Whether it is.
-    :param topics: What it has subscribed to.
-    :param messages_sent: Frames handed to its socket so far, acknowledgements included.
+    :param id: number of its connection, from 1.
+    :param authenticated: whether it has authenticated.
+    :param topics: the topics that it has subscribed to.
+    :param messages_sent: messages handed to its socket so far, replies included.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""A seeded walk of one instrument's prices, in whole units to be exact and repeatable."""
+"""A seeded random walk of one instrument's prices, in integers so that it is exact."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,27 +13,24 @@ _GRAIN = 10  # units between two round prices
 
 
 def decimals_for(price: float) -> int:
-    """
-    Choose a tick size that suits a price: two decimals from 100 up, four or more significant
-    digits below.
+    """Choose the decimals for a price: two from 100 up, at least four significant digits below.
 
-    :param price: A positive price.
+    :param price: a positive price.
     """
     return min(_MOST_DECIMALS, max(2, math.ceil(4 - math.log10(price))))
 
 
 class PriceWalk:
-    """
-    Bid, ask, discounted prices and last execution of one instrument.
+    """Bid, ask, discounted prices and last execution of one instrument.
 
     All prices are integers in units of ``10 ** -decimals``. After every move
     ``bid <= bid_discounted <= ask_discounted <= ask``, ``bid < ask`` and
-    ``bid <= last_execution <= ask`` hold. A ``last_execution`` of 0 is one that has to be drawn
-    anew, because prices were published that it doesn't fit.
+    ``bid <= last_execution <= ask`` hold. A ``last_execution`` of 0 no longer fits the prices that
+    were published, and is replaced by the next move.
 
-    :param start: The first mid price.
-    :param random: Where the moves are drawn from.
-    :param behavior: How the prices move and lie.
+    :param start: the first mid price.
+    :param random: the generator for the moves.
+    :param behavior: sizes of moves and spreads.
     """
 
     def __init__(self, start: float, random: Random, behavior: PriceBehavior) -> None:
@@ -53,7 +50,7 @@ class PriceWalk:
         self._anchor = mid
         self._step = max(2, round(mid * behavior.step))
         self._spread = max(1, round(mid * behavior.spread))
-        if behavior.markup:  # even, so that the discounted prices can meet in its middle
+        if behavior.markup:  # even, so that both discounted prices can be at its middle
             self._spread = 2 * max(2, self._spread // 2)
         self.markup = int(self._spread * behavior.markup)
         self._grain = _GRAIN if behavior.round and self._step >= _GRAIN else 1
@@ -70,25 +67,25 @@ class PriceWalk:
 
     @property
     def _closest(self) -> int:
-        """The smallest distance of bid and ask that leaves room for the discounted prices."""
+        """The smallest spread that leaves room for the discounted prices."""
         return max(1, 2 * self.markup)
 
     @property
     def _farthest(self) -> int:
-        """The distance that a move of one side alone doesn't exceed."""
+        """The largest spread that a move of one side alone may cause."""
         return max(3 * self._spread, 2 * self._step)
 
     def text(self, units: int) -> str:
-        """Write one of this walk's prices."""
+        """Return one of this walk's prices as text."""
         return price_text(units, self.decimals)
 
     def stray(self) -> int:
-        """Draw how far discounted prices lie off that were computed from another price."""
+        """Return a random error for discounted prices that belong to an older price."""
         size = 1 + int(1.5 * self._step * self._random.random() ** 2)
         return size if self._random.random() < 0.5 else -size
 
     def _shift(self) -> int:
-        """Draw a move that is never zero and leads back when the price has strayed too far."""
+        """Return a random move, never zero, which leads back when the price is far away."""
         size = 1 + int(self._step * self._random.random() ** 3)  # most moves are small
         if self.bid > 2 * self._anchor:
             return -size
@@ -97,7 +94,7 @@ class PriceWalk:
         return size if self._random.random() < 0.5 else -size
 
     def _rounded(self, bid: int) -> int:
-        """Take a bid whose discounted price is round, or in one of five cases half-way to it."""
+        """Shift a bid so that its discounted price is round, or half-way in one case of five."""
         if self._grain == 1:
             return bid
         discounted = round((bid + self.markup) / self._grain) * self._grain
@@ -106,10 +103,9 @@ class PriceWalk:
         return discounted - self.markup
 
     def move_both(self) -> bool:
-        """
-        Move bid and ask, and nearly always the last execution.
+        """Move bid and ask, and nearly always the last execution.
 
-        :return: Whether the last execution has moved.
+        :returns: whether the last execution has moved.
         """
         bid, ask, last = self.bid, self.ask, self.last_execution
         self.bid = self._rounded(bid + self._shift())
@@ -123,24 +119,24 @@ class PriceWalk:
         if not (keep and self.bid <= last <= self.ask):
             self._draw_last_execution()
             if self.last_execution == last and not self._behavior.last_is_bid:
-                self.move_last_execution()  # where a spread has few prices, one recurs by chance
+                self.move_last_execution()  # a narrow spread has few prices: draw another one
         return self.last_execution != last
 
     def move_bid(self) -> None:
-        """Move the bid alone, without passing the ask, and the last execution with it."""
+        """Move the bid, which stays below the ask, and the last execution with it."""
         moved = max(self.bid + self._shift(), self.ask - self._farthest)
         moved = min(moved, self.ask - self._closest)
         self.bid = moved if moved != self.bid else self.bid - 1
         self._draw_last_execution()
 
     def move_ask(self) -> None:
-        """Move the ask alone, without passing the bid or the last execution."""
+        """Move the ask, which stays above the bid and the last execution."""
         moved = min(self.ask + self._shift(), self.bid + self._farthest)
         moved = max(moved, self.bid + self._closest, self.last_execution)
         self.ask = moved if moved != self.ask else self.ask + 1
 
     def move_last_execution(self) -> None:
-        """Draw another last execution between unchanged prices."""
+        """Draw a different last execution; bid and ask stay."""
         before = self.last_execution
         self.last_execution = self._anywhere()
         if self.last_execution == before:
@@ -149,12 +145,12 @@ class PriceWalk:
             self.last_execution = next(fitting)
 
     def _draw_last_execution(self) -> None:
-        """Take the discounted bid, or a price anywhere between bid and ask."""
+        """Set the last execution: the discounted bid, or any price from bid to ask."""
         bid = self._behavior.last_is_bid
         self.last_execution = self.bid_discounted if bid else self._anywhere()
 
     def _anywhere(self) -> int:
-        """Draw a price between bid and ask, a round one where prices are and there is any."""
+        """Return a random price from bid to ask; a round one if prices are and there is one."""
         drawn, grain = self._random.randint(self.bid, self.ask), self._grain
         for rounded in (drawn // grain * grain, -(-drawn // grain) * grain):
             if self.bid <= rounded <= self.ask:
@@ -162,12 +158,11 @@ class PriceWalk:
         return drawn
 
     def adopt(self, fields: Mapping[str, object]) -> bool:
-        """
-        Go on from prices that somebody published. Values that are not prices are left aside.
+        """Continue from published prices. Values that are not prices are ignored.
 
-        :param fields: Wire fields, of which ``Bid``, ``Ask`` and ``LastExecution`` are looked at.
-        :return: Whether the walk agrees with the published prices. If not (bid above ask, say),
-            its next move has to carry both sides to end the disagreement.
+        :param fields: fields by wire name; only ``Bid``, ``Ask`` and ``LastExecution`` are used.
+        :returns: whether these prices can be continued. If not (for instance because the bid is
+            above the ask), the next message must have both sides.
         """
         bid, ask = _price(fields.get("Bid")), _price(fields.get("Ask"))
         last = _price(fields.get("LastExecution"))
@@ -186,7 +181,7 @@ class PriceWalk:
         return agrees
 
     def _widen(self, prices: Iterable[Decimal]) -> None:
-        """Count in finer units when a price needs them."""
+        """Switch to finer units if a price needs them."""
         for price in prices:
             exponent = price.normalize().as_tuple().exponent
             finer = min(_MOST_DECIMALS, -int(exponent)) - self.decimals
@@ -198,12 +193,12 @@ class PriceWalk:
                 self._calibrate(self._anchor * factor)
 
     def _units(self, price: Decimal | None, otherwise: int) -> int:
-        """Convert a price into units, or keep the given value when there is none."""
+        """Convert a price into units; *otherwise* if there is none."""
         return otherwise if price is None else max(1, int(price.scaleb(self.decimals)))
 
 
 def _price(value: object) -> Decimal | None:
-    """Read a published value as a price; None for what is absent, not a number or out of range."""
+    """Parse a published value; None if it is missing, not a number or out of range."""
     try:
         price = Decimal(str(value))
     except InvalidOperation:

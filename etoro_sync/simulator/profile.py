@@ -1,6 +1,6 @@
-"""
-What one instrument is like: which messages it sends, how often, and how its prices lie. Modelled
-after recordings of gold, the NASDAQ 100 and Bitcoin, which differ in all of it.
+"""The profile of an instrument: which messages it sends, how often, and how its prices move.
+
+Modelled after recordings of gold, the NASDAQ 100 and Bitcoin, which differ in all of these.
 """
 
 from bisect import bisect
@@ -12,7 +12,7 @@ FULL, HEARTBEAT, BID, ASK, LAST, CONVERSION = range(6)
 
 #: Each instrument has a mix of its own.
 OWN = "own"
-# Shares of the shapes in per mille, in the order above.
+# Shares of the kinds of messages in per mille, in the order above.
 _SHARES: dict[str, tuple[float, ...]] = {
     "universe": (150, 590, 127, 108, 17, 8),
     "liquid": (700, 207, 45, 35, 5, 8),
@@ -22,37 +22,36 @@ MIXES = (OWN, *_SHARES)
 
 
 class Mix:
-    """
-    How often each shape of message comes.
+    """How often each kind of message comes.
 
-    :param shares: Shares of the shapes, of any sum, in the order of the shapes.
+    :param shares: the share of each kind, in the order of the constants above; of any sum.
     """
 
     def __init__(self, shares: tuple[float, ...]) -> None:
         self._limits = list(accumulate(share / sum(shares) for share in shares))[:-1]
 
     def draw(self, random: Random) -> int:
-        """Draw the shape of the next message."""
+        """Return a random kind for the next message."""
         return bisect(self._limits, random.random())
 
 
 def mix_named(name: str) -> Mix | None:
-    """Give the mix that all instruments share; None when each has its own."""
+    """Return the mix that all instruments share; None when each has its own."""
     return None if name == OWN else Mix(_SHARES[name])
 
 
 @dataclass(frozen=True)
 class PriceBehavior:
-    """
-    How an instrument's prices move and lie; lengths are in proportion to the price.
+    """How an instrument's prices move. Step and spread are fractions of the price.
 
-    :param step: The longest usual move between two messages.
-    :param spread: From bid to ask; the smallest there is if it is 0.
-    :param markup: Share of the spread that lies between a price and its discounted one, up to 0.5.
-    :param steady: Share of the messages with both sides that have exactly this spread.
-    :param last_is_bid: Whether the last execution is the discounted bid; else it lies anywhere
-        between bid and ask, and some messages with both sides leave it unchanged.
-    :param round: Whether most discounted prices have a decimal less than the bid and the ask.
+    :param step: the largest usual move between two messages.
+    :param spread: from bid to ask; 0 is the smallest possible spread.
+    :param markup: the distance of a price and its discounted price, as a fraction of the spread, up
+        to 0.5.
+    :param steady: the share of messages with both sides that have exactly this spread.
+    :param last_is_bid: whether the last execution is the discounted bid; if not, it is anywhere
+        from bid to ask, and some messages with both sides leave it unchanged.
+    :param round: whether most discounted prices have one decimal less than bid and ask.
     """
 
     step: float
@@ -65,14 +64,13 @@ class PriceBehavior:
 
 @dataclass(frozen=True)
 class Profile:
-    """
-    What one instrument is like.
+    """The properties of one instrument.
 
-    :param behavior: Its prices.
-    :param shares: See :class:`Mix`.
-    :param interval: Usual seconds between two of its messages.
+    :param behavior: how its prices move.
+    :param shares: how often each kind of message comes, see :class:`Mix`.
+    :param interval: usual seconds between two of its messages.
     :param max_units: ``MaxPositionUnits`` of its snapshots.
-    :param conversion: Dollars for a unit of its currency, the bid; 1 if it is quoted in dollars.
+    :param conversion: dollars for one unit of its currency (bid); 1 if it is quoted in dollars.
     :param exchange_open: ``IsExchangeOpen`` of its snapshots.
     :param allow_sell: ``AllowSell`` of its snapshots.
     """
@@ -86,7 +84,7 @@ class Profile:
     allow_sell: bool = True
 
     def gap(self, random: Random) -> float:
-        """Draw the seconds until its next message: mostly the interval, now and then another."""
+        """Return random seconds until its next message: mostly the interval, sometimes not."""
         draw = random.random()
         if draw < 0.8:
             return self.interval * random.uniform(0.98, 1.03)
@@ -108,18 +106,17 @@ _CURRENCIES = (1.0842, 1.2731, 0.00668, 0.12836, 1.1187, 0.0957)
 
 
 def profile_of(instrument_id: int, random: Random) -> Profile:
-    """
-    Give the profile of an instrument: the recorded one, or one that is drawn.
+    """Return the profile of an instrument: a recorded one, or a random one.
 
-    :param instrument_id: Its id.
-    :param random: Where to draw it from.
+    :param instrument_id: its id.
+    :param random: the generator for a random one.
     """
     recorded = _RECORDED.get(instrument_id)
     if recorded is not None:
         return recorded
     kind = random.choice(list(_RECORDED.values()))
     shares = kind.shares
-    if random.random() < 0.6:  # most instruments are thin: their messages are mostly heartbeats
+    if random.random() < 0.6:  # most instruments trade little and send mostly heartbeats
         heartbeats = random.uniform(450, 750)
         rest = (992 - heartbeats) / 992
         shares = (370 * rest, heartbeats, 315 * rest, 267 * rest, 40 * rest, 8)

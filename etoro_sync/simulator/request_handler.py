@@ -1,4 +1,4 @@
-"""What a client's request leads to, faults included. Pure: nothing is sent from here."""
+"""Carries out clients' requests, subject to faults. Pure: nothing is sent from here."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -16,12 +16,11 @@ _REQUESTS_KEPT = 10_000
 
 @dataclass(frozen=True)
 class Reply:
-    """
-    What is to be sent for a request.
+    """The messages to send in reply to a request.
 
-    :param messages: In this order.
-    :param snapshots: Topics whose snapshots follow.
-    :param delay: Seconds to wait before.
+    :param messages: sent in this order.
+    :param snapshots: topics whose snapshots are sent after them.
+    :param delay: seconds to wait before the first.
     """
 
     messages: tuple[str | bytes, ...]
@@ -30,12 +29,11 @@ class Reply:
 
 
 class RequestHandler:
-    """
-    Takes requests. Guarded by the hub's lock.
+    """Carries out requests and decides on the replies. Guarded by the hub's lock.
 
-    :param subscribers: The clients.
-    :param faults: The faults in force.
-    :param nul_before_auth: Send a NUL keepalive before the reply to ``Authenticate``.
+    :param subscribers: the clients and their sessions.
+    :param faults: the active faults.
+    :param nul_before_auth: send a NUL keepalive before the reply to ``Authenticate``.
     """
 
     def __init__(
@@ -47,12 +45,11 @@ class RequestHandler:
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
 
     def handle(self, peer: Peer, text: str) -> Reply | None:
-        """
-        Carry a request out.
+        """Carry out a request.
 
-        :param peer: Who sent it.
-        :param text: What was sent.
-        :return: None when nothing is to be sent.
+        :param peer: the client that sent it.
+        :param text: the request.
+        :returns: the reply; None when nothing is to be sent.
         """
         request = parse_request(text)
         operation = None if request is None else request.get("operation")
@@ -60,7 +57,7 @@ class RequestHandler:
             self.requests.append(masked(request))
         if operation in OPERATIONS:
             self._faults.reached(operation, peer)
-        if peer not in self._subscribers:  # that was the end of it
+        if peer not in self._subscribers:  # a fault has just ended its connection
             return None
         fault = self._faults.request_fault(operation)
         plan = Plan() if fault is None else fault.plan()

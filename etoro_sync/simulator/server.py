@@ -1,4 +1,4 @@
-"""The simulator itself: what users start, steer and stop."""
+"""The simulator itself: the class that users start, control and stop."""
 
 import contextlib
 import ssl
@@ -19,36 +19,35 @@ from .tls import make_certificates
 
 
 class EToroSimulator(Controls):
-    """
-    An embedded simulator of eToro's WebSocket feed.
+    """A simulator of eToro's WebSocket feed that runs in this process.
 
     Use it as a context manager, or call :meth:`start` and :meth:`stop`. All methods may be called
-    from any thread. It listens on this machine only.
+    from any thread. It accepts connections from this machine only.
 
-    :param instruments: None lets every instrument id exist, with a price derived from the seed and
-        the id. A mapping gives ids and their first mid price, an iterable only ids; then other ids
-        can be subscribed to as well, but nothing is ever sent for them.
-    :param api_key: The right API key; None accepts any that is not empty.
-    :param user_key: The right user key; None accepts any that is not empty.
-    :param rate: Rate messages per second in total, over all instruments that anybody has subscribed
-        to; 0 sends none on its own. None is the pace of the real feed: about one message a second
-        for each instrument.
-    :param mix: How often each shape of message comes. With ``"own"``, each instrument has a mix of
-        its own, as on the real feed; ``"liquid"``, ``"universe"`` and ``"full"`` are one for all.
-    :param seed: Same seed, same sequence of prices.
-    :param order_interval: Seconds between automatic order events on ``private``; None sends none.
-    :param nul_interval: Seconds between the binary NUL keepalives; 0 sends none.
-    :param nul_before_auth: Send one before each reply to ``Authenticate``, too.
-    :param max_topics: Topics that one connection may hold.
-    :param max_frame_bytes: A longer text message from a client is answered with a TCP reset.
-    :param duplicate_error: Refuse to subscribe a topic again that is subscribed. The default is
-        to accept it and to send its snapshot again.
-    :param max_backlog: Messages that may wait for a client who reads too slowly; with more, or when
-        it takes nothing for 5 s, its connection is reset.
-    :param tls: Speak TLS, with a certificate for ``localhost`` from an authority made for this
+    :param instruments: None: every instrument id exists, at a price derived from the seed and the
+        id. A mapping gives ids and their first mid prices, an iterable only ids. Other ids can then
+        be subscribed to as well, but no messages are sent for them.
+    :param api_key: the API key that is accepted; None accepts any that is not empty.
+    :param user_key: the user key that is accepted; None accepts any that is not empty.
+    :param rate: rate messages per second in total, over all instruments that any client has
+        subscribed to; 0 sends none automatically. None is the pace of the real feed: about one
+        message a second for each instrument.
+    :param mix: how often each kind of message is sent. With ``"own"``, each instrument has a mix of
+        its own, as on the real feed; ``"liquid"``, ``"universe"`` and ``"full"`` apply to all.
+    :param seed: the same seed gives the same sequence of prices.
+    :param order_interval: seconds between automatic order events on ``private``; None sends none.
+    :param nul_interval: seconds between the binary NUL keepalives; 0 sends none.
+    :param nul_before_auth: also send a keepalive before each reply to ``Authenticate``.
+    :param max_topics: how many topics one connection may subscribe to.
+    :param max_frame_bytes: a client that sends a longer text message gets a TCP reset.
+    :param duplicate_error: refuse to subscribe to a topic a second time. By default this is
+        accepted and sends another snapshot.
+    :param max_backlog: how many messages may wait for a client that reads too slowly. When there
+        are more, or when the client reads nothing for 5 s, its connection is reset.
+    :param tls: use TLS, with a certificate for ``localhost`` from an authority made for this
         simulator: see :attr:`ca_pem`.
-    :param host: A loopback address.
-    :param port: 0 takes a free one.
+    :param host: a loopback address.
+    :param port: 0 chooses a free one.
     """
 
     def __init__(
@@ -110,14 +109,15 @@ class EToroSimulator(Controls):
         self._endpoint: Endpoint | None = None
         hub.on_faults_changed = self._update_listening
 
-    # Life
+    # Starting and stopping
 
     def start(self) -> "EToroSimulator":
-        """
-        Start to listen. After :meth:`stop` it can be started again, on the same port.
+        """Start listening.
 
-        :raises RuntimeError: If it is running.
-        :raises OSError: If the port is taken, or the system has no thread left.
+        After :meth:`stop` it can be started again, on the same port.
+
+        :raises RuntimeError: if it is running.
+        :raises OSError: if the port is taken, or the system cannot start another thread.
         """
         with self._hub.changed:
             if self._endpoint is not None:
@@ -137,12 +137,11 @@ class EToroSimulator(Controls):
         return self
 
     def stop(self) -> None:
-        """
-        Close all connections and stop to listen; afterwards no thread and no descriptor is left.
+        """Close all connections and stop listening; no thread and no file descriptor is left.
 
-        Clients get a close frame with code 1001; those who don't answer it within half a second are
-        reset. Scripts end, and all faults are healed. Stopping twice does no harm, and finishes a
-        stop that was interrupted.
+        Clients get a close frame with code 1001; connections whose client does not answer it
+        within half a second are reset. Scripts end, and all faults are healed. Stopping twice is
+        harmless; a second call completes a stop that was interrupted.
         """
         with self._hub.changed:
             endpoint, self._endpoint = self._endpoint, None
@@ -154,7 +153,7 @@ class EToroSimulator(Controls):
                 raise
 
     def _shut_down(self, endpoint: Endpoint) -> None:
-        """End all that runs. May be done again when it was interrupted."""
+        """Stop everything that runs. Can be called again after an interruption."""
         self._feed.stop()
         endpoint.stop()
         with self._hub.changed:
@@ -165,7 +164,7 @@ class EToroSimulator(Controls):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "an EToroSimulator can't be copied or pickled: its threads belong to this process. "
+            "an EToroSimulator cannot be copied or pickled: its threads belong to this process. "
             "Pass on its url"
         )
 
@@ -186,24 +185,23 @@ class EToroSimulator(Controls):
         return f"<EToroSimulator {state}, {count} client{'' if count == 1 else 's'}>"
 
     def _update_listening(self) -> None:
-        """Let the listening socket follow the faults. Runs with the lock held."""
+        """Listen or refuse connections, as the faults require. Requires the lock."""
         if self._endpoint is not None:
             self._endpoint.update_listening()
 
     def _wait_settled(self) -> None:
-        """Wait until it does."""
+        """Wait until the listening socket is as the faults require."""
         endpoint = self._endpoint
         if endpoint is not None:
             endpoint.wait_settled()
 
-    # Where it is
+    # Its address
 
     @property
     def port(self) -> int:
-        """
-        The port that it listens on.
+        """The port that it listens on.
 
-        :raises RuntimeError: If it is 0 because the simulator has never been started.
+        :raises RuntimeError: if it is to be chosen at the first start, which has not happened yet.
         """
         if not self._port:
             raise RuntimeError("the simulator has no port before start()")
@@ -211,7 +209,7 @@ class EToroSimulator(Controls):
 
     @property
     def url(self) -> str:
-        """What a client connects to; ``wss://localhost`` with TLS."""
+        """The URL for clients; it begins with ``wss://localhost`` if the simulator uses TLS."""
         if self._certificates is not None:
             return f"wss://localhost:{self.port}/ws"
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -219,24 +217,22 @@ class EToroSimulator(Controls):
 
     @property
     def ca_pem(self) -> str | None:
-        """The certificate of the authority to trust, as PEM; None without TLS."""
+        """The authority's certificate, which clients must trust, as PEM; None without TLS."""
         return self._certificates.ca_pem if self._certificates is not None else None
 
     def client_ssl_context(self) -> ssl.SSLContext:
-        """
-        Make a context for clients that trusts this simulator.
+        """Create an SSL context for clients that trusts this simulator.
 
-        :raises RuntimeError: Without TLS.
+        :raises RuntimeError: if the simulator does not use TLS.
         """
         if self._certificates is None:
-            raise RuntimeError("the simulator doesn't speak TLS; use tls=True")
+            raise RuntimeError("the simulator does not use TLS; create it with tls=True")
         return self._certificates.client_context()
 
     def drop(self) -> int:
-        """
-        Cut all TCP connections off with a reset: no close frame, nothing of what was on its way.
+        """Reset all TCP connections, without a close frame; unsent messages are lost.
 
-        :return: How many clients it were.
+        :returns: how many clients were connected.
         """
         count = self._hub.close_all(lambda peer: peer.abort())
         endpoint = self._endpoint
@@ -246,12 +242,15 @@ class EToroSimulator(Controls):
 
 
 class _NoThreadError(OSError, RuntimeError):
-    """The system's limit is reached: its error, and also what Python raises for it."""
+    """A limit of the system: an OSError, but also a RuntimeError, as Python itself raises it."""
 
 
 @contextlib.contextmanager
 def _threads_needed() -> Iterator[None]:
-    """Say what to do when no thread can be started: there are limits, and interpreters without."""
+    """Explain what to do when no thread can be started.
+
+    The system may have reached a limit, or a subinterpreter may not allow threads.
+    """
     try:
         yield
     except RuntimeError as exc:

@@ -1,4 +1,4 @@
-"""What the server answers to a client's requests. Pure: a request goes in, an answer comes out."""
+"""How the server answers a client's requests. Pure: nothing is sent from here."""
 
 import json
 from collections.abc import Mapping
@@ -16,13 +16,12 @@ _SECRETS = ("userKey", "apiKey", "authorization")
 
 @dataclass
 class Policy:
-    """
-    The rules that all sessions share.
+    """The rules that all sessions share.
 
-    :param api_key: The right one; None accepts any that is not empty.
-    :param user_key: Likewise.
-    :param max_topics: Topics that one session may hold.
-    :param duplicate_error: Refuse to subscribe a subscribed topic again.
+    :param api_key: the API key that is accepted; None accepts any that is not empty.
+    :param user_key: the user key that is accepted; None accepts any that is not empty.
+    :param max_topics: how many topics one session may subscribe to.
+    :param duplicate_error: refuse to subscribe to a topic a second time.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -33,11 +32,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class Answer:
-    """
-    What a request leads to.
+    """The answer to a request.
 
-    :param text: The acknowledgement or refusal to send.
-    :param snapshots: Topics that the client wants a snapshot of, after the text.
+    :param text: the acknowledgement or refusal.
+    :param snapshots: topics whose snapshots are to follow the text.
     """
 
     text: str
@@ -49,11 +47,10 @@ class _Refusal(Exception):
 
 
 def parse_request(text: str) -> dict[str, Any] | None:
-    """
-    Read a request.
+    """Parse a request.
 
-    :param text: A text message of the client.
-    :return: The request, or None when it is not a JSON object.
+    :param text: a text message from the client.
+    :returns: the request, or None when it is not a JSON object.
     """
     try:
         request = json.loads(text)
@@ -63,10 +60,9 @@ def parse_request(text: str) -> dict[str, Any] | None:
 
 
 def masked(request: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Copy a request with its keys hidden, so that it may be shown and logged.
+    """Return a copy of a request with its keys masked, so that it can be shown and logged.
 
-    :param request: As received.
+    :param request: the request as received.
     """
     data = request.get("data")
     if not isinstance(data, dict):
@@ -75,12 +71,11 @@ def masked(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refusal(request: Mapping[str, Any], code: str, message: str) -> str:
-    """
-    Write a refusal, with the request's id and operation if it had any.
+    """Build a refusal, with the request's id and operation if it has them.
 
-    :param request: What is refused.
-    :param code: The ``errorCode``.
-    :param message: The ``errorMessage``.
+    :param request: the refused request.
+    :param code: the ``errorCode``.
+    :param message: the ``errorMessage``.
     """
     reply: dict[str, Any] = {"id": request["id"]} if "id" in request else {}
     reply["success"] = False
@@ -90,10 +85,9 @@ def refusal(request: Mapping[str, Any], code: str, message: str) -> str:
 
 
 class Session:
-    """
-    One client's standing: whether it is authenticated, and what it has subscribed to.
+    """One client's state: whether it is authenticated, and its topics.
 
-    :param policy: The rules; shared with the other sessions.
+    :param policy: the rules; shared with the other sessions.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -102,10 +96,9 @@ class Session:
         self.topics: set[str] = set()
 
     def answer(self, request: dict[str, Any] | None) -> Answer:
-        """
-        Carry out a request.
+        """Carry out a request and return the answer.
 
-        :param request: A parsed request, or None for text that was none.
+        :param request: a parsed request; None for a text that is not a request.
         """
         if request is None:
             return Answer(refusal({}, "UnhandledException", "The message is not a JSON object"))
@@ -119,7 +112,7 @@ class Session:
         )
 
     def _carry_out(self, request: dict[str, Any]) -> tuple[str, ...]:
-        """Do what a request asks for, and give the topics that it wants a snapshot of."""
+        """Carry out a request; return the topics whose snapshots it requests."""
         operation = request.get("operation")
         if operation not in OPERATIONS:
             raise _Refusal("UnhandledException", "Unknown operation")
@@ -154,7 +147,7 @@ class Session:
         self.authenticated = True
 
     def _subscribe(self, topics: dict[str, None]) -> None:
-        """Add all topics of a frame, or none of them."""
+        """Add all topics of a request, or none of them."""
         wanted = self.topics.union(topics)
         if self._policy.duplicate_error and len(wanted) < len(self.topics) + len(topics):
             raise _Refusal("TopicAlreadySubscribed", "A topic is already subscribed")
@@ -164,12 +157,12 @@ class Session:
 
 
 def _accepted(key: object, right: str | None) -> bool:
-    """Compare a key with the right one, if there is only one."""
+    """Return whether a key is the right one; any string is if *right* is None."""
     return isinstance(key, str) and right in (None, key)
 
 
 def _topics(data: dict[str, Any]) -> dict[str, None]:
-    """Read the topics of a request: each once, in order."""
+    """Return the topics of a request, without duplicates, in order."""
     topics = data.get("topics")
     if topics is None:
         raise _Refusal("DataRequired", "The request names no topics")

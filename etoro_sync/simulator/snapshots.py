@@ -1,4 +1,4 @@
-"""What a snapshot says beyond the prices: flags, closing prices, limits. All of it is text."""
+"""The fields of a snapshot besides the prices: flags, closing prices, limits; all are strings."""
 
 from random import Random
 
@@ -9,12 +9,12 @@ _CLOSING_PRICES_BUG = "System.Collections.Generic.Dictionary`2[System.String,Sys
 
 
 def flag_text(value: bool) -> str:
-    """Write a flag as snapshots and rates do; ``Trading.Instrument.Active`` has a capital."""
+    """Write a flag as in snapshots and rates: "true", not "True" as in Instrument.Active."""
     return str(value).lower()
 
 
 def markups(walk: PriceWalk) -> dict[str, str]:
-    """Give the markups that lie between the prices and the discounted ones."""
+    """Return the fields with the difference between the prices and the discounted prices."""
     markup = walk.text(walk.markup)
     return {
         "CfdMarkupAsk": markup,
@@ -27,17 +27,16 @@ def markups(walk: PriceWalk) -> dict[str, str]:
 def constants(
     instrument_id: int, walk: PriceWalk, profile: Profile, random: Random
 ) -> dict[str, str]:
-    """
-    Give the fields of a snapshot that stand behind its prices, in the order of the wire.
+    """Return the fields of a snapshot that follow its prices, in the order of the real feed.
 
-    :param instrument_id: The instrument.
-    :param walk: Its prices.
-    :param profile: What it is like.
-    :param random: Where the closing prices are drawn from.
+    :param instrument_id: the instrument.
+    :param walk: its prices.
+    :param profile: its properties.
+    :param random: the generator for the closing prices.
     """
     closing = {name: _earlier(walk, random, far) for name, far in _FAR.items()}
     official = _earlier(walk, random, 0.01)
-    # The real server sometimes prints the name of the type instead of the prices.
+    # The real server sometimes sends the name of a .NET type instead of the prices.
     broken = random.random() < 0.02
     written = ",".join(f'"{name}":{price}' for name, price in closing.items())
     return {
@@ -58,11 +57,11 @@ def constants(
     }
 
 
-#: How far from today's price each closing price may lie, in proportion to it.
+#: The largest difference of each closing price from today's price, as a fraction of it.
 _FAR = {"Daily": 0.01, "Weekly": 0.03, "Monthly": 0.08}
 
 
 def _earlier(walk: PriceWalk, random: Random, far: float) -> str:
-    """Draw a price of another time, at least a third of the greatest distance away."""
+    """Return a random earlier price, which differs by a third of *far* up to all of it."""
     distance = random.uniform(far / 3, far) * random.choice((-1, 1))
     return walk.text(max(1, round(walk.bid * (1 + distance))))

@@ -1,4 +1,4 @@
-"""Who hears what: the clients, their sessions, and the subscribers of each topic. Pure."""
+"""The clients, their sessions, and the subscribers of each topic. Pure: no thread, no socket."""
 
 from collections.abc import Iterable
 
@@ -7,10 +7,9 @@ from .session import Answer, Policy, Session
 
 
 class Subscribers:
-    """
-    The clients that something can be said to. Guarded by the hub's lock.
+    """Keeps each client's session, and the subscribers of each topic. Guarded by the hub's lock.
 
-    :param policy: The rules for requests.
+    :param policy: the rules for requests.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -28,25 +27,25 @@ class Subscribers:
 
     @property
     def topics(self) -> Iterable[str]:
-        """The topics of all clients together; not a copy."""
+        """All topics that have subscribers; not a copy."""
         return self._topics.keys()
 
     def of(self, topic: str) -> tuple[Peer, ...]:
-        """Those who have subscribed to a topic."""
+        """Return the subscribers of a topic."""
         return tuple(self._topics.get(topic, ()))
 
     def add(self, peer: Peer) -> None:
-        """Begin a session."""
+        """Start a client's session."""
         self._sessions[peer] = Session(self._policy)
 
     def remove(self, peer: Peer) -> None:
-        """End a session, if there is one."""
+        """End a client's session, if there is one."""
         session = self._sessions.pop(peer, None)
         if session is not None:
             self._follow(peer, session.topics, set())
 
     def answer(self, peer: Peer, request: dict[str, object] | None) -> Answer:
-        """Carry out a client's request."""
+        """Carry out a client's request and return the answer."""
         session = self._sessions[peer]
         before = session.topics.copy()
         answer = session.answer(request)
@@ -54,13 +53,13 @@ class Subscribers:
         return answer
 
     def unsubscribe(self, peer: Peer, topic: str) -> None:
-        """Lose a client's subscription to a topic, if there is one."""
+        """Remove a client's subscription to a topic, if there is one."""
         session = self._sessions[peer]
         self._follow(peer, session.topics, session.topics - {topic})
         session.topics.discard(topic)
 
     def _follow(self, peer: Peer, before: set[str], after: set[str]) -> None:
-        """Follow a change of a client's topics."""
+        """Update the subscribers of each topic after a change of a client's topics."""
         for topic in after - before:
             self._topics.setdefault(topic, {})[peer] = None
         for topic in before - after:

@@ -1,4 +1,4 @@
-"""What the simulator is to do later. Pure: the clock is passed in."""
+"""Timers for what the simulator does later. Pure: the time is passed in."""
 
 import heapq
 import itertools
@@ -6,31 +6,30 @@ from collections.abc import Callable
 
 
 class TimerQueue:
-    """Things to do and when; those of the same time are done in the order of their entry."""
+    """Actions ordered by time; those of the same time keep the order in which they were added."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
     def add(self, time: float, action: Callable[[], None]) -> None:
-        """
-        Enter something.
+        """Add an action.
 
-        :param time: When to do it, on a monotonic clock.
-        :param action: What to do.
+        :param time: when it is due, on a monotonic clock.
+        :param action: called when it is due.
         """
         heapq.heappush(self._entries, (time, next(self._numbers), action))
 
     def pop_due(self, now: float) -> Callable[[], None] | None:
-        """Take out the next thing that is due; None when nothing is."""
+        """Remove and return the next action that is due; None when there is none."""
         if self._entries and self._entries[0][0] <= now:
             return heapq.heappop(self._entries)[2]
         return None
 
     def wait_time(self, now: float, longest: float) -> float:
-        """Give the seconds until the next thing is due, at most ``longest``."""
+        """Return the seconds until the next action is due, at most *longest*."""
         return min(longest, max(0.0, self._entries[0][0] - now)) if self._entries else longest
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all actions."""
         self._entries.clear()

@@ -1,4 +1,4 @@
-"""Certificates for a simulator that speaks TLS."""
+"""Certificates for a simulator that uses TLS."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -10,12 +10,11 @@ _NAMES = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Certificates:
-    """
-    A certificate authority made for one simulator, and the server's side of TLS.
+    """A certificate authority made for one simulator, and the server's SSL contexts.
 
-    :param ca_pem: What a client has to trust.
-    :param context: The server's context.
-    :param authority: What issues more certificates.
+    :param ca_pem: the authority's certificate, which clients must trust.
+    :param context: the server's SSL context.
+    :param authority: issues more certificates.
     """
 
     ca_pem: str
@@ -24,10 +23,9 @@ class Certificates:
     _flawed: dict[str, ssl.SSLContext] = field(default_factory=dict, init=False, repr=False)
 
     def flawed_context(self, flaw: str) -> ssl.SSLContext:
-        """
-        Give a server's context that clients have to refuse.
+        """Return an SSL context whose certificate clients must reject.
 
-        :param flaw: What is wrong with its certificate: ``"authority"``, ``"expired"``, ``"host"``.
+        :param flaw: what is wrong with its certificate: ``"authority"``, ``"expired"``, ``"host"``.
         """
         if flaw not in self._flawed:
             issue = self.authority.issue_cert
@@ -42,15 +40,14 @@ class Certificates:
         return self._flawed[flaw]
 
     def client_context(self) -> ssl.SSLContext:
-        """Make a context that trusts this authority and no other."""
+        """Create an SSL context that trusts this authority and no other."""
         return ssl.create_default_context(cadata=self.ca_pem)
 
 
 def make_certificates() -> Certificates:
-    """
-    Make an authority and a certificate for this machine's names.
+    """Create an authority and a certificate for this machine's names.
 
-    :raises ImportError: Without the ``trustme`` package.
+    :raises ImportError: if the ``trustme`` package is not installed.
     """
     try:
         from trustme import CA
@@ -67,7 +64,7 @@ def make_certificates() -> Certificates:
 
 
 def _context(certificate: Any) -> ssl.SSLContext:
-    """Make a server's context that shows a certificate."""
+    """Create a server's SSL context that presents *certificate*."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context

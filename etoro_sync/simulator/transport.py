@@ -1,6 +1,6 @@
-"""
-The socket under a connection of the server, so that a peer can be cut off at any moment and TLS
-is never used by two threads at once. Whatever is to go wrong on the wire belongs here, too.
+"""The socket below a server connection, and the interceptors through which faults act on it.
+
+It can be reset at any moment, and never lets two threads use TLS at the same time.
 """
 
 import contextlib
@@ -16,45 +16,46 @@ from typing import Any
 
 _LINGER_OFF = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-# poll() needs no descriptor of its own and knows no limit; select() is for Windows.
+# poll() needs no descriptor and has no limit on their numbers; select() is for Windows.
 Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
 )
 
 
 class Interceptor:
-    """
-    Something on the way between a connection and its peer. This one lets everything pass; faults
-    are made by overriding. A transport asks all interceptors that are attached to it, in order.
+    """Can delay, change or drop the data between a connection and its peer.
+
+    This base class passes everything on; faults override its methods. A transport calls all
+    interceptors that are attached to it, in order.
     """
 
     splits = False
-    """Whether it cuts frames into pieces; such interceptors come behind those that want whole frames."""
+    """Whether it splits frames; such interceptors are called after those that need whole frames."""
     silent = False
-    """Whether the end of the stream is kept from the peer, too."""
+    """Whether the peer does not see the end of the stream either."""
 
     def before_message(self, transport: "Transport") -> None:
-        """Runs on the sending thread, before each message; may wait."""
+        """Called on the sending thread before each message; may wait."""
 
     def before_read(self, transport: "Transport") -> None:
-        """Runs on the receiving thread, before each look at what has come; may wait."""
+        """Called on the receiving thread before each read; may wait."""
 
     def send(self, transport: "Transport", data: bytes, onward: Callable[[bytes], None]) -> None:
-        """Pass data on, or not. What is sent after the handshake comes frame by frame."""
+        """Pass *data* to *onward*, or not. After the handshake, *data* is one whole frame."""
         onward(data)
 
 
 class Transport:
-    """
-    The part of a socket's interface that a WebSocket connection uses, over a non-blocking socket.
+    """The part of the socket interface that a WebSocket connection uses.
 
-    OpenSSL forbids two threads in one TLS object, even for reading and writing (cpython #77271).
-    So every operation on the socket is brief and done under a lock, and waiting is done outside
-    of it. A wake-up socket ends any waiting when the transport is reset or closed.
+    OpenSSL does not allow two threads in one TLS object, even if one only reads and the other only
+    writes (cpython #77271). So the socket is non-blocking, every operation on it is brief and done
+    under a lock, and threads wait without the lock. A wake-up socket ends all waiting when the
+    transport is reset or closed.
 
-    :param sock: A connected socket, possibly TLS, on which no handshake has been done.
-    :param send_timeout: Seconds without progress after which a peer that doesn't read is cut off.
-    :param on_close: Called once when the transport is closed, on whichever thread closed it.
+    :param sock: a connected socket, possibly TLS, on which no handshake has been done.
+    :param send_timeout: seconds without progress after which a peer that does not read is cut off.
+    :param on_close: called once when the transport is closed, on whichever thread closed it.
     """
 
     def __init__(
@@ -68,15 +69,15 @@ class Transport:
         self._waker, self._wakee = socket.socketpair()
         #: Guards the socket, the flags below, the interceptors and the number of waiting threads.
         self._lock = threading.Lock()
-        #: Over the same lock; notified when the transport or its interceptors change.
+        #: Uses the same lock; notified when the transport or its interceptors change.
         self._changed = threading.Condition(self._lock)
         self._interceptors: tuple[Interceptor, ...] = ()
-        self._hidden_shutdown: int | None = None  # what a silent interceptor keeps from the peer
+        self._hidden_shutdown: int | None = None  # put off while an interceptor is silent
         self._waiting = 0
         self._was_reset = False
         self._closed = False
         self.stalled = False
-        """Whether the peer was cut off because it didn't read."""
+        """Whether the peer was cut off because it did not read."""
         self.upgraded = False
         """Whether the opening handshake is over."""
 
@@ -86,15 +87,15 @@ class Transport:
         return self._sock.family
 
     def fileno(self) -> int:
-        """Give the descriptor, for others' selectors."""
+        """Return the file descriptor, for selectors."""
         return self._sock.fileno()
 
     def getsockname(self) -> Any:
-        """Give the local address."""
+        """Return the local address."""
         return self._sock.getsockname()
 
     def getpeername(self) -> Any:
-        """Give the peer's address."""
+        """Return the peer's address."""
         return self._sock.getpeername()
 
     def setsockopt(self, *args: Any) -> None:
@@ -102,11 +103,11 @@ class Transport:
         self._sock.setsockopt(*args)
 
     def settimeout(self, timeout: float | None) -> None:
-        """Limit each later operation, as for a socket."""
+        """Limit each later operation to *timeout* seconds, as for a socket."""
         self._timeout = timeout
 
     def recv(self, size: int) -> bytes:
-        """Wait for data and give it; nothing at the end of the stream."""
+        """Wait for data and return it; empty at the end of the stream."""
         while True:
             for interceptor in self._interceptors:
                 interceptor.before_read(self)
@@ -119,14 +120,14 @@ class Transport:
             self._wait(events, self._timeout)
 
     def sendall(self, data: bytes) -> None:
-        """Send all data by way of the interceptors, or cut off a peer that takes none of it for long."""
+        """Send all data through the interceptors; a peer that reads nothing for long is reset."""
         onward: Callable[[bytes], None] = self._send
         for interceptor in reversed(self._interceptors):
             onward = functools.partial(interceptor.send, self, onward=onward)
         onward(data)
 
     def _send(self, data: bytes) -> None:
-        """Send all data."""
+        """Send all data to the socket."""
         rest = memoryview(data)
         while rest:
             with self._lock:
@@ -145,7 +146,7 @@ class Transport:
                 raise
 
     def shutdown(self, how: int) -> None:
-        """Close one or both directions, as soon as nothing keeps the peer from learning of it."""
+        """Close one or both directions; put off while an interceptor is silent."""
         with self._lock:
             self._check()
             if self._hides_end():
@@ -154,7 +155,7 @@ class Transport:
                 self._shut(how)
 
     def _hides_end(self) -> bool:
-        """Whether the peer is not to learn of an end. Requires the lock."""
+        """Whether the peer must not see the end of the stream yet. Requires the lock."""
         return any(interceptor.silent for interceptor in self._interceptors)
 
     def _shut(self, how: int) -> None:
@@ -166,16 +167,16 @@ class Transport:
     # Lines
 
     def attach(self, interceptor: Interceptor) -> None:
-        """Put an interceptor in the way of everything from now on."""
+        """Add an interceptor for all data from now on."""
         with self._changed:
             self._interceptors = tuple(
                 sorted((*self._interceptors, interceptor), key=lambda one: one.splits)
             )
 
     def detach(self, interceptor: Interceptor) -> None:
-        """
-        Take an interceptor out of the way, if it is there, and wake whoever it holds. An end of the stream
-        that the last silent interceptor has kept from the peer shows now.
+        """Remove an interceptor, if it is attached, and wake the threads that it holds.
+
+        A shutdown that was put off is done when no silent interceptor is left.
         """
         with self._changed:
             self._interceptors = tuple(
@@ -189,18 +190,17 @@ class Transport:
             self._changed.notify_all()
 
     def before_message(self) -> None:
-        """Wait for as long as the interceptors want no message to be sent."""
+        """Wait until all interceptors allow the next message."""
         for interceptor in self._interceptors:
             interceptor.before_message(self)
 
     def hold(self, interceptor: Interceptor, timeout: float | None = None) -> bool:
-        """
-        Wait until an interceptor is detached.
+        """Wait until an interceptor is detached.
 
-        :param interceptor: An attached interceptor.
-        :param timeout: Seconds; None waits for ever.
-        :return: Whether it is still attached.
-        :raises ConnectionResetError: When the transport is reset or closed.
+        :param interceptor: an attached interceptor.
+        :param timeout: seconds to wait at most; None is no limit.
+        :returns: whether it is still attached.
+        :raises ConnectionResetError: when the transport is reset or closed.
         """
         with self._changed:
             self._changed.wait_for(
@@ -213,10 +213,9 @@ class Transport:
     # The end
 
     def reset(self) -> None:
-        """
-        Cut the connection off: the peer sees a TCP reset, and nothing more is sent or received.
+        """Reset the connection; nothing more is sent or received.
 
-        The thread that reads the connection notices and closes it, which sends the reset.
+        The thread that reads the connection is woken and closes it, which sends the TCP reset.
         """
         with self._lock:
             if self._was_reset or self._closed:
@@ -230,7 +229,7 @@ class Transport:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Close the socket; a thread that is waiting for it is woken and does it."""
+        """Close the socket. If threads wait for it, they are woken and the last one closes it."""
         with self._lock:
             if self._closed:
                 return
@@ -243,18 +242,18 @@ class Transport:
         self._on_close(self)
 
     def _check(self) -> None:
-        """Raise when the transport can't be used any more. Requires the lock."""
+        """Raise if the transport was reset or closed. Requires the lock."""
         if self._was_reset or self._closed:
             raise ConnectionResetError("the simulator has cut this connection")
 
     def _release(self) -> None:
-        """Give back all descriptors. Requires the lock, and that nobody waits for them."""
+        """Close all descriptors. Requires the lock, and that no thread waits for them."""
         self._sock.close()
         self._waker.close()
         self._wakee.close()
 
     def _wait(self, events: int, timeout: float | None) -> None:
-        """Wait until the socket is ready or the transport reset or closed."""
+        """Wait until the socket is ready, or the transport is reset or closed."""
         with self._lock:
             self._check()
             self._waiting += 1
@@ -272,7 +271,7 @@ class Transport:
 
 
 def _events(exc: Exception, usual: int) -> int:
-    """Say what to wait for: TLS may have to write in order to read, and the other way round."""
+    """Return what to wait for: TLS may need to write before it can read, and vice versa."""
     if isinstance(exc, ssl.SSLWantReadError):
         return selectors.EVENT_READ
     return selectors.EVENT_WRITE if isinstance(exc, ssl.SSLWantWriteError) else usual

@@ -1,4 +1,4 @@
-"""How the feed writes things, so that nothing else has to know what a price or date looks like."""
+"""The wire format: topics, message types, and how prices and dates are written."""
 
 import json
 import time
@@ -13,43 +13,42 @@ ORDER_UPDATE = "Trading.OrderForCloseMultiple.Update"
 PRIVATE = "private"
 NUL = b"\x00"
 
-# .NET counts time in units of 100 ns, and so does the feed.
+# The feed's times have the resolution of .NET: 100 ns.
 TICKS_PER_SECOND = 10_000_000
 
 
 def compact(value: object) -> str:
-    """Write a value as JSON without blanks, as the feed does."""
+    """Write a value as JSON without spaces, as the feed does."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def topic_of(instrument_id: int) -> str:
-    """Name the topic of an instrument."""
+    """Return the topic of an instrument."""
     return f"instrument:{instrument_id}"
 
 
 def instrument_of(topic: str) -> int | None:
-    """Give the instrument id of a topic, or None when the topic is not an instrument's."""
+    """Return the instrument id of a topic, or None when the topic is not an instrument's."""
     prefix, _, digits = topic.partition(":")
     if prefix != "instrument" or not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
         return None
-    # "instrument:018" would be a second name of instrument 18, which nothing is sent to.
+    # "instrument:018" is not a topic of instrument 18; nothing is sent to it.
     return None if digits != "0" and digits.startswith("0") else int(digits)
 
 
 def new_uuid(random: Random) -> str:
-    """Draw a version 4 UUID from a seeded generator, so that a run can be repeated exactly."""
+    """Return a version 4 UUID from a seeded generator, so that runs are repeatable."""
     digits = f"{random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def envelope(topic: str, message_type: str, content: str, message_id: str) -> str:
-    """
-    Wrap one message. Every frame ever recorded carries exactly one.
+    """Wrap one message in an envelope. All recorded frames have exactly one message.
 
     :param topic: ``instrument:<id>`` or ``private``.
-    :param message_type: The wire's ``type``.
-    :param content: The content, already written as JSON: it travels as a string.
-    :param message_id: A UUID.
+    :param message_type: the ``type``.
+    :param content: the content as JSON text, which is sent as a string.
+    :param message_id: a UUID.
     """
     return (
         f'{{"messages":[{{"topic":"{topic}","content":{encode_basestring_ascii(content)},'
@@ -58,14 +57,13 @@ def envelope(topic: str, message_type: str, content: str, message_id: str) -> st
 
 
 def price_text(units: int, decimals: int) -> str:
-    """
-    Write a price given in units of its last decimal place.
+    """Write a price that is given in units of its last decimal place.
 
-    Integers and not floats, so that no binary noise and no exponent can appear. Zeros at the end
-    are left out, as the feed does.
+    It is computed with integers, so that it has no rounding error and no exponent. Trailing zeros
+    are left out, as in the real feed.
 
-    :param units: The price times ``10 ** decimals``; not negative.
-    :param decimals: Number of decimal places; at least 1.
+    :param units: the price times ``10 ** decimals``; not negative.
+    :param decimals: number of decimal places; at least 1.
     """
     digits = f"{units:0{decimals + 1}d}"
     fraction = digits[-decimals:].rstrip("0")
@@ -74,13 +72,12 @@ def price_text(units: int, decimals: int) -> str:
 
 @lru_cache(maxsize=64)
 def _second_text(seconds: int) -> str:
-    """Write a whole second; cached because a busy feed writes each second thousands of times."""
+    """Write a time in whole seconds; cached, since a busy feed writes each many times."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def date_text(ticks: int) -> str:
-    """
-    Write a UTC time the way .NET does: up to seven decimals, without the zeros at the end.
+    """Write a UTC time as .NET does: up to seven decimals, without trailing zeros.
 
     :param ticks: 100 ns units since 1970.
     """

@@ -334,7 +334,7 @@ def test_without_tls_there_is_nothing_to_trust(simulate: Simulate) -> None:
     """Asking for a context is a mistake that is named."""
     sim = simulate()
     assert sim.ca_pem is None
-    with pytest.raises(RuntimeError, match="use tls=True"):
+    with pytest.raises(RuntimeError, match="create it with tls=True"):
         sim.client_ssl_context()
 
 
@@ -391,5 +391,5 @@ def test_the_simulator_shares_no_code_with_the_client() -> None:
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_simulator_cannot_be_copied_or_pickled(duplicate: Callable[[object], object]) -> None:
     """And says what to pass on to another process."""
-    with pytest.raises(TypeError, match=r"can't be copied or pickled: .* Pass on its url"):
+    with pytest.raises(TypeError, match=r"cannot be copied or pickled: .* Pass on its url"):
         duplicate(EToroSimulator())

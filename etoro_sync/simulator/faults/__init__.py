@@ -1,15 +1,15 @@
-"""
-What can go wrong with a simulated feed, by name.
+"""All faults of the simulator, by name.
 
 Every fault is a small class: its docstring says what it does, its fields are its arguments, and
-its class attributes say what it concerns and in which phases of a connection it makes sense::
+its class attributes say which part of the server it concerns and in which phases of a connection
+it can be used::
 
     for name, fault in FAULTS.items():
         for phase, given in fault.phases.items():
             run(name, phase, given)  # ... sim.fault(name, **given) ...
 """
 
-# Each adds its faults to the list, in this order: that of a connection's life.
+# Each module registers its faults when it is imported: in the order of a connection's phases.
 # isort: off
 from .listening import HandshakeFault
 from . import requests, frames, lasting, messages, feed, rewriting  # noqa: F401

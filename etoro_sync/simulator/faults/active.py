@@ -1,4 +1,4 @@
-"""The faults in force, and what each part of the simulator asks about them."""
+"""The active faults, and the questions that the other parts of the simulator ask about them."""
 
 import ssl
 from collections.abc import Callable, Iterable
@@ -20,11 +20,10 @@ _Countable = TypeVar("_Countable", bound=Limited)
 
 
 class ActiveFaults:
-    """
-    The faults in force, oldest first. Guarded by the context's lock, which every method takes.
+    """The active faults, oldest first. Guarded by the context's lock.
 
-    :param context: What faults act on.
-    :param certificates: If the simulator speaks TLS.
+    :param context: the part of the simulator that faults act on.
+    :param certificates: for TLS; None without.
     """
 
     def __init__(self, context: FaultContext, certificates: Certificates | None) -> None:
@@ -33,17 +32,18 @@ class ActiveFaults:
         self._active: list[Fault] = []
 
     def begin(self, fault: Fault) -> None:
-        """Put a fault into force. Its ``on_heal`` should lead to :meth:`heal`."""
+        """Start a fault. Its ``on_heal`` must call :meth:`heal`."""
         with self._context.changed:
             if isinstance(fault, CertificateFault) and self._certificates is not None:
-                self._certificates.flawed_context(fault.flaw)  # which may fail, and is slow
+                # Made now, since it is slow and may fail; a connection then only looks it up.
+                self._certificates.flawed_context(fault.flaw)
             self._active.append(fault)
             fault.begin(self._context)
             self._end_spent()
             self._context.faults_changed()
 
     def heal(self, *faults: Fault) -> int:
-        """End faults and say how many of them were in force."""
+        """End faults; return how many of them were active."""
         with self._context.changed:
             ending = [fault for fault in self._active if fault in faults]
             self._active = [fault for fault in self._active if fault not in faults]
@@ -54,18 +54,18 @@ class ActiveFaults:
 
     @property
     def tls(self) -> bool:
-        """Whether the simulator speaks TLS."""
+        """Whether the simulator uses TLS."""
         return self._certificates is not None
 
     @property
     def active(self) -> list[Fault]:
-        """The faults in force."""
+        """A copy of the active faults."""
         with self._context.changed:
-            self._end_spent()  # one that waits for its time may have struck for the last one
+            self._end_spent()  # one that strikes after a delay may have reached its limit since
             return list(self._active)
 
     def _end_spent(self) -> None:
-        """End the faults that have struck often enough and leave nothing to be healed."""
+        """End the faults that have reached their limit and have no lasting effect to undo."""
         over = [f for f in self._active if f.spent and not f.lingers]
         if over:
             self._active = [f for f in self._active if f not in over]
@@ -75,7 +75,7 @@ class ActiveFaults:
     def strike(
         self, kind: type[_Countable], concerned: Callable[[_Countable], bool] | None = None
     ) -> _Countable | None:
-        """Count and give the oldest fault of a kind that is concerned, if there is one."""
+        """Find the oldest fault of a kind that is concerned; count it as struck and return it."""
         with self._context.changed:
             for fault in self._of(kind):
                 if not fault.spent and (concerned is None or concerned(fault)):
@@ -84,7 +84,7 @@ class ActiveFaults:
                     return fault
         return None
 
-    # What the listening side asks
+    # For the endpoint, without the lock
 
     @property
     def refusing(self) -> bool:
@@ -92,36 +92,36 @@ class ActiveFaults:
         return any(isinstance(fault, Refuse) for fault in self.active)
 
     def ssl_context(self, usual: ssl.SSLContext | None) -> ssl.SSLContext | None:
-        """Give the server's side of TLS for the next connection."""
+        """Return the server's SSL context for the next connection; *usual* without a fault."""
         fault = self.strike(CertificateFault)
         if fault is None or self._certificates is None:
             return usual
         return self._certificates.flawed_context(fault.flaw)
 
     def admit(self, transport: Transport) -> bool:
-        """Say whether to serve a connection that has just been accepted."""
-        with self._context.changed:  # so that it can't be healed in between
+        """Return whether to serve a connection that has just been accepted."""
+        with self._context.changed:  # so that the fault cannot be healed before it has struck
             fault = self.strike(AcceptFault)
             return fault is None or fault.admit(transport)
 
-    # What the hub asks, with the lock held
+    # For the hub, with the lock held
 
     def reached(self, moment: str, peer: "Peer") -> None:
-        """Let a client come to one of the moments that faults wait for."""
+        """Strike a client with the faults that wait for this moment of its connection."""
         for fault in self._of(PeerFault):
-            if peer not in self._context.peers:  # an older one was its end
+            if peer not in self._context.peers:  # an older fault has ended its connection
                 break
             fault.reached(moment, self._context, peer)
         self._end_spent()
 
     def request_fault(self, operation: object) -> RequestFault | None:
-        """Give the fault for a request, if there is one."""
-        # All are asked: a request that an older one takes counts for the others' skip as well.
+        """Return the fault for a request, if there is one."""
+        # All are asked, since the request counts towards the skip of each of them.
         matching = [fault for fault in self._of(RequestFault) if fault.matches(operation)]
         return self.strike(RequestFault, matching.__contains__)
 
     def transform(self, topic: str, text: str, *, snapshot: bool = False) -> list[str]:
-        """Give what is to be sent in place of a message of the feed."""
+        """Return the messages to send instead of a message of the feed."""
         if not self._active:  # as nearly always, thousands of times per second
             return [text]
         texts = [text]
@@ -132,9 +132,9 @@ class ActiveFaults:
         return texts
 
     def frozen(self, instrument_id: int) -> bool:
-        """Say whether an instrument doesn't move."""
+        """Return whether a fault stops the rates of an instrument."""
         return any(fault.instrument_id == instrument_id for fault in self._of(Freeze))
 
     def _of(self, kind: type[_Kind]) -> Iterable[_Kind]:
-        """Give the faults of a kind, as they are now."""
+        """Return a copy of the active faults of a kind."""
         return [fault for fault in self._active if isinstance(fault, kind)]

@@ -1,4 +1,4 @@
-"""What all faults have in common, and the list of all there are."""
+"""The base classes of faults, and the registry of all faults."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -15,30 +15,29 @@ if TYPE_CHECKING:
 
 #: The phases of a connection, in order.
 PHASES = ("connect", "tls", "handshake", "authenticate", "subscribe", "live", "closing")
-#: Moments of a connection that a fault can wait for: just opened, or a request has come and is
-#: not yet answered.
+#: Moments of a connection that a fault can wait for: it has just been opened, or a request has been
+#: received and not yet answered.
 MOMENTS = ("open", *OPERATIONS)
 Phases = Mapping[str, Mapping[str, object]]
-#: In which phases what happens to an open connection makes sense, and when to strike for it.
+#: The phases for faults of open connections, with the arguments that make them strike in each.
 ONCE_OPEN: Phases = {
     "authenticate": {"at": "Authenticate"},
     "subscribe": {"at": "Subscribe"},
     "live": {},
     "closing": {},
 }
-#: The same for what doesn't matter to a client that is closing.
+#: The same without the phase "closing", for faults that a closing client would not notice.
 BEFORE_CLOSING: Phases = {phase: given for phase, given in ONCE_OPEN.items() if phase != "closing"}
 
 _FaultClass = TypeVar("_FaultClass", bound="type[Fault]")
-#: All faults by name, in the order of a connection's life.
+#: All faults by name, in the order of a connection's phases.
 FAULTS: "dict[str, type[Fault]]" = {}
 
 
 def named(name: str) -> "Any":
-    """
-    Register a class of faults.
+    """Return a class decorator that registers a fault.
 
-    :param name: What users call it.
+    :param name: the fault's name.
     """
 
     def register(cls: _FaultClass) -> _FaultClass:
@@ -51,46 +50,48 @@ def named(name: str) -> "Any":
 
 @dataclass(kw_only=True, eq=False)
 class Fault:
-    """
-    Something that goes wrong while the simulator runs. Made by
-    :meth:`~etoro_sync.simulator.EToroSimulator.fault`; as a context manager, it ends with its
-    block. Everything in a fault is guarded by the simulator's lock.
+    """A deliberate failure of the simulator.
+
+    Created by :meth:`~etoro_sync.simulator.EToroSimulator.fault`. As a context manager, it is
+    healed at the end of its block. The simulator's lock guards all of it.
     """
 
     name: ClassVar[str]
     #: What it concerns: ``"listening"``, ``"tls"``, ``"handshake"``, ``"requests"``, ``"wire"``,
     #: ``"ending"``, ``"frames"``, ``"messages"`` or ``"feed"``.
     concerns: ClassVar[str]
-    #: The phases of a connection in which it makes sense, with the arguments to use in each.
+    #: The phases of a connection in which it can be used, with the arguments for each.
     phases: ClassVar[Phases]
-    #: Whether it is in force until it is healed, rather than over as soon as it has struck.
+    #: Whether it stays active until it is healed, rather than ends as soon as it has struck.
     lasting: ClassVar[bool] = True
-    #: Whether what it did to a connection goes on when it has struck often enough, until healed.
+    #: Whether connections that it has struck stay affected until it is healed, even when it has
+    #: reached its limit.
     lingers: ClassVar[bool] = False
-    #: Whether a connection that it has struck is of no use any more, even when it is healed.
+    #: Whether a connection that it has struck stays unusable, even when it is healed.
     fatal: ClassVar[bool] = False
     #: Whether it needs a simulator with ``tls=True``.
     needs_tls: ClassVar[bool] = False
 
     struck: int = field(default=0, init=False)
-    #: What ends it; set when it is made for a simulator.
+    #: Called by :meth:`heal`; set by the simulator.
     on_heal: "Callable[[Fault], object] | None" = field(default=None, init=False, repr=False)
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it was to."""
+        """Whether it has struck as often as its limit allows."""
         return False
 
     def begin(self, context: "FaultContext") -> None:
-        """Take effect on what is there already. Requires the simulator's lock."""
+        """Strike the connections that are open already. Requires the simulator's lock."""
 
     def end(self, context: "FaultContext") -> None:
-        """Undo what is to be undone. Requires the simulator's lock."""
+        """Undo its lasting effects. Requires the simulator's lock."""
 
     def heal(self) -> None:
-        """
-        End this fault; once it has ended, nothing more happens. What it has done already stays: an
-        answer that ``late_answer`` has put off still comes in its time.
+        """End this fault; afterwards it strikes no more.
+
+        What it has done is not undone: an answer that ``late_answer`` has delayed is still sent
+        later.
         """
         if self.on_heal is not None:
             self.on_heal(self)
@@ -112,10 +113,9 @@ _Self = TypeVar("_Self", bound=Fault)
 
 @dataclass(kw_only=True, eq=False)
 class Limited(Fault):
-    """
-    A fault that can be limited to a number of connections, requests or messages.
+    """A fault that can be limited to a number of connections, requests or messages.
 
-    :param times: How many it strikes; None strikes all until it is healed.
+    :param times: how many it strikes; None strikes all until it is healed.
     """
 
     times: int | None = None
@@ -126,21 +126,20 @@ class Limited(Fault):
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it was to."""
+        """Whether it has struck *times* times."""
         return self.times is not None and self.struck >= self.times
 
 
 @dataclass(kw_only=True, eq=False)
 class PeerFault(Limited):
-    """
-    A fault of open connections.
+    """A fault of open connections.
 
-    :param at: None strikes now. ``"open"`` strikes connections that come to be open from now on,
-        ``"Authenticate"``, ``"Subscribe"`` and ``"Unsubscribe"`` those that send such a request,
-        before it is answered.
-    :param client: Strike only the client with this ``id``.
-    :param times: How many connections it strikes; None strikes all.
-    :param skip: With ``at``: how many such moments to let pass first.
+    :param at: when to strike. None strikes all open connections now; ``"open"`` strikes new
+        connections as they are opened; ``"Authenticate"``, ``"Subscribe"`` and ``"Unsubscribe"``
+        strike those that send such a request, before it is answered.
+    :param client: strike only the client with this ``id``.
+    :param times: how many connections it strikes; None strikes all.
+    :param skip: with ``at``: how many such moments to skip first.
     """
 
     at: str | None = None
@@ -158,32 +157,32 @@ class PeerFault(Limited):
             arguments.integer("client", self.client, 1)
 
     def begin(self, context: "FaultContext") -> None:
-        """Strike whom it concerns already."""
+        """Strike the open connections, unless it waits for a moment."""
         if self.at is None:
             for peer in context.peers:
                 self.consider(context, peer)
 
     def reached(self, moment: str, context: "FaultContext", peer: "Peer") -> None:
-        """Strike a client that has come to the moment this waits for. Requires the lock."""
+        """Strike a client if this fault waits for *moment*. Requires the lock."""
         if moment == self.at and self.client in (None, peer.id):
             self._left_to_skip -= 1
             if self._left_to_skip < 0:
                 self.consider(context, peer)
 
     def consider(self, context: "FaultContext", peer: "Peer") -> None:
-        """Strike a client, if it is one of those meant."""
+        """Strike a client, unless it is not the right one or the limit is reached."""
         if not self.spent and self.client in (None, peer.id):
             self.struck += 1
             self.strike(context, peer)
 
     def strike(self, context: "FaultContext", peer: "Peer") -> None:
-        """Do it to a client. Requires the lock; must not block."""
+        """Take effect on one client. Requires the lock; must not block."""
         raise NotImplementedError
 
 
 @dataclass(kw_only=True, eq=False)
 class OneShotFault(PeerFault):
-    """A fault of open connections that is over as soon as it has struck; see ``times``."""
+    """A fault of open connections that ends as soon as it has struck; see ``times``."""
 
     lasting: ClassVar[bool] = False
 
@@ -194,26 +193,25 @@ class OneShotFault(PeerFault):
         self._over = False
 
     def begin(self, context: "FaultContext") -> None:
-        """Strike whom it concerns; if that is now, it is over then."""
+        """Strike the open connections and end, unless it waits for a moment."""
         super().begin(context)
         self._over = self.at is None
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it was to: once, unless told otherwise."""
+        """Whether it has struck as often as *times* allows, by default once."""
         return self._over or super().spent
 
 
 def make(name: str, given: Mapping[str, object], *, tls: bool) -> Fault:
-    """
-    Make a fault from what a user wrote.
+    """Create a fault from the name and the arguments that a user gave.
 
-    :param name: Its name.
-    :param given: Its arguments.
-    :param tls: Whether the simulator speaks TLS.
-    :raises ValueError: For a name or an argument that doesn't exist, with the nearest that does,
-        and for a value that is out of range.
-    :raises TypeError: For a value of the wrong type.
+    :param name: its name.
+    :param given: its arguments.
+    :param tls: whether the simulator uses TLS.
+    :raises ValueError: for an unknown name or argument, with the most similar one, and for a value
+        that is out of range.
+    :raises TypeError: for a value of the wrong type.
     """
     cls = FAULTS.get(name) if isinstance(name, str) else None
     if cls is None:
@@ -231,13 +229,13 @@ def make(name: str, given: Mapping[str, object], *, tls: bool) -> Fault:
 
 
 def parameters(cls: type[Fault]) -> dict[str, bool]:
-    """Give the arguments of a fault, each with whether it has to be given."""
-    # A field without a default has the same marker in both places.
+    """Return the arguments of a fault, each with whether it is required."""
+    # A field without a default has the same marker, MISSING, in both attributes.
     return {f.name: f.default is f.default_factory for f in fields(cls) if f.init}
 
 
 def _hint(wrong: object, known: Mapping[str, object]) -> str:
-    """Name what was probably meant, or all that could have been."""
+    """Suggest the most similar name, or list all of them."""
     near = get_close_matches(str(wrong).lower(), known, 1)
     if near:
         return f"did you mean {near[0]!r}?"

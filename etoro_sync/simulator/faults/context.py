@@ -1,4 +1,4 @@
-"""What a fault may do to the simulator, so that no fault has to know the whole of it."""
+"""The part of the simulator that faults may use."""
 
 import threading
 from collections.abc import Callable
@@ -18,19 +18,19 @@ class FaultContext(Protocol):
         """The clients with an open connection, in the order in which they connected."""
 
     def call_later(self, delay: float, action: Callable[[], None]) -> None:
-        """Have something done after a delay in seconds."""
+        """Call *action* after *delay* seconds, with the lock held."""
 
     def drop_client(self, peer: "Peer") -> None:
-        """Count a client as gone, and say nothing more to it."""
+        """Treat a client as disconnected, and send it nothing more."""
 
     def unsubscribe(self, peer: "Peer", topic: str) -> None:
-        """Lose a client's subscription to a topic."""
+        """Remove a client's subscription to a topic."""
 
     def send_snapshots(self, peer: "Peer", instrument_id: int | None) -> None:
         """Send a client the snapshots of an instrument, or of all, that it has subscribed to."""
 
     def send_to_subscribers(self, topic: str, text: str) -> int:
-        """Send a message to those who have subscribed to its topic."""
+        """Send a message to the subscribers of its topic; return how many they are."""
 
     def faults_changed(self) -> None:
-        """Look at the faults in force anew."""
+        """Update what depends on the active faults."""

@@ -1,4 +1,4 @@
-"""Faults of the feed: every message is good, but there are too many, too few, or in disorder."""
+"""Faults of the feed: every message is valid, but some are missing, repeated or out of order."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -15,16 +15,15 @@ _SUBSCRIBED: Phases = {"live": {}}
 
 @dataclass(kw_only=True, eq=False)
 class FeedFault(Limited):
-    """
-    A fault of the messages that go out to subscribers.
+    """A fault of the messages to subscribers.
 
-    :param topic: Only those of this topic; None is all.
-    :param times: How many messages; None is all.
+    :param topic: only messages of this topic; None is all.
+    :param times: how many messages; None is all.
     """
 
     concerns: ClassVar[str] = "feed"
     phases: ClassVar[Phases] = _SUBSCRIBED
-    #: Whether rates and order events pass through it, and whether snapshots do.
+    #: Whether it concerns rates and order events, and whether it concerns snapshots.
     of_updates: ClassVar[bool] = True
     of_snapshots: ClassVar[bool] = False
     topic: str | None = None
@@ -35,22 +34,22 @@ class FeedFault(Limited):
             arguments.topic("topic", self.topic)
 
     def applies_to(self, topic: str, *, snapshot: bool) -> bool:
-        """Say whether messages of a topic are to be passed through this fault."""
+        """Return whether messages of a topic are passed to :meth:`transform`."""
         of_this_kind = self.of_snapshots if snapshot else self.of_updates
         return of_this_kind and self.topic in (None, topic) and not self.spent
 
     def transform(self, topic: str, text: str) -> tuple[str, ...]:
-        """Give what is sent in place of a message."""
+        """Return the messages to send instead of a message."""
         raise NotImplementedError
 
 
 @named("duplicate")
 @dataclass(kw_only=True, eq=False)
 class Duplicate(FeedFault):
-    """Send each message of the feed twice, with the same id; snapshots come once."""
+    """Send each message of the feed twice, with the same id; snapshots are sent once."""
 
     def transform(self, topic: str, text: str) -> tuple[str, ...]:
-        """Double it."""
+        """Return the message twice."""
         self.struck += 1
         return text, text
 
@@ -58,10 +57,9 @@ class Duplicate(FeedFault):
 @named("reorder")
 @dataclass(kw_only=True, eq=False)
 class Reorder(FeedFault):
-    """
-    Send messages of the same topic in pairs, the second of each pair first.
+    """Swap the messages of each topic in pairs: the second of each pair is sent first.
 
-    :param times: How many pairs; None is all.
+    :param times: how many pairs; None is all.
     """
 
     def __post_init__(self) -> None:
@@ -69,7 +67,7 @@ class Reorder(FeedFault):
         self._held: dict[str, str] = {}
 
     def transform(self, topic: str, text: str) -> tuple[str, ...]:
-        """Keep the first of a pair until the second comes."""
+        """Hold the first message of a pair until the second comes."""
         if topic not in self._held:
             self._held[topic] = text
             return ()
@@ -77,7 +75,7 @@ class Reorder(FeedFault):
         return text, self._held.pop(topic)
 
     def end(self, context: FaultContext) -> None:
-        """Send what still waits for its second."""
+        """Send the messages that still wait for the second of their pair."""
         for topic, text in self._held.items():
             context.send_to_subscribers(topic, text)
         self._held.clear()
@@ -86,10 +84,9 @@ class Reorder(FeedFault):
 @named("no_snapshot")
 @dataclass(kw_only=True, eq=False)
 class NoSnapshot(FeedFault):
-    """
-    Grant subscriptions, but never send their snapshots. Healing brings none of them back.
+    """Accept subscriptions, but never send their snapshots, not even when it is healed.
 
-    :param times: How many snapshots; None is all.
+    :param times: how many snapshots; None is all.
     """
 
     phases: ClassVar[Phases] = {"subscribe": {}}
@@ -97,7 +94,7 @@ class NoSnapshot(FeedFault):
     of_snapshots: ClassVar[bool] = True
 
     def transform(self, topic: str, text: str) -> tuple[str, ...]:
-        """Send nothing."""
+        """Drop the snapshot."""
         self.struck += 1
         return ()
 
@@ -105,10 +102,9 @@ class NoSnapshot(FeedFault):
 @named("repeat_snapshot")
 @dataclass(kw_only=True, eq=False)
 class RepeatSnapshot(OneShotFault):
-    """
-    Send snapshots again, though nobody has asked for them.
+    """Send snapshots again, without a request.
 
-    :param instrument_id: Whose; None takes every instrument that the client has subscribed to.
+    :param instrument_id: the instrument; None is every one that the client has subscribed to.
     """
 
     concerns: ClassVar[str] = "feed"
@@ -121,17 +117,16 @@ class RepeatSnapshot(OneShotFault):
             arguments.integer("instrument_id", self.instrument_id, 0)
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Send them."""
+        """Send the snapshots."""
         context.send_snapshots(peer, self.instrument_id)
 
 
 @named("forget")
 @dataclass(kw_only=True, eq=False)
 class Forget(OneShotFault):
-    """
-    Lose the subscriptions to a topic without a word. Subscribing again brings it back.
+    """Remove the subscriptions to a topic without a message. Clients can subscribe to it again.
 
-    :param topic: ``"instrument:18"`` or ``"private"``, for instance.
+    :param topic: for instance ``"instrument:18"`` or ``"private"``.
     """
 
     concerns: ClassVar[str] = "feed"
@@ -143,18 +138,18 @@ class Forget(OneShotFault):
         arguments.topic("topic", self.topic)
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Lose it."""
+        """Remove the subscription."""
         context.unsubscribe(peer, self.topic)
 
 
 @named("freeze")
 @dataclass(kw_only=True, eq=False)
 class Freeze(Fault):
-    """
-    Let one instrument stand still, though its market is open: no rates, neither the automatic ones
-    nor those that are published, which are lost. Its snapshots show it as it was.
+    """Send no rates of one instrument, although its market is open.
 
-    :param instrument_id: Which.
+    Published rates are lost as well. Its snapshots show its last state.
+
+    :param instrument_id: the instrument.
     """
 
     concerns: ClassVar[str] = "feed"
@@ -166,5 +161,5 @@ class Freeze(Fault):
 
     @property
     def topic(self) -> str:
-        """Its topic."""
+        """The instrument's topic."""
         return wire.topic_of(self.instrument_id)

@@ -1,4 +1,4 @@
-"""Frames as bytes, those included that no library sends; and the faults that are made of them."""
+"""WebSocket frames as bytes, valid or not, and the faults that send them."""
 
 import struct
 from dataclasses import dataclass
@@ -18,52 +18,51 @@ if TYPE_CHECKING:
 #: The codes that RFC 6455 lets an endpoint send.
 CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 _EMPTY = b'{"messages":[]}'
-_CLOSE_REPLY_TIMEOUT = 1.0  # seconds that a client has for its answer to a close frame
+_CLOSE_REPLY_TIMEOUT = 1.0  # seconds that a client has to answer a close frame
 
 
 def text_frame(payload: bytes, *, mask: bool = False) -> bytes:
-    """Write a text message of any bytes."""
+    """Build the frame of a text message, from any bytes."""
     return Frame(Opcode.TEXT, payload).serialize(mask=mask)
 
 
 def continuation(payload: bytes, *, first: bool = False, last: bool = False) -> bytes:
-    """Write a fragment of a text message."""
+    """Build the frame of a fragment of a text message."""
     return Frame(Opcode.TEXT if first else Opcode.CONT, payload, fin=last).serialize(mask=False)
 
 
 def close_frame(code: int | None, reason: str) -> bytes:
-    """Write a close frame with any code, or with none at all."""
+    """Build a close frame with any code, or without one."""
     payload = b"" if code is None else struct.pack("!H", code) + reason.encode()
     return Frame(Opcode.CLOSE, payload).serialize(mask=False)
 
 
 @dataclass(kw_only=True, eq=False)
 class FrameFault(OneShotFault):
-    """A fault that sends bytes, in their turn behind the messages that wait already."""
+    """A fault that sends raw bytes, after the messages that are queued already."""
 
     concerns: ClassVar[str] = "frames"
     phases: ClassVar[Phases] = BEFORE_CLOSING
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Line the bytes up."""
+        """Queue the bytes."""
         peer.enqueue(self._write)
 
     def _write(self, link: "Link") -> None:
-        """Send them. Runs on the sending thread."""
+        """Send the bytes. Runs on the sending thread."""
         link.write(self.data())
 
     def data(self) -> bytes:
-        """Make the bytes."""
+        """Return the bytes."""
         raise NotImplementedError
 
 
 @named("huge_frame")
 @dataclass(kw_only=True, eq=False)
 class HugeFrame(FrameFault):
-    """
-    Announce a frame of a gigantic length. Whatever follows counts as a part of it.
+    """Announce a huge frame; all bytes that follow count as its content.
 
-    :param length: Bytes to announce.
+    :param length: the announced length in bytes.
     """
 
     fatal: ClassVar[bool] = True
@@ -74,7 +73,7 @@ class HugeFrame(FrameFault):
         arguments.integer("length", self.length, 1 << 16, (1 << 63) - 1)
 
     def data(self) -> bytes:
-        """Write a header."""
+        """Return the frame's header and the first bytes of its content."""
         return struct.pack("!BBQ", 0x81, 127, self.length) + b'{"messages":['
 
 
@@ -84,7 +83,7 @@ class BadUtf8(FrameFault):
     """Send a text message that is not UTF-8."""
 
     def data(self) -> bytes:
-        """Write a byte that UTF-8 knows nowhere, in the middle of a good message."""
+        """Return a valid message but for one byte that never occurs in UTF-8."""
         return text_frame(b'{"messages":[],"x":"\xff"}')
 
 
@@ -94,17 +93,16 @@ class Masked(FrameFault):
     """Send a message in a masked frame, which only clients may do."""
 
     def data(self) -> bytes:
-        """Write an envelope without messages."""
+        """Return an envelope without messages, masked."""
         return text_frame(_EMPTY, mask=True)
 
 
 @named("reserved_bits")
 @dataclass(kw_only=True, eq=False)
 class ReservedBits(FrameFault):
-    """
-    Send a message with reserved bits set, though nothing was negotiated.
+    """Send a message with reserved bits set, although no extension was negotiated.
 
-    :param bits: 1 to 7; 4 is the bit of compression.
+    :param bits: 1 to 7; 4 is the bit for compression.
     """
 
     bits: int = 4
@@ -114,7 +112,7 @@ class ReservedBits(FrameFault):
         arguments.integer("bits", self.bits, 1, 7)
 
     def data(self) -> bytes:
-        """Write an envelope without messages."""
+        """Return an envelope without messages, with the bits set."""
         first, *rest = text_frame(_EMPTY)
         return bytes([first | self.bits << 4, *rest])
 
@@ -122,10 +120,9 @@ class ReservedBits(FrameFault):
 @named("pongs")
 @dataclass(kw_only=True, eq=False)
 class Pongs(FrameFault):
-    """
-    Send pongs that nobody has asked for.
+    """Send unsolicited pongs.
 
-    :param count: How many.
+    :param count: how many to send.
     """
 
     phases: ClassVar[Phases] = ONCE_OPEN
@@ -136,17 +133,16 @@ class Pongs(FrameFault):
         arguments.integer("count", self.count, 1, 1_000_000)
 
     def data(self) -> bytes:
-        """Write pongs."""
+        """Return the pongs."""
         return Frame(Opcode.PONG, b"unsolicited").serialize(mask=False) * self.count
 
 
 @named("ping_flood")
 @dataclass(kw_only=True, eq=False)
 class PingFlood(FrameFault):
-    """
-    Send many pings at once.
+    """Send many pings at once.
 
-    :param count: How many.
+    :param count: how many to send.
     """
 
     phases: ClassVar[Phases] = ONCE_OPEN
@@ -157,7 +153,7 @@ class PingFlood(FrameFault):
         arguments.integer("count", self.count, 1, 1_000_000)
 
     def data(self) -> bytes:
-        """Write pings, each with a number."""
+        """Return the pings, each with a number."""
         return b"".join(
             Frame(Opcode.PING, str(number).encode()).serialize(mask=False)
             for number in range(self.count)
@@ -176,17 +172,17 @@ class Ending(OneShotFault):
 @named("reset")
 @dataclass(kw_only=True, eq=False)
 class Reset(Ending):
-    """Cut connections off with a TCP reset: no close frame, nothing of what was on its way."""
+    """Reset the TCP connections, without a close frame; unsent messages are lost."""
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Cut it off."""
+        """Reset the connection."""
         peer.abort()
         context.drop_client(peer)
 
 
 @dataclass(kw_only=True, eq=False)
 class Closing(Ending):
-    """A fault that sends a close frame behind the messages that wait already."""
+    """A fault that sends a close frame, after the messages that are queued already."""
 
     code: int | None = 1000
     reason: str = ""
@@ -204,15 +200,14 @@ class Closing(Ending):
 @named("close")
 @dataclass(kw_only=True, eq=False)
 class Close(Closing):
-    """
-    Close connections with any code, those included that must never be sent.
+    """Close connections with any code, even one that must never be sent.
 
     :param code: 0 to 65535; None sends a close frame without code and reason.
-    :param reason: At most 123 bytes.
+    :param reason: at most 123 bytes.
     """
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Line the close frame up."""
+        """Queue the close frame."""
         if self.code is not None and self.code in CLOSE_CODES:
             peer.close(self.code, self.reason)
         else:
@@ -220,7 +215,7 @@ class Close(Closing):
         context.drop_client(peer)
 
     def _close(self, link: "Link") -> None:
-        """Send what the WebSocket library would not. Runs on the sending thread."""
+        """Send a close frame that the library would refuse. Runs on the sending thread."""
         interceptor = (
             DropSends()
         )  # the library knows nothing of the frame and would close once more
@@ -232,19 +227,18 @@ class Close(Closing):
 @named("close_reset")
 @dataclass(kw_only=True, eq=False)
 class CloseReset(Closing):
-    """
-    Send a close frame, and a TCP reset without waiting for the answer.
+    """Send a close frame, then reset the connection without waiting for the answer.
 
     :param code: 0 to 65535; None sends a close frame without code and reason.
-    :param reason: At most 123 bytes.
+    :param reason: at most 123 bytes.
     """
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Line both up."""
+        """Queue both."""
         peer.enqueue(self._close)
         context.drop_client(peer)
 
     def _close(self, link: "Link") -> None:
-        """Send both. Runs on the sending thread."""
+        """Send the close frame and reset. Runs on the sending thread."""
         link.write(close_frame(self.code, self.reason))
         link.abort()

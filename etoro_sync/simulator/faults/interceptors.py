@@ -1,4 +1,4 @@
-"""What is put in the way of a connection's bytes, under the WebSocket library."""
+"""The interceptors with which faults act on a connection's bytes, below the WebSocket library."""
 
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
@@ -10,42 +10,42 @@ _FIRST_CONTROL = 0x8
 
 
 def opcode(frame: bytes) -> int:
-    """Give the opcode of a frame."""
+    """Return the opcode of a frame."""
     return frame[0] & 0x0F
 
 
 class HoldReads(Interceptor):
-    """Reads nothing."""
+    """Reads nothing until the fault is healed."""
 
     def before_read(self, transport: Transport) -> None:
-        """Wait for the end of the fault."""
+        """Wait until the fault is healed."""
         transport.hold(self)
 
 
 class HoldSends(Interceptor):
-    """Reads, but sends nothing before the fault's end."""
+    """Reads, but sends nothing until the fault is healed."""
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
-        """Wait for the end of the fault."""
+        """Wait until the fault is healed."""
         transport.hold(self)
         onward(data)
 
 
 class HoldMessages(Interceptor):
-    """Holds messages back; answers pings."""
+    """Holds messages back, but answers pings."""
 
     def before_message(self, transport: Transport) -> None:
-        """Wait for the end of the fault."""
+        """Wait until the fault is healed."""
         transport.hold(self)
 
 
 class Mute(HoldMessages):
-    """Holds messages back and swallows pongs and the answer to a close frame."""
+    """Holds messages back, and drops pongs and the answer to a close frame."""
 
     silent = True
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
-        """Let nothing pass but what is left of a message on its way."""
+        """Drop control frames; finish a message that was begun."""
         if opcode(data) < _FIRST_CONTROL:
             onward(data)
 
@@ -55,12 +55,11 @@ class HoldBoth(Mute, HoldReads):
 
 
 class SlowSends(Interceptor):
-    """
-    Sends in small pieces.
+    """Sends in small pieces.
 
-    :param interval: Seconds between two pieces; 0 makes no pause.
-    :param size: Bytes of a piece.
-    :param handshake: Slow down nothing but the answer to the opening handshake.
+    :param interval: seconds between two pieces; 0 makes no pauses.
+    :param size: bytes in a piece.
+    :param handshake: slow down only the answer to the opening handshake.
     """
 
     splits = True
@@ -71,7 +70,7 @@ class SlowSends(Interceptor):
         self._handshake = handshake
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
-        """Pass data on piece by piece; when healed, the rest at once."""
+        """Pass data on piece by piece; the rest at once when the fault is healed."""
         start = 0
         slow = not (self._handshake and transport.upgraded)
         while slow and start < len(data):
@@ -89,7 +88,7 @@ class StallFrame(Interceptor):
     splits = True
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
-        """Pass the first half on, and the second when healed."""
+        """Pass the first half on, and the second when the fault is healed."""
         half = (len(data) + 1) // 2
         onward(data[:half])
         transport.hold(self)
@@ -97,10 +96,10 @@ class StallFrame(Interceptor):
 
 
 class DropSends(Interceptor):
-    """Sends no more frames; the end of the stream is not kept from the peer."""
+    """Sends no more frames, but still lets the peer see the end of the stream."""
 
     def send(self, transport: Transport, data: bytes, onward: Callable[[bytes], None]) -> None:
-        """Pass nothing on."""
+        """Drop the data."""
 
 
 class Attachments:
@@ -110,7 +109,7 @@ class Attachments:
         self._interceptors: WeakKeyDictionary[Transport, Interceptor] = WeakKeyDictionary()
 
     def attach(self, transport: Transport, interceptor: Interceptor) -> None:
-        """Attach an interceptor, which replaces an earlier one."""
+        """Attach an interceptor; it replaces an earlier one of the same transport."""
         self.detach(transport)
         transport.attach(interceptor)
         self._interceptors[transport] = interceptor

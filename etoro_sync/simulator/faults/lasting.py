@@ -1,4 +1,4 @@
-"""Faults of open connections that last: nothing, too little, or too slowly."""
+"""Lasting faults of open connections: the server sends or reads nothing, too little, too slowly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False)
 class InterceptorFault(PeerFault):
-    """A fault that puts an interceptor in the way of open connections, those to come included."""
+    """A fault that attaches an interceptor to open connections, including later ones."""
 
     concerns: ClassVar[str] = "wire"
     phases: ClassVar[Phases] = ONCE_OPEN
@@ -29,30 +29,29 @@ class InterceptorFault(PeerFault):
         self._interceptors = interceptors.Attachments()
 
     def reached(self, moment: str, context: FaultContext, peer: "Peer") -> None:
-        """Without a moment to wait for, connections are struck as soon as they are open."""
+        """Strike new connections as soon as they are open, unless it waits for a moment."""
         if self.at is None and moment == "open":
             self.consider(context, peer)
         else:
             super().reached(moment, context, peer)
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Put the interceptor in the way."""
+        """Attach an interceptor."""
         self._interceptors.attach(peer.transport, self.make_interceptor())
 
     def end(self, context: FaultContext) -> None:
-        """Take the interceptors out of the way; what was held back goes out."""
+        """Detach the interceptors, which lets the data go that they held back."""
         self._interceptors.detach_all()
 
     def make_interceptor(self) -> Interceptor:
-        """Make an interceptor."""
+        """Create an interceptor for one connection."""
         raise NotImplementedError
 
 
 @named("mute")
 @dataclass(kw_only=True, eq=False)
 class Mute(InterceptorFault):
-    """
-    Read, but send nothing: no data, no pong, no answer to a close frame.
+    """Read, but send nothing: no data, no pong, no answer to a close frame.
 
     Messages wait until it is healed; with more than ``max_backlog``, the connection is reset.
     """
@@ -65,10 +64,10 @@ class Mute(InterceptorFault):
 @named("pong_only")
 @dataclass(kw_only=True, eq=False)
 class PongOnly(InterceptorFault):
-    """
-    Answer pings (and a close frame), but send no data: the edge lives, the server behind it hangs.
+    """Answer pings and a close frame, but send no data.
 
-    Messages wait until it is healed; with more than ``max_backlog``, the connection is reset.
+    This is how a proxy behaves when the server behind it hangs. Messages wait until it is healed;
+    with more than ``max_backlog``, the connection is reset.
     """
 
     def make_interceptor(self) -> Interceptor:
@@ -79,7 +78,7 @@ class PongOnly(InterceptorFault):
 @named("half_open")
 @dataclass(kw_only=True, eq=False)
 class HalfOpen(InterceptorFault):
-    """Stop reading and writing, as a peer whose network is gone. When it is healed, both go on."""
+    """Stop reading and writing, like a peer whose network is gone, until it is healed."""
 
     def make_interceptor(self) -> Interceptor:
         """Hold both directions back."""
@@ -89,7 +88,7 @@ class HalfOpen(InterceptorFault):
 @named("stop_reading")
 @dataclass(kw_only=True, eq=False)
 class StopReading(InterceptorFault):
-    """Send as usual, but read nothing: what the client sends gets stuck in full buffers."""
+    """Send as usual, but read nothing, so that the client's messages fill the buffers."""
 
     def make_interceptor(self) -> Interceptor:
         """Hold reading back."""
@@ -99,11 +98,10 @@ class StopReading(InterceptorFault):
 @named("drip")
 @dataclass(kw_only=True, eq=False)
 class Drip(InterceptorFault):
-    """
-    Send everything in small pieces with pauses between them.
+    """Send everything in small pieces with pauses between them.
 
-    :param interval: Seconds between two pieces.
-    :param size: Bytes of a piece.
+    :param interval: seconds between two pieces.
+    :param size: bytes in a piece.
     """
 
     interval: float = 0.02
@@ -132,22 +130,23 @@ class OneByte(InterceptorFault):
 @named("stall")
 @dataclass(kw_only=True, eq=False)
 class Stall(InterceptorFault):
-    """Stop in the middle of the next frame. When it is healed, the rest follows."""
+    """Stop in the middle of the next frame. When it is healed, the rest is sent."""
 
     def make_interceptor(self) -> Interceptor:
-        """Stop half-way."""
+        """Stop in the middle of a frame."""
         return interceptors.StallFrame()
 
 
 @named("endless_fragments")
 @dataclass(kw_only=True, eq=False)
 class EndlessFragments(InterceptorFault):
-    """
-    Send a message in fragments that never ends. When it is healed, the message ends as an envelope
-    without messages, and everything else follows.
+    """Send a message in fragments that never ends.
 
-    :param size: Bytes of a fragment.
-    :param interval: Seconds between two fragments.
+    When it is healed, the message ends as an envelope without messages, and the messages that were
+    held back are sent.
+
+    :param size: bytes in a fragment.
+    :param interval: seconds between two fragments.
     """
 
     concerns: ClassVar[str] = "frames"
@@ -161,14 +160,14 @@ class EndlessFragments(InterceptorFault):
         arguments.number("interval", self.interval)
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Begin the message behind what waits already."""
+        """Begin the message, after the messages that are queued already."""
         interceptor = Interceptor()
         self._interceptors.attach(peer.transport, interceptor)
         peer.enqueue(self._fragment_sender(interceptor))
 
     def _fragment_sender(self, interceptor: Interceptor) -> "Callable[[Link], None]":
-        """Make what the sending thread does for as long as the interceptor is attached."""
-        blanks = b" " * self.size  # which JSON allows before anything
+        """Return an action that sends fragments until the interceptor is detached."""
+        blanks = b" " * self.size  # JSON allows white space before a value
 
         def send_fragments(link: "Link") -> None:
             link.write(continuation(blanks, first=True))
@@ -182,14 +181,14 @@ class EndlessFragments(InterceptorFault):
 @named("close_every")
 @dataclass(kw_only=True, eq=False)
 class CloseEvery(PeerFault):
-    """
-    End every connection with a clean close when it has lasted for some time, as if sessions had a
-    greatest age. For those that are open already, the time begins now.
+    """Close every connection cleanly after some time, like a server that limits sessions.
 
-    :param seconds: How long a connection lasts; with ``at``, from that moment on.
-    :param code: Close code.
-    :param reason: Close reason, at most 123 bytes.
-    :param times: How many connections it ends.
+    For connections that are open already, the time begins now.
+
+    :param seconds: how long a connection lasts; with ``at``, counted from that moment.
+    :param code: close code.
+    :param reason: close reason, at most 123 bytes.
+    :param times: how many connections it closes; None closes all.
     """
 
     concerns: ClassVar[str] = "ending"
@@ -208,23 +207,23 @@ class CloseEvery(PeerFault):
         self._healed = False
 
     def reached(self, moment: str, context: FaultContext, peer: "Peer") -> None:
-        """Without a moment to wait for, a connection's time begins when it is open."""
+        """Start a new connection's time when it is open, unless it waits for a moment."""
         if self.at is None and moment == "open":
             self.consider(context, peer)
         else:
             super().reached(moment, context, peer)
 
     def consider(self, context: FaultContext, peer: "Peer") -> None:
-        """Let a client's time begin, if it is one of those meant."""
+        """Start a client's time, if the fault is for this client."""
         if self.client in (None, peer.id):
             context.call_later(self.seconds, lambda: self._end(context, peer))
 
     def _end(self, context: FaultContext, peer: "Peer") -> None:
-        """End a connection whose time is over, unless it has ended or the fault has."""
+        """Close a connection whose time is over, if it and the fault have not ended before."""
         if not (self._healed or self.spent) and peer in context.peers:
             self.struck += 1
             self._close.strike(context, peer)
 
     def end(self, context: FaultContext) -> None:
-        """Let the connections last."""
+        """Close no more connections."""
         self._healed = True

@@ -1,4 +1,4 @@
-"""Faults of the way in: the port, the certificate, the opening handshake."""
+"""Faults of connecting: the port, the certificate, the opening handshake."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .interceptors import Attachments, HoldReads, HoldSends, SlowSends
 @named("refuse")
 @dataclass(kw_only=True, eq=False)
 class Refuse(Fault):
-    """Refuse TCP connections, as a server that is down. Open connections stay, and the port."""
+    """Refuse TCP connections, like a server that is down. Open connections and the port stay."""
 
     concerns: ClassVar[str] = "listening"
     phases: ClassVar[Phases] = {"connect": {}}
@@ -26,16 +26,15 @@ class Refuse(Fault):
 
 @dataclass(kw_only=True, eq=False)
 class AcceptFault(Limited):
-    """
-    A fault of connections that are accepted from now on.
+    """A fault of connections that are accepted from now on.
 
-    :param times: How many connections; None is all.
+    :param times: how many connections; None is all.
     """
 
     concerns: ClassVar[str] = "listening"
 
     def admit(self, transport: Transport) -> bool:
-        """Strike a connection and say whether to serve it. Requires the simulator's lock."""
+        """Strike a connection; return whether to serve it. Requires the simulator's lock."""
         raise NotImplementedError
 
 
@@ -48,7 +47,7 @@ class AcceptDrop(AcceptFault):
     fatal: ClassVar[bool] = True
 
     def admit(self, transport: Transport) -> bool:
-        """Reset it."""
+        """Reset the connection."""
         transport.reset()
         transport.close()
         return False
@@ -56,7 +55,7 @@ class AcceptDrop(AcceptFault):
 
 @dataclass(kw_only=True, eq=False)
 class OpeningFault(AcceptFault):
-    """A fault that puts something in the way of new connections until they are open, or healed."""
+    """A fault that holds up new connections until it is healed."""
 
     lingers: ClassVar[bool] = True
 
@@ -65,18 +64,19 @@ class OpeningFault(AcceptFault):
         self._interceptors = Attachments()
 
     def end(self, context: FaultContext) -> None:
-        """Let go of those that are still there."""
+        """Release the connections that are still held up."""
         self._interceptors.detach_all()
 
 
 @named("no_handshake")
 @dataclass(kw_only=True, eq=False)
 class NoHandshake(OpeningFault):
-    """
-    Never answer the opening handshake. When it is healed, those who still wait get their answer.
+    """Do not answer the opening handshake.
 
-    :param during: ``"handshake"`` leaves the HTTP request unanswered, ``"tls"`` everything from
-        the first byte on.
+    When it is healed, the clients that still wait get their answer.
+
+    :param during: ``"handshake"`` answers TLS, but not the HTTP request; ``"tls"`` does not answer
+        a single byte.
     """
 
     phases: ClassVar[Phases] = {"tls": {"during": "tls"}, "handshake": {"during": "handshake"}}
@@ -87,7 +87,7 @@ class NoHandshake(OpeningFault):
         arguments.choice("during", self.during, ("handshake", "tls"))
 
     def admit(self, transport: Transport) -> bool:
-        """Hold it back."""
+        """Hold up the handshake."""
         self._interceptors.attach(transport, HoldReads() if self.during == "tls" else HoldSends())
         return True
 
@@ -95,10 +95,9 @@ class NoHandshake(OpeningFault):
 @named("drip_handshake")
 @dataclass(kw_only=True, eq=False)
 class DripHandshake(OpeningFault):
-    """
-    Answer the opening handshake byte by byte. Whatever comes after it is sent as usual.
+    """Answer the opening handshake byte by byte; everything after it is sent as usual.
 
-    :param interval: Seconds between two bytes.
+    :param interval: seconds between two bytes.
     """
 
     phases: ClassVar[Phases] = {"handshake": {}}
@@ -109,17 +108,16 @@ class DripHandshake(OpeningFault):
         arguments.number("interval", self.interval)
 
     def admit(self, transport: Transport) -> bool:
-        """Slow it down."""
+        """Slow down the handshake."""
         self._interceptors.attach(transport, SlowSends(self.interval, 1, handshake=True))
         return True
 
 
 @dataclass(kw_only=True, eq=False)
 class CertificateFault(Limited):
-    """
-    A fault of the certificate that connections get from now on.
+    """A fault of the certificate presented to new connections.
 
-    :param times: How many connections; None is all.
+    :param times: how many connections; None is all.
     """
 
     concerns: ClassVar[str] = "tls"
@@ -131,7 +129,7 @@ class CertificateFault(Limited):
 @named("wrong_certificate")
 @dataclass(kw_only=True, eq=False)
 class WrongCertificate(CertificateFault):
-    """Show a certificate of an authority that nobody knows."""
+    """Present a certificate of an unknown authority."""
 
     flaw = "authority"
 
@@ -139,7 +137,7 @@ class WrongCertificate(CertificateFault):
 @named("expired_certificate")
 @dataclass(kw_only=True, eq=False)
 class ExpiredCertificate(CertificateFault):
-    """Show a certificate of the right authority that expired long ago."""
+    """Present a certificate of the right authority that expired long ago."""
 
     flaw = "expired"
 
@@ -147,17 +145,16 @@ class ExpiredCertificate(CertificateFault):
 @named("wrong_host")
 @dataclass(kw_only=True, eq=False)
 class WrongHost(CertificateFault):
-    """Show a certificate of the right authority for another host."""
+    """Present a certificate of the right authority for another host."""
 
     flaw = "host"
 
 
 @dataclass(kw_only=True, eq=False)
 class HandshakeFault(Limited):
-    """
-    A fault of the answer to opening handshakes.
+    """A fault of the answer to opening handshakes.
 
-    :param times: How many connections; None is all.
+    :param times: how many connections; None is all.
     """
 
     concerns: ClassVar[str] = "handshake"
@@ -165,18 +162,17 @@ class HandshakeFault(Limited):
     fatal: ClassVar[bool] = True
 
     def respond(self, connection: ServerConnection, request: Request) -> Response:
-        """Make the answer. Runs on the connection's own thread."""
+        """Build the answer. Runs on the connection's thread."""
         raise NotImplementedError
 
 
 @named("http_status")
 @dataclass(kw_only=True, eq=False)
 class HttpStatus(HandshakeFault):
-    """
-    Answer the opening handshake with an HTTP status instead of an upgrade.
+    """Answer the opening handshake with an HTTP status instead of an upgrade.
 
-    :param status: 400 to 599; for redirects there is ``redirect``.
-    :param retry_after: Seconds for a ``Retry-After`` header; None sends none.
+    :param status: 400 to 599; for redirects use ``redirect``.
+    :param retry_after: seconds for a ``Retry-After`` header; None sends none.
     """
 
     phases: ClassVar[Phases] = {"handshake": {"status": 503}}
@@ -190,7 +186,7 @@ class HttpStatus(HandshakeFault):
             arguments.integer("retry_after", self.retry_after, 0)
 
     def respond(self, connection: ServerConnection, request: Request) -> Response:
-        """Refuse."""
+        """Answer with the status."""
         response = _answer(connection, self.status)
         if self.retry_after is not None:
             response.headers["Retry-After"] = str(self.retry_after)
@@ -200,10 +196,9 @@ class HttpStatus(HandshakeFault):
 @named("redirect")
 @dataclass(kw_only=True, eq=False)
 class Redirect(HandshakeFault):
-    """
-    Send clients somewhere else.
+    """Redirect clients to another address.
 
-    :param location: Where to, ``ws://other.example/ws`` for instance.
+    :param location: the address, for instance ``ws://other.example/ws``.
     :param status: 301, 302, 303, 307 or 308.
     """
 
@@ -218,7 +213,7 @@ class Redirect(HandshakeFault):
             raise ValueError(f"status must be 301, 302, 303, 307 or 308, not {self.status!r}")
 
     def respond(self, connection: ServerConnection, request: Request) -> Response:
-        """Redirect."""
+        """Answer with the redirect."""
         response = _answer(connection, self.status)
         response.headers["Location"] = self.location
         return response
@@ -227,10 +222,10 @@ class Redirect(HandshakeFault):
 @named("bad_accept_key")
 @dataclass(kw_only=True, eq=False)
 class BadAcceptKey(HandshakeFault):
-    """Upgrade with a ``Sec-WebSocket-Accept`` that doesn't fit the request, as a cache would."""
+    """Upgrade with a ``Sec-WebSocket-Accept`` that does not match the request, like a cache."""
 
     def respond(self, connection: ServerConnection, request: Request) -> Response:
-        """Accept, wrongly."""
+        """Accept with the wrong key."""
         response = connection.protocol.accept(request)
         del response.headers["Sec-WebSocket-Accept"]
         response.headers["Sec-WebSocket-Accept"] = b64encode(bytes(20)).decode()
@@ -238,7 +233,7 @@ class BadAcceptKey(HandshakeFault):
 
 
 def _answer(connection: ServerConnection, status: int) -> Response:
-    """Make an HTTP answer with a status that need not be a known one."""
+    """Build an HTTP response; *status* may be one that the library does not know."""
     try:
         known = HTTPStatus(status)
     except ValueError:

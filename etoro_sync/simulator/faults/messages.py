@@ -1,4 +1,4 @@
-"""Faults of what messages say: text that is no JSON, JSON that is no message, no numbers."""
+"""Faults of messages: text that is not JSON, JSON of wrong types, prices that are not numbers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..peer import Peer
 
 _ID = "00000000-0000-4000-a000-000000000000"
-#: Each is JSON, and each is wrong in another place.
+#: Each is valid JSON, with a wrong type in a different place.
 _WRONG_TYPES = (
     "null",
     "18",
@@ -33,28 +33,27 @@ _WRONG_TYPES = (
 
 @dataclass(kw_only=True, eq=False)
 class MessageFault(OneShotFault):
-    """A fault that sends text messages, to every client that it concerns, authenticated or not."""
+    """A fault that sends text messages to clients, whether they are authenticated or not."""
 
     concerns: ClassVar[str] = "messages"
     phases: ClassVar[Phases] = BEFORE_CLOSING
 
     def strike(self, context: FaultContext, peer: "Peer") -> None:
-        """Send them."""
+        """Send the texts."""
         for text in self.texts():
             peer.send(text)
 
     def texts(self) -> tuple[str, ...]:
-        """Write them."""
+        """Return the texts."""
         raise NotImplementedError
 
 
 @named("bad_json")
 @dataclass(kw_only=True, eq=False)
 class BadJson(MessageFault):
-    """
-    Send a text that is not JSON.
+    """Send a text that is not JSON.
 
-    :param text: What to send.
+    :param text: the text to send.
     """
 
     text: str = '{"messages":[{"topic":"instrument:18","content":"{\\"Ask\\":'
@@ -64,27 +63,26 @@ class BadJson(MessageFault):
         arguments.text("text", self.text)
 
     def texts(self) -> tuple[str, ...]:
-        """Write it."""
+        """Return the text."""
         return (self.text,)
 
 
 @named("wrong_types")
 @dataclass(kw_only=True, eq=False)
 class WrongTypes(MessageFault):
-    """Send JSON in which something has the wrong type, each time something else."""
+    """Send several JSON texts, each with a wrong type in a different place."""
 
     def texts(self) -> tuple[str, ...]:
-        """Write all kinds."""
+        """Return all of them."""
         return _WRONG_TYPES
 
 
 @named("nan")
 @dataclass(kw_only=True, eq=False)
 class Nan(MessageFault):
-    """
-    Send rates that are no numbers: NaN and infinities, as strings and as what JSON doesn't know.
+    """Send rates with NaN and infinities, as strings and as literals that JSON does not allow.
 
-    :param instrument_id: The instrument whose rates they pretend to be.
+    :param instrument_id: the instrument in the rates.
     """
 
     instrument_id: int = 18
@@ -94,7 +92,7 @@ class Nan(MessageFault):
         arguments.integer("instrument_id", self.instrument_id, 0)
 
     def texts(self) -> tuple[str, ...]:
-        """Write both sides each time, so that nothing else can be wrong with them."""
+        """Return rates with both bid and ask, so that nothing else is wrong with them."""
         pairs = ('"NaN"', '"NaN"'), ("NaN", "NaN"), ("Infinity", "-Infinity"), ('"Infinity"', '"1"')
         topic = wire.topic_of(self.instrument_id)
         return tuple(
@@ -106,10 +104,9 @@ class Nan(MessageFault):
 @named("deep_nesting")
 @dataclass(kw_only=True, eq=False)
 class DeepNesting(MessageFault):
-    """
-    Send JSON that is nested deeper than most parsers can follow.
+    """Send JSON that is nested deeper than most parsers allow.
 
-    :param depth: How deep.
+    :param depth: how many levels.
     """
 
     depth: int = 100_000
@@ -119,6 +116,6 @@ class DeepNesting(MessageFault):
         arguments.integer("depth", self.depth, 1, 1_000_000)
 
     def texts(self) -> tuple[str, ...]:
-        """Nest the envelope, and the content of a good one."""
+        """Return a nested text, and a valid envelope with nested content."""
         nested = "[" * self.depth + "]" * self.depth
         return nested, wire.envelope(wire.topic_of(18), wire.RATE, f'{{"Ask":{nested}}}', _ID)

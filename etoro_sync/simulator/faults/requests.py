@@ -15,15 +15,14 @@ _IN_EITHER: Phases = {
 
 @dataclass(frozen=True)
 class Plan:
-    """
-    How a request is answered.
+    """How a request is answered.
 
-    :param error_code: What it is refused with, without any effect; None grants it.
-    :param message: The ``errorMessage`` of a refusal.
-    :param silent: Do nothing and answer nothing.
-    :param delay: Seconds until the answer is sent.
-    :param copies: How often it is sent.
-    :param nuls: NUL keepalives before it.
+    :param error_code: refuse it with this code, without carrying it out; None accepts it.
+    :param message: the ``errorMessage`` of a refusal.
+    :param silent: neither carry it out nor answer it.
+    :param delay: seconds until the answer is sent.
+    :param copies: how often the answer is sent.
+    :param nuls: how many NUL keepalives are sent before it.
     """
 
     error_code: str | None = None
@@ -36,12 +35,11 @@ class Plan:
 
 @dataclass(kw_only=True, eq=False)
 class RequestFault(Limited):
-    """
-    A fault of the answers to one kind of request.
+    """A fault of the answers to one kind of request.
 
     :param operation: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
-    :param times: How many requests; None is all.
-    :param skip: How many of them to let pass first.
+    :param times: how many requests it strikes; None strikes all.
+    :param skip: how many of them to skip first.
     """
 
     concerns: ClassVar[str] = "requests"
@@ -55,22 +53,21 @@ class RequestFault(Limited):
         self._left_to_skip = arguments.integer("skip", self.skip, 0)
 
     def matches(self, operation: object) -> bool:
-        """Say whether a request that has come is to be struck; asked once for each."""
+        """Return whether to strike a request; called once for each, since it counts *skip*."""
         if operation != self.operation:
             return False
         self._left_to_skip -= 1
         return self._left_to_skip < 0
 
     def plan(self) -> Plan:
-        """Say how the request is answered."""
+        """Return how the request is answered."""
         raise NotImplementedError
 
 
 @named("reject")
 @dataclass(kw_only=True, eq=False)
 class Reject(RequestFault):
-    """
-    Refuse requests. They have no effect.
+    """Refuse requests, without carrying them out.
 
     :param code: ``errorCode``: ``"InvalidKey"``, ``"Unauthorized"``, ``"TooManyRequests"``, ...
     :param message: ``errorMessage``.
@@ -89,14 +86,14 @@ class Reject(RequestFault):
         arguments.text("message", self.message)
 
     def plan(self) -> Plan:
-        """Refuse it."""
+        """Refuse the request."""
         return Plan(error_code=self.code, message=self.message)
 
 
 @named("insufficient_permissions")
 @dataclass(kw_only=True, eq=False)
 class InsufficientPermissions(Reject):
-    """Refuse credentials that are right, but may not do what they are used for."""
+    """Refuse credentials that are valid but lack a permission."""
 
     phases: ClassVar[Phases] = {"authenticate": {}}
     operation: str = AUTHENTICATE
@@ -107,22 +104,21 @@ class InsufficientPermissions(Reject):
 @named("no_answer")
 @dataclass(kw_only=True, eq=False)
 class NoAnswer(RequestFault):
-    """Never answer requests. They have no effect."""
+    """Neither carry out nor answer requests."""
 
     def plan(self) -> Plan:
-        """Answer nothing."""
+        """Do nothing."""
         return Plan(silent=True)
 
 
 @named("late_answer")
 @dataclass(kw_only=True, eq=False)
 class LateAnswer(RequestFault):
-    """
-    Carry requests out, and answer some time later: what they lead to comes before the answer.
+    """Carry out requests at once, but answer them later, so that rates come before the answer.
 
-    Snapshots keep their place behind the answer.
+    Snapshots still come after the answer.
 
-    :param delay: Seconds.
+    :param delay: seconds until the answer.
     """
 
     delay: float = 1.0
@@ -132,17 +128,16 @@ class LateAnswer(RequestFault):
         arguments.number("delay", self.delay)
 
     def plan(self) -> Plan:
-        """Put the answer off."""
+        """Delay the answer."""
         return Plan(delay=self.delay)
 
 
 @named("double_answer")
 @dataclass(kw_only=True, eq=False)
 class DoubleAnswer(RequestFault):
-    """
-    Carry requests out once, and send their answer more than once.
+    """Carry out requests once, but send their answer several times.
 
-    :param copies: How often.
+    :param copies: how often to send the answer.
     """
 
     copies: int = 2
@@ -159,10 +154,9 @@ class DoubleAnswer(RequestFault):
 @named("nul_first")
 @dataclass(kw_only=True, eq=False)
 class NulFirst(RequestFault):
-    """
-    Send binary NUL keepalives before the answer.
+    """Send binary NUL keepalives before the answer.
 
-    :param count: How many keepalives.
+    :param count: how many keepalives to send.
     """
 
     operation: str = AUTHENTICATE
@@ -173,5 +167,5 @@ class NulFirst(RequestFault):
         arguments.integer("count", self.count, 1, 10_000)
 
     def plan(self) -> Plan:
-        """Send something else first."""
+        """Send the keepalives first."""
         return Plan(nuls=self.count)

@@ -1,4 +1,4 @@
-"""Faults of the feed's messages: each is sent, but says something in another way."""
+"""Faults of the feed that change messages before they are sent."""
 
 import json
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from .feed import FeedFault
 
 @dataclass(kw_only=True, eq=False)
 class Rewriting(FeedFault):
-    """A fault that changes messages on their way out, snapshots included."""
+    """A fault that changes messages, snapshots included."""
 
     of_snapshots: ClassVar[bool] = True
 
     def transform(self, topic: str, text: str) -> tuple[str, ...]:
-        """Change it, if there is anything to be changed."""
+        """Return the message, changed by :meth:`rewrite` if it concerns it."""
         envelope = json.loads(text)
         if not self.rewrite(envelope["messages"][0]):
             return (text,)
@@ -24,17 +24,17 @@ class Rewriting(FeedFault):
         return (wire.compact(envelope),)
 
     def rewrite(self, message: dict[str, Any]) -> bool:
-        """Change a message in place; say whether that was done."""
+        """Change a message in place; return whether it was changed."""
         raise NotImplementedError
 
 
 @named("no_type")
 @dataclass(kw_only=True, eq=False)
 class NoType(Rewriting):
-    """Leave the ``type`` of messages out, as one client's author has seen."""
+    """Leave out the ``type`` of messages, which the author of one client has observed."""
 
     def rewrite(self, message: dict[str, Any]) -> bool:
-        """Leave it out."""
+        """Remove the type."""
         del message["type"]
         return True
 
@@ -42,10 +42,10 @@ class NoType(Rewriting):
 @named("content_object")
 @dataclass(kw_only=True, eq=False)
 class ContentObject(Rewriting):
-    """Send the ``content`` of messages as an object, and not as a string that holds one."""
+    """Send the ``content`` of messages as an object instead of a string that contains one."""
 
     def rewrite(self, message: dict[str, Any]) -> bool:
-        """Unwrap it."""
+        """Parse the content."""
         message["content"] = json.loads(message["content"])
         return True
 
@@ -53,10 +53,10 @@ class ContentObject(Rewriting):
 @named("zero_last_execution")
 @dataclass(kw_only=True, eq=False)
 class ZeroLastExecution(Rewriting):
-    """Send a ``LastExecution`` of 0 wherever there is one, as when nothing was traded lately."""
+    """Replace each ``LastExecution`` by 0, as if there had been no recent trade."""
 
     def rewrite(self, message: dict[str, Any]) -> bool:
-        """Write 0 in its place."""
+        """Replace the last execution."""
         content = json.loads(message["content"])
         if "LastExecution" not in content:
             return False

@@ -1,4 +1,4 @@
-"""Scripts: faults that begin and end at set times, written in Python or in a JSON file."""
+"""Scripts: faults that start and end at set times, from a Python list or a JSON file."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -16,12 +16,11 @@ HEAL = "heal"
 
 @dataclass(frozen=True)
 class Step:
-    """
-    One step of a script.
+    """One step of a script.
 
-    :param seconds: When, from the start of the script.
-    :param name: A fault's, or ``"heal"``.
-    :param given: Its arguments.
+    :param seconds: its time, in seconds from the start of the script.
+    :param name: the name of a fault, or ``"heal"``.
+    :param given: the arguments.
     """
 
     seconds: float
@@ -30,16 +29,15 @@ class Step:
 
 
 def read_script(source: object, *, tls: bool) -> list[tuple[Step, Fault | None]]:
-    """
-    Read a script and make its faults, so that every mistake shows before the first step.
+    """Read a script and create its faults, so that mistakes are reported before the first step.
 
-    :param source: Steps ``(seconds, name)`` or ``(seconds, name, arguments)`` in order of time, or
+    :param source: steps ``(seconds, name)`` or ``(seconds, name, arguments)`` in order of time, or
         the path of a JSON file that holds a list of such lists.
-    :param tls: Whether the simulator speaks TLS.
-    :return: The steps, with their faults; a step that heals has none.
-    :raises ValueError: If a step is wrong, with its number; or if the file is not JSON.
-    :raises TypeError: If there are no steps at all, or an argument has the wrong type.
-    :raises OSError: If the file can't be read.
+    :param tls: whether the simulator uses TLS.
+    :returns: the steps, with their faults; a step ``"heal"`` has none.
+    :raises ValueError: if a step is not valid, with its number; or if the file is not JSON.
+    :raises TypeError: if it is not a list of steps, or an argument has the wrong type.
+    :raises OSError: if the file cannot be read.
     """
     if isinstance(source, (str, Path)):
         try:
@@ -63,7 +61,7 @@ def read_script(source: object, *, tls: bool) -> list[tuple[Step, Fault | None]]
 
 
 def _step(raw: Any) -> Step:
-    """Read a step."""
+    """Check a raw step and return it."""
     if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, Iterable):
         raise TypeError(f"a step must be (seconds, name, arguments), not {raw!r}")
     parts = tuple(raw)
@@ -76,7 +74,7 @@ def _step(raw: Any) -> Step:
 
 
 def _fault(step: Step, tls: bool) -> Fault | None:
-    """Make the fault of a step, if it has one."""
+    """Create the fault of a step; None for ``"heal"``."""
     if step.name != HEAL:
         return make(step.name, step.given, tls=tls)
     if not step.given.keys() <= {"name"}:
@@ -89,11 +87,10 @@ def _fault(step: Step, tls: bool) -> Fault | None:
 
 
 class Script:
-    """
-    A script that plays. Made by :meth:`~etoro_sync.simulator.EToroSimulator.play`.
+    """A running script, created by :meth:`~etoro_sync.simulator.EToroSimulator.play`.
 
-    :param steps: What it does, in order of time.
-    :param simulator: The simulator's state.
+    :param steps: its steps, in order of time.
+    :param simulator: the simulator's state.
     """
 
     def __init__(self, steps: Iterable[Step], simulator: ObservableState) -> None:
@@ -104,26 +101,25 @@ class Script:
 
     @property
     def done(self) -> bool:
-        """Whether it has come to its end or was stopped."""
+        """Whether all steps have been carried out, or the script was stopped."""
         return self._stopped or self._count == len(self._steps)
 
     @property
     def taken(self) -> tuple[Step, ...]:
-        """The steps that it has taken so far."""
+        """The steps that have been carried out so far."""
         return self._steps[: self._count]
 
     def stop(self) -> None:
-        """Carry out no more steps. The faults that it has brought stay."""
+        """Carry out no more steps. Faults that it has started stay active."""
         with self._simulator.changed:
             self._stopped = True
             self._simulator.changed.notify_all()
 
     def wait(self, timeout: float = 10.0) -> None:
-        """
-        Wait until it is done.
+        """Wait until it is done.
 
-        :param timeout: Seconds.
-        :raises TimeoutError: If it is not done then.
+        :param timeout: seconds to wait at most.
+        :raises TimeoutError: if steps are left after *timeout*.
         """
         arguments.number("timeout", timeout)
         if not self._simulator.wait_until(lambda: self.done, timeout):
@@ -132,7 +128,7 @@ class Script:
             raise TimeoutError(f"{steps} left after {timeout:g} s")
 
     def carry_out(self, action: Callable[[], object]) -> None:
-        """Take one step, unless the script was stopped. Requires the simulator's lock."""
+        """Carry out one step, unless the script was stopped. Requires the simulator's lock."""
         if not self._stopped:
             action()
             self._count += 1
