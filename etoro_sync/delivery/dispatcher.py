@@ -250,15 +250,17 @@ class Dispatcher:
             lost = 0 if self._in_lanes else self._lanes.lose()
         self._bell.ring()
         running = self._callbacks.running
-        log(
-            logging.WARNING,
-            "%s did not wait for %s; no callback gets the events behind it.%s",
-            caller,
-            "the thread of the callbacks"
-            if running is None
-            else f"the callback {name_of(running)}, which is still running",
-            f" Lost for them: {count(lost, 'order or connection event')}." if lost else "",
-        )
+        # Else it is about to end, or in a handler of the log, and costs nobody anything.
+        if running is not None or lost:
+            log(
+                logging.WARNING,
+                "%s did not wait for %s; no callback gets the events behind it.%s",
+                caller,
+                "the thread of the callbacks"
+                if running is None
+                else f"the callback {name_of(running)}, which is still running",
+                f" Lost for them: {count(lost, 'order or connection event')}." if lost else "",
+            )
         return False
 
     @property

@@ -39,6 +39,10 @@ from .tracker import WsSubscriptionTracker
 
 __all__ = ["MAX_FRAME_BYTES", "ControlChannel", "Operation", "Outcome", "chunk_topics"]
 
+#: Refused frames that one restoration cuts in halves: enough to find six bad topics among 5,000,
+#: and few enough not to look like an attack.
+_MOST_SPLITS = 64
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -85,8 +89,9 @@ class ControlChannel:
         self._operations: deque[Operation] = deque()
         self._in_flight: Request | None = None
         self._confirmed: set[str] = set()
-        self._proven: set[str] = set()
+        self._accepted_once: set[str] = set()
         self._restored: dict[str, bool] = {}
+        self._splits = 0
         self._key_faults = ""
         self.authenticated = False
 
@@ -120,32 +125,27 @@ class ControlChannel:
             user's own choice holds.
         """
         wanted = self._tracker.snapshots()
-        # `private` first: order events are worth the most.
-        topics = sorted(wanted, key=lambda topic: topic != "private")
-        return {t: wanted[t] or (with_snapshots and t != "private") for t in topics}
+        return {t: wanted[t] or (with_snapshots and t != "private") for t in wanted}
 
     def restore(self, *, with_snapshots: bool) -> list[str]:
         """Queue, before all else, what a new connection needs; return the topics.
+
+        ``private`` goes first, in a frame of its own: order events are worth the most.
 
         :param with_snapshots: as for :meth:`restoration`.
         """
         wish = self._tracker.wishes
         snapshot = self.restoration(with_snapshots=with_snapshots)
         topics = list(snapshot)
-        self._proven &= set(topics)
+        self._accepted_once &= set(topics)
         self._restored = snapshot
         for operation in self._operations:
             self._leave_to_restoration(operation)
-        proven = [topic for topic in topics if topic in self._proven]
-        private = [topic for topic in topics if topic == "private" and topic not in proven]
-        # What was asked for in the same calls stays together.
-        others = [t for t in topics if t not in self._proven and t != "private"]
-        others.sort(key=self._tracker.company_of)
-        for group, is_proven in ((others, False), (private, False), (proven, True)):
+        self._splits = 0
+        # What goes in front last goes out first.
+        for group in ([t for t in topics if t != "private"], [t for t in topics if t == "private"]):
             if group:
-                operation = Operation(
-                    "Subscribe", group, snapshot, wish=wish, proven=is_proven, restoring=True
-                )
+                operation = Operation("Subscribe", group, snapshot, wish=wish, restoring=True)
                 # Planned at once, so that it can only end by a reply, in which the reader sees it.
                 # What is unsubscribed in the meantime is seen to by a later operation.
                 operation.pending = plan(operation, lambda topic: True, self._confirmed)
@@ -284,10 +284,10 @@ class ControlChannel:
             self.authenticated = True
         elif request.name == "Subscribe":
             self._confirmed.update(request.topics)
-            self._proven.update(request.topics)
+            self._accepted_once.update(request.topics)
         else:
             self._confirmed.difference_update(request.topics)
-            self._proven.difference_update(request.topics)
+            self._accepted_once.difference_update(request.topics)
         self._finish_if_done(request.operation)
         return Outcome(request.name, tuple(request.topics))
 
@@ -314,17 +314,20 @@ class ControlChannel:
         refusal = EToroSubscriptionError(text, code, request.topics)
         # What was recorded before the connection was restored has no caller who could ask again.
         kept = operation.restoring or operation.recorded
-        retry = kept and kind in (ErrorKind.RETRY, ErrorKind.SLOW)
-        if operation.proven and kind is ErrorKind.FATAL:
-            # The key was good for this once, and has lost its permission since.
-            raise ConnectionFailed(EToroAuthError(text, code), fatal=True)
-        if operation.proven or retry:
+        if kept and kind in (ErrorKind.RETRY, ErrorKind.SLOW):
             raise ConnectionFailed(refusal, slow=slow)
-        between = self._between_calls(request.topics) if operation.restoring else None
-        if between is not None:
-            # One call's bad topic must not take away what other calls have asked for.
-            self._split(request, operation, between)
-            return Outcome(request.name)
+        if operation.restoring:
+            if len(request.topics) > 1 and self._splits < _MOST_SPLITS:
+                # A bad topic must not take the others of its frame away.
+                self._splits += 1
+                self._split(request, operation)
+                return Outcome(request.name)
+            if not self._accepted_once.isdisjoint(request.topics):
+                # Such a topic is never given up. Where permissions forbid it, the key has lost
+                # them since, and no other connection would bring it back.
+                if kind is ErrorKind.FATAL:
+                    raise ConnectionFailed(EToroAuthError(text, code), fatal=True)
+                raise ConnectionFailed(refusal, slow=slow)
         raised = self._give_up(request, operation, refusal)
         return Outcome(request.name, tuple(request.topics), refusal, raised=raised)
 
@@ -344,20 +347,15 @@ class ControlChannel:
         operation, topics = request.operation, request.topics
         if operation is None or len(topics) == 1 or topics[0] in self._confirmed:
             return replace(self._accepted(request), duplicate=True)
-        self._split(request, operation, len(topics) // 2)
+        self._split(request, operation)
         return Outcome("Subscribe")
 
     @staticmethod
-    def _split(request: Request, operation: Operation, at: int) -> None:
-        """Ask again for each part of a refused frame, to find out what was refused."""
-        for part in (request.topics[at:], request.topics[:at]):
-            operation.pending.appendleft(Request("Subscribe", part, request.snapshot, operation))
-
-    def _between_calls(self, topics: list[str]) -> int | None:
-        """Return where, nearest to the middle, topics end that the same calls have asked for."""
-        companies = [self._tracker.company_of(topic) for topic in topics]
-        ends = [n for n in range(1, len(companies)) if companies[n] != companies[n - 1]]
-        return min(ends, key=lambda n: abs(n - len(companies) // 2), default=None)
+    def _split(request: Request, operation: Operation) -> None:
+        """Ask again for each half of a refused frame, to find out what was refused."""
+        middle = len(request.topics) // 2
+        for half in (request.topics[middle:], request.topics[:middle]):
+            operation.pending.appendleft(Request("Subscribe", half, request.snapshot, operation))
 
     def _give_up(
         self, request: Request, operation: Operation, refusal: EToroSubscriptionError
@@ -376,7 +374,7 @@ class ControlChannel:
             failed = [topic for topic in refusal.topics if topic not in self._confirmed]
             self._tracker.withdraw(failed, operation.wish)
         if operation.restoring:
-            # The other parts belong to other calls.
+            # The other parts are none of its business.
             self._take_back_from_restoration(refusal.topics)
             told = self._tell_waiting(operation.wish, refusal)
             self._finish_if_done(operation)

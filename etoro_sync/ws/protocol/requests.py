@@ -27,7 +27,6 @@ class Operation:
     :param on_done: called once with None or the error, on the reader thread.
     :param wish: the number of the last wish that it carries out, from the tracker.
     :param awaited: a caller waits for its end; False when that took too long.
-    :param proven: all topics were accepted before, so that a refusal is the connection's failure.
     :param recorded: it came while a connection was being restored, and nobody waits for it.
     :param restoring: it brings a new connection to what was wanted before.
     :param started: it was cut into requests.
@@ -40,7 +39,6 @@ class Operation:
     on_done: Callable[[EToroError | None], None] = lambda error: None
     wish: int = 0
     awaited: bool = True
-    proven: bool = False
     recorded: bool = False
     restoring: bool = False
     started: bool = False

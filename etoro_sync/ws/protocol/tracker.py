@@ -14,12 +14,10 @@ class _Wanted(NamedTuple):
 
     :param snapshot: a snapshot was asked for.
     :param wish: the number of the last wish.
-    :param company: the same for topics that the very same wishes have named.
     """
 
     snapshot: bool = False
     wish: int = 0
-    company: int = 0
 
 
 _UNWANTED = _Wanted()
@@ -28,13 +26,13 @@ _UNWANTED = _Wanted()
 class WsSubscriptionTracker:
     """The wanted topics, in the order in which they were first wanted. Thread-safe.
 
-    The methods are those of etoropy's tracker. The lock guards the one dictionary, and the counts
-    of wishes and companies.
+    The methods are those of etoropy's tracker. The lock guards the one dictionary, and the count
+    of wishes.
     """
 
     def __init__(self) -> None:
         self._topics: dict[str, _Wanted] = {}
-        self._wishes = self._companies = 0
+        self._wishes = 0
         #: For those, too, who do several things at once with what is wanted: two locks could be
         #: taken in two orders. Re-entrant, because a finalizer may unsubscribe while this thread
         #: is in here.
@@ -50,15 +48,9 @@ class WsSubscriptionTracker:
         topics = _listed(topics)
         with self.lock:
             self._wishes += 1
-            companies: dict[int, int] = {}
-            for topic in dict.fromkeys(topics):
+            for topic in topics:
                 before = self._topics.get(topic, _UNWANTED)
-                if before.company not in companies:
-                    self._companies += 1
-                    companies[before.company] = self._companies
-                self._topics[topic] = _Wanted(
-                    snapshot or before.snapshot, self._wishes, companies[before.company]
-                )
+                self._topics[topic] = _Wanted(snapshot or before.snapshot, self._wishes)
             return self._wishes
 
     def withdraw(self, topics: Iterable[str], wish: int) -> None:
@@ -93,13 +85,6 @@ class WsSubscriptionTracker:
         with self.lock:
             topics = dict(self._topics)
         return {topic: wanted.snapshot for topic, wanted in topics.items()}
-
-    def company_of(self, topic: str) -> int:
-        """Return a number that topics have in common which the same calls, and no others, named.
-
-        :param topic: in the spelling in which it was added; 0 when it is not wanted.
-        """
-        return self._topics.get(topic, _UNWANTED).company
 
     def has(self, topic: str) -> bool:
         """Return whether a topic is wanted.
