@@ -92,7 +92,7 @@ def text(name: str, value: object, *, empty: bool = True) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name} must be something that UTF-8 can express") from None
+        raise ValueError(f"{name} must be text that UTF-8 can encode") from None
     return value
 
 
@@ -116,7 +116,9 @@ def topic(name: str, value: object) -> str:
     """
     known = text(name, value)
     if known != PRIVATE and instrument_of(known) is None:
-        raise ValueError(f"{name} must be 'private' or such as 'instrument:18', not {known!r}")
+        raise ValueError(
+            f"{name} must be 'private' or a topic such as 'instrument:18', not {known!r}"
+        )
     return known
 
 
@@ -181,9 +183,9 @@ def wire_fields(fields: Mapping[str, object]) -> None:
     """
     for name, value in fields.items():
         if name in _WIRE_NAMES:
-            raise ValueError(f"fields have their wire names: {_WIRE_NAMES[name]}, not {name}")
+            raise ValueError(f"fields must have wire names: {_WIRE_NAMES[name]}, not {name}")
         try:
             compact(value)
         except (TypeError, ValueError):
-            message = f"{name} must be something that JSON can express, not {value!r}"
+            message = f"{name} must be a value that JSON can express, not {value!r}"
             raise TypeError(message) from None

@@ -70,7 +70,7 @@ class Controls(FaultControls):
         """
         arguments.number("timeout", timeout)
         if not self._hub.wait_until(lambda: predicate(self), timeout):
-            raise TimeoutError(f"not true within {timeout:g} s: {self!r}")
+            raise TimeoutError(f"the condition was not true within {timeout:g} s: {self!r}")
 
     # Sending
 

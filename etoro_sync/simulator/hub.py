@@ -1,7 +1,6 @@
-"""The simulator's state, and all messages to the clients.
+"""The simulator's state, and all messages to the clients, under one lock.
 
-One lock guards all of it, so that a snapshot and the deltas after it always fit together and every
-client receives its messages in order.
+So a snapshot and the deltas after it always match, and each client's messages keep their order.
 """
 
 import itertools
@@ -79,11 +78,7 @@ class Hub(ObservableState):
         self._live = None
 
     def receive(self, peer: Peer, message: str | bytes) -> None:
-        """Handle a message from a client.
-
-        :param peer: the client.
-        :param message: the text or bytes that it sent.
-        """
+        """Handle a text or binary message from a client."""
         with self.changed:
             if peer not in self._subscribers:
                 return

@@ -121,7 +121,7 @@ class EToroSimulator(Controls):
         """
         with self._hub.changed:
             if self._endpoint is not None:
-                raise RuntimeError("the simulator is running already")
+                raise RuntimeError("the simulator is already running; call stop() first")
             self._hub.run_due(monotonic())  # a script may be waiting for the start
             context = self._certificates.context if self._certificates is not None else None
             with _threads_needed():
@@ -165,7 +165,7 @@ class EToroSimulator(Controls):
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "an EToroSimulator cannot be copied or pickled: its threads belong to this process. "
-            "Pass on its url"
+            "Pass its url instead."
         )
 
     def __enter__(self) -> "EToroSimulator":
@@ -204,7 +204,7 @@ class EToroSimulator(Controls):
         :raises RuntimeError: if it is to be chosen at the first start, which has not happened yet.
         """
         if not self._port:
-            raise RuntimeError("the simulator has no port before start()")
+            raise RuntimeError("the simulator has no port yet; call start() first")
         return self._port
 
     @property

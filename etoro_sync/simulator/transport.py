@@ -164,7 +164,7 @@ class Transport:
         # a concurrent recv() read ciphertext.
         socket.socket.shutdown(self._sock, how)
 
-    # Lines
+    # Interceptors
 
     def attach(self, interceptor: Interceptor) -> None:
         """Add an interceptor for all data from now on."""
@@ -210,7 +210,7 @@ class Transport:
             self._check()
             return interceptor in self._interceptors
 
-    # The end
+    # Ending the connection
 
     def reset(self) -> None:
         """Reset the connection; nothing more is sent or received.
@@ -244,7 +244,7 @@ class Transport:
     def _check(self) -> None:
         """Raise if the transport was reset or closed. Requires the lock."""
         if self._was_reset or self._closed:
-            raise ConnectionResetError("the simulator has cut this connection")
+            raise ConnectionResetError("the simulator has reset or closed this connection")
 
     def _release(self) -> None:
         """Close all descriptors. Requires the lock, and that no thread waits for them."""

@@ -151,7 +151,7 @@ class PeerFault(Limited):
         if self.at is not None:
             arguments.choice("at", self.at, MOMENTS)
         elif self.skip:
-            raise ValueError("skip needs at")
+            raise ValueError("skip can only be used together with at")
         self._left_to_skip = arguments.integer("skip", self.skip, 0)
         if self.client is not None:
             arguments.integer("client", self.client, 1)
@@ -239,4 +239,4 @@ def _hint(wrong: object, known: Mapping[str, object]) -> str:
     near = get_close_matches(str(wrong).lower(), known, 1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(known)}" if known else "it has none"
+    return f"there are {', '.join(known)}" if known else "it takes none"

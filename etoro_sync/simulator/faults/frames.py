@@ -192,7 +192,7 @@ class Closing(Ending):
         if self.code is not None:
             arguments.integer("code", self.code, 0, 65535)
         elif self.reason:
-            raise ValueError("reason needs a code")
+            raise ValueError("a reason can only be sent together with a code")
         if len(arguments.text("reason", self.reason).encode()) > 123:
             raise ValueError("reason must not be longer than 123 bytes")
 

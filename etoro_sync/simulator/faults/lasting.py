@@ -202,7 +202,9 @@ class CloseEvery(PeerFault):
         super().__post_init__()
         arguments.number("seconds", self.seconds)
         if arguments.integer("code", self.code) not in CLOSE_CODES:
-            raise ValueError(f"code must be one that may be sent, such as 1000, not {self.code}")
+            raise ValueError(
+                f"code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not {self.code}"
+            )
         self._close = Close(code=self.code, reason=self.reason)
         self._healed = False
 

@@ -52,7 +52,9 @@ def read_script(source: object, *, tls: bool) -> list[tuple[Step, Fault | None]]
         try:
             step = _step(raw)
             if step.seconds < last:
-                raise ValueError("it comes before the step above it")
+                raise ValueError(
+                    f"steps must be in order of time, but {step.seconds:g} s comes after {last:g} s"
+                )
             last = step.seconds
             read.append((step, _fault(step, tls)))
         except (TypeError, ValueError) as exc:
@@ -79,7 +81,7 @@ def _fault(step: Step, tls: bool) -> Fault | None:
         return make(step.name, step.given, tls=tls)
     if not step.given.keys() <= {"name"}:
         raise ValueError(
-            f"heal has one argument, 'name', and not {', '.join(map(str, step.given))}"
+            f"heal takes only the argument 'name', not {', '.join(map(str, step.given))}"
         )
     if step.given:
         arguments.choice("name", step.given["name"], FAULTS)

@@ -131,10 +131,14 @@ def test_who_waits_for_a_script_hears_of_its_stop(simulate: Simulate, which: str
         ([(0, 5)], TypeError, "name must be a string"),
         ([(0, "mutter")], ValueError, "step 1 .* no fault 'mutter'; did you mean 'mute'"),
         ([(0, "mute", {"att": 1})], ValueError, "no argument 'att'; did you mean 'at'"),
-        ([(1, "mute"), (0, "heal")], ValueError, "step 2 .* before the step above it"),
-        ([(1, "heal", {"names": 1})], ValueError, "heal has one argument, 'name', and not names"),
+        (
+            [(1, "mute"), (0, "heal")],
+            ValueError,
+            "step 2 .*: steps must be in order of time, but 0 s comes after 1 s",
+        ),
+        ([(1, "heal", {"names": 1})], ValueError, "heal takes only the argument 'name', not names"),
         ([(0, "mute", {1: 2})], ValueError, "step 1 .* 'mute' has no argument 1; there are times"),
-        ([(1, "heal", {1: 2})], ValueError, "heal has one argument, 'name', and not 1"),
+        ([(1, "heal", {1: 2})], ValueError, "heal takes only the argument 'name', not 1"),
         ([(1, "heal", {"name": "mutter"})], ValueError, "name must be one of"),
         ([(1, "wrong_host")], ValueError, "needs a simulator with tls=True"),
     ],
@@ -162,5 +166,5 @@ def test_text_in_a_file_that_cannot_be_sent_is_a_mistake(tmp_path: Path) -> None
     """JSON can write half a character, which no message can hold."""
     path = tmp_path / "script.json"
     path.write_text(r'[[0, "bad_json", {"text": "\ud800"}]]')
-    with pytest.raises(ValueError, match="step 1 of the script: text must be something that UTF-8"):
+    with pytest.raises(ValueError, match="step 1 of the script: text must be text that UTF-8"):
         EToroSimulator().play(path)
