@@ -9,7 +9,6 @@ is wrong with it. :meth:`FeedHandler.on_texts` knows what nearly every text is, 
 usual shape for an instrument whose state is complete, and leaves everything else to the former.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -19,15 +18,15 @@ from .. import clocks, codec
 from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
 from ..errors import EToroValidationError
-from ..logs import log
 from ..models.control import decode_envelope, decode_message
 from ..stats import Counters
 from ..synchronization import Interrupted
-from ..text import fit, repeated, show
-from ..throttle import LogThrottle
+from ..text import show
+from .bad_messages import BadMessages
 from .instrument import Instrument
 from .merging import make_rate, merge_usual
 from .message_parser import (
+    BAD_VALUE,
     MARKET_TYPES,
     decode_delta,
     decode_private_event,
@@ -38,10 +37,6 @@ from .rate_book import RateBook
 from .shapes import ShapeTable
 
 __all__ = ["FeedHandler"]
-
-#: Of one read; what is bad beyond it is only counted, or it would keep the reader from its work.
-_MOST_REPORTED = 100
-_BAD = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
 
 
 class FeedHandler:
@@ -71,16 +66,12 @@ class FeedHandler:
         self._book = book
         self.out = out
         self._counters = counters
-        self._redact = redact
         self._loads = loads
         self._clock = clock
         self._wall_clock = wall_clock
-        self._gate = LogThrottle(clock=clock)
+        self._bad = BadMessages(out, counters, redact, self._check_over, clock)
         self._now = clock()
         self._received_at = wall_clock()
-        self._bad_in_read = 0
-        self._bad_text = self._bad_text_shown = ""
-        self._odd_known: set[str] = set()
         #: Set from another thread, when nothing more of this session may reach anybody.
         self.over = False
         self._known = book.by_topic
@@ -98,8 +89,7 @@ class FeedHandler:
         """
         self._now = self._clock() if now is None else now
         self._received_at = self._wall_clock()
-        self._bad_in_read = 0
-        self._bad_text = ""
+        self._bad.begin_read()
 
     def on_texts(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
         """Take the text messages of one read.
@@ -185,7 +175,7 @@ class FeedHandler:
         if not messages and type(frame) is dict and ("operation" in frame or "success" in frame):
             return frame
         if type(messages) is not list:
-            self._bad("envelope", text, None)
+            self._bad.report("envelope", text)
             return None
         if self._envelopes.active:
             self._emit_envelope(frame, text)
@@ -193,9 +183,9 @@ class FeedHandler:
             try:
                 self._on_message(message)
             except EToroValidationError as exc:
-                self._bad(exc.field or "message", text, exc)
-            except _BAD as exc:
-                self._bad("message", text, exc)
+                self._bad.report(exc.field or "message", text, exc)
+            except BAD_VALUE as exc:
+                self._bad.report("message", text, exc)
         return None
 
     def _on_odd_text(self, text: str) -> dict[str, Any] | None:
@@ -205,22 +195,20 @@ class FeedHandler:
         try:
             frame = codec.loads_padded(text)
         except ValueError as exc:
-            self._bad("JSON", text, exc)
+            self._bad.report("JSON", text, exc)
             return None
         return self._on_frame(frame, text)
 
     def _on_message(self, message: Any) -> None:
         """Take one message of an envelope; what it may raise is the caller's to tell."""
         topic, type_ = message["topic"], message.get("type")
-        counters = self._counters
-        if topic == "private":
-            counters.messages += 1
-            counters.last_message_at = self._now
-            self._on_private(message.get("content"), type_)
-            return
-        content = message["content"]
+        is_private, counters = topic == "private", self._counters
+        content = message.get("content") if is_private else message["content"]
         counters.messages += 1
         counters.last_message_at = self._now
+        if is_private:
+            self._on_private(content, type_)
+            return
         instrument = self._book.instrument(topic, self._now)
         typeless = type_ is None or type_ == ""
         if instrument is not None and (typeless or type_ in MARKET_TYPES):
@@ -228,7 +216,7 @@ class FeedHandler:
             found = type_by_content(fields) if typeless else type_
             if found is not None:
                 if typeless:
-                    self._odd("without a type")
+                    self._bad.report_odd("without a type")
                 self._shapes.learn(tuple(fields))
                 self._on_market(instrument, fields, found)
                 return
@@ -239,26 +227,15 @@ class FeedHandler:
     def _parsed(self, content: Any) -> dict[str, Any]:
         """Return the content of a market message."""
         if type(content) is dict:
-            self._odd("whose content is an object instead of a text")
+            self._bad.report_odd("whose content is an object instead of a text")
             return content
         fields = self._loads(content)
         if type(fields) is not dict:
             raise EToroValidationError("the content is not an object", "content")
         return fields
 
-    def _odd(self, how: str) -> None:
-        """Count a message that is understood although eToro has never been seen to send such.
-
-        It is logged once, for whoever wonders.
-        """
-        self._counters.odd_messages += 1
-        if how not in self._odd_known:
-            self._odd_known.add(how)
-            log(logging.WARNING, "Received a message %s. It is understood all the same.", how)
-            self._check_over()
-
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
-        report = partial(self._report_field, instrument.id)
+        report = partial(self._bad.report_field, instrument.id)
         state = self._book.merge(instrument, content, type_, self._now, self._received_at, report)
         if self._deltas.active:
             self._put_delta(instrument.id, content, type_)
@@ -277,7 +254,7 @@ class FeedHandler:
             delta = decode_delta(content, type_)
         except EToroValidationError as exc:
             # A bad field that only the delta has must not cost the rate.
-            self._bad(exc.field or "message", str(exc), None)
+            self._bad.report(exc.field or "message", str(exc))
             return
         stamped = replace(delta, generation=self._book.generation, received_at=self._received_at)
         self.out.put("instrument:delta", key, (key, stamped))
@@ -286,11 +263,11 @@ class FeedHandler:
         """Deliver an order event, whatever it looks like: no order may be lost over its form."""
         self._counters.private_events += 1
         if type(content) is dict:
-            self._odd("whose content is an object instead of a text")
+            self._bad.report_odd("whose content is an object instead of a text")
         try:
             fields = content if type(content) is dict else parse_content(content)
         except EToroValidationError as exc:
-            self._bad("content", show(content, 1000), exc)
+            self._bad.report("content", show(content, 1000), exc)
             fields = {"content": content}
         if type(type_) is not str:
             type_ = "" if type_ is None else show(type_)
@@ -302,48 +279,7 @@ class FeedHandler:
     def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:
         try:
             envelope = decode_envelope(frame)
-        except _BAD as exc:
-            self._bad("envelope", text, exc)
+        except BAD_VALUE as exc:
+            self._bad.report("envelope", text, exc)
         else:
             self.out.put("message", None, (envelope,))
-
-    # -- trouble -------------------------------------------------------------------------------
-
-    def _bad(self, kind: str, text: str, cause: Exception | None) -> None:
-        """Count and tell what could not be parsed; the stream goes on."""
-        if not self._count_bad():
-            return
-        why = f" ({fit(str(cause), self._redact)})" if cause is not None else ""
-        if text is not self._bad_text:
-            # Once per frame: it may be long, and hold a million bad messages.
-            self._bad_text, self._bad_text_shown = text, fit(text, self._redact)
-        self._tell(
-            kind,
-            f"Received a message whose {kind} cannot be understood{why}: {self._bad_text_shown}. "
-            "It was skipped; the stream goes on.",
-        )
-
-    def _report_field(self, instrument_id: int, wire: str, cause: Exception) -> None:
-        """Count and tell a bad field of a market message; the others were merged."""
-        if self._count_bad():
-            self._tell(
-                wire,
-                f"Received a message of instrument {instrument_id} whose {wire} cannot be "
-                f"understood: {fit(str(cause), self._redact)}. It is unknown until the next one "
-                "comes; without both sides there is no rate.",
-            )
-
-    def _count_bad(self) -> bool:
-        """Count one more; return whether it is to be told, too."""
-        self._counters.bad_messages += 1
-        self._bad_in_read += 1
-        return self._bad_in_read <= _MOST_REPORTED
-
-    def _tell(self, kind: str, words: str) -> None:
-        """Log once a minute for each kind, and emit."""
-        error = EToroValidationError(words, kind)
-        quiet = self._gate.passes(kind)
-        if quiet is not None:
-            log(logging.WARNING, "%s%s", error, repeated(quiet))
-            self._check_over()
-        self.out.put("error", None, (error,))

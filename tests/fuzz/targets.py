@@ -28,7 +28,7 @@ from etoro_sync.ws.transport.dialer import Dialer, Target
 from etoro_sync.ws.transport.frames import CLOSE, TEXT, FrameParser, read_close
 from etoro_sync.ws.transport.handshake import open_websocket
 from etoro_sync.ws.transport.proxy import make_tunnel
-from tests.market.test_feed_handler import Bench
+from tests.market.tools import Bench
 from tests.support.clients import API_KEY
 
 __all__ = ["TARGETS", "close", "feed", "frames", "handshake", "proxy", "replies"]

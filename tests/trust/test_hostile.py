@@ -13,7 +13,7 @@ import pytest
 from etoro_sync.redaction import Redactor
 from etoro_sync.text import fit
 from tests.conftest import StartServer
-from tests.market.test_feed_handler import Bench
+from tests.market.tools import Bench
 from tests.support.clients import API_KEY, envelope, make_client
 from tests.support.frames import BINARY, CONTINUATION, PING, TEXT, close_payload, frame
 from tests.support.peer import Peer
