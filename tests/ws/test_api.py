@@ -35,7 +35,9 @@ def public_members() -> list[tuple[str, Any]]:
     return [(name, thing) for name, thing in found if not isinstance(thing, type(Any))]
 
 
-@pytest.mark.parametrize(("name", "thing"), public_members(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("name", "thing"), [pytest.param(*pair, id=pair[0]) for pair in public_members()]
+)
 def test_every_public_member_is_documented_with_its_parameters(name: str, thing: Any) -> None:
     """A docstring, and a ``:param`` for each parameter that it does not inherit."""
     function = thing.fget if isinstance(thing, property) else thing
