@@ -92,6 +92,17 @@ def test_an_instrument_knows_that_it_is_closed(flag: str) -> None:
     assert not instrument.closed
 
 
+@pytest.mark.parametrize("closed_by", ["IsMarketOpen", "IsInstrumentActive"])
+def test_one_of_two_flags_is_enough_to_close_an_instrument(closed_by: str) -> None:
+    """One is not traded in an open market, the other has a market that is closed."""
+    feed = Feed()
+    instrument = feed.book.instrument(TOPIC, 0.0)
+    assert instrument is not None
+    flags = {"IsMarketOpen": "True", "IsInstrumentActive": "True", closed_by: "False"}
+    feed.send({"Ask": "2", "Bid": "1", **flags}, "Snapshot")
+    assert instrument.closed
+
+
 def test_the_last_word_on_whether_an_instrument_is_closed_counts() -> None:
     """A market opens with one flag, though the snapshot of the night has said no to both."""
     feed = Feed()

@@ -123,6 +123,34 @@ def test_each_snapshot_is_waited_for_from_its_own_acknowledgement() -> None:
     assert [key for key, _ in feed.book.give_up_waiting(1035.0)] == [18]
 
 
+def test_a_later_subscription_does_not_put_off_an_earlier_snapshot() -> None:
+    """The next look is due when the first of all snapshots is overdue."""
+    feed = Feed(snapshot_timeout=10.0)
+    feed.book.expect_snapshots([TOPIC, "instrument:19"])
+    feed.book.subscribed([TOPIC], 1020.0)
+    feed.book.subscribed(["instrument:19"], 1025.0)
+    assert feed.book.next_overdue == 1030.0
+
+
+def test_a_snapshot_that_will_not_come_holds_nothing_back_later_either() -> None:
+    """Also of an instrument of which nothing had come when that was known."""
+    feed = Feed()
+    feed.book.expect_snapshots([TOPIC])
+    assert feed.book.expect_none([TOPIC]) == []
+    feed.book.subscribed([TOPIC], feed.now)
+    assert feed.send({"Ask": "2", "Bid": "1"}) is not None
+
+
+def test_a_snapshot_is_not_awaited_any_more_once_its_topic_was_unsubscribed() -> None:
+    """Whoever subscribes again without one gets the first rate at once."""
+    feed = Feed()
+    feed.book.expect_snapshots([TOPIC])
+    feed.book.subscribed([TOPIC], feed.now)
+    feed.book.forget([TOPIC])
+    feed.book.subscribed([TOPIC], feed.now)
+    assert feed.send({"Ask": "2", "Bid": "1"}) is not None
+
+
 def test_an_instrument_of_which_nothing_came_is_waited_for_no_longer_either() -> None:
     """Its first price is published at once."""
     feed = Feed(snapshot_timeout=10.0)
