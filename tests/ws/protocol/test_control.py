@@ -338,7 +338,13 @@ def test_success_with_an_error_code_is_a_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [{"success": False}, {"errorCode": "BinaryMessagesNotSupported", "success": False}]
+    "reply",
+    [
+        {"success": False},
+        {"errorCode": "BinaryMessagesNotSupported", "success": False},
+        {"errorCode": "BinaryMessagesNotSupported"},
+        {"errorCode": "UnhandledException", "success": True},
+    ],
 )
 def test_a_refusal_of_nothing_is_an_error_for_nobody(reply: dict[str, Any]) -> None:
     """It is told, and the connection goes on."""
