@@ -1,0 +1,129 @@
+"""What the controller reports of connections that come and go, without one."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from etoro_sync import WsGap
+from etoro_sync.market.rate_book import RateBook
+from etoro_sync.stats import Counters
+from etoro_sync.ws.protocol.control import ControlChannel
+from etoro_sync.ws.protocol.requests import Operation
+from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
+from etoro_sync.ws.session.controller import Controller
+from etoro_sync.ws.session.credentials import Keys
+from tests.support.clocks import FakeClock
+
+
+class Bench:
+    """A controller whose connections are opened, restored and lost by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = FakeClock()
+        clocks = SimpleNamespace(uptime=self.clock, wall_clock=self.clock)
+        monkeypatch.setattr("etoro_sync.ws.session.controller.clocks", clocks)
+        self.tracker = WsSubscriptionTracker()
+        self.tracker.add(["private"])
+        self.protocol = ControlChannel(self.tracker, 10.0, 5.0, str)
+        self.book = RateBook()
+        self.counters = Counters()
+        self.gaps: list[WsGap] = []
+        out = SimpleNamespace(emit=self._emit, barrier=lambda: None)
+        feed: Any = SimpleNamespace(out=out, over=False)
+        self.controller = Controller(
+            self.protocol, self.book, feed, self.counters, lambda state: None, 0.0, False
+        )
+
+    def _emit(self, event: str, *arguments: Any) -> None:
+        if event == "reconnected":
+            self.gaps += arguments
+
+    def open(self) -> None:
+        """Open a connection, and have the keys accepted."""
+        self.controller.begin()
+        self.controller.opened(self.clock())
+        self._accept(self.controller.authenticate(Keys("api-key", "user-key"), self.clock()))
+
+    def restore(self) -> None:
+        """Have the subscription acknowledged."""
+        request = self.controller.next_request(self.clock())
+        assert request is not None
+        self._accept(request)
+
+    def _accept(self, request: str) -> None:
+        asked = json.loads(request)
+        reply = {"id": asked["id"], "operation": asked["operation"], "success": True}
+        self.controller.on_reply(reply)
+
+    def hear(self) -> float:
+        """Take a message, with nothing left to read; return the time."""
+        self.controller.read_all_at = self.clock()
+        self.controller.listened()
+        return self.clock()
+
+    def lose(self) -> None:
+        """Lose the connection a second later, and be without one for another second."""
+        self.clock.advance(1.0)
+        self.controller.end()
+        self.controller.lost()
+        self.clock.advance(1.0)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """With one connection that has had its day."""
+    new = Bench(monkeypatch)
+    new.open()
+    new.restore()
+    assert new.gaps == []
+    return new
+
+
+def test_a_gap_begins_with_the_first_of_several_connections_that_are_lost(bench: Bench) -> None:
+    """One that was authenticated and never restored has brought nothing of what was missed."""
+    heard = bench.hear()
+    bench.lose()
+    bench.open()
+    bench.lose()
+    bench.open()
+    bench.restore()
+    (gap,) = bench.gaps
+    assert (gap.from_, gap.until) == (heard, bench.clock())
+
+
+def test_each_gap_has_a_beginning_of_its_own(bench: Bench) -> None:
+    """What was told of once is not missing a second time."""
+    heard = []
+    for _ in range(2):
+        heard.append(bench.hear())
+        bench.lose()
+        bench.open()
+        bench.restore()
+        bench.clock.advance(10.0)
+    assert [gap.from_ for gap in bench.gaps] == heard
+    assert bench.counters.reconnects == 2
+
+
+def test_what_is_unsubscribed_and_wanted_again_in_an_outage_keeps_its_last_rate(
+    bench: Bench,
+) -> None:
+    """As if nothing had been asked for; what is only unsubscribed is shown no longer."""
+    for number in (18, 19):
+        instrument = bench.book.instrument(f"instrument:{number}", bench.clock())
+        assert instrument is not None
+        content = {"Ask": "2", "Bid": "1"}
+        bench.book.merge(instrument, content, "Trading.Instrument.Rate", 0.0, 0.0, print)
+    bench.tracker.add(["instrument:18", "instrument:19"])
+    bench.lose()
+    assert sorted(bench.book.latest) == [18, 19]
+    bench.tracker.remove(["instrument:19"])
+    asked = [
+        Operation("Unsubscribe", ["instrument:18", "instrument:19"], awaited=False),
+        Operation("Subscribe", ["instrument:18"], awaited=False),
+    ]
+    bench.controller.submit(asked)
+    assert list(bench.book.latest) == [18]
