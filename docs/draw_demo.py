@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from etoro_sync import WsClient, WsClientOptions
-from etoro_sync.cli.board import Board
 from etoro_sync.cli.simulating import make_simulator
 from etoro_sync.cli.streaming import StreamSettings, stream
 from etoro_sync.cli.table import dashboard
+from etoro_sync.cli.table_contents import TableContents
 from etoro_sync.clocks import uptime
 from etoro_sync.demo import DEMO_PRICES
 
@@ -27,15 +27,15 @@ _COLUMNS = 80
 class _Still:
     """A screen that shows nothing, and remembers everything."""
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
+    def __init__(self, contents: TableContents) -> None:
+        self.contents = contents
 
     def start(self) -> None:
         """Nothing to do."""
 
     def show(self, event: str, item: Any) -> None:
-        """Take it over into the board."""
-        self.board.take(event, item, uptime())
+        """Add an event to the table's contents."""
+        self.contents.add(event, item, uptime())
 
     def note(self, line: str) -> None:
         """The log is not in the picture."""
@@ -43,7 +43,7 @@ class _Still:
     def refresh(self, client: WsClient) -> None:
         """Note where the client stands."""
         state, messages = client.state.value, client.stats().messages
-        self.board.measure(state, client.generation, messages, uptime())
+        self.contents.measure(state, client.generation, messages, uptime())
 
     def stop(self) -> None:
         """Nothing to do."""
@@ -55,13 +55,13 @@ def draw(seconds: float) -> str:
     :param seconds: how long to run it.
     """
     settings = StreamSettings((*DEMO_PRICES, "private"), seconds=seconds)
-    still = _Still(Board(settings.instrument_ids, "simulated data", True, uptime()))
+    still = _Still(TableContents(settings.instrument_ids, "simulated data", True, uptime()))
     with make_simulator(settings.instrument_ids, order_interval=1.0) as simulator:
         stream(WsClientOptions("demo", "demo", simulator.url, proxy=""), settings, still)
     console = Console(
         record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="256"
     )
-    console.print(dashboard(still.board, uptime(), 10**6, width=_COLUMNS))
+    console.print(dashboard(still.contents, uptime(), 10**6, width=_COLUMNS))
     svg = console.export_svg(title="etoro-sync demo")
     # Pages that show a picture do not load the fonts that it names.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL) + "\n"

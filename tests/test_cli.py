@@ -40,12 +40,12 @@ from etoro_sync import (
     clocks,
 )
 from etoro_sync.cli import app, ending, lines, run, screens, simulating, streaming
-from etoro_sync.cli.board import Board
 from etoro_sync.cli.ending import CommandError, carry_out
 from etoro_sync.cli.inbox import Inbox
-from etoro_sync.cli.notes import Notes
+from etoro_sync.cli.log_collector import LogCollector
 from etoro_sync.cli.streaming import StreamSettings
 from etoro_sync.cli.table import dashboard
+from etoro_sync.cli.table_contents import TableContents
 from etoro_sync.simulator import EToroSimulator
 from tests.support.clients import quick_options
 from tests.support.processes import interruptible
@@ -633,7 +633,7 @@ def test_a_complaint_that_nobody_can_read_is_no_failure(monkeypatch: pytest.Monk
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
-    ending.complain("x")
+    ending.print_error("x")
 
 
 # Streams in this process -----------------------------------------------------------------------
@@ -819,7 +819,7 @@ def test_log_records_are_one_line_each() -> None:
     """Tracebacks and line breaks would cut the output up."""
     logger = logging.getLogger("etoro_sync")
     before = (logger.level, logger.propagate, list(logger.handlers))
-    with Notes(verbose=True) as notes:
+    with LogCollector(verbose=True) as notes:
         logger.debug("first\nsecond")
         try:
             raise ValueError("why")
@@ -831,7 +831,7 @@ def test_log_records_are_one_line_each() -> None:
             "error: what: ValueError('why')",
         ]
         assert notes.take() == []
-    with Notes(verbose=False) as notes:
+    with LogCollector(verbose=False) as notes:
         logger.info("too little")
         assert notes.take() == []
     assert (logger.level, logger.propagate, list(logger.handlers)) == before
@@ -850,26 +850,26 @@ def _order(**more: Any) -> WsPrivateEvent:
 
 
 def _text(
-    board: Board, now: float = 10.0, height: int = 24, hint: str = "", width: int = 80
+    contents: TableContents, now: float = 10.0, height: int = 24, hint: str = "", width: int = 80
 ) -> str:
     console = Console(width=width, file=io.StringIO(), record=True, color_system=None)
-    console.print(dashboard(board, now, height, hint, width))
+    console.print(dashboard(contents, now, height, hint, width))
     return console.export_text()
 
 
 @pytest.fixture
-def board() -> Board:
-    new = Board((100000, 1), "somewhere", private=True, now=0.0)
-    new.take("instrument:rate", (100000, _rate(66500.5, 66510.25)), 1.0)
-    new.take("private:event", _order(), 1.0)
+def contents() -> TableContents:
+    new = TableContents((100000, 1), "somewhere", private=True, now=0.0)
+    new.add("instrument:rate", (100000, _rate(66500.5, 66510.25)), 1.0)
+    new.add("private:event", _order(), 1.0)
     new.measure("live", 1, 100, 2.0)
     return new
 
 
-def test_the_table_shows_prices_and_order_events(board: Board) -> None:
+def test_the_table_shows_prices_and_order_events(contents: TableContents) -> None:
     """Bid, ask, spread, change and age; time, order, instrument, status, units and profit."""
-    board.take("instrument:rate", (100000, _rate(66600.5, 66610.25)), 9.5)
-    text = _text(board)
+    contents.add("instrument:rate", (100000, _rate(66600.5, 66610.25)), 9.5)
+    text = _text(contents)
     assert re.search(r"100000 +66600\.50 +66610\.25 +9\.75 +\+0\.150 % +0\.5 s", text)
     assert re.search(r"7 +1001 +filled +2\.5 +-1\.50", text)
     assert "50 messages/s" in text
@@ -877,22 +877,22 @@ def test_the_table_shows_prices_and_order_events(board: Board) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_an_instrument_without_a_price_is_shown_as_such(board: Board) -> None:
+def test_an_instrument_without_a_price_is_shown_as_such(contents: TableContents) -> None:
     """A row stands there from the beginning."""
-    assert re.search(r"^ +1 +…", _text(board), re.M)
+    assert re.search(r"^ +1 +…", _text(contents), re.M)
 
 
-def test_decimals_only_grow(board: Board) -> None:
+def test_decimals_only_grow(contents: TableContents) -> None:
     """Columns stand still though trailing zeros come and go."""
     for bid in (1.0835, 1.08, 1.0):
-        board.take("instrument:rate", (1, _rate(bid, 1.2)), 2.0)
-    assert re.search(r"1 +1\.0000 +1\.2000 +0\.2000", _text(board))
+        contents.add("instrument:rate", (1, _rate(bid, 1.2)), 2.0)
+    assert re.search(r"1 +1\.0000 +1\.2000 +0\.2000", _text(contents))
 
 
-def test_a_tiny_price_is_shown_in_full(board: Board) -> None:
+def test_a_tiny_price_is_shown_in_full(contents: TableContents) -> None:
     """Each digit that the feed wrote, neither cut after eight decimals nor as 1.23451e-08."""
-    board.take("instrument:rate", (1, _rate(1.23451e-08, 1.2346e-08)), 2.0)
-    text = _text(board)
+    contents.add("instrument:rate", (1, _rate(1.23451e-08, 1.2346e-08)), 2.0)
+    text = _text(contents)
     assert re.search(r"1 +0\.0000000123451 +0\.0000000123460 +0\.0000000000009 ", text)
     # The columns of all rows end below their headings.
     heading, *rows = text.splitlines()[1:4]
@@ -914,11 +914,11 @@ def test_a_tiny_price_is_shown_in_full(board: Board) -> None:
     ],
 )
 def test_a_narrow_terminal_keeps_the_instrument_and_cuts_no_number(
-    board: Board, width: int, columns: str
+    contents: TableContents, width: int, columns: str
 ) -> None:
     """A column that finds no room goes as a whole, the least important first."""
-    board.take("instrument:rate", (1, _rate(1.0835, 1.0837)), 2.0)
-    lines = _text(board, width=width).splitlines()
+    contents.add("instrument:rate", (1, _rate(1.0835, 1.0837)), 2.0)
+    lines = _text(contents, width=width).splitlines()
     assert max(map(len, lines)) <= width
     assert lines[1].split() == columns.split()
     numbers = {"bid": "66500.50", "ask": "66510.25", "spread": "9.75"}
@@ -939,11 +939,11 @@ def test_a_narrow_terminal_keeps_the_instrument_and_cuts_no_number(
     ],
 )
 def test_a_narrow_terminal_keeps_what_happened_to_which_order(
-    board: Board, width: int, columns: str
+    contents: TableContents, width: int, columns: str
 ) -> None:
     """The time goes first; which instrument, how it stands and which order stay longest."""
-    board.take("private:event", _order(order_id=8, status_id=3), 2.0)
-    lines = _text(board, width=width).splitlines()
+    contents.add("private:event", _order(order_id=8, status_id=3), 2.0)
+    lines = _text(contents, width=width).splitlines()
     assert max(map(len, lines)) <= width
     heading = next(number for number, line in enumerate(lines) if number > 3 and "instr" in line)
     assert lines[heading].split() == columns.split()
@@ -951,60 +951,60 @@ def test_a_narrow_terminal_keeps_what_happened_to_which_order(
     assert ("filled" in lines[heading + 1]) == ("status" in columns)
 
 
-def test_a_move_is_remembered(board: Board) -> None:
+def test_a_move_is_remembered(contents: TableContents) -> None:
     """The colour tells the last change, and an unchanged price keeps it."""
     for bid, move in ((66400.0, -1), (66400.0, -1), (66500.0, 1)):
-        board.take("instrument:rate", (100000, _rate(bid, bid + 10)), 2.0)
-        row = board.rows[100000]
+        contents.add("instrument:rate", (100000, _rate(bid, bid + 10)), 2.0)
+        row = contents.rows[100000]
         assert row is not None
         assert row.move == move
 
 
 def test_a_price_of_nothing_has_no_change() -> None:
     """There is no per cent of zero."""
-    board = Board((1,), "", private=False, now=0.0)
-    board.take("instrument:rate", (1, _rate(0.0, 0.0)), 0.0)
-    assert "+0.000 %" in _text(board)
+    contents = TableContents((1,), "", private=False, now=0.0)
+    contents.add("instrument:rate", (1, _rate(0.0, 0.0)), 0.0)
+    assert "+0.000 %" in _text(contents)
 
 
 @pytest.mark.parametrize(
     ("age", "text"), [(0.25, "0.2 s"), (59.0, "59.0 s"), (300.0, "5 min"), (7200.0, "2 h")]
 )
-def test_ages_are_rounded_sensibly(board: Board, age: float, text: str) -> None:
+def test_ages_are_rounded_sensibly(contents: TableContents, age: float, text: str) -> None:
     """Nobody wants to read seconds of a price that is hours old."""
-    assert text in _text(board, now=1.0 + age)
+    assert text in _text(contents, now=1.0 + age)
 
 
-def test_reconnecting_is_visible(board: Board) -> None:
+def test_reconnecting_is_visible(contents: TableContents) -> None:
     """The first line tells what happens to the connection."""
-    board.take("close", (1006, "reset"), 3.0)
-    assert "connection lost (code 1006, reset)" in _text(board)
-    board.take("close", (1001, ""), 3.0)
-    assert "connection lost (code 1001)" in _text(board)
-    board.take("reconnecting", (2, 1.5), 3.0)
-    board.measure("reconnecting", 1, 100, 3.0)
-    assert "reconnecting (attempt 2 in 1.5 s)" in _text(board)
-    board.take("reconnected", WsGap(0.0, 2.0, 2), 4.0)
-    board.measure("live", 2, 120, 4.0)
-    assert "live (last gap 2.0 s)" in _text(board)
-    assert "connection 2" in _text(board)
+    contents.add("close", (1006, "reset"), 3.0)
+    assert "connection lost (code 1006, reset)" in _text(contents)
+    contents.add("close", (1001, ""), 3.0)
+    assert "connection lost (code 1001)" in _text(contents)
+    contents.add("reconnecting", (2, 1.5), 3.0)
+    contents.measure("reconnecting", 1, 100, 3.0)
+    assert "reconnecting (attempt 2 in 1.5 s)" in _text(contents)
+    contents.add("reconnected", WsGap(0.0, 2.0, 2), 4.0)
+    contents.measure("live", 2, 120, 4.0)
+    assert "live (last gap 2.0 s)" in _text(contents)
+    assert "connection 2" in _text(contents)
 
 
-def test_messages_per_second_are_those_of_the_last_seconds(board: Board) -> None:
+def test_messages_per_second_are_those_of_the_last_seconds(contents: TableContents) -> None:
     """An old burst does not stand for the present."""
     for second in range(3, 9):
-        board.measure("live", 1, 100 + second, float(second))
-    assert board.messages_per_second == 1.0
+        contents.measure("live", 1, 100 + second, float(second))
+    assert contents.messages_per_second == 1.0
 
 
-def test_a_small_terminal_shows_what_finds_room(board: Board) -> None:
+def test_a_small_terminal_shows_what_finds_room(contents: TableContents) -> None:
     """The table never is higher than the terminal, and says what is missing."""
     for instrument_id in range(2, 50):
-        board.rows[instrument_id] = None
+        contents.rows[instrument_id] = None
     for _ in range(10):
-        board.take("private:event", _order(), 1.0)
+        contents.add("private:event", _order(), 1.0)
     for height in (12, 24, 40):
-        text = _text(board, height=height, hint="the hint")
+        text = _text(contents, height=height, hint="the hint")
         assert len(text.splitlines()) <= height
         assert "more" in text
         assert "the hint" in text
@@ -1013,15 +1013,15 @@ def test_a_small_terminal_shows_what_finds_room(board: Board) -> None:
 
 def test_order_events_alone_can_be_watched() -> None:
     """Without instruments there is no empty table of them."""
-    board = Board((), "", private=True, now=0.0)
-    assert "none yet" in _text(board)
-    assert "spread" not in _text(board)
+    contents = TableContents((), "", private=True, now=0.0)
+    assert "none yet" in _text(contents)
+    assert "spread" not in _text(contents)
 
 
-def test_trouble_that_is_no_event_is_shown_below(board: Board) -> None:
+def test_trouble_that_is_no_event_is_shown_below(contents: TableContents) -> None:
     """A lost order event is told."""
-    board.take("error", EToroQueueOverflowError("too slow"), 1.0)
-    assert "error: too slow" in _text(board)
+    contents.add("error", EToroQueueOverflowError("too slow"), 1.0)
+    assert "error: too slow" in _text(contents)
 
 
 def _terminal() -> Console:
@@ -1036,10 +1036,10 @@ def _client(state: str = "live", messages: int = 1) -> Any:
     )
 
 
-def test_the_table_is_drawn_no_more_often_than_eyes_see(board: Board) -> None:
+def test_the_table_is_drawn_no_more_often_than_eyes_see(contents: TableContents) -> None:
     """A fast feed costs no more drawing than a slow one."""
     console = _terminal()
-    screen = screens.TableScreen(board, verbose=False, console=console)
+    screen = screens.TableScreen(contents, verbose=False, console=console)
     screen.start()
     frames = []
     for _ in range(100):
@@ -1049,10 +1049,10 @@ def test_the_table_is_drawn_no_more_often_than_eyes_see(board: Board) -> None:
     assert len(set(frames)) < 20
 
 
-def test_the_last_table_stays(board: Board) -> None:
+def test_the_last_table_stays(contents: TableContents) -> None:
     """After the end the terminal shows the last state, unless there never was one."""
     console = _terminal()
-    screen = screens.TableScreen(board, verbose=False, console=console)
+    screen = screens.TableScreen(contents, verbose=False, console=console)
     screen.start()
     screen.show("private:event", _order(order_id=4711))
     screen.stop()
@@ -1060,7 +1060,9 @@ def test_the_last_table_stays(board: Board) -> None:
     assert "4711" in text.rpartition("\x1b[?1049l")[2]
 
     console = _terminal()
-    screen = screens.TableScreen(Board((1,), "", False, 0.0), verbose=False, console=console)
+    screen = screens.TableScreen(
+        TableContents((1,), "", False, 0.0), verbose=False, console=console
+    )
     screen.start()
     screen.stop()
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -1072,7 +1074,9 @@ def test_the_age_of_a_price_counts_the_machines_sleep(monkeypatch: pytest.Monkey
     slept = [0.0]
     monkeypatch.setattr(screens, "uptime", lambda: clocks.uptime() + slept[0])
     console = _terminal()
-    screen = screens.TableScreen(Board((1,), "", False, 0.0), verbose=False, console=console)
+    screen = screens.TableScreen(
+        TableContents((1,), "", False, 0.0), verbose=False, console=console
+    )
     screen.start()
     screen.show("instrument:rate", (1, WsInstrumentRate(ask=2.0, bid=1.0)))
     slept[0] = 7200.0
@@ -1084,7 +1088,7 @@ def test_the_age_of_a_price_counts_the_machines_sleep(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("verbose", [False, True])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_the_log_does_not_write_across_the_table(
-    board: Board,
+    contents: TableContents,
     verbose: bool,
     terminal: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -1092,9 +1096,9 @@ def test_the_log_does_not_write_across_the_table(
 ) -> None:
     """It is shown below the table if wanted, and goes to stderr if that is a file."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    screen = screens.TableScreen(board, verbose, _terminal())
+    screen = screens.TableScreen(contents, verbose, _terminal())
     screen.note("warning: something")
-    assert ("warning: something" in board.notes) is verbose
+    assert ("warning: something" in contents.notes) is verbose
     assert ("warning: something" in capsys.readouterr().err) is not terminal
 
 
@@ -1248,7 +1252,7 @@ def test_a_certificate_that_cannot_be_written_is_one_line(
 def test_clients_that_come_and_go_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever writes a client sees whether it has arrived, and how it takes a cut."""
     said: queue.Queue[str] = queue.Queue()
-    monkeypatch.setattr(simulating, "_say", said.put)
+    monkeypatch.setattr(simulating, "_print", said.put)
     simulator = EToroSimulator(port=0)
     running = run_in_thread(
         lambda: simulating.simulate(simulator, None, 1000 * MS, 300 * MS, "any")
@@ -1267,7 +1271,7 @@ def test_clients_that_come_and_go_are_told(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_steps_of_a_script_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """When they are taken, with their time, among the comings and goings of clients."""
     said: queue.Queue[str] = queue.Queue()
-    monkeypatch.setattr(simulating, "_say", said.put)
+    monkeypatch.setattr(simulating, "_print", said.put)
     simulator = EToroSimulator(port=0)
     script = simulator.play([(0, "pongs"), (0.04, "freeze", {"instrument_id": 18}), (0.06, "heal")])
     running = run_in_thread(
@@ -1331,7 +1335,7 @@ def test_a_picture_without_a_file_to_write_is_one_line(monkeypatch: pytest.Monke
 
 def test_a_picture_needs_no_log() -> None:
     """What the log says is not in it."""
-    _picture()._Still(Board((), "", False, 0.0)).note("warning: x")
+    _picture()._Still(TableContents((), "", False, 0.0)).note("warning: x")
 
 
 def test_options_of_the_demo_client_do_not_look_for_a_proxy(

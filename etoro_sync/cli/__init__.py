@@ -1,11 +1,11 @@
-"""The command line. Nothing else of the package imports it, for it needs typer and rich.
+"""The command line. No other module imports it, since it needs typer and rich.
 
 ::
 
-    app --> streaming --> inbox          queues of a client, read in order
-     |          `-------> screens --> lines, table <-- board
-     |-> simulating                      the simulator alone, or behind a demonstration
-     `-> ending                          exit codes, signals, one line for a failure
+    app --> streaming --> inbox          reads a client's queues as one sequence
+     |          `-------> screens --> lines, table <-- table_contents
+     |-> simulating                      runs a simulator, alone or for a demonstration
+     `-> ending                          exit codes, signals, one line for an error
 """
 
 from .app import run

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Typer  # another module of that name has none: an ImportError
+from typer import Typer  # a module of the same name without it gives an ImportError
 
 from .._version import __version__
 from ..demo import DEMO_PRICES
 from ..events import SYMBOLS
 from ..ws import WsClientOptions
-from .ending import CommandError, carry_out, complain, prepare_output, translate
+from .ending import CommandError, carry_out, prepare_output, print_error, report_failure
 from .simulating import Cuts, make_simulator, play, simulate
 from .streaming import StreamSettings, choose_screen, stream
 
@@ -37,7 +37,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def _positive(value: float | None) -> float | None:
-    # Not a range: those let "nan" pass.
+    # Not typer's range, which accepts "nan".
     if value is not None and not (math.isfinite(value) and value > 0):
         raise typer.BadParameter("it must be a number greater than 0.")
     return value
@@ -144,7 +144,7 @@ def demo_command(
 
 
 def _instrument_id(word: str) -> int:
-    """Read an id here and not by its type: a symbol is what everybody tries first."""
+    """Parse an id here and not by its type, to explain why a symbol does not work."""
     if not (word.isascii() and word.isdigit() and len(word) <= 18 and int(word) > 0):
         raise CommandError(
             "An instrument is a whole number greater than 0, such as 100000, not "
@@ -156,9 +156,9 @@ def _instrument_id(word: str) -> int:
 def _stream_simulated(
     settings: StreamSettings, cut_every: float | None = None, **options: object
 ) -> None:
-    """Stream from a simulator in this process."""
+    """Stream from a simulator that runs in this process."""
     with make_simulator(settings.instrument_ids, **options) as simulator:
-        # A proxy that the environment names has no way to this process.
+        # The simulator is in this process, which a proxy from the environment may not reach.
         client_options = WsClientOptions(*_DEMO_KEYS, simulator.url, proxy="")
         screen = choose_screen(settings, "simulated data")
         stream(client_options, settings, screen, Cuts(simulator, cut_every).tick)
@@ -207,7 +207,7 @@ def simulate_command(
 
 
 def _keys(api_key: str | None, user_key: str | None) -> str:
-    """Say what is accepted; a key that was given is not repeated."""
+    """Describe the accepted keys, without showing them."""
     if api_key is None and user_key is None:
         return "any that are not empty"
     words = ["any API key" if api_key is None else "the given API key"]
@@ -229,20 +229,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:  # Ctrl-C before the command has begun
         return 130
     except OSError as exc:  # the help could not be written
-        return translate(exc)
+        return report_failure(exc)
     except SystemExit as exc:
-        # What is made of a reader of the help that has gone, with the streams changed.
+        # The reader of the help has gone: click exits and replaces the streams.
         if not isinstance(exc.__context__, BrokenPipeError):
             raise
         sys.stdout, sys.stderr = streams
-        return translate(exc.__context__)
+        return report_failure(exc.__context__)
     except Exception as exc:
-        # Wrong usage. Which class that is depends on typer's version: since 0.26 it brings its own
-        # click along.
+        # Wrong usage. Its class depends on typer's version: since 0.26, typer has its own copy of
+        # click.
         message = getattr(exc, "format_message", None)
         if message is None:
             raise
         words = message().rstrip(".")
-        complain(f"{words}{'' if words.endswith('?') else '.'} See {_NAME} --help.")
+        print_error(f"{words}{'' if words.endswith('?') else '.'} See {_NAME} --help.")
         return 2
     return code if isinstance(code, int) else 0

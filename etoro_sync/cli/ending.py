@@ -11,13 +11,13 @@ from types import FrameType
 
 from ..errors import EToroAuthError, EToroError, EToroValidationError
 
-__all__ = ["CommandError", "carry_out", "complain", "prepare_output", "translate"]
+__all__ = ["CommandError", "carry_out", "prepare_output", "print_error", "report_failure"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class CommandError(Exception):
-    """What the user asked for cannot be done.
+    """A command cannot be carried out, because of how the user called it.
 
     :param message: one line that says why, and what to do.
     """
@@ -35,75 +35,75 @@ class _Interrupted(KeyboardInterrupt):
 
 
 def prepare_output() -> None:
-    """Let nothing that is written fail for where it goes.
+    """Make writing to stdout and stderr safe.
 
-    A terminal that does not know a character shows a question mark; where there is no stream at
-    all, as under some supervisors, words go nowhere.
+    Characters that a terminal cannot show become question marks. If there is no stream at all, as
+    under some process supervisors, output is discarded.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # to the end
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the exit
             setattr(sys, name, nowhere)
         elif name == "stdout" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
-def complain(message: object) -> None:
+def print_error(message: object) -> None:
     """Write one line to stderr.
 
     :param message: what happened; line breaks in it are replaced.
     """
-    # Nobody may be there to read it.
+    # stderr may be closed.
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"etoro-sync: {' '.join(str(message).split())}\n")
         sys.stderr.flush()
 
 
 def carry_out(work: Callable[[], None]) -> int:
-    """Run a command's work and translate how it ended.
+    """Run a command's work and return the exit code.
 
-    :param work: to be run in the main thread; Ctrl-C and SIGTERM leave it as an exception.
-    :returns: the exit code: 0 done, also when the reader of a pipe has gone; 1 the network or the
-        system failed; 2 wrong usage or credentials; 128 + the number of a signal.
+    :param work: runs in this thread; Ctrl-C and SIGTERM raise an exception in it.
+    :returns: 0: done, or the reader of a pipe has gone; 1: the network or the system failed; 2:
+        wrong usage or credentials; 128 + the number of the signal that ended it.
     """
     try:
         with _signals():
             work()
     except _Interrupted as exc:
-        # What a full pipe has not taken would be waited for at the interpreter's exit.
+        # Else the interpreter would wait at its exit until a full pipe takes what is buffered.
         _abandon_stdout()
         return 128 + exc.number
     except Exception as exc:
-        return translate(exc)
+        return report_failure(exc)
     return 0
 
 
-def translate(failure: Exception) -> int:
-    """Tell of a failure where somebody should hear of it, and translate it into an exit code.
+def report_failure(failure: Exception) -> int:
+    """Print an error, if it is one for the user, and return the exit code.
 
-    :param failure: one that nobody has thought of is raised again.
+    :param failure: raised again if it is not an expected error.
     :returns: see :func:`carry_out`.
     """
     if isinstance(failure, BrokenPipeError):
         _abandon_stdout()
         return 0
     if isinstance(failure, (CommandError, EToroAuthError, EToroValidationError)):
-        complain(failure)
+        print_error(failure)
         return 2
     if isinstance(failure, (EToroError, OSError)):
-        complain(failure)
+        print_error(failure)
         return 1
     raise failure
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Have signals raise in the block. After one, further ones are ignored: the process ends."""
+    """Let signals raise in the block. After the first, others are ignored, as the process ends."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may have handlers
+        yield  # only the main thread may set handlers
         return
-    # What a shell has its background jobs ignore stays ignored.
+    # A shell lets its background jobs ignore SIGINT; that stays so.
     before = {n: h for n in _SIGNALS if (h := signal.getsignal(n)) is not signal.SIG_IGN}
     interrupted = False
     try:
@@ -123,7 +123,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _abandon_stdout() -> None:
-    """Let what is still buffered for stdout go nowhere, quietly."""
+    """Discard what is still buffered for stdout, without an error."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

@@ -1,4 +1,4 @@
-"""The queues of a client, read as one sequence of events."""
+"""Reads the queues of a client as one sequence of events."""
 
 import queue
 import time
@@ -12,13 +12,13 @@ __all__ = ["Inbox"]
 
 
 class Inbox:
-    """Rates, order events and what happens to the connection.
+    """Collects rates, order events and connection events of a client.
 
-    Each event has a queue of its own. They are brought into order again by the generation of the
-    rates: what happened to the connection comes between the rates before it and those after it.
+    Each event has a queue of its own, so their order must be restored: connection events come
+    between the rates of the earlier generation and those of the later one.
 
-    :param client: whose events to collect, from now on.
-    :param private: order events, too.
+    :param client: the client; its events are collected from now on.
+    :param private: whether to collect order events.
     """
 
     def __init__(self, client: WsClient, private: bool) -> None:
@@ -28,24 +28,24 @@ class Inbox:
         self._generation = client.generation
 
     def take(self, timeout: float) -> Iterator[tuple[str, Any]]:
-        """Yield what waits, as pairs of event and item.
+        """Yield the waiting events, as pairs of event and item.
 
-        :param timeout: seconds to wait for a rate while nothing waits at all.
-        :raises EToroError: what ended the client.
+        :param timeout: seconds to wait for a rate when no event is waiting.
+        :raises EToroError: the error that ended the client.
         """
         rates = self._waiting_rates(timeout)
-        told = False
+        others_done = False
         for item in rates:
             if item[1].generation > self._generation:
                 self._generation = item[1].generation
                 yield from self._waiting_others()
-                told = True
+                others_done = True
             yield "instrument:rate", item
-        if not told:
+        if not others_done:
             yield from self._waiting_others()
 
     def _waiting_rates(self, timeout: float) -> list[Any]:
-        """Take the rates, but no more than wait now: a fast feed would never let this end."""
+        """Take the rates that wait now, and no later ones: a fast feed would never let it end."""
         deadline = time.monotonic() + timeout
         rates = []
         try:
@@ -62,12 +62,12 @@ class Inbox:
 
     def _waiting_others(self) -> Iterator[tuple[str, Any]]:
         for other in self._others:
-            # One more than wait, for a loss that stands behind them.
+            # One more than are waiting: a loss behind the last item raises an error.
             for _ in range(other.qsize() + 1):
                 try:
                     yield other.event, other.get_nowait()
                 except EToroQueueOverflowError as exc:
-                    # The program was held up for long; it goes on with what came after.
+                    # This process was stopped for long, and events were lost: show that, go on.
                     yield "error", exc
                 except queue.Empty:
                     break

@@ -1,4 +1,4 @@
-"""Events as lines: for people, and as JSON for programs."""
+"""Formats events as lines: for people, and as JSON for programs."""
 
 import json
 from collections.abc import Callable
@@ -23,33 +23,33 @@ __all__ = [
 
 #: Significant digits that a float keeps of any number.
 _DIGITS = 15
-#: A longer price would leave no room for anything else.
+#: More decimals would leave no room for other columns.
 _MOST_DECIMALS = 20
 
 
 def decimals(value: float) -> int:
-    """Say how many decimals a price is shown with: all that the feed wrote, and at least 2.
+    """Return with how many decimals to show a price: all that the feed sent, at least 2.
 
-    Zeros in front do not count against it: 0.000000012345 has twelve.
+    Leading zeros are included: 0.000000012345 has twelve.
     """
-    # A float holds 15 digits of what was written; what is beyond them is noise of computing.
+    # A float keeps 15 digits of the price; further ones are rounding errors.
     return min(max(count_decimals(float(f"{value:.{_DIGITS}g}")), 2), _MOST_DECIMALS)
 
 
 def price(value: float, digits: int) -> str:
-    """Write a price with a fixed number of decimals."""
+    """Format a price with a fixed number of decimals."""
     text = f"{value:.{digits}f}"
-    # No such price was ever seen; but it is not to be shown as zero.
+    # A price that is too small for these decimals must not be shown as zero.
     return f"{value:.5g}" if value and not text.strip("-0.") else text
 
 
 def units(value: float) -> str:
-    """Write a number of units without needless decimals."""
+    """Format a number of units without trailing zeros."""
     return f"{value:.{decimals(value)}f}".rstrip("0").rstrip(".")
 
 
 def clock(seconds: float) -> str:
-    """Write a time of day, local, with milliseconds.
+    """Format a local time of day with milliseconds.
 
     :param seconds: since the epoch.
     """
@@ -57,7 +57,7 @@ def clock(seconds: float) -> str:
 
 
 def status(order: WsPrivateEvent) -> str:
-    """Name an order's status, or give its number where it has no name."""
+    """Return the name of an order's status, or its number if it has no name."""
     if order.status is not None:
         return order.status.name.lower().replace("_", " ")
     return "?" if order.status_id is None else f"status {order.status_id}"
@@ -67,10 +67,10 @@ def status(order: WsPrivateEvent) -> str:
 
 
 def event_line(event: str, item: Any) -> str:
-    """Write an event for people.
+    """Format an event for people.
 
     :param event: its name.
-    :param item: what a queue of it gives.
+    :param item: an item from a queue of this event.
     """
     writer = _WRITERS.get(event)
     return f"{event} {item}" if writer is None else writer(item)
@@ -121,10 +121,10 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
 
 
 def json_line(event: str, item: Any) -> str:
-    """Write an event as one JSON object: ``event``, and the fields by their Python names.
+    """Format an event as one JSON object: ``event``, and the fields by their Python names.
 
     :param event: its name.
-    :param item: what a queue of it gives. Fields without a value are left out.
+    :param item: an item from a queue of this event; its fields without a value are left out.
     """
     return json.dumps({"event": event, **_content(event, item)}, separators=(",", ":"))
 

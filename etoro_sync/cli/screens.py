@@ -9,9 +9,9 @@ from rich.live import Live
 
 from ..clocks import uptime
 from ..ws import WsClient
-from .board import Board
 from .lines import event_line, json_line
 from .table import dashboard
+from .table_contents import TableContents
 
 __all__ = ["LineScreen", "Screen", "TableScreen"]
 
@@ -19,28 +19,28 @@ _FRAMES_PER_SECOND = 8
 
 
 class Screen(Protocol):
-    """What a stream is shown on. All methods are called by the main thread."""
+    """Shows a stream. All methods are called by the main thread."""
 
     def start(self) -> None:
-        """Begin, before the client connects."""
+        """Called before the client connects."""
 
     def show(self, event: str, item: Any) -> None:
-        """Take in an event."""
+        """Add an event, which the next :meth:`refresh` shows."""
 
     def note(self, line: str) -> None:
-        """Take in a line of the log."""
+        """Add a line of the log."""
 
     def refresh(self, client: WsClient) -> None:
-        """Bring what was taken in before the user's eyes."""
+        """Show what was added."""
 
     def stop(self) -> None:
-        """End, whatever has happened."""
+        """Called at the end, also after an error."""
 
 
 class LineScreen:
-    """One line per event on stdout; what happens to the connection goes to stderr.
+    """Writes one line per event to stdout; connection events go to stderr.
 
-    :param as_json: one JSON object per line, and all of it on stdout.
+    :param as_json: write one JSON object per line, all of them to stdout.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -52,21 +52,21 @@ class LineScreen:
         """Nothing to do."""
 
     def show(self, event: str, item: Any) -> None:
-        """Write a line, at the next :meth:`refresh`."""
+        """Add a line, which the next :meth:`refresh` writes."""
         if self._json:
             self._out.append(json_line(event, item))
         elif event in ("instrument:rate", "private:event"):
             self._out.append(event_line(event, item))
-        # The log already tells of a lost connection and of the attempts, in a line with the reason.
+        # The log already has lines for a lost connection and the attempts, with the reason.
         elif event not in ("close", "reconnecting"):
             self._err.append(event_line(event, item))
 
     def note(self, line: str) -> None:
-        """Write a line to stderr, at the next :meth:`refresh`."""
+        """Add a line for stderr, which the next :meth:`refresh` writes."""
         self._err.append(line)
 
     def refresh(self, client: WsClient | None = None) -> None:
-        """Write all of it at once: a system call for each line would cost a fast feed dearly."""
+        """Write all lines at once, since one system call per line is slow for a fast feed."""
         for stream, lines in ((sys.stderr, self._err), (sys.stdout, self._out)):
             if lines:
                 text = "\n".join(lines) + "\n"
@@ -75,22 +75,25 @@ class LineScreen:
                 stream.flush()
 
     def stop(self) -> None:
-        """Write what a failure has left over."""
+        """Write the lines that are left after an error."""
         self.refresh()
 
 
 class TableScreen:
-    """A table that is drawn anew several times a second.
+    """Shows a table that is redrawn several times a second.
 
-    It has the terminal for itself, so that resizing leaves nothing behind; the last table stays.
+    It uses the terminal's alternate screen, so that resizing leaves no traces. The last table stays
+    on the normal screen.
 
-    :param board: what to show.
+    :param contents: what to show.
     :param verbose: show the log below it.
     :param console: the terminal.
     """
 
-    def __init__(self, board: Board, verbose: bool, console: Console | None = None) -> None:
-        self.board = board
+    def __init__(
+        self, contents: TableContents, verbose: bool, console: Console | None = None
+    ) -> None:
+        self.contents = contents
         self._verbose = verbose
         self._console = console if console is not None else Console()
         self._live = Live(
@@ -103,29 +106,29 @@ class TableScreen:
         self._drawn_at = -math.inf
 
     def start(self) -> None:
-        """Take the terminal."""
+        """Switch to the alternate screen and draw the table."""
         self._live.start()
         self._draw(uptime())
 
     def show(self, event: str, item: Any) -> None:
-        """Take it over into the board."""
-        self.board.take(event, item, uptime())
+        """Add an event to the table's contents."""
+        self.contents.add(event, item, uptime())
 
     def note(self, line: str) -> None:
         """Show it below the table if that was asked for, and write it to stderr if that is free."""
         if self._verbose:
-            self.board.notes.append(line)
+            self.contents.notes.append(line)
         if not sys.stderr.isatty():
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 
     def refresh(self, client: WsClient) -> None:
-        """Draw, if it is time for the next frame."""
+        """Redraw the table, if it is time for the next frame."""
         now = uptime()
         if now - self._drawn_at >= 1 / _FRAMES_PER_SECOND:
             self._drawn_at = now
             stats = client.stats()
-            self.board.measure(client.state.value, client.generation, stats.messages, now)
+            self.contents.measure(client.state.value, client.generation, stats.messages, now)
             self._draw(now)
 
     def _draw(self, now: float) -> None:
@@ -133,10 +136,10 @@ class TableScreen:
 
     def _table(self, now: float, hint: str) -> RenderableType:
         width, height = self._console.size
-        return dashboard(self.board, now, height, hint, width)
+        return dashboard(self.contents, now, height, hint, width)
 
     def stop(self) -> None:
-        """Give the terminal back, and leave the last table on it."""
+        """Return to the normal screen and print the last table there."""
         self._live.stop()
-        if self.board.messages:
+        if self.contents.messages:
             self._console.print(self._table(uptime(), ""))

@@ -1,4 +1,4 @@
-"""The command ``simulate``, and the simulators behind demonstrations."""
+"""The command ``simulate``, and the simulators for demonstrations."""
 
 import sys
 import time
@@ -20,11 +20,11 @@ _PERIOD = 0.25
 
 
 def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any) -> Any:
-    """Make a simulator; what it cannot do is the user's mistake.
+    """Create a simulator.
 
-    :param instrument_ids: what it has prices for; None is everything.
-    :param options: of the simulator.
-    :raises CommandError: in one line.
+    :param instrument_ids: the instruments that it has; None is all.
+    :param options: the simulator's options.
+    :raises CommandError: if an option is not valid or a package is missing.
     """
     prices = None
     if instrument_ids is not None:
@@ -38,12 +38,12 @@ def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any
 
 
 def play(simulator: "EToroSimulator", script: Path) -> "Script":
-    """Let a simulator play a script of faults; what is wrong with it is the user's mistake.
+    """Let a simulator play a script of faults.
 
     :param simulator: not yet started; the script's time begins now.
     :param script: a JSON file.
-    :returns: the script as it plays.
-    :raises CommandError: in one line.
+    :returns: the running script.
+    :raises CommandError: if the file cannot be read or is not a valid script.
     """
     try:
         return simulator.play(script)
@@ -54,10 +54,10 @@ def play(simulator: "EToroSimulator", script: Path) -> "Script":
 
 
 class Cuts:
-    """Cuts all connections of a simulator off at regular intervals.
+    """Resets all connections of a simulator at regular intervals.
 
-    :param simulator: whose connections.
-    :param interval: seconds between cuts; None never cuts.
+    :param simulator: the simulator.
+    :param interval: seconds between two cuts; None never cuts.
     """
 
     def __init__(self, simulator: "EToroSimulator", interval: float | None) -> None:
@@ -66,9 +66,9 @@ class Cuts:
         self._last = time.monotonic()
 
     def tick(self) -> bool:
-        """Cut, if it is time to.
+        """Reset the connections, if the interval is over.
 
-        :returns: whether somebody was cut off.
+        :returns: whether any client was cut off.
         """
         now = time.monotonic()
         if self._interval is None or now - self._last < self._interval:
@@ -85,51 +85,51 @@ def simulate(
     keys: str,
     script: "Script | None" = None,
 ) -> None:
-    """Run a simulator, and tell what happens to it, until its time is over or a signal ends it.
+    """Run a simulator and report its clients, until its time is over or a signal ends it.
 
     :param simulator: not yet started.
-    :param ca_file: where to put the certificate to trust; None prints it.
-    :param seconds: how long; None is without end.
-    :param cut_every: seconds between cut connections; None never cuts.
-    :param keys: what keys it accepts, in words.
-    :param script: what it plays, if anything.
+    :param ca_file: where to write the certificate that clients must trust; None prints it.
+    :param seconds: how long to run; None is until Ctrl-C.
+    :param cut_every: seconds between two cuts of all connections; None never cuts.
+    :param keys: describes the keys that it accepts.
+    :param script: the script that it plays, if any.
     :raises CommandError: when *ca_file* cannot be written.
     """
     try:
         simulator.start()
     except OSError as exc:
-        # The address is free to choose, and the system's words do not name it.
+        # The system's own message does not name the port.
         raise OSError(f"Cannot listen on port {simulator.port}: {exc.strerror}.") from exc
     try:
-        _say(f"Simulator of eToro's stream at {simulator.url}")
-        _say(f"Keys: {keys}. Ctrl-C ends.")
+        _print(f"Simulator of eToro's stream at {simulator.url}")
+        _print(f"Keys: {keys}. Ctrl-C ends.")
         if simulator.ca_pem is not None:
-            _hand_over(simulator.ca_pem, ca_file)
+            _provide_certificate(simulator.ca_pem, ca_file)
         cuts = Cuts(simulator, cut_every)
         deadline = None if seconds is None else time.monotonic() + seconds
-        seen = (*_census(simulator), 0)
+        seen = (*_counts(simulator), 0)
         while deadline is None or time.monotonic() < deadline:
-            seen = _await_change(simulator, script, seen, deadline)
+            seen = _report_changes(simulator, script, seen, deadline)
             if cuts.tick():
-                _say("All connections were cut off.")
+                _print("All connections were cut off.")
     finally:
         simulator.stop()
 
 
-def _census(simulator: "EToroSimulator") -> tuple[int, int]:
+def _counts(simulator: "EToroSimulator") -> tuple[int, int]:
     return len(simulator.clients), len(simulator.subscribed)
 
 
-def _await_change(
+def _report_changes(
     simulator: "EToroSimulator",
     script: "Script | None",
     seen: tuple[int, int, int],
     deadline: float | None,
 ) -> tuple[int, int, int]:
-    """Wait a little for clients to come or go and for steps to be taken, and tell of them."""
+    """Wait a moment for changes of clients, topics and steps of the script, and print them."""
 
     def now() -> tuple[int, int, int]:
-        return (*_census(simulator), 0 if script is None else len(script.taken))
+        return (*_counts(simulator), 0 if script is None else len(script.taken))
 
     left = _PERIOD if deadline is None else max(deadline - time.monotonic(), 0.0)
     try:
@@ -138,23 +138,23 @@ def _await_change(
         return seen
     clients, topics, steps = now()
     for step in script.taken[seen[2] : steps] if script is not None else ():
-        _say(f"{step.seconds:.1f} s  {step.name}")
+        _print(f"{step.seconds:.1f} s  {step.name}")
     if (clients, topics) != seen[:2]:
-        _say(f"{count(clients, 'client')}, {count(topics, 'topic')}")
+        _print(f"{count(clients, 'client')}, {count(topics, 'topic')}")
     return clients, topics, steps
 
 
-def _hand_over(pem: str, ca_file: Path | None) -> None:
+def _provide_certificate(pem: str, ca_file: Path | None) -> None:
     if ca_file is None:
-        _say(f"Its certificate authority, for clients to trust:\n{pem.strip()}")
+        _print(f"Its certificate authority, for clients to trust:\n{pem.strip()}")
         return
     try:
         ca_file.write_text(pem)
     except OSError as exc:
         raise CommandError(f"Cannot write the certificate to {ca_file}: {exc.strerror}.") from exc
-    _say(f"Its certificate authority, for clients to trust: {ca_file}")
+    _print(f"Its certificate authority, for clients to trust: {ca_file}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -10,14 +10,14 @@ from typing import Any
 from ..clocks import uptime
 from ..errors import EToroError
 from ..ws import WsClient, WsClientOptions
-from .board import Board
 from .inbox import Inbox
-from .notes import Notes
+from .log_collector import LogCollector
 from .screens import LineScreen, Screen, TableScreen
+from .table_contents import TableContents
 
 __all__ = ["StreamSettings", "choose_screen", "stream"]
 
-#: Seconds after which the screen is refreshed though nothing comes.
+#: Seconds after which the screen is refreshed even without an event.
 _PERIOD = 0.1
 
 
@@ -26,8 +26,8 @@ class StreamSettings:
     """What to stream, and how to show it.
 
     :param topics: what to subscribe to: instrument ids, ``"private"``.
-    :param as_json: one JSON object per line.
-    :param seconds: how long, from the moment when data can flow; None is without end.
+    :param as_json: write one JSON object per line.
+    :param seconds: how long to stream after connecting; None is until Ctrl-C.
     :param verbose: show the log.
     """
 
@@ -38,7 +38,7 @@ class StreamSettings:
 
     @property
     def private(self) -> bool:
-        """Whether order events are wanted."""
+        """Whether to stream order events."""
         return "private" in self.topics
 
     @property
@@ -48,18 +48,18 @@ class StreamSettings:
 
 
 def choose_screen(settings: StreamSettings, source: str) -> Screen:
-    """Choose a table for terminals that can draw one, and lines for pipes and files.
+    """Return a table for terminals that can draw one, and lines for pipes and files.
 
-    :param settings: what is shown.
-    :param source: where it comes from, in words.
+    :param settings: what to show.
+    :param source: describes where the data comes from.
     """
     from rich.console import Console
 
     if settings.as_json or not sys.stdout.isatty() or Console().is_dumb_terminal:
         return LineScreen(settings.as_json)
     ids = settings.instrument_ids
-    board = Board(ids, source, settings.private, uptime())
-    return TableScreen(board, settings.verbose)
+    contents = TableContents(ids, source, settings.private, uptime())
+    return TableScreen(contents, settings.verbose)
 
 
 def stream(
@@ -70,20 +70,20 @@ def stream(
 ) -> None:
     """Show a stream until its time is over, it fails, or a signal ends it.
 
-    :param options: of the client.
+    :param options: the client's options.
     :param settings: what to stream.
     :param screen: where to show it.
     :param tick: called several times a second.
-    :raises EToroError: what ended the client.
+    :raises EToroError: the error that ended the client.
     """
-    with Notes(settings.verbose) as notes:
+    with LogCollector(settings.verbose) as log:
         screen.start()
         try:
             with WsClient(options) as client:
-                _show(client, settings, screen, notes, tick)
+                _show(client, settings, screen, log, tick)
         except EToroError as exc:
-            # The caller writes the error itself: the log need not say it again.
-            for line in notes.take(without=str(exc)):
+            # The caller prints the error, so it is left out of the log.
+            for line in log.take(without=str(exc)):
                 screen.note(line)
             raise
         finally:
@@ -94,7 +94,7 @@ def _show(
     client: WsClient,
     settings: StreamSettings,
     screen: Screen,
-    notes: Notes,
+    log: LogCollector,
     tick: Callable[[], Any],
 ) -> None:
     inbox = Inbox(client, settings.private)
@@ -104,7 +104,7 @@ def _show(
     while (left := deadline - time.monotonic()) > 0:
         for event, item in inbox.take(min(left, _PERIOD)):
             screen.show(event, item)
-        for line in notes.take():
+        for line in log.take():
             screen.note(line)
         screen.refresh(client)
         tick()

@@ -1,4 +1,4 @@
-"""The live table, drawn from a :class:`Board`."""
+"""The live table, drawn from a :class:`TableContents`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .board import Board, Row
 from .lines import clock, price, status, units
+from .table_contents import Row, TableContents
 
 __all__ = ["dashboard"]
 
 _MOVES = {1: "green", -1: "red", 0: ""}
 _STATES = {"live": "bold green", "failed": "bold red", "reconnecting": "bold yellow"}
-#: Lines above the instruments: where the client stands, and the head of the table.
+#: Lines above the instruments: the client's state and the headings of the table.
 _ABOVE = 2
-#: Lines above the order events: an empty one, the title, and the head of the table.
+#: Lines above the order events: an empty line, the title, and the headings of the table.
 _ABOVE_ORDERS = 3
 _MOST_ORDERS = 5
-#: Between two columns.
+#: Spaces between two columns.
 _GAP = 2
 
 
@@ -30,8 +30,8 @@ class _Column:
 
     :param name: its heading.
     :param rank: a terminal that is too narrow leaves out the column of the highest rank first.
-    :param width: at least so many characters, so that columns stand still while values change.
-    :param justify: on which side its cells stand.
+    :param width: its least width, so that columns do not move while values change.
+    :param justify: the side on which its text is aligned.
     """
 
     name: str
@@ -40,7 +40,7 @@ class _Column:
     justify: Literal["left", "right"] = "right"
 
 
-# A price without its age may be an old one, so the age stays longer than what can be computed.
+# Without its age, a price could be an old one; so the age is kept longer than spread and change.
 _INSTRUMENTS = (
     _Column("instrument", 0, 10),
     _Column("bid", 1, 11),
@@ -60,48 +60,48 @@ _ORDERS = (
 
 
 def dashboard(
-    board: Board, now: float, height: int, hint: str = "", width: int = 80
+    contents: TableContents, now: float, height: int, hint: str = "", width: int = 80
 ) -> RenderableType:
-    """Draw everything.
+    """Draw the tables of instruments and order events, with a heading and notes.
 
-    :param board: what to show.
-    :param now: by the clock that counts the machine's sleep.
-    :param height: lines there are; instruments that find no room are counted only.
-    :param hint: the last words, such as how to end.
-    :param width: characters in a line; columns that find no room are left out as a whole, since a
-        price that is cut off is a wrong price.
+    :param contents: what to show.
+    :param now: the time, by the clock that counts the machine's sleep.
+    :param height: the number of lines; instruments that do not fit are only counted.
+    :param hint: a last line, such as how to end.
+    :param width: characters in a line; columns that do not fit are left out as a whole, since a
+        truncated price would be a wrong price.
     """
-    parts: list[RenderableType] = [_heading(board, now)]
-    notes = [Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in board.notes]
-    shown = min(max(len(board.orders), 1), _MOST_ORDERS, max((height - 8) // 3, 1))
-    below = len(notes) + bool(hint) + (_ABOVE_ORDERS + shown) * board.private
-    if board.rows:
-        parts.append(_instruments(board, now, max(height - _ABOVE - below, 1), width))
-    if board.private:
-        parts.append(_orders(board, shown, width))
+    parts: list[RenderableType] = [_heading(contents, now)]
+    notes = [Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in contents.notes]
+    shown = min(max(len(contents.orders), 1), _MOST_ORDERS, max((height - 8) // 3, 1))
+    below = len(notes) + bool(hint) + (_ABOVE_ORDERS + shown) * contents.private
+    if contents.rows:
+        parts.append(_instruments(contents, now, max(height - _ABOVE - below, 1), width))
+    if contents.private:
+        parts.append(_orders(contents, shown, width))
     parts += notes
     if hint:
         parts.append(Text(hint, style="dim"))
     return Group(*parts)
 
 
-def _heading(board: Board, now: float) -> Text:
+def _heading(contents: TableContents, now: float) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append("● ", _STATES.get(board.state, "bold yellow"))
-    line.append(board.state, _STATES.get(board.state, "bold yellow"))
-    if board.trouble:
-        line.append(f" ({board.trouble})")
-    line.append(f"  {board.messages_per_second:.0f} messages/s  ")
-    line.append(f"{board.messages} in {max(now - board.started_at, 0):.0f} s", "dim")
-    line.append(f"  connection {board.generation}  ", "dim")
-    line.append(board.source, "dim")
+    line.append("● ", _STATES.get(contents.state, "bold yellow"))
+    line.append(contents.state, _STATES.get(contents.state, "bold yellow"))
+    if contents.detail:
+        line.append(f" ({contents.detail})")
+    line.append(f"  {contents.messages_per_second:.0f} messages/s  ")
+    line.append(f"{contents.messages} in {max(now - contents.started_at, 0):.0f} s", "dim")
+    line.append(f"  connection {contents.generation}  ", "dim")
+    line.append(contents.source, "dim")
     return line
 
 
 def _table(
     columns: Sequence[_Column], rows: list[list[Text]], width: int, title: str | None = None
 ) -> Table:
-    """Draw rows of cells, each with a cell for every column or, in want of data, for the first."""
+    """Draw rows of cells; each has a cell for every column, or only for the first."""
     widths = [
         max(column.width, *(row[n].cell_len for row in rows if len(row) == len(columns)), 0)
         for n, column in enumerate(columns)
@@ -128,11 +128,11 @@ def _table(
     return table
 
 
-def _instruments(board: Board, now: float, room: int, width: int) -> Table:
-    items = list(board.rows.items())
+def _instruments(contents: TableContents, now: float, room: int, width: int) -> Table:
+    items = list(contents.rows.items())
     hidden = len(items) - room
     rows = [
-        [Text(str(instrument_id)), *_cells(row, board, now)]
+        [Text(str(instrument_id)), *_cells(row, contents, now)]
         for instrument_id, row in (items[: room - 1] if hidden > 0 else items)
     ]
     if hidden > 0:
@@ -140,13 +140,13 @@ def _instruments(board: Board, now: float, room: int, width: int) -> Table:
     return _table(_INSTRUMENTS, rows, width)
 
 
-def _cells(row: Row | None, board: Board, now: float) -> list[Text]:
+def _cells(row: Row | None, contents: TableContents, now: float) -> list[Text]:
     if row is None:
         return [Text("…", "dim"), *[Text()] * 4]
     rate, digits = row.rate, row.digits
     change = row.change
-    # A price of an earlier connection is what was true before the gap.
-    old = board.state != "live" or rate.generation < board.generation
+    # Prices from before a gap are dimmed.
+    old = contents.state != "live" or rate.generation < contents.generation
     style = "dim" if old else _MOVES[row.move]
     return [
         Text(price(rate.bid, digits), style),
@@ -163,7 +163,7 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.0f} h"
 
 
-def _orders(board: Board, shown: int, width: int) -> Table:
+def _orders(contents: TableContents, shown: int, width: int) -> Table:
     rows = [
         [
             Text(clock(order.received_at)),
@@ -173,7 +173,7 @@ def _orders(board: Board, shown: int, width: int) -> Table:
             Text(units(order.executed_units)),
             Text(f"{order.net_profit:+.2f}", "red" if order.net_profit < 0 else "green"),
         ]
-        for order in list(board.orders)[-shown:]
+        for order in list(contents.orders)[-shown:]
     ]
-    title = f"\norder events: {board.order_count}"
+    title = f"\norder events: {contents.order_count}"
     return _table(_ORDERS, rows or [[Text("none yet", "dim")]], width, title)

@@ -1,4 +1,4 @@
-"""What the table shows, kept up to date by events. No terminal, no clock, no client."""
+"""The contents of the live table, updated by events. Pure: no terminal, no clock, no client."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
 from .lines import decimals, duration
 
-__all__ = ["Board", "Row"]
+__all__ = ["Row", "TableContents"]
 
 _ORDERS = 100
 _NOTES = 3
@@ -20,8 +20,8 @@ class Row:
     """One instrument.
 
     :param rate: its latest rate.
-    :param first_mid: where it stood when the table began.
-    :param digits: decimals to show: as many as its prices ever had, so that columns stand still.
+    :param first_mid: its first mid price, from which the change is computed.
+    :param digits: decimals to show: the most that its prices have had, so that columns do not move.
     :param updated_at: when the rate came, by the clock that counts the machine's sleep.
     :param move: +1 after a rise, -1 after a fall, 0 before either.
     """
@@ -34,11 +34,11 @@ class Row:
 
     @property
     def change(self) -> float:
-        """Per cent since the table began."""
+        """The change since the first price, in per cent."""
         return (self.rate.mid / self.first_mid - 1) * 100 if self.first_mid else 0.0
 
     def update(self, rate: WsInstrumentRate, now: float) -> None:
-        """Take over a newer rate."""
+        """Replace the rate by a newer one."""
         difference = rate.mid - self.rate.mid
         self.move = (difference > 0) - (difference < 0) or self.move
         self.digits = max(self.digits, decimals(rate.bid), decimals(rate.ask))
@@ -46,13 +46,13 @@ class Row:
         self.updated_at = now
 
 
-class Board:
+class TableContents:
     """Everything that the table shows.
 
-    :param instrument_ids: rows, in this order.
-    :param source: where the data comes from.
-    :param private: whether order events are expected.
-    :param now: by the clock that counts the machine's sleep.
+    :param instrument_ids: the rows, in this order.
+    :param source: describes where the data comes from.
+    :param private: whether to show order events.
+    :param now: the time, by the clock that counts the machine's sleep.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Board:
         self.private = private
         self.started_at = now
         self.state = "connecting"
-        self.trouble = ""
+        self.detail = ""
         self.generation = 0
         self.messages = 0
         self.gaps = 0
@@ -72,12 +72,12 @@ class Board:
         self.notes: deque[str] = deque(maxlen=_NOTES)
         self._samples: deque[tuple[float, int]] = deque([(now, 0)])
 
-    def take(self, event: str, item: Any, now: float) -> None:
-        """Take in one event.
+    def add(self, event: str, item: Any, now: float) -> None:
+        """Add an event.
 
         :param event: its name.
-        :param item: what a queue of it gives.
-        :param now: by the clock that counts the machine's sleep.
+        :param item: an item from a queue of this event.
+        :param now: the time, by the clock that counts the machine's sleep.
         """
         if event == "instrument:rate":
             self._rate(item[0], item[1], now)
@@ -86,9 +86,9 @@ class Board:
             self.order_count += 1
         elif event == "close":
             code, reason = item
-            self.trouble = f"connection lost (code {code}{', ' if reason else ''}{reason})"
+            self.detail = f"connection lost (code {code}{', ' if reason else ''}{reason})"
         elif event == "reconnecting":
-            self.trouble = f"attempt {item[0]} in {duration(item[1])}"
+            self.detail = f"attempt {item[0]} in {duration(item[1])}"
         elif event == "reconnected":
             self._gap(item)
         else:
@@ -104,15 +104,15 @@ class Board:
 
     def _gap(self, gap: WsGap) -> None:
         self.gaps += 1
-        self.trouble = f"last gap {duration(gap.seconds)}"
+        self.detail = f"last gap {duration(gap.seconds)}"
 
     def measure(self, state: str, generation: int, messages: int, now: float) -> None:
-        """Note where the client stands.
+        """Set the client's state and count of messages.
 
         :param state: the client's state.
         :param generation: the number of its connection.
-        :param messages: how many it has received.
-        :param now: by the clock that counts the machine's sleep.
+        :param messages: how many messages it has received.
+        :param now: the time, by the clock that counts the machine's sleep.
         """
         self.state, self.generation, self.messages = state, generation, messages
         self._samples.append((now, messages))
@@ -121,6 +121,6 @@ class Board:
 
     @property
     def messages_per_second(self) -> float:
-        """The average of the last seconds."""
+        """The average over the last seconds."""
         (begin, before), (end, after) = self._samples[0], self._samples[-1]
         return (after - before) / (end - begin) if end > begin else 0.0

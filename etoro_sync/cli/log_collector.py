@@ -1,18 +1,18 @@
-"""The library's log records, kept until the main thread shows them."""
+"""Keeps the library's log records until the main thread shows them."""
 
 import logging
 from collections import deque
 
-__all__ = ["Notes"]
+__all__ = ["LogCollector"]
 
 
-class Notes(logging.Handler):
-    """Collects records of the logger ``etoro_sync``, each as one line.
+class LogCollector(logging.Handler):
+    """Collects the records of the logger ``etoro_sync``, each as one line.
 
-    Writing them at once, in the thread that logs, would let a full pipe hold up the reading of the
-    stream, and would write across the table.
+    If the thread that logs wrote them itself, a full pipe would block the reader thread, and lines
+    would appear in the middle of the table.
 
-    :param verbose: records of every level, not only warnings and errors.
+    :param verbose: collect records of every level, not only warnings and errors.
     """
 
     def __init__(self, verbose: bool) -> None:
@@ -22,16 +22,16 @@ class Notes(logging.Handler):
         self._before = (self._logger.level, self._logger.propagate)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record."""
+        """Keep a record as a line."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text += f": {record.exc_info[1]!r}"
         self._lines.append(f"{record.levelname.lower()}: {' '.join(text.split())}")
 
     def take(self, without: str | None = None) -> list[str]:
-        """Take out what has been collected.
+        """Remove and return the collected lines.
 
-        :param without: leave out the lines that contain this.
+        :param without: leave out lines that contain this text.
         """
         lines = []
         while self._lines:
@@ -40,10 +40,10 @@ class Notes(logging.Handler):
                 lines.append(line)
         return lines
 
-    def __enter__(self) -> "Notes":
+    def __enter__(self) -> "LogCollector":
         self._logger.addHandler(self)
         self._logger.setLevel(self.level)
-        # The root logger's handlers, if any, would write across the table.
+        # The root logger's handlers, if any, would write into the table.
         self._logger.propagate = False
         return self
 
