@@ -4,20 +4,25 @@ The codes are the union of every public source (protocol fact sheet, section 1);
 so an unknown code is an error of its own kind and keeps its name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any
 
-from ...text import fit, show
+from ...errors import EToroAuthError, EToroError, EToroSubscriptionError, EToroWebSocketError
+from ...text import fit, named, show
 
 __all__ = [
     "PERMISSIONS",
     "ErrorKind",
     "auth_advice",
+    "auth_error",
     "classify",
     "error_code",
+    "is_refusal",
     "key_faults",
+    "refusal",
     "refusal_text",
+    "stray_error",
     "succeeded",
 ]
 
@@ -75,6 +80,11 @@ def succeeded(reply: dict[str, Any]) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def is_refusal(reply: dict[str, Any]) -> bool:
+    """Whether *reply* tells of a failure, by either of the two keys that may say so."""
+    return succeeded(reply) is False or bool(reply.get("errorCode"))
+
+
 def key_faults(api_key: str, user_key: str) -> str:
     """Return, in sentences that show no key, what is odd about the keys; ``""``: nothing is."""
     faults = []
@@ -127,3 +137,44 @@ def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str])
         return f"{what}: {error_code(reply, redact)}."
     words = fit(words if isinstance(words, str) else show(words, 1000), redact)
     return f"{what}: {error_code(reply, redact)} ({words})."
+
+
+def refusal(
+    name: str, topics: Sequence[str], reply: dict[str, Any], redact: Callable[[str], str]
+) -> EToroSubscriptionError:
+    """Return the error of a refused request.
+
+    :param name: ``"Subscribe"`` or ``"Unsubscribe"``.
+    :param topics: those of the refused frame.
+    """
+    text = refusal_text(f"eToro refused {name} of {named(topics)}", reply, redact)
+    code = error_code(reply, redact)
+    if code in ("InsufficientPermissions", "Forbidden"):
+        text = f"{text} {PERMISSIONS}"
+    return EToroSubscriptionError(text, code, topics)
+
+
+def auth_error(
+    kind: ErrorKind, reply: dict[str, Any], faults: str, redact: Callable[[str], str]
+) -> EToroError:
+    """Return the error of a refused authentication.
+
+    :param kind: from :func:`classify`.
+    :param faults: what is odd about the keys, from :func:`key_faults`.
+    """
+    text = refusal_text("eToro refused the authentication", reply, redact)
+    code = error_code(reply, redact)
+    if kind in (ErrorKind.RETRY, ErrorKind.SLOW):
+        return EToroWebSocketError(f"{text} Try again later.", code)
+    return EToroAuthError(f"{text} {auth_advice(reply, faults)}", code)
+
+
+def stray_error(reply: dict[str, Any], redact: Callable[[str], str]) -> EToroError | None:
+    """Return the error of a reply that answers no request.
+
+    None: it is a late or a repeated acknowledgement, which means nothing.
+    """
+    if not is_refusal(reply):
+        return None
+    text = refusal_text("eToro reported an error that belongs to no request", reply, redact)
+    return EToroWebSocketError(text, error_code(reply, redact))
