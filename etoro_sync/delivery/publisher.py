@@ -84,7 +84,8 @@ class Publisher:
             self._others.clear()
         if self._touched:
             for queue in self._touched:
-                queue.flush()
+                queue.feed(queue.batch)
+                queue.batch.clear()
             self._touched.clear()
 
     def emit(self, event: str, *arguments: Any) -> None:

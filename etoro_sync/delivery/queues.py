@@ -78,11 +78,6 @@ class ItemQueue:
 
     # -- the reader thread's side --------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Hand over :attr:`batch`. Runs on the reader thread."""
-        self.feed(self.batch)
-        self.batch.clear()
-
     def feed(self, items: Sequence[Any]) -> None:
         """Add *items* in order. Runs on the reader thread; never blocks on a consumer."""
         with self._monitor.lock:

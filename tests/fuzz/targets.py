@@ -245,7 +245,7 @@ class _Wire:
         self._answer = data[1:]
         self._size = 1 + (data[0] if data else 0)
         self._pieces: list[bytes] | None = None
-        self.unsent = 0
+        self.unsent = bytearray()
         self.request = b""
 
     def write(self, data: bytes) -> None:

@@ -216,7 +216,7 @@ class Standstill:
             texts = None if before else receive(connection)
             if texts is None and self.due.is_set() and not self.over.is_set():
                 self._begun.set()
-                assert select.select([connection._wire._sock], [], [], 10)[0]
+                assert select.select([connection._stream._sock], [], [], 10)[0]
                 clock.leap(100.0)
                 self.over.set()
             return receive(connection) if before else texts

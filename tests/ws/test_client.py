@@ -584,7 +584,7 @@ def test_subscribe_without_waiting_tells_of_a_refusal_by_an_error_event(
 def test_a_subscription_recorded_before_connect_that_is_refused_is_told(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """By an error event; the client stays live."""
+    """By an error event that names the topic; the client stays live, and keeps the others."""
     sim = simulator(max_topics=1)
     c = client(sim.url)
     ear = Ear(c)
@@ -592,8 +592,9 @@ def test_a_subscription_recorded_before_connect_that_is_refused_is_told(
     c.connect()
     (error,) = ear.wait_for("error")
     assert isinstance(error, EToroSubscriptionError)
+    assert error.topics == ("instrument:2",)
     assert c.state is ClientState.LIVE
-    assert c.subscriptions == ()
+    assert c.subscriptions == ("instrument:1",)
 
 
 def test_unsubscribe_that_is_refused_raises(simulator: MakeSimulator, client: MakeClient) -> None:

@@ -98,7 +98,12 @@ class ConnectionLoop:
             if texts is not None:
                 self._take(texts)
                 self._counters.bytes = bytes_before + connection.bytes_received
-                self._look_at()
+                if connection.last_pong_at:
+                    self._counters.last_pong_at = connection.last_pong_at
+                if self._failure is not None:
+                    raise self._failure
+                if connection.peer_close is not None:
+                    raise self._closed_by_peer()
                 if not connection.drained:
                     self._go_on_reading()
                     continue
@@ -147,16 +152,7 @@ class ConnectionLoop:
                     self._work_on_closing(clocks.monotonic())
         self._feed.out.flush()
         if self._counters.messages != messages:
-            self._controller.listened()
-
-    def _look_at(self) -> None:
-        """Note what a read has brought besides messages; raise what it means to the connection."""
-        connection = self._connection
-        self._counters.last_pong_at = connection.last_pong_at or self._counters.last_pong_at
-        if self._failure is not None:
-            raise self._failure
-        if connection.peer_close is not None:
-            raise self._closed_by_peer()
+            self._controller.complete_until = self._read_all_at
 
     def _go_on_reading(self) -> None:
         """Do what cannot wait until all is read; judge deadlines only if that never comes."""
@@ -189,7 +185,8 @@ class ConnectionLoop:
 
     def _idle(self) -> None:
         """All is read: judge the deadlines, send what is due, and sleep."""
-        self._work()
+        if self._may_send or self._commands.operations or self._commands.stopping:
+            self._work()
         if self._close_deadline is not None:
             # The only one that is judged now; another would turn the wait into a busy loop.
             self._connection.wait(self._close_deadline)

@@ -70,12 +70,12 @@ class Connector:
             for password in readings(proxy.password or ""):
                 options.remember(password)
             tunnel = self._proxies.make_tunnel(proxy, target)
-        wire = dialer.open(target, self._tls, tunnel)
+        stream = dialer.open(target, self._tls, tunnel)
         self._taken = dialer.taken
         try:
-            early = open_websocket(options.ws_url, wire, dialer, options.redact)
+            early = open_websocket(options.ws_url, stream, dialer, options.redact)
             return Connection(
-                wire,
+                stream,
                 early,
                 max_message_bytes=options.max_message_bytes,
                 heartbeat_interval=options.heartbeat_interval,
@@ -83,7 +83,7 @@ class Connector:
                 redact=options.redact,
             )
         except BaseException:
-            wire.close()
+            stream.close()
             raise
 
     def _target(self) -> Target:

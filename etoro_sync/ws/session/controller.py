@@ -64,8 +64,10 @@ class Controller:
         self._resumed = resumed
         self._gate = LogThrottle()
         self._gap_from: float | None = None
-        # Until when nothing that eToro has sent can be missing.
-        self._complete_until = 0.0
+        #: Until when nothing that eToro has sent can be missing: when everything was read for the
+        #: last time before the last message came. That may be long before it was read, if the
+        #: process stood still meanwhile.
+        self.complete_until = 0.0
         # What was wanted when the connection was opened, and whether with a snapshot.
         self._wanted_then: dict[str, bool] = {}
         self._restored: list[str] = []
@@ -119,14 +121,6 @@ class Controller:
         if not self._feed.over:  # else the next session may have the book already
             self._book.connection_lost(self._protocol.wanted)
 
-    def listened(self) -> None:
-        """Note that messages have come: until they were sent, none can be missing.
-
-        That may be long before they were read, if the process stood still meanwhile; but not before
-        everything was read for the last time.
-        """
-        self._complete_until = self.read_all_at
-
     def lost(self) -> None:
         """Note that data may be missing since the last message, if there was any before.
 
@@ -134,7 +128,7 @@ class Controller:
         dead for a while already, such as the first order event of the day, is missing, too.
         """
         if self._gap_from is None and self.ever_live:
-            self._gap_from = self._complete_until
+            self._gap_from = self.complete_until
 
     @property
     def restored(self) -> bool:
@@ -211,7 +205,7 @@ class Controller:
         self._out.error(error)
 
     def _on_authenticated(self) -> None:
-        self.listened()  # what is wanted was not sent before
+        self.complete_until = self.read_all_at  # what is wanted was not sent before
         if self._stale_after:
             self._next_stale_check = clocks.uptime()
         snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)

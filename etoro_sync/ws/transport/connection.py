@@ -28,7 +28,7 @@ _NEVER = float("inf")
 class Connection:
     """An open WebSocket.
 
-    :param wire: what the handshake was done on; owned by the connection from now on.
+    :param stream: what the handshake was done on; owned by the connection from now on.
     :param early: bytes that came right behind the handshake.
     :param max_message_bytes: a longer message ends the connection.
     :param heartbeat_interval: seconds of silence before a ping; 0 is never.
@@ -39,7 +39,7 @@ class Connection:
 
     def __init__(
         self,
-        wire: SocketStream,
+        stream: SocketStream,
         early: bytes,
         *,
         max_message_bytes: int,
@@ -48,7 +48,7 @@ class Connection:
         redact: Callable[[str], str],
         clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
-        self._wire = wire
+        self._stream = stream
         self._early = early
         self._redact = redact
         self._clock = clock
@@ -63,6 +63,8 @@ class Connection:
         self.peer_close: tuple[int, str] | None = None
         self.last_pong_at = 0.0
         self.bytes_received = 0
+        #: Whether the last :meth:`receive` has taken all that was there, and knows of no failure.
+        self.drained = False
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -77,41 +79,35 @@ class Connection:
         """
         if self._parser.violation is not None:
             self._fail_violation()
-        if self._wire.unsent:
+        if self._stream.unsent:
             # A busy stream never gets as far as wait().
             self.flush()
-        data = self._read()
-        if data is None:
-            return None
-        self.bytes_received += len(data)
-        texts = self._parser.feed(data)
-        self._keepalive.heard(self._clock(), self._parser.unfinished)
-        if self._parser.controls:
-            self._on_controls()
-        return texts
-
-    @property
-    def drained(self) -> bool:
-        """Whether :meth:`receive` has just taken all that was there, and knows of no failure."""
-        return self._wire.drained and self._send_error is None and self._parser.violation is None
-
-    def _read(self) -> bytes | None:
+        stream, parser = self._stream, self._parser
+        data: bytes | None
         if self._early:
             data, self._early = self._early, b""
             # What the handshake's last read has left says nothing of now.
-            self._wire.drained = False
-            return data
-        send_error = self._send_error
-        try:
-            found = self._wire.read()
-        except OSError as exc:
-            raise _lost(exc) from exc
-        if found == b"":
-            raise _lost(None)
-        if found is None and send_error is not None:
-            # It was seen before this read, so all that the peer had sent until then is read.
-            raise _lost(send_error) from send_error
-        return found
+            stream.drained = False
+        else:
+            send_error = self._send_error
+            try:
+                data = stream.read()
+            except OSError as exc:
+                raise _lost(exc) from exc
+            if data is None:
+                if send_error is not None:
+                    # Seen before this read, so all that the peer had sent until then is read.
+                    raise _lost(send_error) from send_error
+                return None
+            if not data:
+                raise _lost(None)
+        self.bytes_received += len(data)
+        texts = parser.feed(data)
+        self._keepalive.heard(self._clock(), parser.unfinished)
+        if parser.controls:
+            self._on_controls()
+        self.drained = stream.drained and self._send_error is None and parser.violation is None
+        return texts
 
     def _on_controls(self) -> None:
         controls, self._parser.controls = self._parser.controls, []
@@ -132,7 +128,7 @@ class Connection:
         RFC 6455, 5.5.3: answering the latest of several is enough. So a peer that sends pings and
         reads nothing cannot make the answers pile up.
         """
-        if self._ping is not None and not self._wire.unsent:
+        if self._ping is not None and not self._stream.unsent:
             payload, self._ping = self._ping, None
             self._send(ABNF.OPCODE_PONG, payload)
 
@@ -180,7 +176,7 @@ class Connection:
                     "complete."
                 )
             )
-        if self._wire.stalled(now) >= self._send_timeout:
+        if self._stream.stalled(now) >= self._send_timeout:
             raise _reads_nothing()
 
     def doubt(self, slept: float) -> bool:
@@ -197,15 +193,15 @@ class Connection:
         What is read later can only put that off, so it holds until something is sent.
         """
         silent = self._keepalive.deadline
-        if self._wire.unsent:
-            stalled = now + self._send_timeout - self._wire.stalled(now)
+        if self._stream.unsent:
+            stalled = now + self._send_timeout - self._stream.stalled(now)
             return stalled if silent is None else min(stalled, silent)
         return _NEVER if silent is None else silent
 
     @property
     def is_sending(self) -> bool:
         """Whether something waits that the peer has not taken yet."""
-        return self._wire.unsent > 0
+        return bool(self._stream.unsent)
 
     def wait(self, deadline: float | None) -> None:
         """Sleep until something can be done, a wake-up, or *deadline*.
@@ -216,9 +212,9 @@ class Connection:
         """
         if self._send_error is not None:
             return
-        self._wire.wait(deadline)
+        self._stream.wait(deadline)
         # A ping is only unanswered while something waits to be sent.
-        if self._wire.unsent:
+        if self._stream.unsent:
             self.flush()
 
     # -- sending -------------------------------------------------------------------------------
@@ -231,10 +227,10 @@ class Connection:
         if self._send_error is not None or self._closing:
             return
         frame = ABNF.create_frame(payload, opcode).format()
-        if self._wire.unsent + len(frame) > _MAX_UNSENT:
+        if len(self._stream.unsent) + len(frame) > _MAX_UNSENT:
             raise _reads_nothing()
         try:
-            self._wire.write(frame)
+            self._stream.write(frame)
         except OSError as exc:
             self._send_error = exc
 
@@ -246,7 +242,7 @@ class Connection:
         """
         if self._send_error is None:
             try:
-                self._wire.flush()
+                self._stream.flush()
             except OSError as exc:
                 self._send_error = exc
             else:
@@ -269,7 +265,7 @@ class Connection:
 
     def dispose(self) -> None:
         """Free the descriptor."""
-        self._wire.close()
+        self._stream.close()
 
 
 def _lost(cause: OSError | None) -> ConnectionFailed:

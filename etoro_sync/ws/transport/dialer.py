@@ -52,8 +52,8 @@ class Tunnel(Protocol):
     def advice(self) -> str:
         """What to check when that host cannot be reached."""
 
-    def pierce(self, wire: SocketStream, dialer: "Dialer") -> None:
-        """Make *wire*, which leads to the entry, lead to the target."""
+    def pierce(self, stream: SocketStream, dialer: "Dialer") -> None:
+        """Make *stream*, which leads to the entry, lead to the target."""
 
 
 class Dialer:
@@ -87,7 +87,7 @@ class Dialer:
         context: Callable[[], ssl.SSLContext],
         tunnel: Tunnel | None = None,
     ) -> SocketStream:
-        """Return a connected wire, with TLS done.
+        """Return a connected stream, with TLS done.
 
         The addresses race for it; with a tunnel, those of the host that it begins at, over TCP.
 
@@ -106,29 +106,29 @@ class Dialer:
                 self.resolve(target, private=True)
             sock = self._connect(tunnel.entry, tunnel.advice, private, None)
         try:
-            wire = SocketStream(sock, self._waker)
+            stream = SocketStream(sock, self._waker)
         except OSError as exc:
             raise EToroWebSocketError(f"Cannot connect to {target}: {reason(exc)}.") from exc
         try:
             if tunnel is not None:
-                tunnel.pierce(wire, self)
+                tunnel.pierce(stream, self)
                 if target.secure:
-                    self._secure(wire, target, context)
+                    self._secure(stream, target, context)
         except BaseException:
-            wire.close()
+            stream.close()
             raise
-        return wire
+        return stream
 
-    def wait(self, wire: SocketStream, what: str) -> None:
-        """Wait for *wire*, to try again what was in vain just now.
+    def wait(self, stream: SocketStream, what: str) -> None:
+        """Wait for *stream*, to try again what was in vain just now.
 
         :raises EToroTimeoutError: at the deadline, naming *what*.
         """
         self._check(what)
-        wire.wait(self._deadline)
+        stream.wait(self._deadline)
         self._check(what)
 
-    def send(self, wire: SocketStream, data: bytes, what: str) -> None:
+    def send(self, stream: SocketStream, data: bytes, what: str) -> None:
         """Send all of *data*.
 
         Where that fails, :meth:`read` tells of it, after all that the peer has said before: why it
@@ -137,31 +137,31 @@ class Dialer:
         :raises EToroTimeoutError: at the deadline, naming *what*.
         """
         try:
-            wire.write(data)
-            while wire.unsent:
-                self.wait(wire, what)
-                wire.flush()
+            stream.write(data)
+            while stream.unsent:
+                self.wait(stream, what)
+                stream.flush()
         except EToroTimeoutError:
             raise
         except OSError as exc:
             self._send_error = exc
 
-    def read(self, wire: SocketStream, what: str) -> bytes:
+    def read(self, stream: SocketStream, what: str) -> bytes:
         """Return what comes next, at least one byte.
 
         :raises OSError: when the connection is lost.
         :raises EToroTimeoutError: at the deadline, naming *what*.
         :raises EToroWebSocketError: when nothing more will come.
         """
-        while (data := wire.read()) is None and self._send_error is None:
-            self.wait(wire, what)
+        while (data := stream.read()) is None and self._send_error is None:
+            self.wait(stream, what)
         if data:
             return data
         if self._send_error is not None:
             raise self._send_error
         raise EToroWebSocketError(f"The other end closed the connection during {what}. {_ADVICE}")
 
-    def read_head(self, wire: SocketStream, what: str) -> tuple[bytes, bytes]:
+    def read_head(self, stream: SocketStream, what: str) -> tuple[bytes, bytes]:
         """Return the head of an HTTP answer with its empty line, and the bytes read behind it.
 
         :raises OSError: when the connection is lost.
@@ -171,7 +171,7 @@ class Dialer:
         buffer = bytearray()
         size = -1
         while size < 0 and len(buffer) <= _MAX_HEAD:
-            data = self.read(wire, what)
+            data = self.read(stream, what)
             searched = max(len(buffer) - 3, 0)
             buffer += data
             size = buffer.find(b"\r\n\r\n", searched)
@@ -273,13 +273,13 @@ class Dialer:
         return found  # type: ignore[return-value]  # typeshed's AddressFamily
 
     def _secure(
-        self, wire: SocketStream, target: Target, context: Callable[[], ssl.SSLContext]
+        self, stream: SocketStream, target: Target, context: Callable[[], ssl.SSLContext]
     ) -> None:
         """Do the TLS handshake through a tunnel."""
         with self._translated_tls(target):
-            wire.secure(context(), target.host)
-            while not wire.handshake_step():
-                self.wait(wire, f"the TLS handshake with {target}")
+            stream.secure(context(), target.host)
+            while not stream.handshake_step():
+                self.wait(stream, f"the TLS handshake with {target}")
 
     @contextlib.contextmanager
     def _translated_tls(self, target: Target) -> Iterator[None]:

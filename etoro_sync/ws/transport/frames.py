@@ -72,8 +72,16 @@ class FrameParser:
                 return []
             data = b"".join((self._pending, data))
         texts: list[str] = []
+        used = 0
         try:
-            used, self._need = self._cut(data, texts)
+            if self._message is None:
+                used = self._cut_usual(data, 0, texts)
+                if used == len(data) and texts:
+                    # What nearly every read is: whole frames of the usual kind.
+                    self._pending = bytearray()
+                    self._begun += 1
+                    return texts
+            used, self._need = self._cut(data, used, texts)
         except UnicodeDecodeError as exc:
             self.violation = Violation(1007, f"text is not UTF-8: {exc.reason}")
         except _Broken as exc:
@@ -89,12 +97,13 @@ class FrameParser:
         """A number for the message that is not complete yet, the same until it is; None: none."""
         return self._begun if self._pending or self._message is not None else None
 
-    def _cut(self, data: bytes, texts: list[str]) -> tuple[int, int]:
-        """Handle all complete frames; return the bytes used and the bytes the next one needs."""
-        position, end, limit = 0, len(data), self._limit
+    def _cut(self, data: bytes, position: int, texts: list[str]) -> tuple[int, int]:
+        """Handle all complete frames from *position* on.
+
+        :returns: the bytes used, and the bytes that the next frame needs.
+        """
+        end, limit = len(data), self._limit
         while True:
-            if self._message is None:
-                position = self._cut_usual(data, position, texts)
             if end - position < 2:
                 return position, 2
             first, size = data[position], data[position + 1]
@@ -121,6 +130,8 @@ class FrameParser:
                 if self._closed:
                     return end, 2
             position = stop
+            if self._message is None:
+                position = self._cut_usual(data, position, texts)
 
     def _cut_usual(self, data: bytes, position: int, texts: list[str]) -> int:
         """Handle the complete frames of usual size from *position* on; return where that ends."""

@@ -1,7 +1,7 @@
-"""The opening handshake: from a connected wire to an open WebSocket.
+"""The opening handshake: from a connected stream to an open WebSocket.
 
 websocket-client builds the request and checks the answer; the socket that it is given is a small
-stand-in over the wire, so that one deadline holds, ``disconnect()`` interrupts, and the size of
+stand-in over the stream, so that one deadline holds, ``disconnect()`` interrupts, and the size of
 the answer is bounded. Everything here runs on the reader thread.
 """
 
@@ -42,9 +42,9 @@ class _HandshakeSocket:
     """
 
     def __init__(
-        self, wire: SocketStream, dialer: Dialer, what: str, redact: Callable[[str], str]
+        self, stream: SocketStream, dialer: Dialer, what: str, redact: Callable[[str], str]
     ) -> None:
-        self._wire = wire
+        self._stream = stream
         self._dialer = dialer
         self._what = what
         self._redact = redact
@@ -61,12 +61,12 @@ class _HandshakeSocket:
     def send(self, data: bytes) -> int:
         # The jar may hold cookies that other users of the library in this process have collected.
         lines = [line for line in data.split(b"\r\n") if not line.startswith(b"Cookie:")]
-        self._dialer.send(self._wire, b"\r\n".join(lines), self._what)
+        self._dialer.send(self._stream, b"\r\n".join(lines), self._what)
         return len(data)
 
     def recv(self, size: int) -> bytes:
         if self._head is None:
-            raw, self.early = self._dialer.read_head(self._wire, self._what)
+            raw, self.early = self._dialer.read_head(self._stream, self._what)
             # Before the library sees it, which logs it when its trace is on.
             text = self._redact(raw.decode("utf-8", "surrogateescape"))
             self.head = text.encode("utf-8", "surrogateescape")
@@ -76,7 +76,7 @@ class _HandshakeSocket:
         return self._head.read(size)
 
     def close(self) -> None:
-        self._wire.close()
+        self._stream.close()
 
 
 def _name_of(line: bytes) -> str:
@@ -97,12 +97,12 @@ def _joined(lines: list[bytes]) -> list[bytes]:
 
 
 def open_websocket(
-    url: str, wire: SocketStream, dialer: Dialer, redact: Callable[[str], str]
+    url: str, stream: SocketStream, dialer: Dialer, redact: Callable[[str], str]
 ) -> bytes:
-    """Do the opening handshake on *wire*; return the bytes that came right behind it.
+    """Do the opening handshake on *stream*; return the bytes that came right behind it.
 
     :param url: what to ask for.
-    :param wire: connected, TLS done.
+    :param stream: connected, TLS done.
     :param dialer: knows the deadline and whether to stop.
     :param redact: removes the keys from text of the server.
     :raises ConnectionFailed: when the answer is an HTTP error.
@@ -110,7 +110,7 @@ def open_websocket(
     :raises Interrupted: when the client is to stop.
     """
     target = Target.of(url)
-    shim = _HandshakeSocket(wire, dialer, f"the opening handshake with {target}", redact)
+    shim = _HandshakeSocket(stream, dialer, f"the opening handshake with {target}", redact)
     # A new one for each connection: it would keep half a frame of the last.
     ws = WebSocket(enable_multithread=False, skip_utf8_validation=True)
     with _translated(target, shim, redact):

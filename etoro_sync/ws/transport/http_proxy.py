@@ -82,8 +82,8 @@ class HttpTunnel(ProxyTunnel):
             encoded = base64.b64encode(b":".join(login)).decode()
             self._credentials = f"Proxy-Authorization: Basic {encoded}\r\n"
 
-    def pierce(self, wire: SocketStream, dialer: Dialer) -> None:
-        """Ask for the tunnel on *wire*, which leads to the proxy.
+    def pierce(self, stream: SocketStream, dialer: Dialer) -> None:
+        """Ask for the tunnel on *stream*, which leads to the proxy.
 
         :raises EToroWebSocketError: when the proxy refuses.
         :raises ConnectionFailed: when it asks for patience, too.
@@ -93,8 +93,8 @@ class HttpTunnel(ProxyTunnel):
         )
         what = f"the request to the proxy {self.entry}"
         with self.translated():
-            dialer.send(wire, request.encode("ascii"), what)
-            head, rest = dialer.read_head(wire, what)
+            dialer.send(stream, request.encode("ascii"), what)
+            head, rest = dialer.read_head(stream, what)
         answer = re.match(rb"HTTP/\S*[ \t]+(\d{3})[ \t\r]", head)
         if answer is None:
             raise self.failed("answered with something that is not HTTP")

@@ -34,7 +34,7 @@ _WANTS_RETRY = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSL
 class SocketStream:
     """A connected stream socket, plain or TLS. Every method runs on the reader thread.
 
-    :param sock: the socket; from now on non-blocking, and owned by the wire, which closes it
+    :param sock: the socket; from now on non-blocking, and owned by the stream, which closes it
         also when it cannot be made.
     :param waker: ends waits.
     :param clock: monotonic seconds.
@@ -50,7 +50,8 @@ class SocketStream:
         self._waker = waker
         self._clock = clock
         self._plain = not hasattr(sock, "do_handshake")
-        self._unsent = bytearray()
+        #: Queued bytes that the peer has not taken yet.
+        self.unsent = bytearray()
         self._stalled_since: float | None = None
         # TLS may have to write in order to read, and the other way round, as when keys change in
         # mid-stream. To wait for the wrong one is to wait for ever, or not at all.
@@ -118,7 +119,7 @@ class SocketStream:
 
         :raises OSError: when the connection is lost.
         """
-        self._unsent += data
+        self.unsent += data
         self.flush()
 
     def flush(self) -> None:
@@ -126,9 +127,9 @@ class SocketStream:
 
         :raises OSError: when the connection is lost; what was queued is dropped then.
         """
-        while self._unsent:
+        while self.unsent:
             try:
-                sent = self._sock.send(self._unsent[:_WRITE_SIZE])
+                sent = self._sock.send(self.unsent[:_WRITE_SIZE])
             except _WANTS_RETRY as exc:
                 self._write_wants_read = isinstance(exc, ssl.SSLWantReadError)
                 if self._stalled_since is None:
@@ -136,18 +137,13 @@ class SocketStream:
                 return
             except OSError:
                 # Nothing that can never be sent may make a wait look for room to send it.
-                self._unsent.clear()
+                self.unsent.clear()
                 self._stalled_since = None
                 raise
             self._write_wants_read = False
             self._stalled_since = None
             # Linear in all: a bytearray forgets its beginning without moving the rest.
-            del self._unsent[:sent]
-
-    @property
-    def unsent(self) -> int:
-        """How many queued bytes wait for the peer to read."""
-        return len(self._unsent)
+            del self.unsent[:sent]
 
     def stalled(self, now: float) -> float:
         """Seconds for which not one queued byte could be sent; 0.0 when all is well."""
@@ -160,20 +156,23 @@ class SocketStream:
 
         :param deadline: absolute monotonic time; None is never.
         """
-        events = self._awaited_events()
-        if events != self._events:
-            self._selector.modify(self._sock, events)
-            self._events = events
+        if self.unsent or self._read_wants_write or self._events != selectors.EVENT_READ:
+            self._watch(self._awaited_events())
         timeout = None if deadline is None else cap(deadline - self._clock())
         for key, _ in self._selector.select(timeout):
             if key.fileobj is self._waker:
                 self._waker.drain()
 
+    def _watch(self, events: int) -> None:
+        if events != self._events:
+            self._selector.modify(self._sock, events)
+            self._events = events
+
     def _awaited_events(self) -> int:
         if self._read_wants_write:
             # Not EVENT_READ: unread bytes would end the wait, and could not be read.
             return selectors.EVENT_WRITE
-        if self._unsent and not self._write_wants_read:
+        if self.unsent and not self._write_wants_read:
             return selectors.EVENT_READ | selectors.EVENT_WRITE
         return selectors.EVENT_READ
 

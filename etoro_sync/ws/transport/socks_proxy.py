@@ -59,8 +59,8 @@ class SocksTunnel(ProxyTunnel):
                 f"User, password and host may have {_LONGEST} bytes for a SOCKS5 proxy. {ADVICE}"
             )
 
-    def pierce(self, wire: SocketStream, dialer: Dialer) -> None:
-        """Ask for the tunnel on *wire*, which leads to the proxy.
+    def pierce(self, stream: SocketStream, dialer: Dialer) -> None:
+        """Ask for the tunnel on *stream*, which leads to the proxy.
 
         :raises EToroWebSocketError: when the proxy refuses, or the name cannot be resolved.
         """
@@ -71,20 +71,20 @@ class SocksTunnel(ProxyTunnel):
             # every proxy reaches.
             best = min(addresses, key=lambda each: each[0] != socket.AF_INET)
             host = str(best[4][0])
-        stream = _Stream(wire, dialer, f"the request to the proxy {self.entry}")
+        answers = _Answers(stream, dialer, f"the request to the proxy {self.entry}")
         with self.translated():
             try:
-                self._greet(stream)
-                self._ask(stream, host)
+                self._greet(answers)
+                self._ask(answers, host)
             except ProtocolError:
                 raise self.failed("answered with something that is not SOCKS5") from None
-        self.check_silent(stream.rest)
+        self.check_silent(answers.rest)
 
-    def _greet(self, stream: "_Stream") -> None:
+    def _greet(self, answers: "_Answers") -> None:
         """Agree on a way to log in, and log in."""
         methods = [_NO_LOGIN] if self._login is None else [_NO_LOGIN, _LOGIN]
-        stream.send(SOCKS5AuthMethodsRequest(methods).dumps())
-        data = stream.take(2)
+        answers.send(SOCKS5AuthMethodsRequest(methods).dumps())
+        data = answers.take(2)
         if data[0] != 5:
             raise ProtocolError
         method = SOCKS5AuthReply.loads(data).method
@@ -94,26 +94,26 @@ class SocksTunnel(ProxyTunnel):
             raise self.failed(f"wants {wish} user and password")
         if method is not _LOGIN or self._login is None:
             return
-        stream.send(SOCKS5UsernamePasswordRequest(*self._login).dumps())
-        if not SOCKS5UsernamePasswordReply.loads(stream.take(2)).success:
+        answers.send(SOCKS5UsernamePasswordRequest(*self._login).dumps())
+        if not SOCKS5UsernamePasswordReply.loads(answers.take(2)).success:
             raise self.failed("refused the user and the password")
 
-    def _ask(self, stream: "_Stream", host: str) -> None:
+    def _ask(self, answers: "_Answers", host: str) -> None:
         """Ask for the tunnel itself."""
         connect = SOCKS5Command.CONNECT
         request = SOCKS5CommandRequest.from_address(connect, (host, self.target.port))
-        stream.send(request.dumps())
-        version, code = stream.peek(2)
+        answers.send(request.dumps())
+        version, code = answers.peek(2)
         if version != 5:
             raise ProtocolError
         if code:
             # Some proxies say no more than that.
             raise self.failed(f"refused with {_words(code)}", f"SOCKS {code}")
-        *_, kind, length = stream.peek(5)
+        *_, kind, length = answers.peek(5)
         size = 7 + length if kind == _NAME else _SIZES.get(kind)
         if size is None:
             raise ProtocolError
-        SOCKS5Reply.loads(stream.take(size))
+        SOCKS5Reply.loads(answers.take(size))
 
 
 def _words(code: int) -> str:
@@ -124,28 +124,28 @@ def _words(code: int) -> str:
     return f"SOCKS code {code}, {name.replace('_', ' ').lower()}"
 
 
-class _Stream:
+class _Answers:
     """Cuts messages from what the proxy sends: one may come in pieces, or two at once.
 
-    :param wire: leads to the proxy.
+    :param stream: leads to the proxy.
     :param dialer: knows the deadline and whether to stop.
     :param what: named when the time is up.
     """
 
-    def __init__(self, wire: SocketStream, dialer: Dialer, what: str) -> None:
-        self._wire = wire
+    def __init__(self, stream: SocketStream, dialer: Dialer, what: str) -> None:
+        self._stream = stream
         self._dialer = dialer
         self._what = what
         #: What came behind the messages that were taken.
         self.rest = bytearray()
 
     def send(self, data: bytes) -> None:
-        self._dialer.send(self._wire, data, self._what)
+        self._dialer.send(self._stream, data, self._what)
 
     def peek(self, size: int) -> bytes:
         """Return the next bytes and leave them where they are."""
         while len(self.rest) < size:
-            self.rest += self._dialer.read(self._wire, self._what)
+            self.rest += self._dialer.read(self._stream, self._what)
         return bytes(self.rest[:size])
 
     def take(self, size: int) -> bytes:

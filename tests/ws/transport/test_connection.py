@@ -56,8 +56,8 @@ def pair(
 ) -> Iterator[tuple[Connection, socket.socket]]:
     """A connection and the socket at its other end, without a handshake."""
     clock = options.get("clock", time.monotonic)
-    with wired(waker, clock=clock) as (wire, far):
-        yield make_connection(wire, early, **options), far
+    with wired(waker, clock=clock) as (stream, far):
+        yield make_connection(stream, early, **options), far
 
 
 def receive_frame(far: socket.socket) -> tuple[int, bytes]:
@@ -136,7 +136,7 @@ def test_early_bytes_come_first(waker: Waker) -> None:
     whole = frame(TEXT, b"one") + frame(TEXT, b"two") + frame(TEXT, b"three")
     with pair(waker, whole[:7]) as (connection, far):
         far.sendall(whole[7:])
-        connection._wire.drained = True  # by the handshake's last read
+        connection._stream.drained = True  # by the handshake's last read
         assert connection.receive() == ["one"]
         assert not connection.drained
         assert read_on(connection, count(2)) == ["two", "three"]
@@ -173,7 +173,7 @@ def test_nothing_of_a_connection_is_left_to_the_next(raw_server: StartServer, wa
 
 
 def test_sent_messages_are_masked_each_with_its_own_key(waker: Waker) -> None:
-    """Two equal messages differ on the wire, and are equal again without their masks."""
+    """Two equal messages differ on the stream, and are equal again without their masks."""
     with pair(waker) as (connection, far):
         connection.send_text("hello €")
         connection.send_text("hello €")
@@ -280,14 +280,14 @@ def test_a_peer_that_pings_and_reads_nothing_takes_no_memory(waker: Waker) -> No
     """While nothing can be sent, answers do not pile up; later the newest ping is answered."""
     with pair(waker) as (connection, far):
         connection.send_text("x" * MUCH)
-        before = connection._wire.unsent
+        before = len(connection._stream.unsent)
         assert before > 0
         for number in range(2_000):
             far.sendall(frame(PING, bytes(100) + struct.pack("!I", number)))
             connection.receive()
         far.sendall(frame(TEXT, b"end"))
         read_on(connection, count(1))
-        assert connection._wire.unsent <= before
+        assert len(connection._stream.unsent) <= before
         reading = run_in_thread(lambda: [receive_frame(far), receive_frame(far)])
         while not reading.done():
             connection.wait(time.monotonic() + 10 * MS)
@@ -449,8 +449,8 @@ def test_a_failure_to_send_ends_the_connection_when_nothing_is_left_to_read(
 
     near, far = tcp_pair()
     mute = Mute(near.family, near.type, near.proto, near.detach())
-    wire = SocketStream(mute, waker)
-    connection = make_connection(wire)
+    stream = SocketStream(mute, waker)
+    connection = make_connection(stream)
     with far:
         far.sendall(frame(TEXT, b"before"))
         connection.send_text("x")
@@ -471,7 +471,7 @@ def test_a_failure_to_flush_is_no_end_of_reading(waker: Waker) -> None:
         far.sendall(frame(TEXT, b"last"))
         reset(far)
         deadline = time.monotonic() + SOON
-        while connection._wire.unsent:
+        while connection._stream.unsent:
             assert time.monotonic() < deadline
             connection.flush()
         assert read_on(connection, count(1)) == ["last"]
@@ -608,12 +608,12 @@ def test_a_peer_that_reads_slowly_is_not_dead(waker: Waker) -> None:
         connection.send_text("x" * MUCH)
         for _ in range(4):
             clock.advance(4)
-            before = connection._wire.unsent
-            while connection._wire.unsent == before:
+            before = len(connection._stream.unsent)
+            while len(connection._stream.unsent) == before:
                 receive_exactly(far, 16384)
                 connection.flush()
             connection.check(clock())
-        assert connection._wire.unsent
+        assert connection._stream.unsent
 
 
 def test_a_stall_ends_the_wait_in_time(raw_server: StartServer, waker: Waker) -> None:
@@ -628,7 +628,7 @@ def test_a_stall_ends_the_wait_in_time(raw_server: StartServer, waker: Waker) ->
 
     server = raw_server(after_handshake(script), recv_buffer=4096)
     with connected(server.url, waker, heartbeat_timeout=2 * A_WHILE) as connection:
-        connection._wire._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connection._stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         connection.send_text("x" * MUCH)
         with Watchdog(AT_ONCE):
             assert "reads nothing" in str(failure(connection).error)
@@ -638,7 +638,7 @@ def test_a_stall_is_judged_when_it_is_over_its_time(waker: Waker) -> None:
     """The time that the stall has lasted already counts, however often the wait began anew."""
     clock = FakeClock()
     with pair(waker, heartbeat_timeout=2 * SOON, clock=clock) as (connection, _):
-        fill(connection._wire)
+        fill(connection._stream)
         clock.advance(2 * SOON - A_WHILE)
         assert connection.is_sending
         assert connection.next_check(clock()) == pytest.approx(clock() + A_WHILE)
@@ -651,7 +651,7 @@ def test_a_queue_without_end_is_refused(waker: Waker) -> None:
             connection.send_text("x" * 1024 * 1024)
         with pytest.raises(ConnectionFailed, match="reads nothing any more"):
             connection.send_text("x" * 2 * 1024 * 1024)
-        assert connection._wire.unsent <= 4 * 1024 * 1024
+        assert len(connection._stream.unsent) <= 4 * 1024 * 1024
 
 
 def test_a_busy_stream_does_not_keep_requests_back(waker: Waker) -> None:
@@ -708,7 +708,7 @@ def test_a_wait_sends_what_could_not_be_sent_before(waker: Waker) -> None:
         connection.send_text("x" * MUCH)
         reading = run_in_thread(lambda: receive_frame(far))
         deadline = time.monotonic() + SOON
-        while connection._wire.unsent:
+        while connection._stream.unsent:
             assert time.monotonic() < deadline
             connection.wait(deadline)
         assert reading.result(SOON) == (TEXT, b"x" * MUCH)

@@ -1,4 +1,4 @@
-"""From a URL to a connected wire: addresses, one deadline, interruption."""
+"""From a URL to a connected stream: addresses, one deadline, interruption."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_a_url_leads_to_a_host_and_a_port(url: str, target: Target, shown: str) 
 
 
 def test_a_listening_server_is_reached(raw_server: StartServer, waker: Waker) -> None:
-    """The wire that comes out is connected."""
+    """The stream that comes out is connected."""
     server = raw_server(greet)
-    with dialled(server.url, waker) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with dialled(server.url, waker) as stream:
+        assert read_all(stream, 5) == b"hello"
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="the machine has no IPv6")
@@ -79,11 +79,11 @@ def test_an_ipv6_literal_is_reached(waker: Waker) -> None:
     """``ws://[::1]:port`` works."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         port = listener.getsockname()[1]
-        with dialled(f"ws://[::1]:{port}/ws", waker) as wire:
+        with dialled(f"ws://[::1]:{port}/ws", waker) as stream:
             far, _ = listener.accept()
             with far:
                 far.sendall(b"six")
-                assert read_all(wire, 3) == b"six"
+                assert read_all(stream, 3) == b"six"
 
 
 def test_frames_leave_at_once_and_a_dead_peer_is_noticed(
@@ -91,8 +91,8 @@ def test_frames_leave_at_once_and_a_dead_peer_is_noticed(
 ) -> None:
     """The socket has Nagle's delay off and the kernel's keepalive on."""
     server = raw_server(greet)
-    with dialled(server.url, waker) as wire:
-        sock = wire._sock
+    with dialled(server.url, waker) as stream:
+        sock = stream._sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -105,8 +105,8 @@ def test_a_system_that_refuses_an_option_is_no_obstacle(
     """Socket options are improvements; one that is unknown or refused is left out."""
     monkeypatch.setattr(dialer_module, "_TCP_OPTIONS", {"TCP_NOT_HERE": 1, "TCP_KEEPINTVL": -1})
     server = raw_server(greet)
-    with dialled(server.url, waker) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with dialled(server.url, waker) as stream:
+        assert read_all(stream, 5) == b"hello"
 
 
 def test_a_refused_connection_names_the_target(waker: Waker) -> None:
@@ -132,8 +132,8 @@ def test_a_connection_that_succeeds_at_once_needs_no_wait(
 
     monkeypatch.setattr(socket, "socket", Eager)
     server = raw_server(greet)
-    with dialled(server.url, waker) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with dialled(server.url, waker) as stream:
+        assert read_all(stream, 5) == b"hello"
 
 
 # Addresses
@@ -177,8 +177,8 @@ def test_a_localhost_that_is_elsewhere_is_not_called_without_tls(
     with pytest.raises(EToroWebSocketError, match="localhost is another machine here"):
         dial(f"ws://localhost:{server.port}/ws", waker)
     resolve_to(monkeypatch, ("192.0.2.1", server.port), ("127.0.0.1", server.port))
-    with dialled(f"ws://localhost:{server.port}/ws", waker) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with dialled(f"ws://localhost:{server.port}/ws", waker) as stream:
+        assert read_all(stream, 5) == b"hello"
     assert server.connections == 1
 
 
@@ -199,8 +199,8 @@ def test_names_are_resolved_for_each_attempt(
     for _ in range(2):
         with pytest.raises(EToroWebSocketError, match="Temporary failure in name resolution"):
             dial(server.url, waker)
-    with dialled(server.url, waker) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with dialled(server.url, waker) as stream:
+        assert read_all(stream, 5) == b"hello"
 
 
 def test_an_address_that_refuses_is_passed_over(
@@ -210,8 +210,8 @@ def test_an_address_that_refuses_is_passed_over(
     server = raw_server(greet)
     with Refuser() as refuser:
         resolve_to(monkeypatch, ("127.0.0.1", refuser.port), ("127.0.0.1", server.port))
-        with dialled("ws://localhost/ws", waker) as wire:
-            assert read_all(wire, 5) == b"hello"
+        with dialled("ws://localhost/ws", waker) as stream:
+            assert read_all(stream, 5) == b"hello"
 
 
 def test_an_address_of_a_kind_that_the_system_lacks_is_passed_over(
@@ -228,8 +228,8 @@ def test_an_address_of_a_kind_that_the_system_lacks_is_passed_over(
 
     resolve_to(monkeypatch, ("::1", server.port), ("127.0.0.1", server.port))
     monkeypatch.setattr(socket, "socket", Lacking)
-    with dialled("ws://localhost/ws", waker) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with dialled("ws://localhost/ws", waker) as stream:
+        assert read_all(stream, 5) == b"hello"
 
 
 def test_a_route_that_leads_nowhere_is_told_by_its_meaning(
@@ -279,8 +279,8 @@ def test_a_slow_resolver_uses_up_the_same_deadline(
 def test_a_deadline_may_be_far_away(raw_server: StartServer, waker: Waker) -> None:
     """A connect_timeout of thirty years is legal."""
     server = raw_server(greet)
-    with dialled(server.url, waker, seconds=1e9) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with dialled(server.url, waker, seconds=1e9) as stream:
+        assert read_all(stream, 5) == b"hello"
 
 
 # Interruption
@@ -318,13 +318,13 @@ def test_another_wake_up_ends_nothing(waker: Waker) -> None:
 def test_disconnect_ends_a_wait_of_a_later_step_at_once(
     raw_server: StartServer, waker: Waker
 ) -> None:
-    """Whatever step waits on the wire, a stop ends it."""
+    """Whatever step waits on the stream, a stop ends it."""
     server = raw_server(lambda peer: peer.wait_closed())
     stop = Stop(waker)
     dialer = make_dialer(waker, SOON, stop)
-    with dialled(server.url, waker) as wire, Watchdog(AT_ONCE):
-        dialer.send(wire, b"x", "the step")
-        waiting = run_in_thread(lambda: dialer.wait(wire, "the step"))
+    with dialled(server.url, waker) as stream, Watchdog(AT_ONCE):
+        dialer.send(stream, b"x", "the step")
+        waiting = run_in_thread(lambda: dialer.wait(stream, "the step"))
         stop.say()
         assert isinstance(waiting.exception(SOON), Interrupted)
 
@@ -379,10 +379,10 @@ def test_a_head_is_found_wherever_the_network_cuts_it(
     """The empty line may come in two reads, and what follows it is kept."""
     whole = b"A: b\r\n\r\nrest"
     pieces = iter([whole[:cut], None, whole[cut:8], whole[8:], b""])
-    with wired(waker) as (wire, _):
-        monkeypatch.setattr(wire, "read", lambda: next(pieces, b"") or None)
-        monkeypatch.setattr(wire, "wait", lambda deadline: None)
-        head, rest = make_dialer(waker).read_head(wire, "the step")
+    with wired(waker) as (stream, _):
+        monkeypatch.setattr(stream, "read", lambda: next(pieces, b"") or None)
+        monkeypatch.setattr(stream, "wait", lambda deadline: None)
+        head, rest = make_dialer(waker).read_head(stream, "the step")
         assert head == b"A: b\r\n\r\n"
         assert b"rest".startswith(rest)
 
@@ -394,16 +394,16 @@ def test_what_has_come_in_time_counts_also_when_it_is_read_late(
     clock = LeapingTime()
     monkeypatch.setattr(dialer_module, "clocks", clock)
     dialer = Dialer(waker, never, clock.monotonic() + 10.0)
-    with wired(waker) as (wire, far):
+    with wired(waker) as (stream, far):
 
         def stand_still(deadline: float | None) -> None:
             far.sendall(b"answer")
             wait(0.0)
             clock.leap(100.0)
 
-        wait = wire.wait
-        monkeypatch.setattr(wire, "wait", stand_still)
-        assert dialer.read(wire, "an exchange") == b"answer"
-        monkeypatch.setattr(wire, "wait", lambda deadline: None)
+        wait = stream.wait
+        monkeypatch.setattr(stream, "wait", stand_still)
+        assert dialer.read(stream, "an exchange") == b"answer"
+        monkeypatch.setattr(stream, "wait", lambda deadline: None)
         with pytest.raises(EToroTimeoutError, match="an exchange did not finish"):
-            dialer.read(wire, "an exchange")
+            dialer.read(stream, "an exchange")

@@ -337,10 +337,10 @@ def test_a_dripping_frame_is_joined_twice_at_most() -> None:
     cuts = 0
     cut = parser._cut
 
-    def counting(raw: Any, texts: list[str]) -> Any:
+    def counting(raw: Any, position: int, texts: list[str]) -> Any:
         nonlocal cuts
         cuts += 1
-        return cut(raw, texts)
+        return cut(raw, position, texts)
 
     parser._cut = counting  # type: ignore[method-assign]
     texts = [t for n in range(0, len(data), 10) for t in parser.feed(data[n : n + 10])]

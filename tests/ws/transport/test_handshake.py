@@ -50,10 +50,10 @@ def shake_hands(
     stopping: Stop | None = None,
 ) -> bytes:
     """Do the opening handshake with the server, and return the bytes behind it."""
-    with dialled(server.url, waker) as wire:
+    with dialled(server.url, waker) as stream:
         dialer = make_dialer(waker, seconds, stopping or never)
         return open_websocket(
-            url or server.url, wire, dialer, lambda text: text.replace(SECRET, "***")
+            url or server.url, stream, dialer, lambda text: text.replace(SECRET, "***")
         )
 
 
@@ -152,9 +152,9 @@ def test_any_number_of_bytes_behind_the_answer_is_kept(
     """The limit is one of the head, not of what follows it."""
     many = bytes(300_000)
     server = raw_server(lambda peer: (peer.handshake(trailing=many), peer.wait_closed()))
-    with dialled(server.url, waker) as wire:
-        early = open_websocket(server.url, wire, make_dialer(waker), str)
-        assert early + read_all(wire, len(many) - len(early)) == many
+    with dialled(server.url, waker) as stream:
+        early = open_websocket(server.url, stream, make_dialer(waker), str)
+        assert early + read_all(stream, len(many) - len(early)) == many
 
 
 def test_an_answer_in_single_bytes_is_an_answer(raw_server: StartServer, waker: Waker) -> None:
@@ -170,9 +170,9 @@ def test_an_answer_in_single_bytes_is_an_answer(raw_server: StartServer, waker: 
         peer.wait_closed()
 
     server = raw_server(script)
-    with dialled(server.url, waker) as wire:
-        early = open_websocket(server.url, wire, make_dialer(waker), str)
-        assert early + read_all(wire, 5 - len(early)) == b"early"
+    with dialled(server.url, waker) as stream:
+        early = open_websocket(server.url, stream, make_dialer(waker), str)
+        assert early + read_all(stream, 5 - len(early)) == b"early"
 
 
 def with_lines(*lines: str) -> Script:
@@ -371,11 +371,11 @@ def test_a_refusal_that_comes_before_the_request_is_read(
         gone.set()
 
     server = raw_server(refuse)
-    with dialled(server.url, waker) as wire:
+    with dialled(server.url, waker) as stream:
         connected.set()
         assert gone.wait(SOON)
         with pytest.raises(ConnectionFailed, match="HTTP 403"):
-            open_websocket(server.url, wire, make_dialer(waker), str)
+            open_websocket(server.url, stream, make_dialer(waker), str)
 
 
 def test_a_reset_is_a_lost_connection(raw_server: StartServer, waker: Waker) -> None:
@@ -496,7 +496,7 @@ def test_cookies_of_others_are_not_sent(raw_server: StartServer, waker: Waker) -
 # Descriptors
 
 
-def test_a_failed_handshake_closes_the_wire(raw_server: StartServer, waker: Waker) -> None:
+def test_a_failed_handshake_closes_the_stream(raw_server: StartServer, waker: Waker) -> None:
     """The server sees the end of a connection that it refused, whoever closes it."""
     closed = threading.Event()
 
@@ -506,9 +506,9 @@ def test_a_failed_handshake_closes_the_wire(raw_server: StartServer, waker: Wake
         closed.set()
 
     server = raw_server(script)
-    with dialled(server.url, waker) as wire:
+    with dialled(server.url, waker) as stream:
         with pytest.raises(ConnectionFailed):
-            open_websocket(server.url, wire, make_dialer(waker), str)
+            open_websocket(server.url, stream, make_dialer(waker), str)
         assert closed.wait(SOON)
 
 

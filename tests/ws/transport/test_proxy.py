@@ -285,8 +285,8 @@ def test_the_websocket_is_opened_in_the_tunnel(raw_server: StartServer, waker: W
     """As it is on a direct connection."""
     proxy = raw_server(lambda peer: (peer.respond(ESTABLISHED), peer.handshake()))
     url = "ws://localhost:81/ws?a=b"
-    with dialled(url, waker, tunnel=tunnel_to(url, proxy)) as wire:
-        assert open_websocket(url, wire, make_dialer(waker), str) == b""
+    with dialled(url, waker, tunnel=tunnel_to(url, proxy)) as stream:
+        assert open_websocket(url, stream, make_dialer(waker), str) == b""
     (peer,) = proxy.peers
     assert peer.request.startswith("GET /ws?a=b HTTP/1.1\r\nUpgrade: websocket\r\n")
 
@@ -356,8 +356,8 @@ def test_tls_goes_through_the_tunnel_and_is_verified(
 
     proxy = raw_server(script)
     url = "wss://localhost:444/ws"
-    with dialled(url, waker, certificates.client, tunnel=tunnel_to(url, proxy)) as wire:
-        connection = make_connection(wire, open_websocket(url, wire, make_dialer(waker), str))
+    with dialled(url, waker, certificates.client, tunnel=tunnel_to(url, proxy)) as stream:
+        connection = make_connection(stream, open_websocket(url, stream, make_dialer(waker), str))
         connection.send_text("hello")
         assert read_on(connection, messages(1)) == ["welcome"]
 
@@ -532,6 +532,6 @@ def test_a_tunnel_is_a_wire_like_any_other(raw_server: StartServer, waker: Waker
         peer.wait_closed()
 
     proxy = raw_server(script)
-    with dialled(LOCAL, waker, tunnel=tunnel_to(LOCAL, proxy)) as wire:
-        wire.write(b"question\r\n\r\n")
-        assert read_all(wire, 6) == b"answer"
+    with dialled(LOCAL, waker, tunnel=tunnel_to(LOCAL, proxy)) as stream:
+        stream.write(b"question\r\n\r\n")
+        assert read_all(stream, 6) == b"answer"

@@ -245,9 +245,9 @@ def test_an_answer_is_understood_in_pieces_and_whole(
         peer.wait_closed()
 
     server = raw_server(script)
-    with dialled(LOCAL, waker, tunnel=tunnel_to(LOCAL, server)) as wire:
-        wire.write(b"question")
-        assert read_all(wire, 6) == b"answer"
+    with dialled(LOCAL, waker, tunnel=tunnel_to(LOCAL, server)) as stream:
+        stream.write(b"question")
+        assert read_all(stream, 6) == b"answer"
 
 
 def test_answers_that_come_before_they_are_asked_for_are_taken_in_turn(
@@ -262,8 +262,8 @@ def test_answers_that_come_before_they_are_asked_for_are_taken_in_turn(
         peer.wait_closed()
 
     server = raw_server(script)
-    with dialled(LOCAL, waker, tunnel=tunnel_to(LOCAL, server)) as wire:
-        assert read_all(wire, 6) == b"answer"
+    with dialled(LOCAL, waker, tunnel=tunnel_to(LOCAL, server)) as stream:
+        assert read_all(stream, 6) == b"answer"
 
 
 # Refusals

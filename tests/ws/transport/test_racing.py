@@ -81,9 +81,9 @@ def test_an_address_that_is_dead_costs_a_quarter_of_a_second(
     server = raw_server(greet)
     resolve_to(monkeypatch, hole, ("127.0.0.1", server.port))
     started = time.monotonic()
-    with dialled("ws://localhost/ws", waker) as wire:
+    with dialled("ws://localhost/ws", waker) as stream:
         assert 0.24 <= time.monotonic() - started < AT_ONCE
-        assert read_all(wire, 5) == b"hello"
+        assert read_all(stream, 5) == b"hello"
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
@@ -100,8 +100,8 @@ def test_an_address_that_refuses_costs_nothing(
     server = raw_server(greet, certificates.server if secure else None)
     with Refuser() as refuser, Watchdog(AT_ONCE):
         resolve_to(monkeypatch, *[("127.0.0.1", p) for p in (refuser.port, server.port)])
-        with dialled(f"ws{'s' * secure}://localhost/ws", waker, context) as wire:
-            assert read_all(wire, 5) == b"hello"
+        with dialled(f"ws{'s' * secure}://localhost/ws", waker, context) as stream:
+            assert read_all(stream, 5) == b"hello"
 
 
 LOST: dict[str, Callable[[Peer], object]] = {
@@ -125,8 +125,8 @@ def test_an_address_whose_tls_fails_costs_nothing(
     good = raw_server(greet, certificates.server)
     bad = raw_server(LOST.get(how, greet), getattr(certificates, how, None))
     resolve_to(monkeypatch, ("127.0.0.1", bad.port), ("127.0.0.1", good.port))
-    with Watchdog(AT_ONCE), dialled("wss://localhost/ws", waker, context) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with Watchdog(AT_ONCE), dialled("wss://localhost/ws", waker, context) as stream:
+        assert read_all(stream, 5) == b"hello"
 
 
 def test_an_address_that_is_silent_in_tls_costs_a_quarter_of_a_second(
@@ -141,10 +141,10 @@ def test_an_address_that_is_silent_in_tls_costs_a_quarter_of_a_second(
     bad = raw_server(lambda peer: (peer.wait_closed(), left.set()))
     resolve_to(monkeypatch, ("127.0.0.1", bad.port), ("127.0.0.1", good.port))
     started = time.monotonic()
-    with dialled("wss://localhost/ws", waker, context) as wire:
+    with dialled("wss://localhost/ws", waker, context) as stream:
         assert 0.24 <= time.monotonic() - started < AT_ONCE
         assert left.wait(SOON)
-        assert read_all(wire, 5) == b"hello"
+        assert read_all(stream, 5) == b"hello"
 
 
 def test_an_address_that_is_only_slow_wins_all_the_same(
@@ -165,9 +165,9 @@ def test_an_address_that_is_only_slow_wins_all_the_same(
 
     first, second = raw_server(slow), raw_server(lambda peer: (begun.set(), peer.wait_closed()))
     resolve_to(monkeypatch, ("127.0.0.1", first.port), ("127.0.0.1", second.port))
-    with dialled("wss://localhost/ws", waker, context) as wire:
-        assert read_all(wire, 5) == b"hello"
-        assert wire._sock.getpeername()[1] == first.port
+    with dialled("wss://localhost/ws", waker, context) as stream:
+        assert read_all(stream, 5) == b"hello"
+        assert stream._sock.getpeername()[1] == first.port
 
 
 def test_an_attempt_that_has_come_as_far_as_tls_gets_another_quarter_of_a_second(
@@ -342,6 +342,6 @@ def test_a_proxys_addresses_race_too(
     with BlackHole() as hole:
         resolve_to(monkeypatch, ("127.0.0.1", hole.port), ("127.0.0.1", proxy.port))
         started = time.monotonic()
-        with dialled("ws://localhost:1/ws", waker, tunnel=tunnel) as wire:
+        with dialled("ws://localhost:1/ws", waker, tunnel=tunnel) as stream:
             assert 0.24 <= time.monotonic() - started < AT_ONCE
-            assert read_all(wire, 5) == b"hello"
+            assert read_all(stream, 5) == b"hello"

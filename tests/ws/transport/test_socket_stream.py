@@ -165,9 +165,9 @@ def test_a_wait_may_be_longer_than_the_system_allows(waker: Waker, seconds: floa
     """A heartbeat of thirty years is legal, and must not overflow a system call."""
     waker.wake()
     waker.wait(seconds)
-    with wired(waker) as (wire, _):
+    with wired(waker) as (stream, _):
         waker.wake()
-        wire.wait(time.monotonic() + seconds)
+        stream.wait(time.monotonic() + seconds)
 
 
 # Reading
@@ -175,25 +175,25 @@ def test_a_wait_may_be_longer_than_the_system_allows(waker: Waker, seconds: floa
 
 def test_read_tells_nothing_from_bytes_and_from_the_end(waker: Waker) -> None:
     """None is nothing yet, bytes are bytes, and b"" is the end of the stream."""
-    with wired(waker) as (wire, far):
-        assert wire.read() is None
+    with wired(waker) as (stream, far):
+        assert stream.read() is None
         far.sendall(b"hello")
-        assert read_all(wire, 5) == b"hello"
-        assert wire.read() is None
+        assert read_all(stream, 5) == b"hello"
+        assert stream.read() is None
         far.close()
-        wire.wait(time.monotonic() + SOON)
-        assert wire.read() == b""
+        stream.wait(time.monotonic() + SOON)
+        assert stream.read() == b""
 
 
 def test_read_takes_many_bytes_at_once(waker: Waker) -> None:
     """A thousand small messages cost a few reads, not a thousand."""
-    with wired(waker) as (wire, far):
+    with wired(waker) as (stream, far):
         far.sendall(b"x" * 50_000)
         reads, size = 0, 0
         while size < 50_000:
-            data = wire.read()
+            data = stream.read()
             if data is None:
-                wire.wait(time.monotonic() + SOON)
+                stream.wait(time.monotonic() + SOON)
             else:
                 reads, size = reads + 1, size + len(data)
         assert reads < 20
@@ -202,24 +202,24 @@ def test_read_takes_many_bytes_at_once(waker: Waker) -> None:
 def test_a_short_read_has_taken_everything(waker: Waker, monkeypatch: pytest.MonkeyPatch) -> None:
     """It saves the read that finds nothing; one that fills the buffer may have left something."""
     monkeypatch.setattr(module, "_READ_SIZE", 10)
-    with wired(waker) as (wire, far):
-        assert not wire.drained
+    with wired(waker) as (stream, far):
+        assert not stream.drained
         far.sendall(b"x" * 24)
-        wire.wait(time.monotonic() + SOON)
-        reads = [(wire.read(), wire.drained) for _ in range(3)]
+        stream.wait(time.monotonic() + SOON)
+        reads = [(stream.read(), stream.drained) for _ in range(3)]
         assert reads == [(b"x" * 10, False), (b"x" * 10, False), (b"x" * 4, True)]
 
 
 def test_a_reset_is_an_error_after_the_bytes_before_it(waker: Waker) -> None:
     """What the peer sent before it reset the connection is read first."""
-    with wired(waker) as (wire, far):
+    with wired(waker) as (stream, far):
         far.sendall(b"last words")
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         far.close()
-        assert read_all(wire, 10) == b"last words"
-        wire.wait(time.monotonic() + SOON)
+        assert read_all(stream, 10) == b"last words"
+        stream.wait(time.monotonic() + SOON)
         with pytest.raises(ConnectionResetError):
-            wire.read()
+            stream.read()
 
 
 # Writing
@@ -228,13 +228,13 @@ def test_a_reset_is_an_error_after_the_bytes_before_it(waker: Waker) -> None:
 def test_what_the_peer_does_not_take_waits_and_arrives_whole(waker: Waker) -> None:
     """A write never blocks; what is queued leaves when there is room, in order and complete."""
     data = pattern(MUCH)
-    with wired(waker) as (wire, far):
+    with wired(waker) as (stream, far):
         with Watchdog(AT_ONCE):
-            wire.write(data)
-        assert 0 < wire.unsent < MUCH
+            stream.write(data)
+        assert 0 < len(stream.unsent) < MUCH
         reading = run_in_thread(lambda: receive_exactly(far, MUCH + 3))
-        wire.write(b"end")
-        flush_all(wire)
+        stream.write(b"end")
+        flush_all(stream)
         received = reading.result(SOON)
     assert received[:MUCH] == data
     assert received[MUCH:] == b"end"
@@ -243,35 +243,35 @@ def test_what_the_peer_does_not_take_waits_and_arrives_whole(waker: Waker) -> No
 def test_a_stall_is_the_time_without_progress(waker: Waker) -> None:
     """Not a byte sent is a stall; some bytes sent are the end of it."""
     clock = FakeClock()
-    with wired(waker, clock=clock) as (wire, far):
-        assert wire.stalled(clock()) == 0.0
-        fill(wire)
+    with wired(waker, clock=clock) as (stream, far):
+        assert stream.stalled(clock()) == 0.0
+        fill(stream)
         clock.advance(3)
-        wire.flush()
-        assert wire.stalled(clock()) == 3.0
-        before = wire.unsent
-        while wire.unsent == before:
+        stream.flush()
+        assert stream.stalled(clock()) == 3.0
+        before = len(stream.unsent)
+        while len(stream.unsent) == before:
             receive_exactly(far, 65536)
-            wire.flush()
-        assert 0 < wire.unsent < before
-        assert wire.stalled(clock()) == 0.0
+            stream.flush()
+        assert 0 < len(stream.unsent) < before
+        assert stream.stalled(clock()) == 0.0
 
 
 def test_what_can_never_be_sent_is_dropped(waker: Waker) -> None:
     """After a failure nothing waits for room any more, or a wait would end at once for ever."""
-    with wired(waker, clock=FakeClock()) as (wire, far):
-        wire.write(bytes(MUCH))
+    with wired(waker, clock=FakeClock()) as (stream, far):
+        stream.write(bytes(MUCH))
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         far.close()
 
         def keep_flushing() -> None:
             while True:
-                wire.flush()
+                stream.flush()
 
         with Watchdog(AT_ONCE), pytest.raises(OSError):
             keep_flushing()
-        assert wire.unsent == 0
-        assert wire.stalled(1e9) == 0.0
+        assert len(stream.unsent) == 0
+        assert stream.stalled(1e9) == 0.0
 
 
 # Waiting
@@ -279,12 +279,12 @@ def test_what_can_never_be_sent_is_dropped(waker: Waker) -> None:
 
 def test_a_wait_ends_when_bytes_come(waker: Waker) -> None:
     """Bytes from the peer end a wait."""
-    with wired(waker) as (wire, far), Watchdog(AT_ONCE):
+    with wired(waker) as (stream, far), Watchdog(AT_ONCE):
         timer = threading.Timer(A_WHILE / 2, far.sendall, [b"x"])
         timer.start()
-        wire.wait(time.monotonic() + SOON)
+        stream.wait(time.monotonic() + SOON)
         timer.join()
-        assert wire.read() == b"x"
+        assert stream.read() == b"x"
 
 
 @pytest.mark.parametrize("seconds", [None, SOON])
@@ -292,40 +292,40 @@ def test_a_wait_ends_when_woken_and_the_wake_up_is_used_up(
     waker: Waker, seconds: float | None
 ) -> None:
     """A wake-up ends one wait and not the next, with and without a deadline."""
-    with wired(waker) as (wire, _):
+    with wired(waker) as (stream, _):
         waker.wake()
         with Watchdog(AT_ONCE):
-            wire.wait(None if seconds is None else time.monotonic() + seconds)
+            stream.wait(None if seconds is None else time.monotonic() + seconds)
         assert not is_readable(waker)
 
 
 def test_a_wait_ends_at_its_deadline(waker: Waker) -> None:
     """The deadline is absolute; one that has passed is no wait at all."""
-    with wired(waker) as (wire, _):
-        assert lasts(lambda: wire.wait(time.monotonic() + A_WHILE), A_WHILE)
+    with wired(waker) as (stream, _):
+        assert lasts(lambda: stream.wait(time.monotonic() + A_WHILE), A_WHILE)
         with Watchdog(AT_ONCE):
-            wire.wait(time.monotonic() - 1000)
+            stream.wait(time.monotonic() - 1000)
 
 
 def test_a_wait_ends_when_there_is_room_for_what_is_queued(waker: Waker) -> None:
     """A peer that begins to read ends the wait of a writer."""
-    with wired(waker) as (wire, far):
-        fill(wire)
+    with wired(waker) as (stream, far):
+        fill(stream)
         reading = run_in_thread(lambda: receive_exactly(far, MUCH))
         with Watchdog(AT_ONCE):
-            wire.wait(time.monotonic() + SOON)
-        flush_all(wire)
+            stream.wait(time.monotonic() + SOON)
+        flush_all(stream)
         reading.result(SOON)
 
 
 def test_room_to_send_ends_no_wait_when_nothing_is_queued(waker: Waker) -> None:
     """Once the queue has left, a wait sleeps again, though the socket could be written to."""
-    with wired(waker) as (wire, far):
-        wire.write(bytes(MUCH))
+    with wired(waker) as (stream, far):
+        stream.write(bytes(MUCH))
         reading = run_in_thread(lambda: receive_exactly(far, MUCH))
-        flush_all(wire)
+        flush_all(stream)
         reading.result(SOON)
-        assert lasts(lambda: wire.wait(time.monotonic() + A_WHILE), A_WHILE)
+        assert lasts(lambda: stream.wait(time.monotonic() + A_WHILE), A_WHILE)
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
@@ -334,16 +334,16 @@ def test_a_signal_does_not_disturb_a_wait(waker: Waker) -> None:
     served = threading.Event()
     previous = signal.signal(signal.SIGUSR1, lambda *_: served.set())
     try:
-        with wired(waker) as (wire, _):
+        with wired(waker) as (stream, _):
             main = threading.get_ident()
             timer = threading.Timer(A_WHILE / 2, signal.pthread_kill, [main, signal.SIGUSR1])
             timer.start()
             deadline = time.monotonic() + SOON
             while not served.is_set() and time.monotonic() < deadline:
-                wire.wait(time.monotonic() + A_WHILE)
+                stream.wait(time.monotonic() + A_WHILE)
             timer.join()
             assert served.is_set()
-            assert wire.read() is None
+            assert stream.read() is None
     finally:
         signal.signal(signal.SIGUSR1, previous)
 
@@ -354,7 +354,7 @@ def test_a_signal_does_not_disturb_a_wait(waker: Waker) -> None:
 def test_a_wire_that_cannot_be_made_closes_its_socket(
     waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wire owns its socket from the first moment, also when there is no descriptor left."""
+    """The stream owns its socket from the first moment, also when there is no descriptor left."""
     near, far = tcp_pair()
 
     def refuse() -> None:
@@ -380,10 +380,10 @@ def test_a_wire_with_a_closed_waker_closes_its_socket() -> None:
 
 
 def test_close_may_be_repeated(waker: Waker) -> None:
-    """Both the handshake and its caller close the wire when it fails."""
-    with wired(waker) as (wire, _):
-        wire.close()
-        wire.close()
+    """Both the handshake and its caller close the stream when it fails."""
+    with wired(waker) as (stream, _):
+        stream.close()
+        stream.close()
 
 
 class Foreign:
@@ -407,10 +407,10 @@ def test_close_ends_the_stream_where_a_program_has_replaced_the_socket(
     near, far = tcp_pair()
     copy = near.dup()  # as a forked child has one: without shutdown() the peer would hear nothing
     with far, copy:
-        wire = SocketStream(Foreign(near) if patched == "before" else near, waker)  # type: ignore[arg-type]
+        stream = SocketStream(Foreign(near) if patched == "before" else near, waker)  # type: ignore[arg-type]
         monkeypatch.setattr(socket, "socket", Foreign)
         monkeypatch.setattr(ssl, "SSLSocket", Foreign)
-        wire.close()
+        stream.close()
         assert far.recv(1) == b""
     assert near.fileno() == -1
     assert not caplog.records
@@ -424,8 +424,8 @@ def test_close_goes_on_where_a_step_of_it_fails(
     step: str,
 ) -> None:
     """What is raised is logged, since it is a defect, and replaces no other error."""
-    with wired(waker) as (wire, _):
-        sock, selector = wire._sock, wire._selector
+    with wired(waker) as (stream, _):
+        sock, selector = stream._sock, stream._selector
 
         def fails() -> None:
             raise AttributeError("a defect")
@@ -434,8 +434,8 @@ def test_close_goes_on_where_a_step_of_it_fails(
             if step == "selector":
                 patch.setattr(selector, "close", fails)
             else:
-                patch.setattr(wire, "_end_stream", fails)
-            wire.close()
+                patch.setattr(stream, "_end_stream", fails)
+            stream.close()
         assert sock.fileno() == -1
         assert (selector.get_map() is None) is (step != "selector")
         selector.close()
@@ -462,19 +462,19 @@ def test_a_waker_that_fails_to_close_closes_the_rest(
 
 
 def test_a_name_that_no_certificate_can_have_leaves_nothing_open(waker: Waker) -> None:
-    """TLS that cannot even begin still leaves a wire that can be closed."""
-    with wired(waker) as (wire, _):
+    """TLS that cannot even begin still leaves a stream that can be closed."""
+    with wired(waker) as (stream, _):
         with pytest.raises(ValueError):
-            wire.secure(ssl.create_default_context(), "")
-        wire.close()
+            stream.secure(ssl.create_default_context(), "")
+        stream.close()
 
 
 def test_tls_with_a_peer_that_has_left_fails_and_leaves_nothing_open(waker: Waker) -> None:
     """A peer that reset the connection before TLS began is an OSError, as any other loss."""
-    with wired(waker) as (wire, far):
+    with wired(waker) as (stream, far):
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         far.close()
-        wire.wait(time.monotonic() + SOON)
+        stream.wait(time.monotonic() + SOON)
         with pytest.raises(OSError):
-            wire.secure(ssl.create_default_context(), "localhost")
-        wire.close()
+            stream.secure(ssl.create_default_context(), "localhost")
+        stream.close()

@@ -1,4 +1,4 @@
-"""TLS under the wire: certificates, both directions at once, and what OpenSSL wants in between."""
+"""TLS under the stream: certificates, both directions at once, and what OpenSSL wants between."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def test_a_right_certificate_is_accepted(
     foreign: Any = Context(context)
     for url in (server.url, f"wss://127.0.0.1:{server.port}/ws"):
         for each in (context, foreign):
-            with dialled(url, waker, each) as wire:
-                assert read_all(wire, 5) == b"hello"
+            with dialled(url, waker, each) as stream:
+                assert read_all(stream, 5) == b"hello"
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_a_server_that_wants_a_certificate_is_told_as_such(
     url = f"wss://localhost:{server.port}/ws"
 
     def knock() -> None:
-        with dialled(url, waker, context) as wire:
+        with dialled(url, waker, context) as stream:
             assert not late or refused.wait(SOON)
-            open_websocket(url, wire, make_dialer(waker), str)
+            open_websocket(url, stream, make_dialer(waker), str)
 
     with pytest.raises(EToroWebSocketError, match=words) as caught:
         knock()
@@ -236,8 +236,8 @@ def test_a_client_with_a_certificate_is_let_in(
     """The certificate is the context's."""
     server = raw_server(lambda peer: demanding(peer, certificates.demanding))
     url = f"wss://localhost:{server.port}/ws"
-    with dialled(url, waker, certificates.certified) as wire:
-        assert open_websocket(url, wire, make_dialer(waker), str) in (b"", b"hello")
+    with dialled(url, waker, certificates.certified) as stream:
+        assert open_websocket(url, stream, make_dialer(waker), str) in (b"", b"hello")
 
 
 def test_a_connection_that_an_alert_ends_is_lost_for_its_reason(
@@ -255,7 +255,7 @@ def test_a_connection_that_an_alert_ends_is_lost_for_its_reason(
 
     server = raw_server(handshaken(lambda peer: peer.wait_closed()), certificates.server)
     with connected(server.url, waker, context) as connection:
-        connection._wire._sock.__class__ = type(
+        connection._stream._sock.__class__ = type(
             "Alerted", (ssl.SSLSocket,), {"recv": alert, "send": broken}
         )
         connection.send_text("x")
@@ -322,8 +322,8 @@ def test_a_handshake_that_wants_to_write_gets_to_write(
     timer = threading.Timer(A_WHILE / 4, moods["do_handshake"].clear)
     timer.start()
     server = raw_server(lambda peer: (peer.send(b"hello"), peer.wait_closed()), certificates.server)
-    with Watchdog(AT_ONCE), dialled(server.url, waker, context) as wire:
-        assert read_all(wire, 5) == b"hello"
+    with Watchdog(AT_ONCE), dialled(server.url, waker, context) as stream:
+        assert read_all(stream, 5) == b"hello"
     timer.join()
 
 
@@ -340,19 +340,19 @@ def test_a_read_that_wants_to_write_waits_for_room(
         peer.wait_closed()
 
     server = raw_server(script, certificates.server, recv_buffer=4096)
-    with dialled(server.url, waker, context) as wire:
-        assert wire.read() is None
+    with dialled(server.url, waker, context) as stream:
+        assert stream.read() is None
         with Watchdog(AT_ONCE):
-            wire.wait(time.monotonic() + SOON)
-        fill(wire)
-        assert wire.read() is None
-        assert lasts(lambda: wire.wait(time.monotonic() + A_WHILE), A_WHILE)
+            stream.wait(time.monotonic() + SOON)
+        fill(stream)
+        assert stream.read() is None
+        assert lasts(lambda: stream.wait(time.monotonic() + A_WHILE), A_WHILE)
         moods["recv"].clear()
-        assert read_all(wire, 5) == b"hello"
+        assert read_all(stream, 5) == b"hello"
         read.set()
-        flush_all(wire)
+        flush_all(stream)
         # All is as usual again: room alone ends no wait.
-        assert lasts(lambda: wire.wait(time.monotonic() + A_WHILE), A_WHILE)
+        assert lasts(lambda: stream.wait(time.monotonic() + A_WHILE), A_WHILE)
 
 
 def test_a_write_that_wants_to_read_waits_for_bytes(
@@ -368,27 +368,27 @@ def test_a_write_that_wants_to_read_waits_for_bytes(
         peer.wait_closed()
 
     server = raw_server(script, certificates.server)
-    with dialled(server.url, waker, context) as wire:
-        while wire.read() is not None:
+    with dialled(server.url, waker, context) as stream:
+        while stream.read() is not None:
             pass
-        wire.write(b"question")
-        assert wire.unsent == 8
+        stream.write(b"question")
+        assert len(stream.unsent) == 8
         # The tickets of TLS 1.3 may still come in.
-        assert any(sleeps(wire) for _ in range(20))
+        assert any(sleeps(stream) for _ in range(20))
         speak.set()
         with Watchdog(AT_ONCE):
-            wire.wait(time.monotonic() + SOON)
+            stream.wait(time.monotonic() + SOON)
         moods["send"].clear()
-        wire.flush()
-        assert wire.unsent == 0
-        assert read_all(wire, 5) == b"go on"
+        stream.flush()
+        assert len(stream.unsent) == 0
+        assert read_all(stream, 5) == b"go on"
         # More may wait in a record that was taken from the socket.
-        assert not wire.drained
+        assert not stream.drained
 
 
-def sleeps(wire: Any) -> bool:
-    slept = lasts(lambda: wire.wait(time.monotonic() + A_WHILE), A_WHILE)
-    assert wire.read() is None
+def sleeps(stream: Any) -> bool:
+    slept = lasts(lambda: stream.wait(time.monotonic() + A_WHILE), A_WHILE)
+    assert stream.read() is None
     return slept
 
 
@@ -428,11 +428,11 @@ def test_a_queue_that_grows_while_it_is_sent_arrives_whole(
 
     server = raw_server(handshaken(script), certificates.server, recv_buffer=16384)
     with connected(server.url, waker, context) as connection:
-        connection._wire._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+        connection._stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
         for number, size in enumerate(sizes * 2):
             connection.send_text(chr(ord("a") + number) * size)
             connection.flush()
-        assert connection._wire.unsent
+        assert connection._stream.unsent
         go.set()
         assert read_on(connection, count(1)) == ["thanks"]
     assert received == [
@@ -453,21 +453,21 @@ def test_progress_within_a_large_queue_is_progress(
         peer.hold()
 
     server = raw_server(script, certificates.server, recv_buffer=16384)
-    with dialled(server.url, waker, context) as wire:
-        wire._clock = clock
-        wire._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
-        wire.write(b"x" * 1_000_000 + b"\r\n\r\n")
-        fill(wire)
-        before = wire.unsent
+    with dialled(server.url, waker, context) as stream:
+        stream._clock = clock
+        stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+        stream.write(b"x" * 1_000_000 + b"\r\n\r\n")
+        fill(stream)
+        before = len(stream.unsent)
         gate.set()
         clock.advance(60)
         deadline = time.monotonic() + SOON
-        while wire.unsent > before - 500_000:
+        while len(stream.unsent) > before - 500_000:
             assert time.monotonic() < deadline
-            wire._selector.select(A_WHILE)
-            wire.flush()
-        assert wire.unsent
-        assert wire.stalled(clock()) == 0.0
+            stream._selector.select(A_WHILE)
+            stream.flush()
+        assert stream.unsent
+        assert stream.stalled(clock()) == 0.0
 
 
 @pytest.mark.parametrize("sends", [0, 2])
@@ -650,7 +650,7 @@ def test_both_directions_at_once(
 
     with connected(duplex.url, waker, context, heartbeat_interval=SOON) as connection:
         # Small, so that OpenSSL often has to repeat a write while there is something to read.
-        connection._wire._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connection._stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         posting = run_in_thread(post)
         try:
             received = echo(connection, extras)

@@ -68,7 +68,7 @@ def dial(
     stopping: Callable[[], bool] = never,
     tunnel: Tunnel | None = None,
 ) -> SocketStream:
-    """Return a connected wire."""
+    """Return a connected stream."""
     dialer = make_dialer(waker, seconds, stopping)
     return dialer.open(Target.of(url), no_context if context is None else lambda: context, tunnel)
 
@@ -76,22 +76,22 @@ def dial(
 @contextlib.contextmanager
 def dialled(url: str, waker: Waker, *args: Any, **options: Any) -> Iterator[SocketStream]:
     """Dial, and close at the end."""
-    wire = dial(url, waker, *args, **options)
+    stream = dial(url, waker, *args, **options)
     try:
-        yield wire
+        yield stream
     finally:
-        wire.close()
+        stream.close()
 
 
-def make_connection(wire: SocketStream, early: bytes = b"", **options: Any) -> Connection:
-    """Return a connection on a wire whose handshake is done; keepalive is off unless asked for."""
+def make_connection(stream: SocketStream, early: bytes = b"", **options: Any) -> Connection:
+    """Return a connection on a stream after its handshake; keepalive is off unless asked for."""
     settings = {
         "max_message_bytes": 1024 * 1024,
         "heartbeat_interval": 0.0,
         "heartbeat_timeout": 10.0,
         "redact": str,
     }
-    return Connection(wire, early, **{**settings, **options})
+    return Connection(stream, early, **{**settings, **options})
 
 
 @contextlib.contextmanager
@@ -99,9 +99,9 @@ def connected(
     url: str, waker: Waker, context: ssl.SSLContext | None = None, **options: Any
 ) -> Iterator[Connection]:
     """Dial, do the opening handshake, and dispose of the connection at the end."""
-    with dialled(url, waker, context) as wire:
-        early = open_websocket(url, wire, make_dialer(waker), str)
-        yield make_connection(wire, early, **options)
+    with dialled(url, waker, context) as stream:
+        early = open_websocket(url, stream, make_dialer(waker), str)
+        yield make_connection(stream, early, **options)
 
 
 def read_on(
@@ -143,38 +143,38 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 @contextlib.contextmanager
 def wired(waker: Waker, **options: Any) -> Iterator[tuple[SocketStream, socket.socket]]:
-    """A wire and the socket at its other end."""
+    """A stream and the socket at its other end."""
     near, far = tcp_pair()
-    wire = SocketStream(near, waker, **options)
+    stream = SocketStream(near, waker, **options)
     with far:
         try:
-            yield wire, far
+            yield stream, far
         finally:
-            wire.close()
+            stream.close()
 
 
-def read_all(wire: SocketStream, size: int, seconds: float = SOON) -> bytes:
-    """Read exactly so many bytes from a wire."""
+def read_all(stream: SocketStream, size: int, seconds: float = SOON) -> bytes:
+    """Read exactly so many bytes from a stream."""
     deadline = time.monotonic() + seconds
     data = b""
     while len(data) < size:
         assert time.monotonic() < deadline, f"only {len(data)} bytes"
-        piece = wire.read()
+        piece = stream.read()
         assert piece != b"", "the stream ended"
         if piece is None:
-            wire.wait(deadline)
+            stream.wait(deadline)
         else:
             data += piece
     return data
 
 
-def flush_all(wire: SocketStream, seconds: float = SOON) -> None:
+def flush_all(stream: SocketStream, seconds: float = SOON) -> None:
     """Flush until nothing is queued."""
     deadline = time.monotonic() + seconds
-    while wire.unsent:
-        assert time.monotonic() < deadline, f"{wire.unsent} bytes unsent"
-        wire.wait(deadline)
-        wire.flush()
+    while stream.unsent:
+        assert time.monotonic() < deadline, f"{len(stream.unsent)} bytes unsent"
+        stream.wait(deadline)
+        stream.flush()
 
 
 def receive_exactly(sock: socket.socket, size: int) -> bytes:
@@ -248,12 +248,12 @@ def lasts(wait: Callable[[], object], seconds: float) -> bool:
     return time.monotonic() - started >= seconds * 0.9
 
 
-def fill(wire: SocketStream) -> None:
+def fill(stream: SocketStream) -> None:
     """Queue MUCH, and send until the kernel has no room left, which it may find bit by bit."""
-    wire._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-    wire.write(bytes(MUCH))
+    stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    stream.write(bytes(MUCH))
     with selectors.DefaultSelector() as selector:
-        selector.register(wire._sock, selectors.EVENT_WRITE)
+        selector.register(stream._sock, selectors.EVENT_WRITE)
         while selector.select(A_WHILE):
-            wire.flush()
-    assert wire.unsent
+            stream.flush()
+    assert stream.unsent
