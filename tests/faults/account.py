@@ -8,8 +8,8 @@ from itertools import pairwise
 from etoro_sync import WsGap
 
 from .expectations import Order
+from .observer import Delivered
 from .traffic import Sent
-from .witness import Delivered
 
 __all__ = ["TRANSIT", "disorder", "losses", "odd_gap"]
 

@@ -7,50 +7,50 @@ from functools import partial
 
 from .expectations import MARGIN
 from .leftovers import client_threads
-from .stage import PATIENCE, Stage
-from .witness import Call
+from .observer import Call
+from .testbed import PATIENCE, Testbed
 
 __all__ = ["closing", "disconnect", "leaving", "leaving_first"]
 
 
-def closing(stage: Stage) -> None:
+def closing(testbed: Testbed) -> None:
     """While data flow."""
-    stage.begin()
-    stage.strike()
-    disconnect(stage)
+    testbed.begin()
+    testbed.strike()
+    disconnect(testbed)
 
 
-def leaving(stage: Stage) -> None:
+def leaving(testbed: Testbed) -> None:
     """While the client tries to connect again."""
-    stage.begin()
-    stage.strike()
-    stage.sim.drop()
-    stage.reach()
-    disconnect(stage)
+    testbed.begin()
+    testbed.strike()
+    testbed.sim.drop()
+    testbed.reach()
+    disconnect(testbed)
 
 
-def leaving_first(stage: Stage) -> None:
+def leaving_first(testbed: Testbed) -> None:
     """While connect() or the first subscribe() waits."""
-    if stage.scenario.phase == "subscribe":
-        stage.begin(subscribed=False)
-        call = partial(stage.client.subscribe, stage.topics, snapshot=True)
+    if testbed.scenario.phase == "subscribe":
+        testbed.begin(subscribed=False)
+        call = partial(testbed.client.subscribe, testbed.topics, snapshot=True)
     else:
-        stage.witness.listen()
-        call = stage.client.connect
-    stage.strike()
+        testbed.observer.listen()
+        call = testbed.client.connect
+    testbed.strike()
     waiting = Call("connect()", call)
-    stage.reach()
-    disconnect(stage)
+    testbed.reach()
+    disconnect(testbed)
     waiting.join(PATIENCE)
-    stage.measured.raised = waiting.outcome
+    testbed.measured.raised = waiting.outcome
 
 
-def disconnect(stage: Stage) -> None:
+def disconnect(testbed: Testbed) -> None:
     """Measure the user's own end."""
     started = time.monotonic()
-    stage.client.disconnect()
-    stage.measured.detected = time.monotonic() - started
-    stage.measured.state = stage.client.state.name
-    stage.await_calls(started + stage.measured.detected)
+    testbed.client.disconnect()
+    testbed.measured.detected = time.monotonic() - started
+    testbed.measured.state = testbed.client.state.name
+    testbed.await_calls(started + testbed.measured.detected)
     # Callbacks may be told of the end a moment later.
-    client_threads(MARGIN * stage.scenario.slowness)
+    client_threads(MARGIN * testbed.scenario.slowness)

@@ -10,16 +10,16 @@ from tests.support.threads import join_stragglers, open_descriptors
 from tests.support.timing import SCALE
 
 from . import ends, strikes, waits
+from .delays import DelayMonitor
+from .injection import Injection
 from .measurement import Measurement
-from .pulse import Pulse
 from .scenario import Scenario
-from .stage import Stage
+from .testbed import Testbed
 from .traffic import INSTRUMENTS
-from .trouble import Trouble
 
 __all__ = ["play"]
 
-_PLAYS: dict[str, Callable[[Stage], None]] = {
+_PLAYS: dict[str, Callable[[Testbed], None]] = {
     "reconnection": strikes.reconnection,
     "live": strikes.live,
     "first": strikes.first,
@@ -33,22 +33,22 @@ _PLAYS: dict[str, Callable[[Stage], None]] = {
 }
 
 
-def play(scenario: Scenario, pulse: Pulse) -> Measurement:
+def play(scenario: Scenario, delays: DelayMonitor) -> Measurement:
     """Play a scenario; nothing else may happen in this process meanwhile."""
     threads, descriptors = frozenset(threading.enumerate()), open_descriptors()
     measured = Measurement(scenario.id, slowness=scenario.slowness)
     simulator = EToroSimulator(
         dict.fromkeys(INSTRUMENTS, 1000.0), rate=0, nul_interval=0, tls=scenario.tls
     )
-    with simulator as sim, Trouble(sim) as trouble:
-        stage = Stage(scenario, sim, trouble, measured, pulse)
+    with simulator as sim, Injection(sim) as injection:
+        testbed = Testbed(scenario, sim, injection, measured, delays)
         try:
-            _PLAYS[scenario.how](stage)
+            _PLAYS[scenario.how](testbed)
         except Exception as exc:
             measured.different.append(f"the play broke off: {exc!r}")
         finally:
-            stage.end()
-    measured.held_up = stage.held_up
+            testbed.end()
+    measured.held_up = testbed.held_up
     measured.threads += join_stragglers(threads, grace=1.0 * SCALE)
     left = open_descriptors().items()
     measured.descriptors += [what for number, what in left if descriptors.get(number) != what]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .checks import detection_bound, recovery_bound
 from .expectations import seconds
-from .judge import detection_bound, recovery_bound
 from .measurement import Measurement
 from .scenario import PHASES
 from .scenarios import SCENARIOS

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 
-from .judge import broken
+from .checks import broken
+from .delays import DelayMonitor
 from .measurement import Measurement
 from .play import play
-from .pulse import Pulse
 from .scenarios import SCENARIOS
 
 __all__ = ["VOID", "Result", "start"]
@@ -32,7 +32,7 @@ _SLOWER = (1, 1, 1, 2)
 #: A measurement, and a line for each broken promise.
 Result = tuple[Measurement, list[str]]
 
-_pulse: Pulse | None = None
+_delays: DelayMonitor | None = None
 
 
 def start(ids: Iterable[str], jobs: int) -> tuple[ProcessPoolExecutor, dict[str, Future[Result]]]:
@@ -46,20 +46,20 @@ def start(ids: Iterable[str], jobs: int) -> tuple[ProcessPoolExecutor, dict[str,
 
 def _prepare() -> None:
     """Runs once in each process."""
-    global _pulse
+    global _delays
     logging.disable()
-    _pulse = Pulse()
+    _delays = DelayMonitor()
 
 
 def _play(name: str) -> Result:
     """Runs in a process of the pool."""
-    assert _pulse is not None
+    assert _delays is not None
     void: list[str] = []
     for factor in _SLOWER:
         scenario = SCENARIOS[name].slowed(factor)
         faulthandler.dump_traceback_later(_TOO_LONG, exit=True, file=sys.__stderr__ or 2)
         try:
-            measured = play(scenario, _pulse)
+            measured = play(scenario, _delays)
         finally:
             faulthandler.cancel_dump_traceback_later()
         lines = broken(scenario, measured)

@@ -10,8 +10,8 @@ from string import Template
 from benchmarks.machine import machine, versions
 from tests.support.timing import SCALE
 
+from .checks import detection_bound, recovery_bound, recovery_least
 from .expectations import AT_ONCE, EARLY, MARGIN, OPTIONS, Outcome, seconds
-from .judge import detection_bound, recovery_bound, recovery_least
 from .measurement import Measurement
 from .plots import draw
 from .pool import VOID, Result
@@ -210,7 +210,7 @@ def _name(scenario: Scenario) -> str:
 
 
 def _saw(scenario: Scenario, measured: Measurement) -> str:
-    """Tell the story; what repeats itself is told once."""
+    """List the events; repeated ones are listed once, with their number."""
     told: list[str] = []
     for event in measured.events:
         before, _, times = told[-1].partition(" x ") if told else ("", "", "")

@@ -8,8 +8,8 @@ from typing import Any
 from etoro_sync.simulator import FAULTS
 
 from .expectations import AT_ONCE, EXPECTED, Expect, Of, Outcome
-from .meanwhile import backing_off, leaving, unsubscribing
 from .scenario import FIRST, PHASES, REQUESTS, TIMEOUTS, Scenario
+from .user_actions import backing_off, leaving, unsubscribing
 from .variants import elsewhere, options_for, other_arguments, refusals, restored, secured
 
 __all__ = ["SCENARIOS"]

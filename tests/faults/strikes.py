@@ -9,10 +9,10 @@ from functools import partial
 from etoro_sync import ClientState
 from etoro_sync.simulator import FAULTS
 
-from .clocking import outcome, timing
 from .expectations import SILENCE, Outcome
-from .stage import PATIENCE, Stage
-from .witness import Call
+from .observer import Call
+from .testbed import PATIENCE, Testbed
+from .timed_calls import outcome, timing
 
 __all__ = ["first", "live", "reconnection", "subscribing", "unsubscribing"]
 
@@ -20,148 +20,148 @@ __all__ = ["first", "live", "reconnection", "subscribing", "unsubscribing"]
 _UNWANTED = 20
 
 
-def _attempt(stage: Stage) -> tuple[float, float] | None:
+def _attempt(testbed: Testbed) -> tuple[float, float] | None:
     """Return when the first attempt after the fault began, and when the user knew it had failed."""
-    expect = stage.scenario.expect
-    phase = expect.fails or stage.scenario.phase
+    expect = testbed.scenario.expect
+    phase = expect.fails or testbed.scenario.phase
     begins = {"authenticate": "open", "subscribe": "authenticated"}.get(phase, "reconnecting")
     fails = "error" if begins == "reconnecting" else "close"
-    story = stage.witness.story(stage.mark)
-    first = next((n for n, seen in enumerate(story) if seen.name == begins), None)
+    events = testbed.observer.connection_events(testbed.mark)
+    first = next((n for n, seen in enumerate(events) if seen.name == begins), None)
     if first is None:
         return None
-    failed = next((seen for seen in story[first:] if seen.name == fails), None)
+    failed = next((seen for seen in events[first:] if seen.name == fails), None)
     if failed is None:
         return None
-    delay = story[first].arguments[1] if begins == "reconnecting" else 0.0
-    return story[first].at + delay, failed.at
+    delay = events[first].arguments[1] if begins == "reconnecting" else 0.0
+    return events[first].at + delay, failed.at
 
 
-def reconnection(stage: Stage) -> None:
+def reconnection(testbed: Testbed) -> None:
     """The connection is lost, and the fault strikes the next one."""
-    measured, kind = stage.measured, stage.scenario.expect.outcome
-    stage.begin()
-    stage.strike()
-    stage.sim.drop()
-    lost = stage.see("close")
+    measured, kind = testbed.measured, testbed.scenario.expect.outcome
+    testbed.begin()
+    testbed.strike()
+    testbed.sim.drop()
+    lost = testbed.see("close")
     known_at = time.monotonic() if lost is None else lost.at
     if kind is Outcome.REPLACED:
-        stage.witness.wait(lambda: _attempt(stage), PATIENCE)
-        found = _attempt(stage)
+        testbed.observer.wait(lambda: _attempt(testbed), PATIENCE)
+        found = _attempt(testbed)
         if found is not None:
             measured.detected, known_at = found[1] - found[0], found[1]
     elif kind is Outcome.ENDED:
-        error, opened = stage.see("error"), stage.see("open")
+        error, opened = testbed.see("error"), testbed.see("open")
         if error is not None and opened is not None:
             measured.detected = error.at - opened.at
         return
     else:
-        stage.see("reconnected")
-        stage.reach()  # what concerns the feed may need another message
-    stage.heal()
-    back = stage.see("reconnected")
+        testbed.see("reconnected")
+        testbed.reach()  # what concerns the feed may need another message
+    testbed.heal()
+    back = testbed.see("reconnected")
     if back is not None:
         measured.recovered = back.at - known_at
-        stage.settle()
+        testbed.settle()
 
 
-def live(stage: Stage) -> None:
+def live(testbed: Testbed) -> None:
     """The fault strikes while data flow."""
-    measured, expect = stage.measured, stage.scenario.expect
-    stage.begin()
+    measured, expect = testbed.measured, testbed.scenario.expect
+    testbed.begin()
     started = time.monotonic()
-    stage.strike()
+    testbed.strike()
     signs = {Outcome.REPLACED: "close", Outcome.REPORTED: "error", Outcome.STALE: "stale"}
     if expect.outcome in signs:
-        seen = stage.see(signs[expect.outcome])
+        seen = testbed.see(signs[expect.outcome])
         if seen is not None:
             measured.detected = seen.at - started
             started = seen.at
-    elif FAULTS[stage.scenario.fault].lasting:
+    elif FAULTS[testbed.scenario.fault].lasting:
         # Long enough for the keepalive to be mistaken.
-        stage.see("close", stage.bound(SILENCE) * 1.25)
-    stage.heal()
+        testbed.see("close", testbed.bound(SILENCE) * 1.25)
+    testbed.heal()
     if expect.outcome is Outcome.REPLACED:
-        back = stage.see("reconnected")
+        back = testbed.see("reconnected")
         if back is not None:
             measured.recovered = back.at - started
     else:
-        if stage.scenario.fault == "forget":
+        if testbed.scenario.fault == "forget":
             # What `stale` is there for: nobody but the user knows that he still wants it.
-            stage.client.subscribe([18], snapshot=True)
-        flowing = stage.until_flowing()
+            testbed.client.subscribe([18], snapshot=True)
+        flowing = testbed.until_flowing()
         if expect.outcome is Outcome.STALE:
             measured.recovered = flowing
-    stage.settle()
+    testbed.settle()
 
 
-def first(stage: Stage) -> None:
+def first(testbed: Testbed) -> None:
     """The fault strikes the first connection, which is not repeated; a later one is a good one."""
-    measured = stage.measured
-    stage.witness.listen()
-    stage.strike()
+    measured = testbed.measured
+    testbed.observer.listen()
+    testbed.strike()
     with timing() as took:
-        measured.raised = outcome(stage.client.connect)
+        measured.raised = outcome(testbed.client.connect)
     ended = time.monotonic()
     measured.detected = took[0]
-    measured.state = stage.client.state.name
-    failed = stage.client.state is ClientState.FAILED
+    measured.state = testbed.client.state.name
+    failed = testbed.client.state is ClientState.FAILED
     if failed:
-        stage.await_calls(ended)
-    if not stage.scenario.expect.silent:
-        stage.see("error" if failed else "authenticated")
-    stage.note_story()
-    stage.heal()
+        testbed.await_calls(ended)
+    if not testbed.scenario.expect.silent:
+        testbed.see("error" if failed else "authenticated")
+    testbed.record_events()
+    testbed.heal()
     if failed:
         with timing() as took:
-            stage.renew()
+            testbed.renew()
         measured.recovered = took[0]
-    stage.client.subscribe(stage.topics, snapshot=True)
-    stage.use()
-    stage.settle()
+    testbed.client.subscribe(testbed.topics, snapshot=True)
+    testbed.use()
+    testbed.settle()
 
 
-def subscribing(stage: Stage) -> None:
+def subscribing(testbed: Testbed) -> None:
     """The fault strikes the k-th request of the user's own subscribe()."""
-    stage.begin(subscribed=False)
-    subscribe = partial(stage.client.subscribe, stage.topics, snapshot=True)
-    _request(stage, "subscribe()", subscribe)
-    if stage.measured.raised == "EToroSubscriptionError":
+    testbed.begin(subscribed=False)
+    subscribe = partial(testbed.client.subscribe, testbed.topics, snapshot=True)
+    _request(testbed, "subscribe()", subscribe)
+    if testbed.measured.raised == "EToroSubscriptionError":
         # What was refused is not wanted any more; asked for again, it is granted.
-        if frozenset(stage.client.subscriptions) != stage.sim.subscribed:
-            stage.measured.different.append("what is wanted after the refusal")
+        if frozenset(testbed.client.subscriptions) != testbed.sim.subscribed:
+            testbed.measured.different.append("what is wanted after the refusal")
         subscribe()
-    stage.use()
-    stage.settle()
+    testbed.use()
+    testbed.settle()
 
 
-def unsubscribing(stage: Stage) -> None:
+def unsubscribing(testbed: Testbed) -> None:
     """The fault strikes the user's own unsubscribe(), while data flow."""
-    stage.begin()
-    stage.client.subscribe([_UNWANTED])
-    unsubscribe = partial(stage.client.unsubscribe, [_UNWANTED])
-    _request(stage, "unsubscribe()", unsubscribe)
-    if stage.measured.raised == "EToroSubscriptionError":
+    testbed.begin()
+    testbed.client.subscribe([_UNWANTED])
+    unsubscribe = partial(testbed.client.unsubscribe, [_UNWANTED])
+    _request(testbed, "unsubscribe()", unsubscribe)
+    if testbed.measured.raised == "EToroSubscriptionError":
         unsubscribe()
-    stage.settle()
+    testbed.settle()
 
 
-def _request(stage: Stage, name: str, function: Callable[[], None]) -> None:
+def _request(testbed: Testbed, name: str, function: Callable[[], None]) -> None:
     """Let the fault strike what a call asks for, and see how both end."""
-    measured, replaced = stage.measured, stage.scenario.expect.outcome is Outcome.REPLACED
-    stage.strike()
+    measured, replaced = testbed.measured, testbed.scenario.expect.outcome is Outcome.REPLACED
+    testbed.strike()
     started = time.monotonic()
     call = Call(name, function)
-    lost = stage.see("close") if replaced else None
+    lost = testbed.see("close") if replaced else None
     if lost is not None:
         measured.detected = lost.at - started
-        stage.heal()
+        testbed.heal()
     call.join(PATIENCE)
-    stage.heal()
+    testbed.heal()
     measured.raised, measured.took = call.outcome, call.ended_at - started
     if lost is None:
         measured.detected = measured.took
         return
-    back = stage.see("reconnected")
+    back = testbed.see("reconnected")
     if back is not None:
         measured.recovered = back.at - lost.at

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from .expectations import EXPECTED, Expect, Of, Order, Outcome
+from .injection import SCRIPTED
 from .scenario import REQUESTS, TIMEOUTS, Scenario
-from .trouble import SCRIPTED
 
 __all__ = ["elsewhere", "options_for", "other_arguments", "refusals", "restored", "secured"]
 

@@ -8,10 +8,10 @@ from functools import partial
 
 from etoro_sync import ClientState, WsClient
 
-from .clocking import outcome, timing
 from .ends import disconnect
-from .stage import PATIENCE, Stage
-from .witness import Call
+from .observer import Call
+from .testbed import PATIENCE, Testbed
+from .timed_calls import outcome, timing
 
 __all__ = ["attempts_used_up", "backoff"]
 
@@ -19,55 +19,55 @@ __all__ = ["attempts_used_up", "backoff"]
 _TOPIC = 20
 
 
-def backoff(stage: Stage) -> None:
+def backoff(testbed: Testbed) -> None:
     """Something happens while the client waits for its next attempt."""
-    fault = stage.scenario.fault
-    stage.begin()
-    stage.trouble.strike("reject", stage.scenario.arguments)
-    leaving = _Leaving(stage) if fault == "disconnect_in_callback" else None
-    stage.sim.drop()
+    fault = testbed.scenario.fault
+    testbed.begin()
+    testbed.injection.strike("reject", testbed.scenario.arguments)
+    leaving = _Leaving(testbed) if fault == "disconnect_in_callback" else None
+    testbed.sim.drop()
 
     def waits() -> bool:
         # The second wait is a long one: the server has asked for patience.
-        return len([s for s in stage.witness.seen if s.name == "reconnecting"]) >= 2
+        return len([s for s in testbed.observer.seen if s.name == "reconnecting"]) >= 2
 
-    stage.witness.wait(waits, PATIENCE)
+    testbed.observer.wait(waits, PATIENCE)
     if leaving is not None:
         leaving.finish()
     elif fault == "disconnect":
-        disconnect(stage)
+        disconnect(testbed)
     else:
-        _use(stage)
+        _use(testbed)
 
 
 class _Leaving:
     """Disconnects in the callback that tells of the second wait."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
         self._took: list[float] = []
         self._left = threading.Event()
-        stage.client.on("reconnecting", self._leave)
+        testbed.client.on("reconnecting", self._leave)
 
     def _leave(self, attempt: int, delay: float) -> None:
         if attempt > 1 and not self._took:
             with timing() as took:
-                self._stage.client.disconnect()
+                self._testbed.client.disconnect()
             self._took += took
             self._left.set()
 
     def finish(self) -> None:
         """Note how it went."""
         self._left.wait(PATIENCE)
-        measured = self._stage.measured
+        measured = self._testbed.measured
         measured.detected = self._took[0] if self._took else None
-        measured.state = self._stage.client.state.name
-        self._stage.await_calls(time.monotonic())
+        measured.state = self._testbed.client.state.name
+        self._testbed.await_calls(time.monotonic())
 
 
-def _use(stage: Stage) -> None:
+def _use(testbed: Testbed) -> None:
     """Use the client while it waits; it recovers all the same."""
-    measured, fault, client = stage.measured, stage.scenario.fault, stage.client
+    measured, fault, client = testbed.measured, testbed.scenario.fault, testbed.client
     stream = Call("stream()", partial(_take_one, client)) if fault == "stream" else None
     calls = {
         "get": lambda: client.queue("private:event").get(timeout=0.1),
@@ -82,8 +82,8 @@ def _use(stage: Stage) -> None:
         if fault in calls:
             measured.raised = outcome(calls[fault])
     started = time.monotonic()
-    stage.heal()
-    back = stage.see("reconnected")
+    testbed.heal()
+    back = testbed.see("reconnected")
     if back is None:
         return
     measured.recovered = back.at - started
@@ -93,7 +93,7 @@ def _use(stage: Stage) -> None:
         measured.raised, measured.detected = stream.outcome, stream.ended_at - started
     if (f"instrument:{_TOPIC}" in back.arguments[0].topics) is not (fault == "subscribe"):
         measured.different.append("the topic that was asked for during the wait")
-    stage.settle()
+    testbed.settle()
 
 
 def _take_one(client: WsClient) -> None:
@@ -102,13 +102,15 @@ def _take_one(client: WsClient) -> None:
         return
 
 
-def attempts_used_up(stage: Stage) -> None:
+def attempts_used_up(testbed: Testbed) -> None:
     """The server stays away for longer than the user wants to wait."""
-    stage.begin()
-    stage.trouble.strike("refuse", {})
-    stage.sim.drop()
-    lost = stage.see("close")
-    stage.witness.wait(lambda: stage.client.state is ClientState.FAILED, PATIENCE)
-    errors = [seen for seen in stage.witness.story(stage.mark) if seen.name == "error"]
+    testbed.begin()
+    testbed.injection.strike("refuse", {})
+    testbed.sim.drop()
+    lost = testbed.see("close")
+    testbed.observer.wait(lambda: testbed.client.state is ClientState.FAILED, PATIENCE)
+    errors = [
+        seen for seen in testbed.observer.connection_events(testbed.mark) if seen.name == "error"
+    ]
     if lost is not None and errors:
-        stage.measured.detected = errors[-1].at - lost.at
+        testbed.measured.detected = errors[-1].at - lost.at

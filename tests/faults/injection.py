@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a scenario, wherever it does, and how often it has struck."""
+"""The faults of a scenario, whichever side causes them, and how often they have struck."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.raw_server import Peer, RawServer
 
 from .resolver import Resolver
 
-__all__ = ["KEYS", "RESOLVED", "SCRIPTED", "Trouble"]
+__all__ = ["KEYS", "RESOLVED", "SCRIPTED", "Injection"]
 
 #: Faults of a function that returns a key.
 KEYS = ("key_raises", "key_hangs")
@@ -61,10 +61,10 @@ class Key:
         return "api"
 
 
-class Trouble:
-    """Lets one thing at a time go wrong, and counts. As a context manager, until the block ends.
+class Injection:
+    """Starts and heals one fault at a time, and counts. As a context manager, ends with its block.
 
-    :param sim: running.
+    :param sim: a running simulator.
     """
 
     def __init__(self, sim: EToroSimulator) -> None:
@@ -76,7 +76,7 @@ class Trouble:
         self.resolver = Resolver()
         self.key = Key()
 
-    def __enter__(self) -> Trouble:
+    def __enter__(self) -> Injection:
         self.resolver.__enter__()
         return self
 

@@ -1,4 +1,4 @@
-"""What the callbacks are to be told of the connection, and in which order. Pure."""
+"""Checks which connection events the callbacks received, and in which order. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .expectations import EARLY, MARGIN, Outcome, seconds
 from .measurement import Measurement
 from .scenario import Scenario
 
-__all__ = ["told", "waited"]
+__all__ = ["check_events", "check_waits"]
 
 _BACK = "reconnecting open authenticated reconnected"
 _ANY_ATTEMPTS = r"( reconnecting (error-EToro\w+|open close-\d+|open authenticated close-\d+))*"
 #: What comes before an attempt gets as far as this.
 _REACHED = {"authenticate": "open ", "subscribe": "open authenticated "}
-#: An attempt in these phases has not told of `open` yet when it fails.
+#: An attempt that fails in one of these phases has not emitted `open` yet.
 _BEFORE_OPEN = ("resolve", "connect", "tls", "handshake")
 
 
-def told(scenario: Scenario, measured: Measurement) -> Iterator[str]:
+def check_events(scenario: Scenario, measured: Measurement) -> Iterator[str]:
     """Compare the events, with close codes and classes of errors, with what was to come."""
     tokens = [event.replace(" ", "-") for event in measured.events]
     reported, error = scenario.expect.outcome is Outcome.REPORTED, f"error-{scenario.expect.error}"
@@ -63,7 +63,7 @@ def _expected(scenario: Scenario) -> str:
 
 
 def _attempt(scenario: Scenario, close: str, error: str) -> str:
-    """Return the story of an attempt that the fault strikes."""
+    """Return the events of an attempt that the fault strikes."""
     outcome = scenario.expect.outcome
     reached = _REACHED.get(scenario.expect.fails or scenario.phase)
     failed = error if reached is None else reached + close
@@ -78,7 +78,7 @@ def _attempt(scenario: Scenario, close: str, error: str) -> str:
     return f"close-1006 {_BACK}"
 
 
-def waited(scenario: Scenario, measured: Measurement) -> Iterator[str]:
+def check_waits(scenario: Scenario, measured: Measurement) -> Iterator[str]:
     """Compare the waits, as they were told and as they were, with what is promised of them."""
     options = scenario.all_options
     first, cap = options["reconnect_delay"], options["reconnect_max_delay"]

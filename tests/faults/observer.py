@@ -10,10 +10,18 @@ from typing import Any, NamedTuple
 
 from etoro_sync import WsClient
 
-__all__ = ["Call", "Delivered", "Seen", "Witness"]
+__all__ = ["Call", "Delivered", "Observer", "Seen"]
 
-#: The events that tell of the connection, which are the story of a scenario.
-TELLING = ("open", "authenticated", "reconnecting", "reconnected", "stale", "close", "error")
+#: The events of the connection.
+CONNECTION_EVENTS = (
+    "open",
+    "authenticated",
+    "reconnecting",
+    "reconnected",
+    "stale",
+    "close",
+    "error",
+)
 
 #: An instrument of which nothing is ever heard.
 _NOBODY = 77
@@ -71,7 +79,7 @@ class Call:
         self._thread.join(timeout)
 
 
-class Witness:
+class Observer:
     """Uses a client in every way, and remembers what comes.
 
     The condition's lock guards what was seen and delivered; it is notified when either grows.
@@ -86,7 +94,7 @@ class Witness:
         #: Way and instrument (0 for order events) -> what came on it, with the wall clock's time.
         self.delivered: dict[tuple[str, int], list[Delivered]] = {}
         self.changed = threading.Condition()
-        for event in TELLING:
+        for event in CONNECTION_EVENTS:
             client.on(event, partial(self._see, event))
         client.on("instrument:rate", partial(self._rate, "callback"))
         client.on("private:event", partial(self._order, "callback"))
@@ -139,7 +147,7 @@ class Witness:
 
     # -- looking ---------------------------------------------------------------------------------
 
-    def story(self, since: int = 0) -> list[Seen]:
+    def connection_events(self, since: int = 0) -> list[Seen]:
         """Return what the callbacks were told, from the event number *since* on."""
         with self.changed:
             return self.seen[since:]
@@ -155,7 +163,7 @@ class Witness:
 
     def first(self, name: str, since: int) -> Seen | None:
         """Return the first event of a name from number *since* on."""
-        return next((each for each in self.story(since) if each.name == name), None)
+        return next((each for each in self.connection_events(since) if each.name == name), None)
 
     def end(self, grace: float) -> None:
         """Give all calls the time to end."""

@@ -1,13 +1,13 @@
-"""When a promise counts as broken. Pure: a scenario and its measurement go in, lines come out."""
+"""Checks that a scenario kept its promises. Pure: returns the broken ones as lines of text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from .event_order import check_events, check_waits
 from .expectations import AT_ONCE, CLOSING, EARLY, MARGIN, Outcome, seconds
 from .measurement import Measurement
 from .scenario import Scenario
-from .story import told, waited
 
 __all__ = ["broken", "detection_bound", "recovery_bound", "recovery_least"]
 
@@ -39,7 +39,7 @@ _REQUESTS = ("subscribing", "unsubscribing")
 
 def broken(scenario: Scenario, measured: Measurement) -> list[str]:
     """Return a line for each promise that was not kept."""
-    checks = (_struck, _times, told, waited, _end, _messages, _leftovers)
+    checks = (_struck, _times, check_events, check_waits, _end, _messages, _leftovers)
     return [line for check in checks for line in check(scenario, measured)]
 
 

@@ -1,4 +1,4 @@
-"""The judge of the fault matrix, and its account of messages: they notice what is wrong."""
+"""The checks of the fault matrix, and its account of messages: each mistake is noticed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from etoro_sync import WsGap
 
 from .account import disorder, losses, odd_gap
+from .checks import broken
 from .expectations import EARLY, MARGIN, Order, Outcome, seconds
-from .judge import broken
 from .measurement import Measurement, Wait
+from .observer import Delivered
 from .scenarios import SCENARIOS
 from .traffic import Sent
-from .witness import Delivered
 
 CALLS = {
     "for ... in queue (rates)": "returned",
@@ -176,7 +176,7 @@ def test_each_bound_is_longer_than_the_margin() -> None:
 
 
 def test_a_machine_that_stood_still_is_no_broken_promise() -> None:
-    """What the pulse has measured is added to each bound, and no more."""
+    """Delays of the machine are added to each bound, and no more."""
     bound = seconds(MUTE.expect.within, MUTE.all_options)
     late = replace(GOOD, detected=bound + MARGIN * MUTE.slowness + 1.0)
     early = replace(GOOD, detected=bound - EARLY * MUTE.slowness - 0.1)

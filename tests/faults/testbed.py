@@ -10,17 +10,17 @@ from etoro_sync import ClientState, WsClient, WsClientOptions, WsGap
 from etoro_sync.simulator import EToroSimulator
 
 from .account import TRANSIT, disorder, losses, odd_gap
+from .delays import DelayMonitor, queued
 from .expectations import MARGIN, seconds
+from .injection import KEYS, RESOLVED, Injection
 from .leftovers import client_ends, client_threads
 from .measurement import Measurement, Wait
-from .pulse import Pulse, queued
+from .observer import Delivered, Observer, Seen
 from .resolver import NAME
 from .scenario import REQUESTS, Scenario
 from .traffic import INSTRUMENTS, ORDERS, Traffic
-from .trouble import KEYS, RESOLVED, Trouble
-from .witness import Delivered, Seen, Witness
 
-__all__ = ["PATIENCE", "Stage"]
+__all__ = ["PATIENCE", "Testbed"]
 
 #: Seconds, longer than any bound: who has seen nothing by then will not see it any more.
 PATIENCE = 10.0
@@ -30,33 +30,33 @@ _BURST = 10
 _LONG_TOPICS = [10**17 + number for number in range(1400)]
 
 
-class Stage:
+class Testbed:
     """What a play has to work with.
 
     :param scenario: to be played.
     :param sim: running.
-    :param trouble: in place.
+    :param injection: of the faults.
     :param measured: to be filled in.
-    :param pulse: of the machine.
+    :param delays: measures those of the machine.
     """
 
     def __init__(
         self,
         scenario: Scenario,
         sim: EToroSimulator,
-        trouble: Trouble,
+        injection: Injection,
         measured: Measurement,
-        pulse: Pulse,
+        delays: DelayMonitor,
     ) -> None:
         self.scenario = scenario
         self.sim = sim
-        self.trouble = trouble
+        self.injection = injection
         self.measured = measured
         self.traffic = Traffic(sim)
-        self._pulse = pulse
-        self._late_before, self._queued_before = pulse.late, queued()
+        self._delays = delays
+        self._late_before, self._queued_before = delays.late, queued()
         self.client = WsClient(self._options())
-        self.witness = Witness(self.client)
+        self.observer = Observer(self.client)
         self.mark = 0
         self._noted = self._ended = False
         self._awaiting = True
@@ -68,13 +68,13 @@ class Stage:
         url, fault = self.sim.url, self.scenario.fault
         if fault in RESOLVED and not self.scenario.tls:
             url = f"ws://{NAME}:{self.sim.port}/ws"
-        key = self.trouble.key if fault in KEYS else "api"
+        key = self.injection.key if fault in KEYS else "api"
         return WsClientOptions(key, "user", url, proxy="", **options)
 
     @property
     def held_up(self) -> float:
         """How long the machine has kept threads from running until now."""
-        return self._pulse.late - self._late_before
+        return self._delays.late - self._late_before
 
     @property
     def topics(self) -> list[str | int]:
@@ -91,14 +91,14 @@ class Stage:
     def renew(self) -> None:
         """Begin once more, after a session that has failed."""
         self._awaiting = True
-        self.witness.calls = []
+        self.observer.calls = []
         self.client.connect()
         # A queue that was made before would end at once, as the client had.
-        self.witness.listen()
+        self.observer.listen()
 
     def begin(self, *, subscribed: bool = True) -> None:
         """Connect, with everything in use."""
-        self.witness.listen()
+        self.observer.listen()
         self.client.connect()
         if subscribed:
             self.client.subscribe(self.topics, snapshot=True)
@@ -107,7 +107,7 @@ class Stage:
             self.use()
         # Callbacks may lag behind what connect() knows.
         self.see("authenticated")
-        self.mark = len(self.witness.story())
+        self.mark = len(self.observer.connection_events())
 
     def _count_requests(self) -> None:
         sent = [each for each in self.sim.requests if each["operation"] == "Subscribe"]
@@ -116,14 +116,14 @@ class Stage:
 
     def use(self) -> None:
         """Let messages flow, and be waited for, after everything was subscribed to."""
-        self.witness.wait_in_calls()
+        self.observer.wait_in_calls()
         wanted = [(way, i) for way in ("callback", "queue") for i in INSTRUMENTS]
         wanted.append(("stream", INSTRUMENTS[1]))
-        came = self.witness.delivered
+        came = self.observer.delivered
         if self.scenario.fault == "no_snapshot":
             # Prices are held back for so long before they are published without one.
             time.sleep(self.bound("request_timeout"))
-        elif not self.witness.wait(lambda: all(place in came for place in wanted), PATIENCE):
+        elif not self.observer.wait(lambda: all(place in came for place in wanted), PATIENCE):
             self.measured.different.append("no snapshots came")
         self.traffic.start()
         self.until_flowing()
@@ -136,8 +136,8 @@ class Stage:
         for place, number in last.items():
             ways = ["callback", "queue"] + ["stream"] * (place == INSTRUMENTS[1])
             for way in ways:
-                came = partial(self.witness.has, number, way, place)
-                if not self.witness.wait(came, PATIENCE):
+                came = partial(self.observer.has, number, way, place)
+                if not self.observer.wait(came, PATIENCE):
                     self.measured.different.append(f"message {number} of {place} came to no {way}")
         return time.monotonic() - started
 
@@ -145,22 +145,22 @@ class Stage:
 
     def strike(self) -> None:
         """Let it go wrong."""
-        self.trouble.strike(self.scenario.fault, self.scenario.arguments)
+        self.injection.strike(self.scenario.fault, self.scenario.arguments)
 
     def reach(self) -> None:
         """Wait until the fault has struck."""
         deadline = time.monotonic() + PATIENCE
-        while not self.trouble.struck and time.monotonic() < deadline:
+        while not self.injection.struck and time.monotonic() < deadline:
             time.sleep(0.002)
 
     def heal(self) -> None:
         """Let everything be right again."""
-        self.trouble.heal()
+        self.injection.heal()
 
     def see(self, name: str, patience: float = PATIENCE) -> Seen | None:
         """Wait for the first event of a name since the fault."""
-        self.witness.wait(lambda: self.witness.first(name, self.mark), patience)
-        return self.witness.first(name, self.mark)
+        self.observer.wait(lambda: self.observer.first(name, self.mark), patience)
+        return self.observer.first(name, self.mark)
 
     # -- after -----------------------------------------------------------------------------------
 
@@ -179,11 +179,11 @@ class Stage:
 
     def _account(self) -> None:
         """Find out what was lost, and what came twice or in the wrong order."""
-        told = [seen for seen in self.witness.story() if seen.name == "reconnected"]
+        told = [seen for seen in self.observer.connection_events() if seen.name == "reconnected"]
         gaps: list[WsGap] = [seen.arguments[0] for seen in told]
         self.measured.sent = sum(map(len, self.traffic.sent.values()))
-        with self.witness.changed:
-            delivered = {place: list(came) for place, came in self.witness.delivered.items()}
+        with self.observer.changed:
+            delivered = {place: list(came) for place, came in self.observer.delivered.items()}
         transit = TRANSIT * self.scenario.slowness + self.held_up
         expect = self.scenario.expect
         withheld = self.bound(expect.withheld) + transit if expect.withheld != "0" else 0.0
@@ -208,7 +208,9 @@ class Stage:
         gap: WsGap = told.arguments[0]
         to_wall = time.time() - time.monotonic()
         # What an attempt brings that fails in the end is inside of the gap.
-        before = list(takewhile(lambda seen: seen.name != "close", self.witness.story()))
+        before = list(
+            takewhile(lambda seen: seen.name != "close", self.observer.connection_events())
+        )
         connections = [seen.at + to_wall for seen in before if seen.name == "authenticated"]
         opened = sum(seen.name == "open" for seen in before)
         came = [each.at for each in delivered if each.generation <= opened]
@@ -227,11 +229,11 @@ class Stage:
         # Before the client's threads end, for they take what they know with them.
         self.measured.queued = queued() - self._queued_before
         self.traffic.stop()
-        self.note_story()
+        self.record_events()
         self.measured.state = self.measured.state or self.client.state.name
         if self.client.state is ClientState.FAILED:
             # Whoever waits is to be told when everybody is.
-            self.await_calls(self.witness.story()[-1].at)
+            self.await_calls(self.observer.connection_events()[-1].at)
         started = time.monotonic()
         self.client.disconnect()
         over = time.monotonic()
@@ -240,21 +242,21 @@ class Stage:
             self.await_calls(over)
         self._look_for_leftovers()
         self.heal()
-        self.measured.struck = self.trouble.struck
+        self.measured.struck = self.injection.struck
 
-    def note_story(self) -> None:
+    def record_events(self) -> None:
         """Note what was told until now; the first time counts."""
         if not self._noted:
             self._noted = True
-            story = self.witness.story(self.mark)
-            self.measured.events = [str(seen) for seen in story]
-            self.measured.waits = _waits(story)
+            events = self.observer.connection_events(self.mark)
+            self.measured.events = [str(seen) for seen in events]
+            self.measured.waits = _waits(events)
 
     def await_calls(self, over: float) -> None:
         """Note how the blocked calls end, now that the client has ended."""
         self._awaiting = False
-        self.witness.end(PATIENCE)
-        calls = self.witness.calls
+        self.observer.end(PATIENCE)
+        calls = self.observer.calls
         ended = {call.name: call.outcome for call in calls}
         if self.measured.calls:
             self.measured.again = ended
@@ -265,17 +267,17 @@ class Stage:
 
     def _look_for_leftovers(self) -> None:
         """Find what the client has left, while the server and its fault are still there."""
-        self.trouble.heal_here()
+        self.injection.heal_here()
         grace = MARGIN * self.scenario.slowness + self.held_up
         self.measured.threads = client_threads(grace)
         self.measured.descriptors = client_ends(self.sim.port)
 
 
-def _waits(story: list[Seen]) -> list[Wait]:
+def _waits(events: list[Seen]) -> list[Wait]:
     """Return what was told of the waits, and how long each really was."""
     waits = []
-    for number, seen in enumerate(story):
+    for number, seen in enumerate(events):
         if seen.name == "reconnecting":
-            after = story[number + 1].at if number + 1 < len(story) else None
+            after = events[number + 1].at if number + 1 < len(events) else None
             waits.append(Wait(*seen.arguments, None if after is None else after - seen.at))
     return waits

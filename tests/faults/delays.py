@@ -1,7 +1,7 @@
-"""How long this machine keeps a process from running, so that a client is not blamed for it.
+"""Measures how long this machine keeps processes from running, to excuse the client for it.
 
 It is measured in a process of its own, and by what the kernel knows: a client that keeps the
-interpreter's lock is no slow machine.
+interpreter's lock is not a slow machine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["Pulse", "queued"]
+__all__ = ["DelayMonitor", "queued"]
 
 #: Sleeps, and adds up by how much it woke too late; each byte that comes is answered with the sum.
 #: Less than three milliseconds is what every timer is late.
@@ -32,7 +32,7 @@ while True:
 """
 
 
-class Pulse:
+class DelayMonitor:
     """A process that does nothing but sleep. It ends with this one."""
 
     def __init__(self) -> None:
