@@ -19,7 +19,7 @@ from .measurement import Measurement
 from .play import play
 from .scenarios import SCENARIOS
 
-__all__ = ["VOID", "Result", "start"]
+__all__ = ["VOID", "Result", "start", "submit"]
 
 #: A scenario that takes as long hangs: it prints the stacks of all threads, and ends its process.
 _TOO_LONG = 100.0
@@ -40,8 +40,12 @@ def start(ids: Iterable[str], jobs: int) -> tuple[ProcessPoolExecutor, dict[str,
     # Threads do not survive a fork; a new interpreter has none to lose.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare)
-    results = {name: pool.submit(_play, name) for name in ids}
-    return pool, results
+    return pool, {name: submit(pool, name) for name in ids}
+
+
+def submit(pool: ProcessPoolExecutor, name: str) -> Future[Result]:
+    """Let a pool of :func:`start` play one more."""
+    return pool.submit(_play, name)
 
 
 def _prepare() -> None:

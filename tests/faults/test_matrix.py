@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,33 +11,39 @@ import pytest
 from etoro_sync.simulator import FAULTS
 
 from .expectations import EXPECTED
-from .pool import Result, start
+from .pool import Result, start, submit
 from .scenario import PHASES, Scenario
 from .scenarios import SCENARIOS
 
 pytestmark = pytest.mark.heavy
 
 FAST = [scenario for scenario in SCENARIOS.values() if scenario.fast]
+#: Whether other processes of this run play scenarios at the same time.
+_SHARED = "PYTEST_XDIST_WORKER" in os.environ
 #: They wait more than they work.
-_JOBS = 4
+_JOBS = 1 if _SHARED else 4
 
 
 @pytest.fixture(scope="module")
-def results(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Result]]]:
-    """Play what was collected, several at a time, while the tests look at one after the other."""
+def result_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Result]]:
+    """Play a scenario, or wait for it.
+
+    All that were collected are played at once, several at a time, unless several processes share
+    them: none knows then which ones are its own.
+    """
     params = [getattr(item, "callspec", None) for item in request.session.items]
     scenarios = [spec.params["scenario"] for spec in params if spec and "scenario" in spec.params]
-    pool, futures = start([scenario.id for scenario in scenarios], _JOBS)
-    yield futures
+    pool, futures = start([] if _SHARED else [scenario.id for scenario in scenarios], _JOBS)
+    yield lambda name: (futures.get(name) or submit(pool, name)).result()
     pool.shutdown(cancel_futures=True)
 
 
 # The first ones wait for their turn among all that are played; their own bounds are judged apart.
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", FAST, ids=lambda scenario: scenario.id)
-def test_every_promise_is_kept(scenario: Scenario, results: dict[str, Future[Result]]) -> None:
+def test_every_promise_is_kept(scenario: Scenario, result_of: Callable[[str], Result]) -> None:
     """Told in order and in time, recovered in time, nothing lost outside the gap, nothing left."""
-    measured, broken = results[scenario.id].result()
+    measured, broken = result_of(scenario.id)
     assert not broken, "\n".join([*broken, str(measured)])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,14 @@ import etoro_sync
 from etoro_sync import WsClient, WsClientOptions
 from etoro_sync.simulator import FAULTS, EToroSimulator
 from tests.simulator.conftest import Simulate
+from tests.simulator.page import BLOCKS, TEXT, of_kind
 
-pytest_plugins = ["pytester"]
-
-TEXT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)( \w+)?\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
 #: Name of each fault, and the example behind its description.
 EXAMPLES = re.findall(
     r"^`(\w+)`: (?:(?!```).)*?^```python example\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL
 )
 #: The options that the page shows for its examples, with the simulator's URL and no proxy.
 (OPTIONS,) = [block for _, _, block in BLOCKS if block.startswith("options = ")]
-
-
-def of_kind(kind: str) -> list[str]:
-    return [block for _, found, block in BLOCKS if found.strip() == kind]
 
 
 def namespace(sim: EToroSimulator) -> dict[str, Any]:
@@ -85,21 +77,6 @@ def test_the_other_blocks_run_as_well(scope: dict[str, Any]) -> None:
         if block != OPTIONS:
             exec(block, scope)
     assert scope["script"].done
-
-
-def test_the_tests_that_the_page_shows_pass(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a run of their own, with the fixture that the library brings."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    tests = of_kind("test")
-    assert len(tests) == 4
-    for number, block in enumerate(tests):
-        pytester.makepyfile(**{f"test_{number}": textwrap.dedent(block)})
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
 
 
 def test_the_script_that_the_page_shows_is_one(tmp_path: Path) -> None:
