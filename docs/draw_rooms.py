@@ -28,6 +28,8 @@ ROOMS = {
 }
 #: Modules that stand in a room, and belong to the ground.
 GROUND = {"ws.failures"}
+#: Modules that belong to another room than that of their folder.
+ELSEWHERE = {"ws.option_checks": "ws.options"}
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 210, 56, 250, 120
 
 
@@ -35,6 +37,9 @@ def room_of(module: str) -> str | None:
     """Return the room of a module by its dotted name within the package; None: the ground."""
     if module.startswith(tuple(GROUND)):
         return None
+    for name, room in ELSEWHERE.items():
+        if module == name or module.startswith(f"{name}."):
+            return room
     inside = [room for room in ROOMS if module == room or module.startswith(f"{room}.")]
     return max(inside, key=len, default=None)
 

@@ -47,7 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ws.failures": set(),
     "ws.message_parser": {"market"},
     # Whether TLS verifies, and whether an address is this machine, is known to the transport.
-    "ws.options": {"ws.transport"},
+    "ws.options": {"ws.transport", "ws.option_checks"},
+    "ws.option_checks": {"ws.transport"},
     "ws": {
         "delivery",
         "market",

@@ -1,7 +1,5 @@
 """The settings of a client, checked where they are written and not where they bite."""
 
-import importlib.util
-import inspect
 import os
 import ssl
 import sys
@@ -12,23 +10,51 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import EToroTypeError, EToroValidationError, forget_locals
-from ..events import advice_on_number
-from ..numbers import flag, real, whole
 from ..redaction import MASK, Redactor, Secret, readings
-from ..text import shorten, show
-from .transport.target import NO_SOCKS, is_loopback
+from .option_checks import (
+    check_context,
+    check_flag,
+    check_key,
+    check_key_source,
+    check_proxy,
+    check_url,
+    or_none,
+    seconds,
+    whole_number,
+)
 from .transport.tls import check_verified
 
-__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "is_options"]
+__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "check_key", "is_options"]
 
 #: A key, or what returns it.
 Key = str | Callable[[], str]
 
 #: One address for demo and real accounts: the key decides.
 DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
-#: The longest of all times, eleven days: selectors overflow at twenty-five.
-_MOST_SECONDS = 1_000_000
-_SOCKS = ("socks5", "socks5h")
+_SECRETS = ("api_key", "user_key")
+#: Setting -> its check, from :mod:`.option_checks`.
+_CHECKS = {
+    **dict.fromkeys(_SECRETS, check_key_source),
+    "ws_url": check_url,
+    "reconnect_attempts": or_none(whole_number(0, " (None is unlimited)")),
+    "auth_timeout": seconds(positive=True),
+    "connect_timeout": seconds(positive=True),
+    "request_timeout": seconds(positive=True),
+    "close_timeout": seconds(positive=True),
+    "reconnect_delay": seconds(),
+    "reconnect_max_delay": seconds(),
+    "heartbeat_interval": seconds(recurring=True),
+    "heartbeat_timeout": seconds(),
+    "stale_after": seconds(recurring=True),
+    "conflate_after": or_none(seconds()),
+    "callback_queue_size": whole_number(1),
+    "max_message_bytes": whole_number(1024),
+    "proxy": check_proxy,
+    "ssl_context": check_context,
+    "allow_unverified_tls": check_flag,
+}
+#: Where options keep what masks the keys: no name that a subclass has for something else.
+_REDACTOR = "__redactor__"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -123,42 +149,8 @@ class WsClientOptions:
             value = getattr(self, name)
             if isinstance(value, str):
                 object.__setattr__(self, name, Secret(value))
-        for name in _SECRETS:
-            value = getattr(self, name)
-            if not callable(value):
-                check_key(name, value, name)
-            elif inspect.iscoroutinefunction(value):
-                raise EToroValidationError(
-                    f"{name} must not be a coroutine function: it is called in a thread. Write "
-                    "def instead of async def.",
-                    name,
-                )
-        _check_url(self.ws_url)
-        if self.reconnect_attempts is not None:
-            _keep_int(self, "reconnect_attempts", 0, " (None is unlimited)")
-        for name in ("auth_timeout", "connect_timeout", "request_timeout", "close_timeout"):
-            _keep_seconds(self, name, positive=True)
-        for name in (
-            "reconnect_delay",
-            "reconnect_max_delay",
-            "heartbeat_interval",
-            "heartbeat_timeout",
-            "stale_after",
-            *(("conflate_after",) if self.conflate_after is not None else ()),
-        ):
-            _keep_seconds(self, name, positive=False)
-        for name in ("heartbeat_interval", "stale_after"):
-            if 0 < getattr(self, name) < _SHORTEST:
-                raise EToroValidationError(
-                    f"{name} must be 0 (off) or at least {_SHORTEST} s: a shorter one would only "
-                    "keep a core busy.",
-                    name,
-                )
-        _keep_int(self, "callback_queue_size", 1)
-        _keep_int(self, "max_message_bytes", 1024)
-        _check_proxy(self.proxy)
-        _check_context(self.ssl_context)
-        _keep_flag(self, "allow_unverified_tls")
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         if self.ssl_context is not None and not self.allow_unverified_tls:
             check_verified(self.ssl_context, urlsplit(self.ws_url).hostname or "")
         # Made at once and kept: several threads may be the first to need it.
@@ -227,12 +219,6 @@ class WsClientOptions:
 # dataclass writes __init__ only after the class's body.
 WsClientOptions.__init__ = _discreet(WsClientOptions.__init__)  # type: ignore[method-assign]
 
-#: Seconds; looking more often than this is a busy loop.
-_SHORTEST = 0.01
-_SECRETS = ("api_key", "user_key")
-#: Where options keep what masks the keys: no name that a subclass has for something else.
-_REDACTOR = "__redactor__"
-
 
 def is_options(value: object) -> bool:
     """Whether *value* serves as options: also that of a class that a notebook has reloaded."""
@@ -251,130 +237,3 @@ def _masked(key: Key) -> str:
     if callable(key):
         return "<callable>"
     return repr(MASK if key else "")
-
-
-def check_key(name: str, value: Any, what: str) -> None:
-    """Check a key that was given, or that a callable has returned; an empty one is legal here.
-
-    :param name: of the option.
-    :param value: never shown: it may be a key in the wrong wrapping.
-    :param what: how to call it in the error.
-    :raises EToroValidationError: naming the option.
-    """
-    if not isinstance(value, str):
-        raise EToroValidationError(f"{what} must be a string, not {type(value).__name__}.", name)
-    if value != value.strip() or not value.isprintable():
-        raise EToroValidationError(
-            f"{what} has blanks around it or control characters in it; copy it again, or "
-            "strip() it.",
-            name,
-        )
-
-
-# Kept as Python's own numbers: those of numpy look and add up otherwise, and are no JSON.
-def _keep_int(options: WsClientOptions, name: str, least: int, more: str = "") -> None:
-    value = getattr(options, name)
-    number = whole(value)
-    if number is None or number < least:
-        raise EToroValidationError(
-            f"{name} must be a whole number of at least {least}{more}, not {_kind(value)}."
-            f"{advice_on_number(value, int)}",
-            name,
-        )
-    object.__setattr__(options, name, number)
-
-
-def _keep_seconds(options: WsClientOptions, name: str, *, positive: bool) -> None:
-    value = getattr(options, name)
-    seconds = real(value)
-    # NaN fails every comparison.
-    good = seconds is not None and 0 <= seconds <= _MOST_SECONDS
-    if not good or (positive and seconds == 0):
-        bound = "more than 0" if positive else "0 or more"
-        raise EToroValidationError(
-            f"{name} must be a number of seconds, {bound} and at most {_MOST_SECONDS}, "
-            f"not {_kind(value)}.{advice_on_number(value, float)}",
-            name,
-        )
-    object.__setattr__(options, name, seconds)
-
-
-def _keep_flag(options: WsClientOptions, name: str) -> None:
-    """Store the field as a bool."""
-    value = getattr(options, name)
-    known = flag(value)
-    if known is None:
-        raise EToroValidationError(f"{name} must be True or False, not {_kind(value)}.", name)
-    object.__setattr__(options, name, known)
-
-
-def _kind(value: Any) -> str:
-    """Return a number as it is; of anything else the type alone: it may be a misplaced key."""
-    return show(value) if real(value) is not None else f"a {type(value).__name__}"
-
-
-def _check_context(context: Any) -> None:
-    # Not by its class, which a library may have replaced, as truststore does.
-    methods = ("wrap_socket", "verify_mode", "check_hostname")
-    good = not isinstance(context, type) and all(hasattr(context, name) for name in methods)
-    if context is not None and not good:
-        raise EToroValidationError(
-            "ssl_context must be an ssl.SSLContext or what has its wrap_socket(), verify_mode and "
-            f"check_hostname, or None, not {type(context).__name__}.",
-            "ssl_context",
-        )
-
-
-def _check_url(value: Any) -> None:
-    # The value itself is never shown: it may hold a password, or be a misplaced key.
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except (ValueError, AttributeError, TypeError):
-        host = None
-    if not isinstance(value, str) or not host or parts.scheme not in ("ws", "wss"):
-        raise EToroValidationError(
-            "ws_url must be a string like wss://host/path, with a scheme of wss and a host.",
-            "ws_url",
-        )
-    # urlsplit drops line breaks, with which a request could be forged.
-    if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
-        raise EToroValidationError(
-            "ws_url must not hold blanks, backslashes, control or non-ASCII characters.", "ws_url"
-        )
-    if parts.username is not None or parts.fragment:
-        raise EToroValidationError("ws_url must not hold a user or a fragment.", "ws_url")
-    # websocket-client takes what follows for parameters, and does not send them.
-    if ";" in parts.path.rpartition("/")[2]:
-        raise EToroValidationError(
-            "ws_url must not hold a ; in the last part of its path. Write %3B for it.", "ws_url"
-        )
-    if parts.scheme == "ws" and not is_loopback(host):
-        raise EToroValidationError(
-            f"ws_url must use wss:// to reach {shorten(host)}: over plain ws:// the keys could be "
-            "read on the way. Only loopback addresses are exempt.",
-            "ws_url",
-        )
-
-
-def _check_proxy(value: Any) -> None:
-    if value is None or value == "":
-        return
-    try:
-        parts = urlsplit(value)
-        good = isinstance(value, str) and bool(parts.hostname) and parts.port is not None
-        good = good and value.isascii() and value.isprintable() and " " not in value
-        # A password with an unescaped / or # ends up in there, and its beginning in the port.
-        good = good and "@" not in parts.path + parts.query + parts.fragment
-        good = good and parts.scheme in ("http", *_SOCKS)
-    except (ValueError, AttributeError, TypeError):
-        good = False
-    if not good:
-        # Without the value: it may hold a password.
-        raise EToroValidationError(
-            "proxy must look like http://host:port, socks5://host:port or socks5h://host:port, "
-            "optionally with user:password@ before the host.",
-            "proxy",
-        )
-    if parts.scheme in _SOCKS and importlib.util.find_spec("socksio") is None:
-        raise EToroValidationError(NO_SOCKS, "proxy")
