@@ -115,7 +115,7 @@ class TableScreen:
         self.contents.add(event, item, uptime())
 
     def note(self, line: str) -> None:
-        """Show it below the table if that was asked for, and write it to stderr if that is free."""
+        """Show a line of the log below the table if verbose, and on stderr if it is redirected."""
         if self._verbose:
             self.contents.notes.append(line)
         if not sys.stderr.isatty():

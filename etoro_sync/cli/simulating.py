@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Cuts", "make_simulator", "play", "simulate"]
 
 _PRICE_OF_OTHERS = 100.0
-#: Seconds between looks at the clock.
+#: Seconds between two checks of the clock.
 _PERIOD = 0.25
 
 

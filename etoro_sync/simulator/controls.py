@@ -108,7 +108,7 @@ class Controls(FaultControls):
         *,
         flags_after: float = 0.2,
     ) -> int:
-        """Open or close the market of an instrument and send that to its subscribers.
+        """Open or close the market of an instrument, and notify its subscribers.
 
         While it is closed, the feed sends no rates for it, and its snapshots say that it is closed.
         After an opening, a rate with the flags ``IsInstrumentActive`` and ``IsMarketOpen`` follows,

@@ -168,7 +168,7 @@ class Hub(ObservableState):
             return self._publish(wire.topic_of(instrument_id), wire.RATE, content)
 
     def set_active(self, instrument_id: int, active: bool, reason: str, flags_after: float) -> int:
-        """Open or close an instrument's market and send that; the flags of an opening follow."""
+        """Open or close an instrument's market and notify its subscribers; flags follow later."""
         with self.changed:
             instrument = self.market.instrument(instrument_id, time.time_ns())
             content = instrument.set_active(active, reason)
@@ -180,7 +180,7 @@ class Hub(ObservableState):
             return self._publish(wire.topic_of(instrument_id), wire.ACTIVE, content)
 
     def _publish_flags(self, instrument_id: int, opening: int) -> None:
-        """Send the flags of an opening, unless the market was closed since. Requires the lock."""
+        """Send the flags of an opening if no change has followed it. Requires the lock."""
         instrument = self.market.instrument(instrument_id)
         current = instrument.active and instrument.openings == opening
         if current and not self.faults.frozen(instrument_id):

@@ -41,7 +41,10 @@ class Interceptor:
         """Called on the receiving thread before each read; may wait."""
 
     def send(self, transport: "Transport", data: bytes, onward: Callable[[bytes], None]) -> None:
-        """Pass *data* to *onward*, or not. After the handshake, *data* is one whole frame."""
+        """Pass *data* to *onward*, or not.
+
+        After the handshake, *data* is one whole frame, unless another interceptor has split it.
+        """
         onward(data)
 
 

@@ -122,7 +122,7 @@ class ActiveFaults:
 
     def transform(self, topic: str, text: str, *, snapshot: bool = False) -> list[str]:
         """Return the messages to send instead of a message of the feed."""
-        if not self._active:  # as nearly always, thousands of times per second
+        if not self._active:  # the usual case, thousands of times per second
             return [text]
         texts = [text]
         for fault in self._of(FeedFault):

@@ -40,7 +40,7 @@ class InterceptorFault(PeerFault):
         self._interceptors.attach(peer.transport, self.make_interceptor())
 
     def end(self, context: FaultContext) -> None:
-        """Detach the interceptors, which lets the data go that they held back."""
+        """Detach the interceptors; the data that they held back is then sent."""
         self._interceptors.detach_all()
 
     def make_interceptor(self) -> Interceptor:

@@ -55,7 +55,7 @@ class AcceptDrop(AcceptFault):
 
 @dataclass(kw_only=True, eq=False)
 class OpeningFault(AcceptFault):
-    """A fault that holds up new connections until it is healed."""
+    """A fault that holds up or slows down the handshake of new connections until it is healed."""
 
     lingers: ClassVar[bool] = True
 
