@@ -80,7 +80,7 @@ def converse(url: str, repeat: bool) -> list[str]:
     waker = Waker()
     texts: list[str] = []
     try:
-        dialer = Dialer(waker, lambda: False, time.monotonic() + 10)
+        dialer = Dialer(waker, time.monotonic() + 10)
         wire = dialer.open(Target.of(url), lambda: None)  # type: ignore[arg-type,return-value]
         early = open_websocket(url, wire, dialer, str)
         connection = Connection(

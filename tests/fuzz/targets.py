@@ -264,7 +264,7 @@ class _Wire:
 
 
 def _dialer() -> Dialer:
-    return Dialer(None, lambda: False, float("inf"))  # type: ignore[arg-type]  # it never waits
+    return Dialer(None, float("inf"))  # type: ignore[arg-type]  # it never waits
 
 
 def handshake(data: bytes) -> None:

@@ -214,8 +214,9 @@ CLEANUPS = [
 ]
 WAITS = [
     (Backoff, "next"),
-    (Commands, "pause"),
-    (Commands, "deliver"),
+    (Reader, "_wait"),
+    (Commands, "take"),
+    (Controller, "submit"),
     (Waker, "wait"),
     (Controller, "begin"),
     (Credentials, "get"),
@@ -438,7 +439,7 @@ import sys, etoro_sync
 from etoro_sync.ws.session.connector import Connector
 late = "etoro_sync.ws.transport.proxy"
 print(late in sys.modules, "urllib.request" in sys.modules)
-Connector(etoro_sync.WsClientOptions(), None, None, None)
+Connector(etoro_sync.WsClientOptions(), None, None)
 print(late in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

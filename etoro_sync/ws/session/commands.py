@@ -26,9 +26,7 @@ class Commands:
         #: What was asked and not taken yet.
         self.operations: deque[Operation] = deque()
         self._over = False
-        #: The client is to end, politely.
-        self.stopping = False
-        #: It is to end at once.
+        #: The client is to end at once, and not politely.
         self.aborting = False
 
     # -- any thread ----------------------------------------------------------------------------
@@ -42,17 +40,12 @@ class Commands:
 
     def stop(self) -> None:
         """Ask for the end, with a closing handshake of at most ``close_timeout``."""
-        self.stopping = True
-        self.waker.wake()
+        self.waker.stop()
 
     def abort(self) -> None:
         """Ask for the end at once."""
         self.aborting = True
         self.stop()
-
-    def is_stopping(self) -> bool:
-        """Whether the client is to end, for those who are to ask."""
-        return self.stopping
 
     # -- the reader thread ---------------------------------------------------------------------
 
@@ -66,7 +59,7 @@ class Commands:
 
         :param deadline: absolute monotonic time.
         """
-        while not self.stopping and clocks.monotonic() < deadline:
+        while not self.waker.stopping and clocks.monotonic() < deadline:
             time.sleep(_NAP)
 
     def finish(self, error: EToroError | None) -> None:

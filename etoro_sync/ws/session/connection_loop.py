@@ -66,6 +66,7 @@ class ConnectionLoop:
         self._counters = counters
         self._controller = controller
         self._commands = commands
+        self._waker = commands.waker
         self._close_deadline: float | None = None
         self._failure: ConnectionFailed | None = None
         # The last look at the clocks, and how far apart they were at first.
@@ -148,7 +149,7 @@ class ConnectionLoop:
         else:
             for start in range(0, len(texts), _SLICE):
                 self._feed.on_texts(texts[start : start + _SLICE], self._on_reply)
-                if self._commands.stopping:
+                if self._waker.stopping:
                     self._work_on_closing(clocks.monotonic())
         self._feed.out.flush()
         if self._counters.messages != messages:
@@ -160,7 +161,7 @@ class ConnectionLoop:
         if self._busy_since is None:
             self._busy_since = self._now
         elif self._now > max(self._busy_since + _BUSY, self._patient_until):
-            if self._commands.stopping:
+            if self._waker.stopping:
                 return
             # A second timeout's grace: the answer may be among the bytes not yet read.
             self._controller.check(self._now - self._options.request_timeout, self._up)
@@ -185,7 +186,7 @@ class ConnectionLoop:
 
     def _idle(self) -> None:
         """All is read: judge the deadlines, send what is due, and sleep."""
-        if self._may_send or self._commands.operations or self._commands.stopping:
+        if self._may_send or self._commands.operations or self._waker.stopping:
             self._work()
         if self._close_deadline is not None:
             # The only one that is judged now; another would turn the wait into a busy loop.
@@ -213,7 +214,7 @@ class ConnectionLoop:
 
     def _work(self) -> None:
         """Do what other threads have asked for."""
-        if self._commands.stopping:
+        if self._waker.stopping:
             self._work_on_closing(self._now)
             return
         if self._commands.operations:
@@ -239,7 +240,7 @@ class ConnectionLoop:
             raise Interrupted
 
     def _closed_by_peer(self) -> Exception:
-        if self._commands.stopping:
+        if self._waker.stopping:
             return Interrupted()
         code, reason = self._connection.close_words()
         words = f"code {code}" + (f", {reason!r}" if reason else "")

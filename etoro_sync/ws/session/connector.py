@@ -1,7 +1,6 @@
 """From the options to an open connection: which way to take, and all steps in their order."""
 
 import ssl
-from collections.abc import Callable
 from dataclasses import replace
 
 from ...errors import EToroValidationError
@@ -23,8 +22,7 @@ class Connector:
     """Opens the connections of one session. Runs on the reader thread.
 
     :param options: the client's.
-    :param waker: ends waits.
-    :param stopping: says whether the client is to stop.
+    :param waker: ends waits, and says whether the client is to stop.
     :param addresses: what earlier sessions of the client have learnt of them.
     """
 
@@ -32,7 +30,6 @@ class Connector:
         self,
         options: WsClientOptions,
         waker: Waker,
-        stopping: Callable[[], bool],
         addresses: Addresses,
     ) -> None:
         # Loaded late, since the standard library's search for proxies is larger than this package;
@@ -42,7 +39,6 @@ class Connector:
         self._proxies = proxy
         self._options = options
         self._waker = waker
-        self._stopping = stopping
         self._context = options.ssl_context
         self._addresses = addresses
         self._taken: tuple[object, ...] | None = None
@@ -61,7 +57,7 @@ class Connector:
         :raises Interrupted: when the client is to stop.
         """
         options = self._options
-        dialer = Dialer(self._waker, self._stopping, deadline, self._addresses)
+        dialer = Dialer(self._waker, deadline, self._addresses)
         target = self._target()
         proxy = self._proxies.find_proxy(options.proxy, target)
         tunnel = None

@@ -7,7 +7,6 @@ neither recovery nor ``disconnect()``, and while data flows it does not run.
 
 import signal
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ... import clocks
@@ -38,8 +37,7 @@ class Credentials:
     """Gets the keys for each attempt of one session. Every method runs on the reader thread.
 
     :param options: the client's.
-    :param waker: ends waits.
-    :param stopping: says whether the client is to stop.
+    :param waker: ends waits, and says whether the client is to stop.
     :param own_threads: those of the client.
     """
 
@@ -47,12 +45,10 @@ class Credentials:
         self,
         options: WsClientOptions,
         waker: Waker,
-        stopping: Callable[[], bool],
         own_threads: OwnThreads | None = None,
     ) -> None:
         self._options = options
         self._waker = waker
-        self._stopping = stopping
         self._own_threads = own_threads or OwnThreads()
         self._reading: _Reading | None = None
         #: The signals to block while a callable runs; None: those that the reader blocks.
@@ -81,7 +77,7 @@ class Credentials:
 
     def _wait(self, reading: "_Reading", deadline: float) -> float:
         while not reading.done:
-            if self._stopping():
+            if self._waker.stopping:
                 raise Interrupted
             now = clocks.monotonic()
             if now >= deadline:

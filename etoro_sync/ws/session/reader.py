@@ -68,9 +68,9 @@ class Reader:
         self._backoff = Backoff(
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
-        waker, stopping = self._commands.waker, self._commands.is_stopping
-        self._credentials = Credentials(options, waker, stopping, own_threads)
-        self._connector = Connector(options, waker, stopping, addresses)
+        self._waker = self._commands.waker
+        self._credentials = Credentials(options, self._waker, own_threads)
+        self._connector = Connector(options, self._waker, addresses)
         self._gate = LogThrottle()
         # Made in advance, so that running out of memory ends the session as a failure, and not as a
         # disconnect.
@@ -143,9 +143,9 @@ class Reader:
 
     def _session(self) -> EToroError | None:
         """Connect, and reconnect until stopped (None) or until it cannot go on (the error)."""
-        while not self._commands.stopping:
+        while not self._waker.stopping:
             failure = self._connection()
-            if self._commands.stopping or failure is None:
+            if self._waker.stopping or failure is None:
                 return None
             if failure.fatal or not self._controller.ever_live:
                 return failure.error
@@ -184,10 +184,9 @@ class Reader:
 
     def _wait(self, deadline: float) -> None:
         """Wait, and take what users ask for meanwhile; :meth:`stop` ends the wait."""
-        commands = self._commands
-        while not commands.stopping and (left := deadline - clocks.monotonic()) > 0:
-            commands.waker.wait(left)
-            self._controller.submit(commands.take())
+        while not self._waker.stopping and (left := deadline - clocks.monotonic()) > 0:
+            self._waker.wait(left)
+            self._controller.submit(self._commands.take())
 
     def _gave_up(self, last: EToroError) -> EToroError:
         attempts = self._options.reconnect_attempts
@@ -246,7 +245,7 @@ class Reader:
         )
 
     def _tell_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
-        reconnecting = self._controller.ever_live and not self._commands.stopping
+        reconnecting = self._controller.ever_live and not self._waker.stopping
         if connection is not None:
             self._closed(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
@@ -301,7 +300,7 @@ class Reader:
         else:
             code, reason = 1006, "the server did not answer the close in time"
         self._controller.lost()
-        if self._controller.ever_live and not self._commands.stopping:
+        if self._controller.ever_live and not self._waker.stopping:
             self._controller.reconnecting()
         self._feed.out.emit("close", code, reason)
 

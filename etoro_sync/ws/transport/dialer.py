@@ -59,8 +59,7 @@ class Tunnel(Protocol):
 class Dialer:
     """Opens one connection.
 
-    :param waker: ends waits.
-    :param stopping: says whether the client is to stop.
+    :param waker: ends waits, and says whether the client is to stop.
     :param deadline: absolute monotonic time for all steps together.
     :param addresses: says which one to try first, and is told which have failed.
     """
@@ -68,12 +67,10 @@ class Dialer:
     def __init__(
         self,
         waker: Waker,
-        stopping: Callable[[], bool],
         deadline: float,
         addresses: Addresses | None = None,
     ) -> None:
         self._waker = waker
-        self._stopping = stopping
         self._deadline = deadline
         self._looked_at = clocks.monotonic()
         self._addresses = addresses or Addresses()
@@ -185,7 +182,7 @@ class Dialer:
         So that what is tried between two looks, and was there at the first of them, counts as
         being in time, also when the process stood still meanwhile.
         """
-        if self._stopping():
+        if self._waker.stopping:
             raise Interrupted
         looked_at, self._looked_at = self._looked_at, clocks.monotonic()
         if looked_at >= self._deadline:

@@ -1,4 +1,4 @@
-"""How any thread wakes the reader, and how long a selector may wait."""
+"""How any thread wakes the reader or has it end, and how long a selector may wait."""
 
 import contextlib
 import selectors
@@ -20,9 +20,11 @@ def cap(seconds: float) -> float:
 
 
 class Waker:
-    """A socket pair that ends the reader's wait from any thread."""
+    """A socket pair that ends the reader's wait from any thread, and says whether it is to stop."""
 
     def __init__(self) -> None:
+        #: The reader is to come to its end; whoever has waited looks here.
+        self.stopping = False
         with contextlib.ExitStack() as cleanup:
             self._receiver, self._sender = socket.socketpair()
             cleanup.callback(self._receiver.close)
@@ -44,6 +46,11 @@ class Waker:
         # A full pair wakes just as well, and a closed one has nobody to wake.
         with contextlib.suppress(OSError):
             self._sender.send(b"\0")
+
+    def stop(self) -> None:
+        """Have the reader come to its end, out of whatever it waits for. Any thread."""
+        self.stopping = True
+        self.wake()
 
     def drain(self) -> None:
         """Make ready for the next wake-up. Runs on the reader thread, before it looks for work."""

@@ -102,7 +102,9 @@ class Bench:
         self.controller = Controller(
             self.protocol, RateBook(), nobody, Counters(), lambda state: None, 0.0, False
         )
-        self.commands = SimpleNamespace(stopping=False, operations=[], take=self.take)
+        self.commands = SimpleNamespace(
+            waker=SimpleNamespace(stopping=False), operations=[], take=self.take
+        )
         options = quick_options("ws://127.0.0.1:1/ws")
         loop: Any = ConnectionLoop(
             self.connection,  # type: ignore[arg-type]

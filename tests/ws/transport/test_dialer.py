@@ -26,12 +26,10 @@ from tests.ws.transport.tools import (
     AT_ONCE,
     SOON,
     BlackHole,
-    Stop,
     dial,
     dialled,
     has_ipv6,
     make_dialer,
-    never,
     no_context,
     read_all,
     resolve_to,
@@ -288,18 +286,18 @@ def test_a_deadline_may_be_far_away(raw_server: StartServer, waker: Waker) -> No
 
 def test_nothing_is_begun_when_the_client_stops(waker: Waker) -> None:
     """A client that is to stop does not even resolve the name."""
+    waker.stop()
     with Refuser() as refuser, pytest.raises(Interrupted):
-        dial(refuser.url, waker, stopping=lambda: True)
+        dial(refuser.url, waker)
 
 
 def test_disconnect_ends_a_connection_attempt_at_once(waker: Waker) -> None:
     """While TCP waits for an answer, ``disconnect()`` is obeyed at once."""
-    stop = Stop(waker)
-    timer = threading.Timer(A_WHILE / 2, stop.say)
+    timer = threading.Timer(A_WHILE / 2, waker.stop)
     with BlackHole() as hole, Watchdog(AT_ONCE):
         timer.start()
         with pytest.raises(Interrupted):
-            dial(hole.url, waker, stopping=stop)
+            dial(hole.url, waker)
     timer.join()
 
 
@@ -320,12 +318,11 @@ def test_disconnect_ends_a_wait_of_a_later_step_at_once(
 ) -> None:
     """Whatever step waits on the stream, a stop ends it."""
     server = raw_server(lambda peer: peer.wait_closed())
-    stop = Stop(waker)
-    dialer = make_dialer(waker, SOON, stop)
+    dialer = make_dialer(waker, SOON)
     with dialled(server.url, waker) as stream, Watchdog(AT_ONCE):
         dialer.send(stream, b"x", "the step")
         waiting = run_in_thread(lambda: dialer.wait(stream, "the step"))
-        stop.say()
+        waker.stop()
         assert isinstance(waiting.exception(SOON), Interrupted)
 
 
@@ -393,7 +390,7 @@ def test_what_has_come_in_time_counts_also_when_it_is_read_late(
     """The process stood still while it waited, with the answer unread; then nothing more comes."""
     clock = LeapingTime()
     monkeypatch.setattr(dialer_module, "clocks", clock)
-    dialer = Dialer(waker, never, clock.monotonic() + 10.0)
+    dialer = Dialer(waker, clock.monotonic() + 10.0)
     with wired(waker) as (stream, far):
 
         def stand_still(deadline: float | None) -> None:

@@ -24,10 +24,8 @@ from tests.ws.transport.tools import (
     A_WHILE,
     AT_ONCE,
     SOON,
-    Stop,
     dialled,
     make_dialer,
-    never,
     read_all,
 )
 
@@ -47,11 +45,10 @@ def shake_hands(
     url: str = "",
     *,
     seconds: float = SOON,
-    stopping: Stop | None = None,
 ) -> bytes:
     """Do the opening handshake with the server, and return the bytes behind it."""
     with dialled(server.url, waker) as stream:
-        dialer = make_dialer(waker, seconds, stopping or never)
+        dialer = make_dialer(waker, seconds)
         return open_websocket(
             url or server.url, stream, dialer, lambda text: text.replace(SECRET, "***")
         )
@@ -418,16 +415,15 @@ def test_a_silent_server_ends_at_the_deadline(raw_server: StartServer, waker: Wa
 
 def test_disconnect_ends_the_handshake_at_once(raw_server: StartServer, waker: Waker) -> None:
     """While the answer is waited for, ``disconnect()`` is obeyed at once."""
-    stop = Stop(waker)
 
     def script(peer: Peer) -> None:
         peer.read_request()
-        stop.say()
+        waker.stop()
         peer.wait_closed()
 
     server = raw_server(script)
     with Watchdog(AT_ONCE), pytest.raises(Interrupted):
-        shake_hands(server, waker, stopping=stop)
+        shake_hands(server, waker)
 
 
 def test_a_subscription_does_not_end_the_handshake(raw_server: StartServer, waker: Waker) -> None:

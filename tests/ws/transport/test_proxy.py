@@ -34,7 +34,6 @@ from tests.ws.transport.tools import (
     A_WHILE,
     AT_ONCE,
     SOON,
-    Stop,
     dial,
     dialled,
     make_connection,
@@ -507,18 +506,17 @@ def test_disconnect_ends_the_wait_for_a_proxy_at_once(
     raw_server: StartServer, waker: Waker
 ) -> None:
     """While the proxy thinks, ``disconnect()`` is obeyed at once."""
-    stop = Stop(waker)
     asked = threading.Event()
 
     def script(peer: Peer) -> None:
         peer.read_request()
         asked.set()
-        stop.say()
+        waker.stop()
         peer.wait_closed()
 
     proxy = raw_server(script)
     with Watchdog(AT_ONCE), pytest.raises(Interrupted):
-        dial(LOCAL, waker, stopping=stop, tunnel=tunnel_to(LOCAL, proxy))
+        dial(LOCAL, waker, tunnel=tunnel_to(LOCAL, proxy))
     assert asked.is_set()
 
 

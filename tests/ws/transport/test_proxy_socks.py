@@ -25,7 +25,7 @@ from tests.conftest import StartServer
 from tests.support.clients import make_client
 from tests.support.raw_server import Peer, RawServer
 from tests.support.threads import Background, Watchdog
-from tests.ws.transport.tools import A_WHILE, AT_ONCE, SOON, Stop, dial, dialled, read_all
+from tests.ws.transport.tools import A_WHILE, AT_ONCE, SOON, dial, dialled, read_all
 
 TARGET = "wss://stream.example:444/ws"
 SECRET = "planted-secret"
@@ -417,17 +417,16 @@ def test_disconnect_ends_the_wait_for_a_proxy_at_once(
     raw_server: StartServer, waker: Waker
 ) -> None:
     """While the proxy thinks, a stop is obeyed."""
-    stop = Stop(waker)
 
     def script(peer: Peer) -> None:
         greet(peer)
         peer.read_bytes(len(REQUEST))
-        stop.say()
+        waker.stop()
         peer.wait_closed()
 
     server = raw_server(script)
     with Watchdog(AT_ONCE), pytest.raises(Interrupted):
-        dial(LOCAL, waker, stopping=stop, tunnel=tunnel_to(LOCAL, server))
+        dial(LOCAL, waker, tunnel=tunnel_to(LOCAL, server))
 
 
 def test_promise_13_disconnect_in_mid_negotiation(raw_server: StartServer) -> None:

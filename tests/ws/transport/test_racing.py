@@ -32,12 +32,10 @@ from tests.ws.transport.tools import (
     AT_ONCE,
     SOON,
     BlackHole,
-    Stop,
     dial,
     dialled,
     has_ipv6,
     make_dialer,
-    never,
     no_context,
     read_all,
     resolve_to,
@@ -249,7 +247,7 @@ def test_what_has_failed_comes_last_in_the_next_attempt(
     with Refuser() as refuser, BlackHole() as hole:
         dead, silent, good = [("127.0.0.1", p) for p in (refuser.port, hole.port, server.port)]
         resolve_to(monkeypatch, dead, silent)
-        dialer = Dialer(waker, never, time.monotonic() + A_WHILE, addresses)
+        dialer = Dialer(waker, time.monotonic() + A_WHILE, addresses)
         with pytest.raises(EToroTimeoutError):
             dialer.open(target, no_context)
         assert tried(dead, silent, good) == [good[1], dead[1], silent[1]]
@@ -259,18 +257,19 @@ def test_what_was_begun_when_disconnect_came_has_not_failed(
     waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It keeps its place in the next attempt."""
-    addresses, stop = Addresses(), Stop(waker)
+    addresses = Addresses()
     with BlackHole() as hole:
         place = ("127.0.0.1", hole.port)
         resolve_to(monkeypatch, place, ("127.0.0.2", 1))
         addresses.trust(place)
-        dialer = Dialer(waker, stop, time.monotonic() + SOON, addresses)
+        dialer = Dialer(waker, time.monotonic() + SOON, addresses)
         select = selectors.DefaultSelector.select
         monkeypatch.setattr(
-            selectors.DefaultSelector, "select", lambda *args: (stop.say(), select(*args))[1]
+            selectors.DefaultSelector, "select", lambda *args: (waker.stop(), select(*args))[1]
         )
         with pytest.raises(Interrupted):
             dialer.open(Target("localhost", 1, False), no_context)
+    waker.stopping = False
     found = make_dialer(waker).resolve(Target("localhost", 1, False))
     assert addresses.order(found) == found
 
@@ -312,8 +311,8 @@ def test_disconnect_ends_a_race_at_once_and_closes_every_attempt(
 ) -> None:
     """In whichever step each of them is."""
     monkeypatch.setattr(racing, "_HEAD_START", 0.0)
-    stop, left = Stop(waker), threading.Semaphore(0)
-    reached = threading.Barrier(2, stop.say)
+    left = threading.Semaphore(0)
+    reached = threading.Barrier(2, waker.stop)
 
     def silent(peer: Peer) -> None:
         reached.wait()
@@ -325,7 +324,7 @@ def test_disconnect_ends_a_race_at_once_and_closes_every_attempt(
         places = [("127.0.0.1", p) for p in (hole.port, *(server.port for server in servers))]
         resolve_to(monkeypatch, *places)
         with pytest.raises(Interrupted):
-            dial("wss://localhost/ws", waker, context, stopping=stop)
+            dial("wss://localhost/ws", waker, context)
     for _ in servers:
         assert left.acquire(timeout=SOON)
 

@@ -35,7 +35,6 @@ from tests.ws.transport.tools import (
     A_WHILE,
     AT_ONCE,
     SOON,
-    Stop,
     connected,
     count,
     dial,
@@ -299,16 +298,15 @@ def test_disconnect_ends_the_tls_handshake_at_once(
     raw_server: StartServer, waker: Waker, context: ssl.SSLContext
 ) -> None:
     """While the hello waits for its answer, ``disconnect()`` is obeyed at once."""
-    stop = Stop(waker)
 
     def script(peer: Peer) -> None:
         peer.pause(A_WHILE / 4)
-        stop.say()
+        waker.stop()
         peer.wait_closed()
 
     server = raw_server(script)
     with Watchdog(AT_ONCE), pytest.raises(Interrupted):
-        dial(f"wss://localhost:{server.port}/ws", waker, context, stopping=stop)
+        dial(f"wss://localhost:{server.port}/ws", waker, context)
 
 
 # What OpenSSL wants in between

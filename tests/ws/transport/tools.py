@@ -30,33 +30,12 @@ MUCH = 2 * 1024 * 1024
 A_WHILE = 100 * MS
 
 
-class Stop:
-    """What ``disconnect()`` does to a client that connects: say so, then wake it."""
-
-    def __init__(self, waker: Waker) -> None:
-        self._waker = waker
-        self.said = False
-
-    def __call__(self) -> bool:
-        return self.said
-
-    def say(self) -> None:
-        self.said = True
-        self._waker.wake()
-
-
-def never() -> bool:
-    return False
-
-
 def no_context() -> ssl.SSLContext:
     raise AssertionError("TLS is not wanted here")
 
 
-def make_dialer(
-    waker: Waker, seconds: float = SOON, stopping: Callable[[], bool] = never
-) -> Dialer:
-    return Dialer(waker, stopping, time.monotonic() + seconds)
+def make_dialer(waker: Waker, seconds: float = SOON) -> Dialer:
+    return Dialer(waker, time.monotonic() + seconds)
 
 
 def dial(
@@ -65,11 +44,10 @@ def dial(
     context: ssl.SSLContext | None = None,
     *,
     seconds: float = SOON,
-    stopping: Callable[[], bool] = never,
     tunnel: Tunnel | None = None,
 ) -> SocketStream:
     """Return a connected stream."""
-    dialer = make_dialer(waker, seconds, stopping)
+    dialer = make_dialer(waker, seconds)
     return dialer.open(Target.of(url), no_context if context is None else lambda: context, tunnel)
 
 
