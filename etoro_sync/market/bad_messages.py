@@ -44,13 +44,14 @@ class BadMessages:
         self._redact = redact
         self._check_over = check_over
         self._throttle = LogThrottle(clock=clock)
-        self._in_read = 0
+        #: How many of the present read were bad.
+        self.in_read = 0
         self._text = self._text_shown = ""
         self._odd_known: set[str] = set()
 
     def begin_read(self) -> None:
         """Note that the next messages are those of another read."""
-        self._in_read = 0
+        self.in_read = 0
         self._text = ""
 
     def report(self, kind: str, text: str, cause: Exception | None = None) -> None:
@@ -95,8 +96,8 @@ class BadMessages:
     def _count(self) -> bool:
         """Count one more; return whether it is to be told, too."""
         self._counters.bad_messages += 1
-        self._in_read += 1
-        return self._in_read <= _MOST_REPORTED
+        self.in_read += 1
+        return self.in_read <= _MOST_REPORTED
 
     def _tell(self, kind: str, words: str) -> None:
         """Log once a minute for each kind, and emit."""

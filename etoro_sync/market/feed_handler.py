@@ -72,6 +72,8 @@ class FeedHandler:
         self._bad = BadMessages(out, counters, redact, self._check_over, clock)
         self._now = clock()
         self._received_at = wall_clock()
+        #: Whether a message, and not just replies, has come since :meth:`begin_read`.
+        self.brought_messages = False
         #: Set from another thread, when nothing more of this session may reach anybody.
         self.over = False
         self._known = book.by_topic
@@ -89,7 +91,9 @@ class FeedHandler:
         """
         self._now = self._clock() if now is None else now
         self._received_at = self._wall_clock()
-        self._bad.begin_read()
+        self.brought_messages = False
+        if self._bad.in_read:
+            self._bad.begin_read()
 
     def on_texts(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
         """Take the text messages of one read.
@@ -141,6 +145,7 @@ class FeedHandler:
 
     def _count(self, heartbeats: int, rates: int) -> None:
         if heartbeats or rates:
+            self.brought_messages = True
             counters = self._counters
             counters.heartbeats += heartbeats
             counters.rates += rates
@@ -204,6 +209,7 @@ class FeedHandler:
         topic, type_ = message["topic"], message.get("type")
         is_private, counters = topic == "private", self._counters
         content = message.get("content") if is_private else message["content"]
+        self.brought_messages = True
         counters.messages += 1
         counters.last_message_at = self._now
         if is_private:

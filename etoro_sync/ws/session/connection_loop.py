@@ -139,7 +139,6 @@ class ConnectionLoop:
 
     def _take(self, texts: list[str]) -> None:
         """Handle the messages of one read, in slices: a server can send very many small ones."""
-        messages = self._counters.messages
         # What they bring may have come at any time since then.
         self._controller.read_all_at = self._read_all_at
         # By a look behind the read: some of it may have come between the last one and the read.
@@ -152,7 +151,7 @@ class ConnectionLoop:
                 if self._waker.stopping:
                     self._work_on_closing(clocks.monotonic())
         self._feed.out.flush()
-        if self._counters.messages != messages:
+        if self._feed.brought_messages:
             self._controller.complete_until = self._read_all_at
 
     def _go_on_reading(self) -> None:
