@@ -97,28 +97,28 @@ def stress(
     try:
         with Senders(senders, outbox, waker) as threads:
             while time.monotonic() < deadline:
-                with _connected(port, context, waker) as wire:
+                with _connected(port, context, waker) as stream:
                     outcome.connections += 1
-                    _converse(wire, outbox, threads, deadline, outcome)
+                    _converse(stream, outbox, threads, deadline, outcome)
     finally:
         waker.close()
 
 
 @contextlib.contextmanager
 def _connected(port: int, context: ssl.SSLContext, waker: Waker) -> Iterator[SocketStream]:
-    wire = SocketStream(socket.create_connection(("127.0.0.1", port)), waker)
+    stream = SocketStream(socket.create_connection(("127.0.0.1", port)), waker)
     try:
-        wire.secure(context, "localhost")
+        stream.secure(context, "localhost")
         until = time.monotonic() + _PATIENCE
-        while not wire.handshake_step():
-            wire.wait(until)
-        yield wire
+        while not stream.handshake_step():
+            stream.wait(until)
+        yield stream
     finally:
-        wire.close()
+        stream.close()
 
 
 def _converse(
-    wire: SocketStream, outbox: deque[bytes], senders: Senders, deadline: float, outcome: Outcome
+    stream: SocketStream, outbox: deque[bytes], senders: Senders, deadline: float, outcome: Outcome
 ) -> None:
     """Do what the library's reader thread does, until *deadline* and until all came back."""
     sent = received = 0
@@ -127,17 +127,17 @@ def _converse(
     try:
         while (now := time.monotonic()) < deadline or received < sent:
             assert now < patience, f"{sent - received} bytes did not come back"
-            while outbox and wire.unsent < _MOST_UNSENT and now < deadline:
+            while outbox and len(stream.unsent) < _MOST_UNSENT and now < deadline:
                 chunk = outbox.popleft()
                 senders.taken()
-                wire.write(chunk)
+                stream.write(chunk)
                 sent += len(chunk)
                 sent_sum = zlib.crc32(chunk, sent_sum)
                 outcome.sends += 1
-            data = wire.read()
+            data = stream.read()
             if data is None:
-                wire.wait(now + 0.1)
-                wire.flush()
+                stream.wait(now + 0.1)
+                stream.flush()
             elif not data:
                 raise ConnectionError("end of stream")
             else:

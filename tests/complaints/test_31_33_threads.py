@@ -237,10 +237,12 @@ def test_complaint_31_trouble_just_before_tls_leaves_no_descriptor(trouble: str)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             peer.close()
             select.select([sock], [], [], 5)
-        wire = SocketStream(sock, waker)
+        stream = SocketStream(sock, waker)
         with pytest.raises((OSError, ValueError)) as caught:
-            wire.secure(ssl.create_default_context(), "localhost" if trouble == "reset" else "a..b")
-        wire.close()
+            stream.secure(
+                ssl.create_default_context(), "localhost" if trouble == "reset" else "a..b"
+            )
+        stream.close()
         peer.close()
         # Whoever keeps the error keeps what its traceback refers to.
         assert caught.value.__traceback__ is not None

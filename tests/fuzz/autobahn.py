@@ -81,10 +81,10 @@ def converse(url: str, repeat: bool) -> list[str]:
     texts: list[str] = []
     try:
         dialer = Dialer(waker, time.monotonic() + 10)
-        wire = dialer.open(Target.of(url), lambda: None)  # type: ignore[arg-type,return-value]
-        early = open_websocket(url, wire, dialer, str)
+        stream = dialer.open(Target.of(url), lambda: None)  # type: ignore[arg-type,return-value]
+        early = open_websocket(url, stream, dialer, str)
         connection = Connection(
-            wire,
+            stream,
             early,
             max_message_bytes=16 << 20,
             heartbeat_interval=0.0,

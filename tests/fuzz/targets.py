@@ -235,7 +235,7 @@ def _busy_protocol() -> tuple[ControlChannel, list[int]]:
 # HTTP ---------------------------------------------------------------------------------------------
 
 
-class _Wire:
+class _Stream:
     """Answers what was asked with given bytes, then ends. The first byte says how they are cut.
 
     ``ACCEPT`` in them stands for the key that belongs to the request.
@@ -269,8 +269,8 @@ def _dialer() -> Dialer:
 
 def handshake(data: bytes) -> None:
     """The answer to the opening handshake."""
-    wire: Any = _Wire(data)
-    error = _error_of(lambda: open_websocket("ws://127.0.0.1/ws", wire, _dialer(), _redact))
+    stream: Any = _Stream(data)
+    error = _error_of(lambda: open_websocket("ws://127.0.0.1/ws", stream, _dialer(), _redact))
     assert error or (b" 101" in data and b"ACCEPT" in data)
 
 
@@ -291,8 +291,8 @@ def proxy(data: bytes) -> None:
     """A proxy's answer to CONNECT."""
     target = Target("ws.etoro.com", 443, True)
     tunnel = make_tunnel(urlsplit(f"http://user:{API_KEY}@127.0.0.1:1"), target)
-    wire: Any = _Wire(data)
-    error = _error_of(lambda: tunnel.pierce(wire, _dialer()))
+    stream: Any = _Stream(data)
+    error = _error_of(lambda: tunnel.pierce(stream, _dialer()))
     assert error or data[1:].startswith(b"HTTP/")
 
 

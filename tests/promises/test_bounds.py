@@ -32,9 +32,9 @@ def test_promise_3_a_client_that_hears_nothing_sleeps(
     waits = [0]
     real = SocketStream.wait
 
-    def counted(wire: SocketStream, deadline: float | None) -> None:
+    def counted(stream: SocketStream, deadline: float | None) -> None:
         waits[0] += 1
-        real(wire, deadline)
+        real(stream, deadline)
 
     monkeypatch.setattr(SocketStream, "wait", counted)
     woken: list[int] = []

@@ -317,7 +317,9 @@ def test_promise_13_an_internal_error_leaves_no_connection_open(
     """Also where it comes between the handshake and the first word on the connection."""
     closed: list[SocketStream] = []
     usual = SocketStream.close
-    monkeypatch.setattr(SocketStream, "close", lambda wire: (closed.append(wire), usual(wire)))
+    monkeypatch.setattr(
+        SocketStream, "close", lambda stream: (closed.append(stream), usual(stream))
+    )
     fail_once(monkeypatch, connector, "Connection", MemoryError())
     c = client(raw_server(lambda peer: (peer.handshake(), peer.wait_closed())).url)
     with pytest.raises(EToroWebSocketError, match="Internal error of etoro_sync: MemoryError"):

@@ -16,7 +16,7 @@ from etoro_sync.ws.transport.connection import Connection
 from etoro_sync.ws.transport.waker import Waker
 from tests.support.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from tests.support.peer import Peer
-from tests.ws.transport.tools import SOON, count, make_connection, read_on, wired
+from tests.ws.transport.tools import SOON, count, make_connection, read_on, stream_with_peer
 
 VALID = [
     "κόσμε".encode(),
@@ -77,18 +77,18 @@ def sent_by(far: socket.socket) -> Peer:
 @pytest.mark.parametrize("text", VALID, ids=bytes.hex)
 def test_valid_text_arrives_however_it_is_fragmented(waker: Waker, text: bytes, size: int) -> None:
     """Cut within its characters too."""
-    with wired(waker) as (wire, far):
+    with stream_with_peer(waker) as (stream, far):
         far.sendall(fragmented(text, size))
-        assert read_on(make_connection(wire), count(1)) == [text.decode()]
+        assert read_on(make_connection(stream), count(1)) == [text.decode()]
 
 
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("text", INVALID, ids=bytes.hex)
 def test_invalid_text_fails_the_connection_with_1007(waker: Waker, text: bytes, size: int) -> None:
     """Messages before it arrive; the server is told why."""
-    with wired(waker) as (wire, far):
+    with stream_with_peer(waker) as (stream, far):
         far.sendall(frame(TEXT, b"before") + fragmented(b"x" + text + b"y", size))
-        connection = make_connection(wire)
+        connection = make_connection(stream)
         assert read_on(connection, count(1)) == ["before"]
         assert failure_of(connection) == 1007
         opcode, payload = sent_by(far).read_frame(SOON)
@@ -99,8 +99,8 @@ def test_invalid_text_fails_the_connection_with_1007(waker: Waker, text: bytes, 
 def test_messages_around_the_borders_of_the_length_arrive(waker: Waker, size: int) -> None:
     """7, 16 and 64 bits of length, up to the limit."""
     text = "x" * size
-    with wired(waker) as (wire, far):
-        connection = make_connection(wire)
+    with stream_with_peer(waker) as (stream, far):
+        connection = make_connection(stream)
         sender = threading.Thread(target=far.sendall, args=(frame(TEXT, text.encode()),))
         sender.start()
         assert read_on(connection, count(1)) == [text]
@@ -111,14 +111,14 @@ def test_messages_around_the_borders_of_the_length_arrive(waker: Waker, size: in
 def test_a_ping_is_answered_with_its_payload(waker: Waker, size: int) -> None:
     """Also one in the middle of a message, and pongs that nobody asked for are no answers."""
     payload = bytes(range(size))
-    with wired(waker) as (wire, far):
+    with stream_with_peer(waker) as (stream, far):
         far.sendall(
             frame(PONG, b"?")
             + frame(TEXT, b"a", fin=False)
             + frame(PING, payload)
             + frame(CONTINUATION, b"b")
         )
-        assert read_on(make_connection(wire), count(1)) == ["ab"]
+        assert read_on(make_connection(stream), count(1)) == ["ab"]
         assert sent_by(far).read_frame(SOON) == (PONG, payload)
 
 
@@ -129,20 +129,20 @@ FORBIDDEN = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65
 @pytest.mark.parametrize("code", CODES)
 def test_a_close_code_is_echoed(waker: Waker, code: int) -> None:
     """With the server's own code, once, however many close frames it sends."""
-    with wired(waker) as (wire, far):
+    with stream_with_peer(waker) as (stream, far):
         far.sendall(frame(CLOSE, close_payload(code, "why")) * 2 + frame(PING))
-        connection = make_connection(wire)
+        connection = make_connection(stream)
         read_on(connection)
         assert connection.close_words() == (code, "why")
-        wire.close()
+        stream.close()
         assert sent_by(far).read_frames(SOON) == [(CLOSE, struct.pack("!H", code))]
 
 
 @pytest.mark.parametrize("code", FORBIDDEN)
 def test_a_forbidden_close_code_is_answered_with_1002(waker: Waker, code: int) -> None:
     """RFC 6455, 7.4: nobody may send it."""
-    with wired(waker) as (wire, far):
+    with stream_with_peer(waker) as (stream, far):
         far.sendall(frame(CLOSE, close_payload(code)))
-        read_on(make_connection(wire))
-        wire.close()
+        read_on(make_connection(stream))
+        stream.close()
         assert sent_by(far).read_frames(SOON) == [(CLOSE, struct.pack("!H", 1002))]

@@ -43,8 +43,8 @@ from tests.ws.transport.tools import (
     make_connection,
     read_on,
     receive_exactly,
+    stream_with_peer,
     tcp_pair,
-    wired,
 )
 
 Script = Callable[[Peer], object]
@@ -56,7 +56,7 @@ def pair(
 ) -> Iterator[tuple[Connection, socket.socket]]:
     """A connection and the socket at its other end, without a handshake."""
     clock = options.get("clock", time.monotonic)
-    with wired(waker, clock=clock) as (stream, far):
+    with stream_with_peer(waker, clock=clock) as (stream, far):
         yield make_connection(stream, early, **options), far
 
 

@@ -33,7 +33,7 @@ from tests.ws.transport.tools import (
     no_context,
     read_all,
     resolve_to,
-    wired,
+    stream_with_peer,
 )
 
 
@@ -376,7 +376,7 @@ def test_a_head_is_found_wherever_the_network_cuts_it(
     """The empty line may come in two reads, and what follows it is kept."""
     whole = b"A: b\r\n\r\nrest"
     pieces = iter([whole[:cut], None, whole[cut:8], whole[8:], b""])
-    with wired(waker) as (stream, _):
+    with stream_with_peer(waker) as (stream, _):
         monkeypatch.setattr(stream, "read", lambda: next(pieces, b"") or None)
         monkeypatch.setattr(stream, "wait", lambda deadline: None)
         head, rest = make_dialer(waker).read_head(stream, "the step")
@@ -391,7 +391,7 @@ def test_what_has_come_in_time_counts_also_when_it_is_read_late(
     clock = LeapingTime()
     monkeypatch.setattr(dialer_module, "clocks", clock)
     dialer = Dialer(waker, clock.monotonic() + 10.0)
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
 
         def stand_still(deadline: float | None) -> None:
             far.sendall(b"answer")

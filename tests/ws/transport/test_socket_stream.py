@@ -30,8 +30,8 @@ from tests.ws.transport.tools import (
     lasts,
     read_all,
     receive_exactly,
+    stream_with_peer,
     tcp_pair,
-    wired,
 )
 
 
@@ -165,7 +165,7 @@ def test_a_wait_may_be_longer_than_the_system_allows(waker: Waker, seconds: floa
     """A heartbeat of thirty years is legal, and must not overflow a system call."""
     waker.wake()
     waker.wait(seconds)
-    with wired(waker) as (stream, _):
+    with stream_with_peer(waker) as (stream, _):
         waker.wake()
         stream.wait(time.monotonic() + seconds)
 
@@ -175,7 +175,7 @@ def test_a_wait_may_be_longer_than_the_system_allows(waker: Waker, seconds: floa
 
 def test_read_tells_nothing_from_bytes_and_from_the_end(waker: Waker) -> None:
     """None is nothing yet, bytes are bytes, and b"" is the end of the stream."""
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         assert stream.read() is None
         far.sendall(b"hello")
         assert read_all(stream, 5) == b"hello"
@@ -187,7 +187,7 @@ def test_read_tells_nothing_from_bytes_and_from_the_end(waker: Waker) -> None:
 
 def test_read_takes_many_bytes_at_once(waker: Waker) -> None:
     """A thousand small messages cost a few reads, not a thousand."""
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         far.sendall(b"x" * 50_000)
         reads, size = 0, 0
         while size < 50_000:
@@ -202,7 +202,7 @@ def test_read_takes_many_bytes_at_once(waker: Waker) -> None:
 def test_a_short_read_has_taken_everything(waker: Waker, monkeypatch: pytest.MonkeyPatch) -> None:
     """It saves the read that finds nothing; one that fills the buffer may have left something."""
     monkeypatch.setattr(module, "_READ_SIZE", 10)
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         assert not stream.drained
         far.sendall(b"x" * 24)
         stream.wait(time.monotonic() + SOON)
@@ -212,7 +212,7 @@ def test_a_short_read_has_taken_everything(waker: Waker, monkeypatch: pytest.Mon
 
 def test_a_reset_is_an_error_after_the_bytes_before_it(waker: Waker) -> None:
     """What the peer sent before it reset the connection is read first."""
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         far.sendall(b"last words")
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         far.close()
@@ -228,7 +228,7 @@ def test_a_reset_is_an_error_after_the_bytes_before_it(waker: Waker) -> None:
 def test_what_the_peer_does_not_take_waits_and_arrives_whole(waker: Waker) -> None:
     """A write never blocks; what is queued leaves when there is room, in order and complete."""
     data = pattern(MUCH)
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         with Watchdog(AT_ONCE):
             stream.write(data)
         assert 0 < len(stream.unsent) < MUCH
@@ -243,7 +243,7 @@ def test_what_the_peer_does_not_take_waits_and_arrives_whole(waker: Waker) -> No
 def test_a_stall_is_the_time_without_progress(waker: Waker) -> None:
     """Not a byte sent is a stall; some bytes sent are the end of it."""
     clock = FakeClock()
-    with wired(waker, clock=clock) as (stream, far):
+    with stream_with_peer(waker, clock=clock) as (stream, far):
         assert stream.stalled(clock()) == 0.0
         fill(stream)
         clock.advance(3)
@@ -259,7 +259,7 @@ def test_a_stall_is_the_time_without_progress(waker: Waker) -> None:
 
 def test_what_can_never_be_sent_is_dropped(waker: Waker) -> None:
     """After a failure nothing waits for room any more, or a wait would end at once for ever."""
-    with wired(waker, clock=FakeClock()) as (stream, far):
+    with stream_with_peer(waker, clock=FakeClock()) as (stream, far):
         stream.write(bytes(MUCH))
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         far.close()
@@ -279,7 +279,7 @@ def test_what_can_never_be_sent_is_dropped(waker: Waker) -> None:
 
 def test_a_wait_ends_when_bytes_come(waker: Waker) -> None:
     """Bytes from the peer end a wait."""
-    with wired(waker) as (stream, far), Watchdog(AT_ONCE):
+    with stream_with_peer(waker) as (stream, far), Watchdog(AT_ONCE):
         timer = threading.Timer(A_WHILE / 2, far.sendall, [b"x"])
         timer.start()
         stream.wait(time.monotonic() + SOON)
@@ -292,7 +292,7 @@ def test_a_wait_ends_when_woken_and_the_wake_up_is_used_up(
     waker: Waker, seconds: float | None
 ) -> None:
     """A wake-up ends one wait and not the next, with and without a deadline."""
-    with wired(waker) as (stream, _):
+    with stream_with_peer(waker) as (stream, _):
         waker.wake()
         with Watchdog(AT_ONCE):
             stream.wait(None if seconds is None else time.monotonic() + seconds)
@@ -301,7 +301,7 @@ def test_a_wait_ends_when_woken_and_the_wake_up_is_used_up(
 
 def test_a_wait_ends_at_its_deadline(waker: Waker) -> None:
     """The deadline is absolute; one that has passed is no wait at all."""
-    with wired(waker) as (stream, _):
+    with stream_with_peer(waker) as (stream, _):
         assert lasts(lambda: stream.wait(time.monotonic() + A_WHILE), A_WHILE)
         with Watchdog(AT_ONCE):
             stream.wait(time.monotonic() - 1000)
@@ -309,7 +309,7 @@ def test_a_wait_ends_at_its_deadline(waker: Waker) -> None:
 
 def test_a_wait_ends_when_there_is_room_for_what_is_queued(waker: Waker) -> None:
     """A peer that begins to read ends the wait of a writer."""
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         fill(stream)
         reading = run_in_thread(lambda: receive_exactly(far, MUCH))
         with Watchdog(AT_ONCE):
@@ -320,7 +320,7 @@ def test_a_wait_ends_when_there_is_room_for_what_is_queued(waker: Waker) -> None
 
 def test_room_to_send_ends_no_wait_when_nothing_is_queued(waker: Waker) -> None:
     """Once the queue has left, a wait sleeps again, though the socket could be written to."""
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         stream.write(bytes(MUCH))
         reading = run_in_thread(lambda: receive_exactly(far, MUCH))
         flush_all(stream)
@@ -334,7 +334,7 @@ def test_a_signal_does_not_disturb_a_wait(waker: Waker) -> None:
     served = threading.Event()
     previous = signal.signal(signal.SIGUSR1, lambda *_: served.set())
     try:
-        with wired(waker) as (stream, _):
+        with stream_with_peer(waker) as (stream, _):
             main = threading.get_ident()
             timer = threading.Timer(A_WHILE / 2, signal.pthread_kill, [main, signal.SIGUSR1])
             timer.start()
@@ -381,7 +381,7 @@ def test_a_wire_with_a_closed_waker_closes_its_socket() -> None:
 
 def test_close_may_be_repeated(waker: Waker) -> None:
     """Both the handshake and its caller close the stream when it fails."""
-    with wired(waker) as (stream, _):
+    with stream_with_peer(waker) as (stream, _):
         stream.close()
         stream.close()
 
@@ -424,7 +424,7 @@ def test_close_goes_on_where_a_step_of_it_fails(
     step: str,
 ) -> None:
     """What is raised is logged, since it is a defect, and replaces no other error."""
-    with wired(waker) as (stream, _):
+    with stream_with_peer(waker) as (stream, _):
         sock, selector = stream._sock, stream._selector
 
         def fails() -> None:
@@ -463,7 +463,7 @@ def test_a_waker_that_fails_to_close_closes_the_rest(
 
 def test_a_name_that_no_certificate_can_have_leaves_nothing_open(waker: Waker) -> None:
     """TLS that cannot even begin still leaves a stream that can be closed."""
-    with wired(waker) as (stream, _):
+    with stream_with_peer(waker) as (stream, _):
         with pytest.raises(ValueError):
             stream.secure(ssl.create_default_context(), "")
         stream.close()
@@ -471,7 +471,7 @@ def test_a_name_that_no_certificate_can_have_leaves_nothing_open(waker: Waker) -
 
 def test_tls_with_a_peer_that_has_left_fails_and_leaves_nothing_open(waker: Waker) -> None:
     """A peer that reset the connection before TLS began is an OSError, as any other loss."""
-    with wired(waker) as (stream, far):
+    with stream_with_peer(waker) as (stream, far):
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         far.close()
         stream.wait(time.monotonic() + SOON)

@@ -1,4 +1,4 @@
-"""What the transport's tests share: pairs of sockets, dialled wires, open connections."""
+"""What the transport's tests share: pairs of sockets, dialled streams, open connections."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 @contextlib.contextmanager
-def wired(waker: Waker, **options: Any) -> Iterator[tuple[SocketStream, socket.socket]]:
+def stream_with_peer(waker: Waker, **options: Any) -> Iterator[tuple[SocketStream, socket.socket]]:
     """A stream and the socket at its other end."""
     near, far = tcp_pair()
     stream = SocketStream(near, waker, **options)
