@@ -22,7 +22,7 @@ from ..logs import log, name_of
 from ..stats import Counters
 from ..text import repeated
 from ..throttle import LogThrottle
-from .buffers import Calls, Run
+from .lanes import Calls, Run
 from .registry import Handler, Registry
 
 __all__ = ["Callbacks"]

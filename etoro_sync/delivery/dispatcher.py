@@ -17,8 +17,8 @@ from ..stats import Counters
 from ..synchronization import Bell, join_thread
 from ..text import count, duration
 from ..throttle import LogThrottle
-from .buffers import ORDER_EVENT, Lanes, Run
 from .callbacks import Callbacks, Ending
+from .lanes import ORDER_EVENT, Lanes, Run
 from .registry import Registry
 
 __all__ = ["Dispatcher"]

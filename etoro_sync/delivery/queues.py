@@ -17,7 +17,7 @@ from ..state import Life
 from ..synchronization import Monitor, ProcessGuard
 from ..text import count, duration
 from ..throttle import LogThrottle
-from .buffers import RATE_EVENT, Buffer
+from .buffers import Buffer
 
 __all__ = ["ItemQueue"]
 
@@ -215,7 +215,7 @@ class ItemQueue:
             count(self.qsize(), "item"),
             count(self.conflated, "rate"),
             "; conflate_after=1.0 would skip rates for which there is a newer one"
-            if self.event == RATE_EVENT and self._buffer.conflate_after is None
+            if self.event == "instrument:rate" and self._buffer.conflate_after is None
             else "",
         )
 

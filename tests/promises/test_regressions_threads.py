@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from etoro_sync import EVENTS, ClientState, EToroClosedError, EToroError, EToroValidationError
-from etoro_sync.delivery.buffers import Lanes
+from etoro_sync.delivery.lanes import Lanes
 from etoro_sync.delivery.registry import Handler, Registry
 from etoro_sync.stats import Counters
 from etoro_sync.ws.core import Core, core_of

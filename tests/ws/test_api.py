@@ -120,6 +120,7 @@ PURE = [
     "delivery/arrivals",
     "delivery/buffers",
     "delivery/conflation",
+    "delivery/lanes",
     "events",
     "market/merging",
     "market/message_parser",

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from etoro_sync import EVENTS, EToroError, EToroWebSocketError
-from etoro_sync.delivery.buffers import Run
 from etoro_sync.delivery.event_queue import make_buffer
+from etoro_sync.delivery.lanes import Run
 from etoro_sync.delivery.queues import ItemQueue
 from etoro_sync.delivery.registry import Handler, Registry
 from etoro_sync.market.rate_view import RateView
