@@ -58,11 +58,17 @@ class Redactor:
         self._secrets = [_patterns(s) for s in {s for s in secrets if len(s) >= _SHORTEST}]
         self._added: deque[tuple[str, _Patterns]] = deque(maxlen=_MOST)
 
-    def add(self, secret: str) -> None:
+    def add(self, secret: object) -> None:
         """Mask one more secret; after a thousand, the oldest that was added is forgotten.
 
         Any thread: both sides use the whole of the deque or one end of it at a time.
+
+        :param secret: such as what a user's function has returned for a key; what is no text, or
+            too short for a secret, is ignored.
         """
+        if not isinstance(secret, str):
+            return
+        secret = secret.strip()
         known = [old for old, _ in list(self._added)]
         if len(secret) >= _SHORTEST and secret not in known:
             self._added.append((secret, _patterns(secret)))

@@ -91,6 +91,18 @@ def test_secrets_with_a_common_beginning_are_masked_whole(order: int) -> None:
     assert Redactor(secrets)(text) == f"{MASK} {MASK} {MASK}"
 
 
+def test_secrets_that_come_later_are_masked_too() -> None:
+    """Keys that functions return; and of many, the last thousand, so that memory is bounded."""
+    redact = Redactor(["a-fixed-secret"])
+    for number in range(1500):
+        redact.add(f"{number:04}-key\n")
+        redact.add(f"{number:04}-key")
+    for ignored in (None, b"0001-key", "abc", ""):
+        redact.add(ignored)
+    text = "a-fixed-secret 0000-key 0499-key 0500-key 1499-key abc"
+    assert redact(text) == "*** 0000-key 0499-key *** *** abc"
+
+
 @pytest.mark.parametrize("word", ["p%E9ss/word", "p%e9ss%2Fword", "p\udce9ss/word"])
 def test_a_password_that_is_no_utf8_is_masked_however_it_is_read(word: str) -> None:
     """As it stands in the URL, as bytes, and as those make it who must decode them."""

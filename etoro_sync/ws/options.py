@@ -24,7 +24,7 @@ from .option_checks import (
 )
 from .transport.tls import check_verified
 
-__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "check_key", "is_options"]
+__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "check_key", "is_options", "secrets_of"]
 
 #: A key, or what returns it.
 Key = str | Callable[[], str]
@@ -53,8 +53,6 @@ _CHECKS = {
     "ssl_context": check_context,
     "allow_unverified_tls": check_flag,
 }
-#: Where options keep what masks the keys: no name that a subclass has for something else.
-_REDACTOR = "__redactor__"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -153,8 +151,6 @@ class WsClientOptions:
             object.__setattr__(self, name, check(name, getattr(self, name)))
         if self.ssl_context is not None and not self.allow_unverified_tls:
             check_verified(self.ssl_context, urlsplit(self.ws_url).hostname or "")
-        # Made at once and kept: several threads may be the first to need it.
-        object.__setattr__(self, _REDACTOR, _redactor_of(self))
 
     def __repr__(self) -> str:
         shown = [f"{name}={_masked(getattr(self, name))}" for name in _SECRETS]
@@ -199,21 +195,11 @@ class WsClientOptions:
         return cls(**{**values, **overrides})
 
     def redact(self, text: str) -> str:
-        """Return *text* without the keys: a server may repeat them in what it sends.
+        """Return *text* without the keys, and without the proxy's password.
 
-        :param text: such as an error message of the server.
+        :param text: such as an error message of a server, which may repeat them.
         """
-        redactor: Redactor = self.__dict__[_REDACTOR]
-        return redactor(text)
-
-    def remember(self, key: object) -> None:
-        """Have :meth:`redact` mask one more key, such as one that a callable has returned.
-
-        :param key: anything; what is no text, or too short for a secret, is ignored.
-        """
-        if isinstance(key, str):
-            redactor: Redactor = self.__dict__[_REDACTOR]
-            redactor.add(key.strip())
+        return Redactor(secrets_of(self))(text)
 
 
 # dataclass writes __init__ only after the class's body.
@@ -222,15 +208,14 @@ WsClientOptions.__init__ = _discreet(WsClientOptions.__init__)  # type: ignore[m
 
 def is_options(value: object) -> bool:
     """Whether *value* serves as options: also that of a class that a notebook has reloaded."""
-    names = [*(f.name for f in fields(WsClientOptions)), "redact", "remember"]
+    names = [f.name for f in fields(WsClientOptions)]
     return not isinstance(value, type) and all(hasattr(value, name) for name in names)
 
 
-def _redactor_of(options: WsClientOptions) -> Redactor:
+def secrets_of(options: WsClientOptions) -> set[str]:
+    """Return what must not be shown; what functions will return for the keys is not known yet."""
     secrets = {key for key in (options.api_key, options.user_key) if isinstance(key, str)}
-    if options.proxy:
-        secrets |= readings(urlsplit(options.proxy).password or "")
-    return Redactor(secrets)
+    return secrets | readings(urlsplit(options.proxy or "").password or "")
 
 
 def _masked(key: Key) -> str:

@@ -28,6 +28,7 @@ from etoro_sync import (
 )
 from etoro_sync.delivery.publisher import Publisher
 from etoro_sync.market.feed_handler import FeedHandler
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.session import connector, reader
 from etoro_sync.ws.session.backoff import Backoff
 from etoro_sync.ws.session.commands import Commands
@@ -441,7 +442,7 @@ import sys, etoro_sync
 from etoro_sync.ws.session.connector import Connector
 late = "etoro_sync.ws.transport.proxy"
 print(late in sys.modules, "urllib.request" in sys.modules)
-Connector(etoro_sync.WsClientOptions(), None, None)
+Connector(etoro_sync.WsClientOptions(), None, None, None)
 print(late in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -607,8 +608,9 @@ def test_promise_14_a_proxys_password_of_the_environment_that_is_no_utf8_is_sent
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", f"http://us\udce9r:p\udce9ssword@127.0.0.1:{proxy.port}")
     options = WsClientOptions(API_KEY, USER_KEY, "wss://example.invalid/ws")
+    client = WsClient(options)
     with pytest.raises(EToroWebSocketError, match="refused with HTTP 407"):
-        WsClient(options).connect()
+        client.connect()
     encoded = (proxy.peers[0].header("Proxy-Authorization") or "").removeprefix("Basic ")
     assert base64.b64decode(encoded) == b"us\xe9r:p\xe9ssword"
-    assert options.redact("péssword p%E9ssword p\udce9ssword") == "*** *** ***"
+    assert core_of(client).sessions.redactor("péssword p%E9ssword p\udce9ssword") == "*** *** ***"

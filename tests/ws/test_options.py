@@ -80,19 +80,6 @@ def test_a_coroutine_function_is_no_source_of_keys() -> None:
     assert caught.value.field == "user_key"
 
 
-def test_remembered_keys_are_masked_too() -> None:
-    """Those that callables return; and of many, the last thousand, so that memory is bounded."""
-    options = WsClientOptions(lambda: "", SECRET)
-    for number in range(1500):
-        options.remember(f"{number:04}-key\n")
-        options.remember(f"{number:04}-key")
-    for ignored in (None, b"0001-key", "abc", ""):
-        options.remember(ignored)
-    text = f"{SECRET} 0000-key 0499-key 0500-key 1499-key abc"
-    assert options.redact(text) == "*** 0000-key 0499-key *** *** abc"
-    assert pickle.loads(pickle.dumps(WsClientOptions(SECRET))).redact(SECRET) == "***"
-
-
 MISPLACED = [
     *((name, SECRET) for name in ("ws_url", "proxy", "reconnect_attempts", "auth_timeout")),
     *((name, SECRET) for name in ("max_message_bytes", "ssl_context", "stale_after")),

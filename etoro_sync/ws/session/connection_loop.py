@@ -15,6 +15,7 @@ from ... import clocks
 from ...errors import EToroWebSocketError
 from ...logs import debugging, log
 from ...market.feed_handler import FeedHandler
+from ...redaction import Redactor
 from ...stats import Counters
 from ...synchronization import Interrupted
 from ...text import duration, fit
@@ -45,6 +46,7 @@ class ConnectionLoop:
 
     :param connection: open, nothing sent on it yet.
     :param options: the client's.
+    :param redactor: masks the keys.
     :param controller: knows what to send, and judges replies and silence.
     :param commands: what other threads ask for.
     :param feed: turns messages into events.
@@ -55,6 +57,7 @@ class ConnectionLoop:
         self,
         connection: Connection,
         options: WsClientOptions,
+        redactor: Redactor,
         controller: Controller,
         commands: Commands,
         feed: FeedHandler,
@@ -62,6 +65,7 @@ class ConnectionLoop:
     ) -> None:
         self._connection = connection
         self._options = options
+        self._redactor = redactor
         self._feed = feed
         self._counters = counters
         self._controller = controller
@@ -181,7 +185,7 @@ class ConnectionLoop:
         """Write to the log, for those who look for a fault, what was asked and answered."""
         if debugging():
             text = message if isinstance(message, str) else json.dumps(message)
-            log(logging.DEBUG, "%s %s", what, fit(text, self._options.redact, _NOTED))
+            log(logging.DEBUG, "%s %s", what, fit(text, self._redactor, _NOTED))
 
     def _idle(self) -> None:
         """All is read: judge the deadlines, send what is due, and sleep."""

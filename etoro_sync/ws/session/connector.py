@@ -4,7 +4,7 @@ import ssl
 from dataclasses import replace
 
 from ...errors import EToroValidationError
-from ...redaction import readings
+from ...redaction import Redactor, readings
 from ..failures import ConnectionFailed
 from ..options import WsClientOptions
 from ..transport.addresses import Addresses
@@ -22,6 +22,7 @@ class Connector:
     """Opens the connections of one session. Runs on the reader thread.
 
     :param options: the client's.
+    :param redactor: masks the keys, and learns the password of a proxy of the environment.
     :param waker: ends waits, and says whether the client is to stop.
     :param addresses: what earlier sessions of the client have learnt of them.
     """
@@ -29,6 +30,7 @@ class Connector:
     def __init__(
         self,
         options: WsClientOptions,
+        redactor: Redactor,
         waker: Waker,
         addresses: Addresses,
     ) -> None:
@@ -38,6 +40,7 @@ class Connector:
 
         self._proxies = proxy
         self._options = options
+        self._redactor = redactor
         self._waker = waker
         self._context = options.ssl_context
         self._addresses = addresses
@@ -64,19 +67,19 @@ class Connector:
         if proxy is not None:
             # One of the environment, which the options have not seen.
             for password in readings(proxy.password or ""):
-                options.remember(password)
+                self._redactor.add(password)
             tunnel = self._proxies.make_tunnel(proxy, target)
         stream = dialer.open(target, self._tls, tunnel)
         self._taken = dialer.taken
         try:
-            early = open_websocket(options.ws_url, stream, dialer, options.redact)
+            early = open_websocket(options.ws_url, stream, dialer, self._redactor)
             return Connection(
                 stream,
                 early,
                 max_message_bytes=options.max_message_bytes,
                 heartbeat_interval=options.heartbeat_interval,
                 heartbeat_timeout=options.heartbeat_timeout,
-                redact=options.redact,
+                redact=self._redactor,
             )
         except BaseException:
             stream.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ... import clocks
 from ...errors import EToroAuthError, EToroError, EToroWebSocketError
 from ...own_threads import KEYS, OwnThreads
-from ...redaction import Secret
+from ...redaction import Redactor, Secret
 from ...synchronization import Interrupted
 from ...text import no_thread
 from ..failures import ConnectionFailed
@@ -37,6 +37,7 @@ class Credentials:
     """Gets the keys for each attempt of one session. Every method runs on the reader thread.
 
     :param options: the client's.
+    :param redactor: learns the keys that are read.
     :param waker: ends waits, and says whether the client is to stop.
     :param own_threads: those of the client.
     """
@@ -44,10 +45,12 @@ class Credentials:
     def __init__(
         self,
         options: WsClientOptions,
+        redactor: Redactor,
         waker: Waker,
         own_threads: OwnThreads | None = None,
     ) -> None:
         self._options = options
+        self._redactor = redactor
         self._waker = waker
         self._own_threads = own_threads or OwnThreads()
         self._reading: _Reading | None = None
@@ -70,7 +73,9 @@ class Credentials:
             # One at a time, or each attempt would leave another thread in a call that hangs. What
             # the late one returns may have been replaced since.
             deadline = self._wait(self._reading, deadline)
-        self._reading = _Reading(self._options, self._waker, self._own_threads, self.signals)
+        self._reading = _Reading(
+            self._options, self._redactor, self._waker, self._own_threads, self.signals
+        )
         deadline = self._wait(self._reading, deadline)
         done, self._reading = self._reading, None
         return done.result(), deadline
@@ -97,6 +102,7 @@ class _Reading:
     """One call of the user's callables, in a thread of its own.
 
     :param options: with at least one callable.
+    :param redactor: learns the keys.
     :param waker: woken at the end.
     :param own_threads: the thread counts among them.
     :param signals: to be blocked in that thread; None: as in the calling one.
@@ -106,11 +112,13 @@ class _Reading:
     def __init__(
         self,
         options: WsClientOptions,
+        redactor: Redactor,
         waker: Waker,
         own_threads: OwnThreads,
         signals: set[int] | None = None,
     ) -> None:
         self._options = options
+        self._redactor = redactor
         self._waker = waker
         self._own_threads = own_threads
         self._signals = signals
@@ -144,7 +152,7 @@ class _Reading:
                 # first command is deaf to SIGPIPE does not end with its last.
                 signal.pthread_sigmask(signal.SIG_SETMASK, self._signals)
             with self._own_threads.working(KEYS):
-                keys = Keys(_read(self._options, "api_key"), _read(self._options, "user_key"))
+                keys = Keys(self._read("api_key"), self._read("user_key"))
             self._keys = keys
         except ConnectionFailed as exc:
             self._failure = exc
@@ -152,26 +160,25 @@ class _Reading:
             self.done = True
             self._waker.wake()
 
-
-def _read(options: WsClientOptions, name: str) -> str:
-    source = getattr(options, name)
-    if isinstance(source, str):
-        return source
-    try:
-        key = source()
-    except BaseException as exc:  # also SystemExit, which would end this thread without a word
-        # Without its words: they may hold a key that nobody knows yet.
-        error = EToroAuthError(
-            f"The {name} could not be read: the callable that was given for it raised "
-            f"{type(exc).__name__}."
-        )
-        error.__cause__ = exc
-        raise ConnectionFailed(error) from None
-    try:
-        options.remember(key)
-        check_key(name, key, f"what the callable for {name} returns")
-        if not key:
-            raise EToroAuthError(f"The {name} is missing: the callable for it returned ''.")
-    except EToroError as error:
-        raise ConnectionFailed(error, fatal=True) from None
-    return Secret(key)
+    def _read(self, name: str) -> str:
+        source = getattr(self._options, name)
+        if isinstance(source, str):
+            return source
+        try:
+            key = source()
+        except BaseException as exc:  # also SystemExit, which would end this thread without a word
+            # Without its words: they may hold a key that nobody knows yet.
+            error = EToroAuthError(
+                f"The {name} could not be read: the callable that was given for it raised "
+                f"{type(exc).__name__}."
+            )
+            error.__cause__ = exc
+            raise ConnectionFailed(error) from None
+        try:
+            self._redactor.add(key)
+            check_key(name, key, f"what the callable for {name} returns")
+            if not key:
+                raise EToroAuthError(f"The {name} is missing: the callable for it returned ''.")
+        except EToroError as error:
+            raise ConnectionFailed(error, fatal=True) from None
+        return Secret(key)

@@ -21,10 +21,11 @@ from ...errors import (
 )
 from ...lifecycle import DISCONNECTED, Lifecycle
 from ...market.rate_book import RateBook
+from ...redaction import Redactor
 from ...state import ClientState
 from ...stats import Counters
 from ...text import no_thread
-from ..options import WsClientOptions
+from ..options import WsClientOptions, secrets_of
 from ..protocol.tracker import WsSubscriptionTracker
 from ..transport.addresses import Addresses
 from .session import Session
@@ -54,6 +55,8 @@ class SessionManager:
         self._registry = registry
         self._counters = counters
         self._addresses = Addresses()
+        #: Masks the keys; those that users' functions return are added to it.
+        self.redactor = Redactor(secrets_of(options))
         #: What runs the callbacks.
         self.dispatcher = Dispatcher(
             f"etoro-sync-dispatcher-{next(_numbers)}",
@@ -168,6 +171,7 @@ class SessionManager:
             session = Session(
                 number,
                 self._options,
+                self.redactor,
                 self.tracker,
                 self._registry,
                 self.book,

@@ -14,6 +14,7 @@ from ...errors import EToroAuthError, EToroError, EToroWebSocketError, forget_lo
 from ...logs import log, tidy
 from ...market.feed_handler import FeedHandler
 from ...own_threads import READER, OwnThreads
+from ...redaction import Redactor
 from ...stats import Counters
 from ...synchronization import Interrupted, join_thread
 from ...text import count, duration, repeated
@@ -39,6 +40,7 @@ class Reader:
 
     :param name: of the thread.
     :param options: the client's.
+    :param redactor: masks the keys, and learns those that users' functions return.
     :param controller: brings each connection to what is wanted.
     :param feed: turns messages into events.
     :param counters: what is counted.
@@ -51,6 +53,7 @@ class Reader:
         self,
         name: str,
         options: WsClientOptions,
+        redactor: Redactor,
         controller: Controller,
         feed: FeedHandler,
         counters: Counters,
@@ -59,6 +62,7 @@ class Reader:
         on_end: Callable[[EToroError | None], None],
     ) -> None:
         self._options = options
+        self._redactor = redactor
         self._controller = controller
         self._feed = feed
         self._counters = counters
@@ -69,8 +73,8 @@ class Reader:
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
         )
         self._waker = self._commands.waker
-        self._credentials = Credentials(options, self._waker, own_threads)
-        self._connector = Connector(options, self._waker, addresses)
+        self._credentials = Credentials(options, redactor, self._waker, own_threads)
+        self._connector = Connector(options, redactor, self._waker, addresses)
         self._gate = LogThrottle()
         # Made in advance, so that running out of memory ends the session as a failure, and not as a
         # disconnect.
@@ -263,6 +267,7 @@ class Reader:
         return ConnectionLoop(
             connection,
             self._options,
+            self._redactor,
             self._controller,
             self._commands,
             self._feed,
@@ -276,7 +281,7 @@ class Reader:
         error = self._unsaid
         try:
             forget_locals(exc)
-            words = self._options.redact(repr(exc))
+            words = self._redactor(repr(exc))
             # With its place instead of as its cause, whose own words may hold a key.
             error = EToroWebSocketError(f"Internal error of etoro_sync: {words}")
             error.__traceback__ = exc.__traceback__

@@ -22,6 +22,7 @@ from ...logs import log
 from ...market.feed_handler import FeedHandler
 from ...market.merging import make_rate
 from ...market.rate_book import RateBook
+from ...redaction import Redactor
 from ...stats import Counters
 from ...synchronization import ProcessGuard
 from ..options import WsClientOptions
@@ -44,6 +45,7 @@ class Session:
 
     :param number: from the lifecycle.
     :param options: the client's.
+    :param redactor: masks the keys.
     :param tracker: the wanted topics.
     :param registry: who listens.
     :param book: merged states.
@@ -58,6 +60,7 @@ class Session:
         self,
         number: int,
         options: WsClientOptions,
+        redactor: Redactor,
         tracker: WsSubscriptionTracker,
         registry: Registry,
         book: RateBook,
@@ -80,10 +83,8 @@ class Session:
         self._dispatcher = dispatcher
         dispatcher.open(number, self._on_callbacks_failed)
         out = Publisher(registry, dispatcher, make_rate, number)
-        feed = FeedHandler(book, registry, out, counters, options.redact)
-        protocol = ControlChannel(
-            tracker, options.auth_timeout, options.request_timeout, options.redact
-        )
+        feed = FeedHandler(book, registry, out, counters, redactor)
+        protocol = ControlChannel(tracker, options.auth_timeout, options.request_timeout, redactor)
         advance = partial(lifecycle.advance, number)
         controller = Controller(
             protocol, book, feed, counters, advance, options.stale_after, resumed
@@ -91,6 +92,7 @@ class Session:
         self.reader = Reader(
             f"etoro-sync-reader-{next(_numbers)}",
             options,
+            redactor,
             controller,
             feed,
             counters,

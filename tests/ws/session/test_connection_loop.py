@@ -10,6 +10,7 @@ import pytest
 
 from etoro_sync import clocks
 from etoro_sync.market.rate_book import RateBook
+from etoro_sync.redaction import Redactor
 from etoro_sync.stats import Counters
 from etoro_sync.ws.protocol.control import ControlChannel
 from etoro_sync.ws.protocol.requests import Operation
@@ -109,6 +110,7 @@ class Bench:
         loop: Any = ConnectionLoop(
             self.connection,  # type: ignore[arg-type]
             options,
+            Redactor([]),
             self.controller,
             self.commands,  # type: ignore[arg-type]
             nobody,
