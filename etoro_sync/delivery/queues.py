@@ -18,15 +18,10 @@ from ..synchronization import Monitor, ProcessGuard
 from ..text import count, duration
 from ..throttle import LogThrottle
 from .buffers import Buffer
+from .lag_watch import LagWatch
 
 __all__ = ["ItemQueue"]
 
-#: Seconds that a queue which is being read may be behind without a word.
-_LAG = 5.0
-#: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
-_LAG_CONFLATED = 1.0
-#: How often a reader that is not late is looked at, as a share of those.
-_LOOKS = 0.05
 #: Seconds that a reader waits for an item of a client that is not connected, without a word.
 _PATIENCE = 5.0
 
@@ -62,11 +57,7 @@ class ItemQueue:
         self._idle_since: float | None = None
         self._idle_told = lifecycle is None
         self._clock = clock
-        after = buffer.conflate_after
-        self._worrying_lag = _LAG if after is None else max(after, _LAG_CONFLATED)
-        # When to look how late what is read is; since when all of it is, and how late it was then.
-        self._look_at = 0.0
-        self._late_since: tuple[float, float] | None = None
+        self._lag_watch = LagWatch(buffer.conflate_after)
         self._monitor = Monitor()
         self._ended = False
         self._error: EToroError | None = None
@@ -131,12 +122,12 @@ class ItemQueue:
             with self._monitor.lock:
                 if self._buffer.ready:
                     now, lag = self._clock(), 0.0
-                    if now < self._look_at:
+                    if now < self._lag_watch.next_look:
                         item = self._buffer.pop(now)
                     else:
                         item, lag = self._pop_and_look(now)
                     break
-                self._late_since = None
+                self._lag_watch.emptied()
                 if self._ended:
                     raise self._ending()
             if not block or timeout == 0:
@@ -185,23 +176,11 @@ class ItemQueue:
 
         The caller holds the lock.
         """
-        buffer, worrying = self._buffer, self._worrying_lag
+        buffer = self._buffer
         buffer.settle()
         came = buffer.oldest
         item = buffer.pop(now)
-        left = buffer.oldest
-        # To read a lot at once, now and then, is no lag: such a reader leaves nothing old behind.
-        if came is None or left is None or (now - left) * 2 <= worrying:
-            self._late_since = None
-            self._look_at = now + worrying * _LOOKS
-            return item, 0.0
-        lag = now - came
-        since, before = self._late_since or (now, lag)
-        if now - since <= worrying:
-            self._late_since = since, before
-            return item, 0.0
-        self._late_since = now, lag
-        return item, lag if lag > worrying and lag > before * 0.9 else 0.0
+        return item, self._lag_watch.judge(now, came, buffer.oldest)
 
     def _warn_of_lag(self, lag: float) -> None:
         if self._gate.passes("lag") is None:
