@@ -6,76 +6,31 @@ Everything in here is about reading; where the events come from is known to the 
 import logging
 import queue as standard_queue
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from .. import clocks
-from ..delivery.dispatcher import Dispatcher
 from ..delivery.queues import ItemQueue
 from ..delivery.registration import check_callable, times_registered
 from ..delivery.registry import Handler, Registry
 from ..errors import EToroClosedError, EToroError, EToroTimeoutError, EToroWebSocketError
 from ..events import check_event, check_filter
-from ..lifecycle import AT_WORK, DISCONNECTED, Lifecycle
+from ..lifecycle import AT_WORK, DISCONNECTED
 from ..logs import log, name_of
-from ..market.rate_book import RateBook
 from ..market.rate_view import RateView
 from ..models import WsInstrumentRate
 from ..state import ClientState
 from ..stats import Counters, WsStats
 from ..synchronization import ProcessGuard
 from ..throttle import LogThrottle
+from .source import Source
 
-__all__ = ["NOT_CONNECTED", "Source", "StreamCore", "core_of", "equip"]
+__all__ = ["NOT_CONNECTED", "StreamCore", "core_of", "equip"]
 
 #: The one name that a client's instances have of the library; no subclass stumbles over it.
 _NAME = "__etoro_sync__"
 NOT_CONNECTED = "The client is not connected. Call connect() first."
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class Source(Protocol):
-    """Where the events of a stream come from: how it begins and ends, and what it can be asked."""
-
-    lifecycle: Lifecycle
-    book: RateBook
-    dispatcher: Dispatcher
-
-    @property
-    def conflate_after(self) -> float | None:
-        """Seconds after which a ``stream()`` skips a superseded rate; None: when full."""
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether events can come now."""
-
-    def connect(self, timeout: float | None) -> None:
-        """Begin, and wait until events can come."""
-
-    def disconnect(self, timeout: float | None) -> None:
-        """End, from any thread."""
-
-    def end_is_awaited(self) -> None:
-        """Note that somebody waits for the end, and so wants it to go on without listeners."""
-
-    def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
-        """Have *topics* sent for as long as *use* is not released, where that can be asked."""
-
-    def release(self, use: object) -> None:
-        """End one use of topics."""
-
-    def make_items(
-        self,
-        event: str,
-        maxsize: int | None,
-        overflow: str | None,
-        conflate_after: float | None,
-        on_close: Callable[[ItemQueue], None],
-    ) -> ItemQueue:
-        """Return what a queue of *event* collects into, with the arguments of ``queue()``."""
-
-    def listeners_changed(self) -> None:
-        """Note that there is one more callback or queue."""
 
 
 def core_of(stream: object) -> "StreamCore":
