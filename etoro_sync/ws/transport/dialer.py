@@ -9,7 +9,7 @@ not let anybody interrupt, can take longer. Everything here runs on the reader t
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -273,17 +273,11 @@ class Dialer:
         self, stream: SocketStream, target: Target, context: Callable[[], ssl.SSLContext]
     ) -> None:
         """Do the TLS handshake through a tunnel."""
-        with self._translated_tls(target):
+        try:
             stream.secure(context(), target.host)
             while not stream.handshake_step():
                 self.wait(stream, f"the TLS handshake with {target}")
-
-    @contextlib.contextmanager
-    def _translated_tls(self, target: Target) -> Iterator[None]:
-        """Turn what TLS raises into this package's errors."""
-        try:
-            yield
-        except EToroError:
+        except EToroError:  # of ours already; some are an OSError, too
             raise
         except (OSError, ValueError) as exc:
             raise tls_error(target, exc) from exc
