@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 # Extra arguments of pytest, as in: make test ARGS="-k reconnect"
 ARGS ?=
 
+# Tests wait about as long as they work, so that four processes keep two cores busy. Where ARGS choose
+# some, there is one process: it starts sooner, and a debugger needs it.
+SPREAD = $(if $(ARGS),,-n 4 --dist worksteal)
+
 # The command line; Ctrl-C is how a demonstration ends, so that make is not to call it an error. A
 # shell's `||` would stand between make and the demonstration, and a SIGTERM would end it alone.
 DEMO := from etoro_sync.__main__ import main; code = main(); raise SystemExit(code if code != 130 else 0)
@@ -23,14 +27,17 @@ help: ## List the targets
 demo: $(VENV)/.has-all ## Watch a client and a simulated feed (SECONDS=5: for so long)
 	@$(BIN)/python -c '$(DEMO)' demo $(if $(SECONDS),--seconds $(SECONDS))
 
+# Each of these processes, and each program that a test starts, would compile the library again.
+test check: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.has-test ## Run the tests (ARGS="-k name": some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 check: $(VENV)/.has-dev ## Lint, check format and types, tests with coverage (not the heavy ones)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict etoro_sync
-	@$(BIN)/python -m pytest --cov -m "not heavy" $(ARGS)
+	@$(BIN)/python -m pytest --cov -m "not heavy" $(SPREAD) $(ARGS)
 
 format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .

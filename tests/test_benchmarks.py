@@ -68,6 +68,7 @@ def test_a_feed_is_the_same_each_time() -> None:
     assert feeds.build("universe", 100, 10).frames == feeds.build("universe", 100, 10).frames
 
 
+@pytest.mark.heavy
 def test_every_price_change_is_delivered() -> None:
     """By callbacks and queues, with both JSON parsers."""
     with FeedServer() as server:
@@ -79,6 +80,7 @@ def test_every_price_change_is_delivered() -> None:
             assert (report["conflated"], report["bad"]) == (0, 0)
 
 
+@pytest.mark.heavy
 def test_a_steady_feed_tells_the_age_of_each_price() -> None:
     """From sending to the callback."""
     with FeedServer() as server:
@@ -88,6 +90,7 @@ def test_a_steady_feed_tells_the_age_of_each_price() -> None:
     assert 0 < report["p50_us"] <= report["p99_us"] <= report["p999_us"]
 
 
+@pytest.mark.heavy
 def test_a_slow_consumer_accounts_for_each_rate_and_order() -> None:
     """Seen, skipped or still waiting; and orders beside them, until the connection ends."""
     scenario = Scenario("full", 200, 5, rate=400, act="drop", orders=4)

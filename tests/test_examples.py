@@ -18,6 +18,8 @@ import pytest
 
 from tests.support.timing import MS
 
+pytestmark = pytest.mark.heavy
+
 FOLDER = Path(__file__).parents[1] / "examples"
 #: What each prints sooner or later.
 OUTPUT = {

@@ -84,6 +84,7 @@ def test_an_editable_install_names_the_folder() -> None:
     assert [Path(path.strip()).resolve() for path in paths] == [ROOT.resolve()]
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(120)  # it reads the whole library, without a cache
 def test_mypy_finds_the_types_of_the_library_from_elsewhere(tmp_path: Path) -> None:
     """A user's program in any folder is checked against the real types."""

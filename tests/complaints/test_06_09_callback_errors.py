@@ -227,6 +227,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.heavy
 def test_complaint_09_the_default_hides_failures() -> None:
     """A program that configures nothing finds the traceback of its callback's error on stderr."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(PROGRAM)]

@@ -93,6 +93,7 @@ BLOCKING = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("call", BLOCKING)
 def test_complaint_34_only_the_break_key_works(
     raw_server: StartServer, program: Callable[..., subprocess.Popen[str]], call: str
@@ -351,6 +352,7 @@ EXITS: dict[str, tuple[str, int, str]] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("end", EXITS)
 def test_complaint_37_errors_at_interpreter_shutdown(
     simulator: MakeSimulator, program: Callable[..., subprocess.Popen[str]], end: str

@@ -54,6 +54,7 @@ print("untouched:", loop is asyncio.get_running_loop(),
 """
 
 
+@pytest.mark.heavy
 def test_complaint_38_the_second_run_of_a_cell_fails(simulator: MakeSimulator) -> None:
     """In one kernel, with its running loop, a cell runs again, with a close before it or not.
 
@@ -151,6 +152,7 @@ print("parent untouched")
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 # Work for a whole processor; a child that hangs ends itself after 10 s.
 @pytest.mark.timeout(120)

@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import MakeSimulator
 
+pytestmark = pytest.mark.heavy
+
 PATCHES = {
     "gevent": "from gevent import monkey; monkey.patch_all()",
     "eventlet": "import eventlet; eventlet.monkey_patch()",

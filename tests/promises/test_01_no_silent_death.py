@@ -325,6 +325,7 @@ with WsClient(options) as client:
 """
 
 
+@pytest.mark.heavy
 def test_promise_1_a_program_whose_client_failed_does_not_end_as_if_all_were_well(
     simulator: MakeSimulator,
 ) -> None:

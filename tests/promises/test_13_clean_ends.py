@@ -372,6 +372,7 @@ BLOCKED = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("call", BLOCKED)
 def test_promise_13_ctrl_c_ends_every_blocking_call_within_two_seconds(
     simulator: MakeSimulator, call: str
@@ -390,6 +391,7 @@ def test_promise_13_ctrl_c_ends_every_blocking_call_within_two_seconds(
     assert stderr.strip().splitlines()[-1] == "KeyboardInterrupt"
 
 
+@pytest.mark.heavy
 def test_promise_13_ctrl_c_ends_connect(raw_server: StartServer) -> None:
     """Also while the server does not answer."""
     reached = threading.Event()
@@ -408,6 +410,7 @@ def test_promise_13_ctrl_c_ends_connect(raw_server: StartServer) -> None:
     assert stderr.strip().splitlines()[-1] == "KeyboardInterrupt"
 
 
+@pytest.mark.heavy
 def test_promise_13_a_script_that_ends_in_mid_stream_exits_clean(
     simulator: MakeSimulator,
 ) -> None:
@@ -420,6 +423,7 @@ def test_promise_13_a_script_that_ends_in_mid_stream_exits_clean(
     assert stdout.strip() == "ready"
 
 
+@pytest.mark.heavy
 def test_promise_13_a_lost_connection_does_not_kill_a_program_that_lets_sigpipe_kill_it() -> None:
     """Filters restore the signal's default; on the reader's thread a lost peer is an error only."""
     script = """
@@ -467,6 +471,7 @@ def _signal_mask(thread: threading.Thread) -> re.Match[str] | None:
     return re.search(r"SigBlk:\s*(\w+)", status)
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_promise_13_a_forked_child_gets_a_clear_error_and_the_parent_is_untouched(

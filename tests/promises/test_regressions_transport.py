@@ -401,6 +401,7 @@ client.disconnect()
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of descriptors")
 @pytest.mark.parametrize("way", ["address", "name", "HTTP proxy", "SOCKS proxy"])
 def test_promise_5_a_process_without_descriptors_goes_on_trying(
@@ -435,6 +436,7 @@ def test_promise_5_a_process_without_descriptors_goes_on_trying(
     assert process.returncode == 0
 
 
+@pytest.mark.heavy
 def test_what_an_attempt_needs_is_imported_by_connect_and_not_before() -> None:
     """The import of the package stays quick, and the first connection finds everything there."""
     code = """

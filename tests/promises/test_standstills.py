@@ -27,6 +27,8 @@ from tests.support.peer import Peer
 from tests.support.standstill import Program, needs_stop
 from tests.support.timing import SCALE
 
+pytestmark = pytest.mark.heavy
+
 PRICE = {"Ask": "2", "Bid": "1"}
 #: What a stopped program's timeouts are, and how long it is stopped then.
 TIMEOUT, STOP = 0.5, 0.9

@@ -16,6 +16,7 @@ from etoro_sync.cli.app import run
 PATIENCE = 10
 
 
+@pytest.mark.heavy
 def test_a_script_plays_from_the_start_of_the_command(tmp_path: Path) -> None:
     """Clients in any language meet its faults."""
     path = tmp_path / "faults.json"

@@ -16,6 +16,8 @@ import pytest
 from tests.support.processes import interruptible
 from tests.support.timing import MS
 
+pytestmark = pytest.mark.heavy
+
 PROGRAM = """
     import os, sys
     from etoro_sync import EToroClosedError, MarketStream, WsInstrumentRate

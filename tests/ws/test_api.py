@@ -162,6 +162,7 @@ def test_imports_have_no_circles() -> None:
         placed |= ready
 
 
+@pytest.mark.heavy
 def test_importing_the_package_needs_no_extra() -> None:
     """typer, rich, websockets and orjson are not imported, or not needed."""
     code = (

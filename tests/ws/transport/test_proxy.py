@@ -250,6 +250,7 @@ def test_a_file_named_socksio_is_named(
         make_tunnel(proxy, ETORO)
 
 
+@pytest.mark.heavy
 def test_socksio_is_imported_for_a_socks_proxy_only() -> None:
     """Nobody else pays for it, installed or not."""
     code = (

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 #: What the library uses, in a module that is another package's otherwise.
 NAMES = "class ABNF: pass\nclass WebSocket: pass\n"
 NAMES += (
