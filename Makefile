@@ -19,7 +19,7 @@ DEMO := from etoro_sync.__main__ import main; code = main(); raise SystemExit(co
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench bench-quick faults soak tls-stress fuzz autobahn clean
+.PHONY: help demo test test-long check format bench bench-quick faults soak tls-stress fuzz autobahn clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +28,13 @@ demo: $(VENV)/.has-all ## Watch a client and a simulated feed (SECONDS=5: for so
 	@$(BIN)/python -c '$(DEMO)' demo $(if $(SECONDS),--seconds $(SECONDS))
 
 # Each of these processes, and each program that a test starts, would compile the library again.
-test check: export PYTHONDONTWRITEBYTECODE =
+test test-long check: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.has-test ## Run the tests (ARGS="-k name": some of them)
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
+
+test-long: $(VENV)/.has-test ## Run those tests that have a long form, in it
+	@ETORO_SYNC_TEST_LONG=1 $(BIN)/python -m pytest -m long_form $(SPREAD) $(ARGS)
 
 check: $(VENV)/.has-dev ## Lint, check format and types, tests with coverage (not the heavy ones)
 	@$(BIN)/ruff check .

@@ -29,8 +29,9 @@ from etoro_sync.codec import (
 )
 from etoro_sync.market.message_parser import BAD_VALUE, decode_private_event
 from etoro_sync.models.control import decode_envelope, decode_message
+from tests.support.amounts import amount
 
-EXAMPLES = int(os.environ.get("ETORO_SYNC_TEST_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("ETORO_SYNC_TEST_EXAMPLES", amount(40, 100)))
 MODELS = [
     model
     for model in vars(models).values()
@@ -115,6 +116,7 @@ def _outcome(function: Any, data: Any) -> tuple[Any, ...]:
     return (*told, [(w.category, str(w.message)) for w in caught])
 
 
+@pytest.mark.long_form
 @pytest.mark.parametrize(
     ("cls", "decode"),
     [(models.WsMessage, decode_message), (models.WsEnvelope, decode_envelope)],
@@ -131,6 +133,7 @@ def test_a_decoder_of_a_whole_object_equals_from_dict(cls: type[Plain], decode: 
     check()
 
 
+@pytest.mark.long_form
 @pytest.mark.parametrize("cls", RECEIVED, ids=lambda cls: cls.__name__)
 def test_compiled_fields_equal_from_dict(cls: type[Plain]) -> None:
     """Values, types, exceptions with their text, and warnings are those of dataclasses-json."""
@@ -407,6 +410,7 @@ def test_half_of_a_surrogate_pair_differs() -> None:
         orjson.loads('"\\ud83d"')
 
 
+@pytest.mark.long_form
 @given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_both_backends_read_what_either_writes(value: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from etoro_sync import EventQueue
 from tests.conftest import MakeClient, MakeSimulator, StartServer
+from tests.support.amounts import amount
 from tests.support.clients import Ear, envelope
 from tests.support.peer import Peer
 from tests.support.threads import run_in_thread
@@ -18,11 +19,12 @@ from tests.support.threads import run_in_thread
 PRICE = {"Ask": "2", "Bid": "1"}
 
 
+@pytest.mark.long_form
 @pytest.mark.heavy
 def test_complaint_23_it_reconnects_but_does_not_resubscribe(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """500 topics, 20 losses, changes from four threads: the server holds what the client wants.
+    """500 topics, many losses, changes from four threads: the server holds what the client wants.
 
     Some of the losses come by chance in the middle of a recovery.
     """
@@ -50,7 +52,7 @@ def test_complaint_23_it_reconnects_but_does_not_resubscribe(
     workers = [run_in_thread(lambda seed=seed: change(seed)) for seed in (1, 2, 3, 4)]
     chance = random.Random(23)
     try:
-        for loss in range(20):
+        for loss in range(amount(10, 20)):
             if loss % 5 == 4:
                 # A request that is never acknowledged costs one more connection.
                 sim.ignore("Subscribe")

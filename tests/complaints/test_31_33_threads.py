@@ -32,6 +32,7 @@ from etoro_sync.ws.session import manager as sessions
 from etoro_sync.ws.transport.socket_stream import SocketStream
 from etoro_sync.ws.transport.waker import Waker
 from tests.conftest import MakeClient, MakeSimulator, StartServer
+from tests.support.amounts import amount
 from tests.support.clients import envelope, make_client
 from tests.support.frames import TEXT, frame
 from tests.support.peer import Peer
@@ -248,10 +249,11 @@ def test_complaint_31_trouble_just_before_tls_leaves_no_descriptor(trouble: str)
         assert caught.value.__traceback__ is not None
 
 
+@pytest.mark.long_form
 @pytest.mark.heavy
 def test_complaint_32_a_thread_per_message(raw_server: StartServer, client: MakeClient) -> None:
-    """100,000 messages for a slow handler: no further thread, and order in every instrument."""
-    instruments, count = 10, 100_000
+    """A flood of messages for a slow handler: no further thread, and order in every instrument."""
+    instruments, count = 10, amount(30_000, 100_000)
     blocks = [
         b"".join(
             frame(
@@ -342,6 +344,7 @@ def all_actions(c: WsClient, sim: EToroSimulator) -> dict[str, Action]:
     }
 
 
+@pytest.mark.long_form
 @pytest.mark.heavy
 def test_complaint_33_sixteen_threads_under_faults(
     simulator: MakeSimulator, client: MakeClient
@@ -359,7 +362,7 @@ def test_complaint_33_sixteen_threads_under_faults(
 
     def work(seed: int) -> None:
         choice = random.Random(seed)
-        while sim.connections < 60 or done != set(actions):
+        while sim.connections < amount(20, 60) or done != set(actions):
             name = choice.choices(list(actions), weights)[0]
             with contextlib.suppress(EToroError):
                 actions[name](choice)

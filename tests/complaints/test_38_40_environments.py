@@ -15,6 +15,7 @@ import pytest
 from etoro_sync import ClientState, EToroError, EToroWebSocketError
 from etoro_sync.ws.core import core_of
 from tests.conftest import MakeClient, MakeSimulator, StartServer
+from tests.support.amounts import amount
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime
@@ -130,7 +131,7 @@ def in_the_child(number):
         with WsClient(options) as own:
             assert next(own.stream([30]))[0] == 30
 
-for number in range(100):
+for number in range(int(sys.argv[2])):
     child = os.fork()
     if child == 0:
         in_the_child(number)
@@ -152,18 +153,20 @@ print("parent untouched")
 """
 
 
+@pytest.mark.long_form
 @pytest.mark.heavy
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 # Work for a whole processor; a child that hangs ends itself after 10 s.
 @pytest.mark.timeout(120)
 def test_complaint_39_threads_vanish_and_locks_stick_after_fork(simulator: MakeSimulator) -> None:
-    """100 forks under load: each call of the child is refused, its end is clean, the parent's too.
+    """Forks under load: each call of the child is refused, its end is clean, the parent's too.
 
     A client that the child makes for itself works.
     """
     sim = simulator(rate=2000)
     # Python 3.12 warns of every fork of a program with threads, which is the user's business.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS, sim.url]
+    command.append(str(amount(20, 100)))
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert (done.returncode, done.stdout) == (0, "parent untouched\n"), done.stderr
     assert done.stderr == ""

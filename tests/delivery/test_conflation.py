@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from etoro_sync.delivery.conflation import ConflatingBuffer
+from tests.support.amounts import amount
 
 
 def drain(buffer: ConflatingBuffer) -> list[tuple[Any, ...]]:
@@ -473,4 +474,6 @@ class Conflation(RuleBasedStateMachine):
 
 
 TestConflation = Conflation.TestCase
-TestConflation.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestConflation.settings = settings(
+    max_examples=amount(60, 150), stateful_step_count=30, deadline=None
+)

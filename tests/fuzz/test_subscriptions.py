@@ -20,8 +20,9 @@ import pytest
 
 from tests.fuzz.walks.server import INSTRUMENTS
 from tests.fuzz.walks.world import Step, play
+from tests.support.amounts import amount
 
-WALKS = int(os.environ.get("ETORO_SYNC_TEST_EXAMPLES", "300"))
+WALKS = int(os.environ.get("ETORO_SYNC_TEST_EXAMPLES", amount(80, 300)))
 STEPS = [30, 200, 300, 300]
 TOPICS = [*(f"instrument:{instrument}" for instrument in INSTRUMENTS), "private"]
 MOVES = ["ask", "bid", "full", "last", "no last", "heartbeat", "flags"]
@@ -131,6 +132,7 @@ def test_walks_that_have_broken_a_promise_do_so_no_more(found: str) -> None:
     play(False, FOUND[found])
 
 
+@pytest.mark.long_form
 @pytest.mark.timeout(30 + WALKS)
 @pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
 def test_no_walk_breaks_a_promise(strict: bool) -> None:

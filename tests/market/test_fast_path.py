@@ -28,6 +28,7 @@ from etoro_sync.market.merging import make_rate
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.stats import Counters
 from etoro_sync.ws.transport.frames import FrameParser
+from tests.support.amounts import amount
 from tests.support.clocks import FakeClock
 
 RATE = "Trading.Instrument.Rate"
@@ -224,8 +225,9 @@ def both(json_loads: Any, reads: list[bytes]) -> dict[str, Any]:
     return quick
 
 
+@pytest.mark.long_form
 @BACKENDS
-@settings(max_examples=150)
+@settings(max_examples=amount(60, 150))
 @given(texts=streams, seed=st.integers(0, 1000))
 def test_both_ways_agree_on_any_stream_however_it_is_cut(
     json_loads: Any, texts: list[str], seed: int
