@@ -19,7 +19,8 @@ DEMO := from etoro_sync.__main__ import main; code = main(); raise SystemExit(co
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long check format bench bench-quick faults soak tls-stress fuzz autobahn clean
+.PHONY: help demo test test-long check format bench bench-quick bench-pairs faults soak tls-stress fuzz
+.PHONY: autobahn clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ bench: $(VENV)/.has-bench ## Compare speed with other clients; writes docs/bench
 
 bench-quick: $(VENV)/.has-bench ## The most important of it, in a minute
 	@$(BIN)/python benchmarks/run.py --quick
+
+bench-pairs: $(VENV)/.has-speed ## Compare with another checkout, in turns (OTHER=../before)
+	@$(BIN)/python benchmarks/pairs.py $(OTHER)
 
 faults: $(VENV)/.has-plots ## Play every fault in every phase; writes docs/faults.md
 	@$(BIN)/python tests/faults/run.py --docs

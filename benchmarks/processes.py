@@ -91,11 +91,17 @@ class FeedServer:
         return answer
 
     def run(
-        self, client: Client, scenario: Scenario, *arguments: str, python: Path | None = None
+        self,
+        client: Client,
+        scenario: Scenario,
+        *arguments: str,
+        python: Path | None = None,
+        root: Path = _ROOT,
     ) -> dict[str, Any]:
         """Let *client* take *scenario*; return its report, with the server's under ``"feed"``.
 
         :param python: another interpreter to run it, on any core.
+        :param root: another checkout to run it from.
         """
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(scenario)) + "\n")
@@ -104,7 +110,7 @@ class FeedServer:
         try:
             command = [f"benchmarks.clients.{client.module}", "--port", str(plan["port"])]
             command += ["--instruments", str(scenario.instruments), *arguments]
-            output = self._run_process(client.name, command, client.hides, python)
+            output = self._run_process(client.name, command, client.hides, python, root)
             report: dict[str, Any] = json.loads(output)
         except ClientFailed:
             # Take its place, so that the server gets to its report.
@@ -119,12 +125,17 @@ class FeedServer:
         return json.loads(self._run_process(module, [f"benchmarks.{module}"], hides))
 
     def _run_process(
-        self, name: str, command: list[str], hides: str, python: Path | None = None
+        self,
+        name: str,
+        command: list[str],
+        hides: str,
+        python: Path | None = None,
+        root: Path = _ROOT,
     ) -> str:
         """Run a module on the cores that the server leaves; return its output."""
         process = subprocess.Popen(
             [python or sys.executable, "-m", *command],
-            cwd=_ROOT,
+            cwd=root,
             env=child_environment(hides),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
