@@ -877,8 +877,8 @@ def test_promise_7_no_snapshot_is_left_to_a_restoration_that_is_refused_it(momen
         return json.loads(request[0])["data"] if request else {}
 
     def subscribe() -> None:
-        wish = tracker.add(["private"], True)
-        protocol.submit(Operation("Subscribe", ["private"], {"private": True}, wish=wish))
+        version = tracker.add(["private"], True)
+        protocol.submit(Operation("Subscribe", ["private"], {"private": True}, version=version))
 
     protocol.authenticate("k", "u", 0.0)
     assert answer(1) == {"topics": ["private"], "snapshot": True}

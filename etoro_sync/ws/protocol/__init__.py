@@ -1,1 +1,1 @@
-"""eToro's requests and answers. Pure: no socket, no thread, no clock of its own."""
+"""eToro's requests and replies. Pure: no socket, no thread, no clock of its own."""

@@ -1,46 +1,37 @@
 """eToro's control channel: requests, acknowledgements, errors. Pure: no sockets, no threads.
 
 One :class:`ControlChannel` lives as long as a client's session and is used by the reader thread
-alone. It knows what is wanted (the tracker), what the present connection has confirmed, and the
-calls that are still to be carried out, of which a :class:`Restoration` goes first.
+alone. It knows the wanted topics (from the tracker), the topics that the present connection has
+confirmed, and the operations that are not carried out yet; those of a :class:`Restoration` are
+carried out first.
 """
 
 import json
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ...errors import EToroAuthError, EToroError, EToroSubscriptionError
 from ...models import WsAuthenticateOperation
 from ..failures import ConnectionFailed
 from .in_flight import InFlight
-from .replies import ErrorKind, auth_error, classify, key_faults, refusal, stray_error, succeeded
+from .replies import (
+    ErrorKind,
+    Outcome,
+    auth_error,
+    classify,
+    key_faults,
+    refusal,
+    stray_error,
+    succeeded,
+)
 from .requests import MAX_FRAME_BYTES, Operation, Request, chunk_topics, plan
 from .restoration import Restoration
 from .tracker import WsSubscriptionTracker
 
 __all__ = ["MAX_FRAME_BYTES", "ControlChannel", "Operation", "Outcome", "chunk_topics"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a reply has changed, for the reader to act on.
-
-    :param name: ``"Authenticate"``, ``"Subscribe"``, ``"Unsubscribe"``, or ``""`` for a reply that
-        belongs to no request in flight.
-    :param topics: the topics of the request.
-    :param error: what eToro refused, if it did.
-    :param duplicate: eToro said that it is so already, so it sends no snapshot.
-    :param raised: a caller waits for the error, and raises it.
-    """
-
-    name: str
-    topics: tuple[str, ...] = ()
-    error: EToroError | None = None
-    duplicate: bool = False
-    raised: bool = False
 
 
 class ControlChannel:
@@ -73,7 +64,7 @@ class ControlChannel:
     # -- the connection ------------------------------------------------------------------------
 
     def authenticate(self, api_key: str, user_key: str, now: float) -> str:
-        """Begin a new connection: forget the old one and return the Authenticate request."""
+        """Reset what belongs to the old connection; return the Authenticate request."""
         self.connection_lost()
         request = Request("Authenticate", [], False, None)
         self._in_flight.begin(request, now)
@@ -82,7 +73,7 @@ class ControlChannel:
         return json.dumps(WsAuthenticateOperation(request.id, data=data).to_dict())
 
     def connection_lost(self) -> None:
-        """Forget what the connection knew; operations under way start anew on the next one."""
+        """Reset what belongs to the connection; users' operations start again on the next one."""
         self.authenticated = False
         self._in_flight.request = None
         self._confirmed.clear()
@@ -92,16 +83,17 @@ class ControlChannel:
             operation.pending.clear()
 
     def restoration(self, *, with_snapshots: bool) -> dict[str, bool]:
-        """Return the topics that a new connection needs, and whether with a snapshot.
+        """Return what :meth:`restore` would request: topic -> whether with its snapshot.
 
-        :param with_snapshots: whether there was a gap; see :class:`Restoration`.
+        :param with_snapshots: whether there was a gap; see :meth:`Restoration.needed`.
         """
         return self._restoration.needed(with_snapshots=with_snapshots)
 
     def restore(self, *, with_snapshots: bool) -> list[str]:
-        """Queue, before all else, what a new connection needs; return the topics.
+        """Queue subscriptions to all wanted topics before all other operations.
 
         :param with_snapshots: as for :meth:`restoration`.
+        :returns: the topics.
         """
         needed = self._restoration.needed(with_snapshots=with_snapshots)
         restoring = self._restoration.begin(needed)
@@ -112,8 +104,7 @@ class ControlChannel:
 
     @property
     def restoring(self) -> bool:
-        """Whether topics of :meth:`restore` still wait for their acknowledgement."""
-        # They stand in front of all others.
+        """Whether operations of :meth:`restore` are not finished; they are in front of all."""
         return bool(self._operations) and self._operations[0].restoring
 
     @property
@@ -121,7 +112,7 @@ class ControlChannel:
         """The wanted topics."""
         return self._tracker.get_all()
 
-    def is_of_use(self, topic: str) -> bool:
+    def is_needed(self, topic: str) -> bool:
         """Whether *topic* is wanted, or acknowledged on the present connection."""
         return topic in self._confirmed or self._tracker.has(topic)
 
@@ -132,10 +123,10 @@ class ControlChannel:
     # -- requests ------------------------------------------------------------------------------
 
     def submit(self, operation: Operation) -> None:
-        """Queue a call of the user's; it is sent when its turn has come.
+        """Queue a user's call; it is sent after the calls before it.
 
-        Until the connection is authenticated, a call without a waiter is done at once: the
-        restoration covers what is wanted then, and calls must not pile up in an outage.
+        Until authenticated, a call that nobody waits for completes at once: :meth:`restore` covers
+        what is wanted then, and calls must not pile up in an outage.
         """
         if not self.authenticated and not operation.awaited:
             operation.on_done(None)
@@ -147,11 +138,14 @@ class ControlChannel:
 
     @property
     def has_request(self) -> bool:
-        """Whether :meth:`next_request` may have something to send, or an operation to end."""
+        """Whether to call :meth:`next_request`, which may also only complete an operation."""
         return self.authenticated and self._in_flight.request is None and bool(self._operations)
 
     def next_request(self, now: float) -> tuple[str, tuple[str, ...]] | None:
-        """Return the next request and the topics that it asks snapshots of; None: none now."""
+        """Return the next request's text and the topics whose snapshots it requests.
+
+        None: there is nothing to send now. Completes operations that have nothing left to send.
+        """
         if not self.has_request:
             return None
         while self._operations:
@@ -169,11 +163,11 @@ class ControlChannel:
 
     @property
     def deadline(self) -> float | None:
-        """Monotonic time at which the request in flight must be answered; None: there is none."""
+        """Monotonic time by which the request in flight must be answered; None: there is none."""
         return self._in_flight.deadline
 
     def check_deadline(self, now: float) -> None:
-        """:raises ConnectionFailed: when the answer to the request in flight is overdue."""
+        """:raises ConnectionFailed: when the reply to the request in flight is overdue."""
         self._in_flight.check_deadline(now)
 
     # -- replies -------------------------------------------------------------------------------
@@ -217,28 +211,27 @@ class ControlChannel:
             error = auth_error(kind, reply, self._key_faults, self._redact)
             raise ConnectionFailed(error, fatal=fatal, slow=slow)
         refused = refusal(request.name, request.topics, reply, self._redact)
-        # What was recorded before the connection was restored has no caller who could ask again.
+        # Nobody waits for these, so no caller could retry: another connection does.
         kept = operation.restoring or operation.recorded
         if kept and kind in (ErrorKind.RETRY, ErrorKind.SLOW):
             raise ConnectionFailed(refused, slow=slow)
         if operation.restoring:
             if self._restoration.may_split(request):
-                # A bad topic must not take the others of its frame away.
                 self._split(request, operation)
                 return Outcome(request.name)
             if not self._restoration.may_give_up(request.topics):
-                # Where permissions forbid it, the key has lost them since, and no other connection
-                # would bring it back.
+                # eToro accepted the topics before. If permissions forbid them now, the key has lost
+                # these, and another connection would not help.
                 lost = EToroAuthError(str(refused), refused.error_code) if fatal else refused
                 raise ConnectionFailed(lost, fatal=fatal)
         raised = self._give_up(request, operation, refused)
         return Outcome(request.name, tuple(request.topics), refused, raised=raised)
 
     def _already(self, request: Request) -> Outcome:
-        """eToro says that it is so already; find out for which topics of the frame.
+        """Handle a reply that a topic is subscribed already; split the frame to find out which.
 
-        A frame holds either confirmed topics or new ones; of the latter only some may be
-        duplicates, and the refusal has rejected all.
+        The refusal has rejected the whole frame. If its topics were confirmed before, or it has
+        only one, nothing is lost by that; of several new ones only some may be duplicates.
         """
         operation, topics = request.operation, request.topics
         if operation is None or len(topics) == 1 or topics[0] in self._confirmed:
@@ -248,7 +241,7 @@ class ControlChannel:
 
     @staticmethod
     def _split(request: Request, operation: Operation) -> None:
-        """Ask again for each half of a refused frame, to find out what was refused."""
+        """Queue a request for each half of a refused frame, to find the refused topics."""
         middle = len(request.topics) // 2
         for half in (request.topics[middle:], request.topics[:middle]):
             operation.pending.appendleft(Request("Subscribe", half, request.snapshot, operation))
@@ -256,43 +249,47 @@ class ControlChannel:
     def _give_up(
         self, request: Request, operation: Operation, refused: EToroSubscriptionError
     ) -> bool:
-        """End a refused call, and want its topics no longer; return whether a caller waits for it.
+        """End a refused operation and withdraw its topics.
 
-        The rest of the call is not sent: the caller is told which topics failed, and those that
-        were not tried are not wanted either, so that nothing is half done. What the connection
-        carries all the same, and what another call has asked for since, stays wanted.
+        The rest of a user's call is not sent, and its topics are withdrawn, too, so that nothing is
+        half done; the error names them all. Topics that the connection has confirmed, and those
+        that another call has added since, stay wanted.
+
+        :returns: whether a caller waits for the error.
         """
         if not operation.restoring:
             refused.topics += tuple(topic for part in operation.pending for topic in part.topics)
         if request.name == "Subscribe":
             failed = [topic for topic in refused.topics if topic not in self._confirmed]
-            self._tracker.withdraw(failed, operation.wish)
+            self._tracker.withdraw(failed, operation.version)
         if operation.restoring:
-            # The other parts are none of its business.
+            # The rest of a restoration goes on: one bad topic must not cost the others.
             self._restoration.give_up(refused.topics, self._operations)
-            told = self._tell_waiting(operation.wish, refused)
+            awaited = self._fail_waiting_calls(operation.version, refused)
             self._finish_if_done(operation)
-            return told
+            return awaited
         self._operations.remove(operation)
         operation.on_done(refused)
         return operation.awaited
 
-    def _tell_waiting(self, wish: int, refused: EToroSubscriptionError) -> bool:
-        """End calls that have waited since before the connection for what was refused just now.
+    def _fail_waiting_calls(self, version: int, refused: EToroSubscriptionError) -> bool:
+        """End users' calls that were queued before the restoration and want a refused topic.
 
-        :returns: whether there was one with a caller who waits.
+        :param version: of the restoration; later calls try again themselves.
+        :returns: whether a caller waits for the error.
         """
-        told = False
-        gone = {topic for topic in refused.topics if not self.is_of_use(topic)}
+        awaited = False
+        gone = {topic for topic in refused.topics if not self.is_needed(topic)}
         for call in [op for op in self._operations if not op.restoring]:
-            if call.name == "Subscribe" and call.wish <= wish and not gone.isdisjoint(call.topics):
+            earlier = call.name == "Subscribe" and call.version <= version
+            if earlier and not gone.isdisjoint(call.topics):
                 self._operations.remove(call)
                 call.on_done(refused)
-                told = told or call.awaited
-        return told
+                awaited = awaited or call.awaited
+        return awaited
 
     def fail_all(self, error: EToroError) -> None:
-        """End every operation that waits: the client is over."""
+        """End every operation with *error*, because the session is over."""
         operations, self._operations = self._operations, deque()
         self._in_flight.request = None
         for operation in operations:

@@ -1,7 +1,7 @@
-"""The one request in flight: its id, its deadline, and which reply answers it. Pure.
+"""The request in flight: its id, its deadline, and which reply answers it. Pure.
 
-Requests that cross are applied in unknown order, and an acknowledgement repeats the request's id
-(protocol fact sheet, sections 1 and 2). So there is one at a time.
+There is at most one at a time, because eToro may apply several in any order. A reply repeats the
+request's id (protocol fact sheet, sections 1 and 2).
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ __all__ = ["InFlight"]
 
 
 class InFlight:
-    """The request that was sent and is not answered yet.
+    """Holds the request that was sent and is not answered yet, and matches replies to it.
 
     :param auth_timeout: seconds until Authenticate must be answered.
     :param request_timeout: seconds until Subscribe and Unsubscribe must be acknowledged.
@@ -30,11 +30,14 @@ class InFlight:
         self._auth_timeout = auth_timeout
         self._request_timeout = request_timeout
         self._new_id = new_id
-        #: None: nothing waits for an answer.
+        #: None: no request is in flight.
         self.request: Request | None = None
 
     def begin(self, request: Request, now: float) -> None:
-        """Give *request* its id and its deadline; it is sent now."""
+        """Set id and deadline of *request*, which is about to be sent.
+
+        :param now: monotonic time.
+        """
         timeout = self._auth_timeout if request.name == "Authenticate" else self._request_timeout
         request.id = self._new_id()
         request.deadline = now + timeout
@@ -42,11 +45,15 @@ class InFlight:
 
     @property
     def deadline(self) -> float | None:
-        """Monotonic time at which the request must be answered; None: there is none."""
+        """Monotonic time by which the request must be answered; None: no request is in flight."""
         return None if self.request is None else self.request.deadline
 
     def check_deadline(self, now: float) -> None:
-        """:raises ConnectionFailed: when the answer is overdue."""
+        """Raise when the reply is overdue.
+
+        :param now: monotonic time.
+        :raises ConnectionFailed: with what was not answered.
+        """
         request = self.request
         if request is None or now < request.deadline:
             return
@@ -60,13 +67,13 @@ class InFlight:
         raise ConnectionFailed(
             EToroTimeoutError(
                 f"No acknowledgement of {request.name} of {named(request.topics)} within "
-                f"{self._request_timeout:g} s; the connection is replaced, and what was wanted "
-                "stays so."
+                f"{self._request_timeout:g} s; the connection is replaced, and the wanted topics "
+                "are subscribed to again."
             )
         )
 
     def end(self, reply: dict[str, Any]) -> Request | None:
-        """Return the request that *reply* answers, which is in flight no longer; None: none."""
+        """Return the request that *reply* answers and end its flight; None: it answers none."""
         request = self.request
         if request is None or not _answers(reply, request):
             return None
@@ -75,10 +82,10 @@ class InFlight:
 
 
 def _answers(reply: dict[str, Any], request: Request) -> bool:
-    # The id decides. Without one, the operation does: only one request is in flight.
+    # Replies without an id are matched by operation; that is enough for one request in flight.
     if reply.get("id"):
         return bool(reply["id"] == request.id)
     if reply.get("operation"):
         return bool(reply["operation"] == request.name)
-    # Without either, a refusal can only mean the credentials: nothing else was sent yet.
+    # A refusal without either can only refuse the credentials: nothing else was sent yet.
     return request.name == "Authenticate" and is_refusal(reply)

@@ -1,10 +1,11 @@
-"""What eToro's error codes ask of a client. Pure.
+"""What eToro's error codes mean, and the errors that users get for them. Pure.
 
-The codes are the union of every public source (protocol fact sheet, section 1); the set is open,
-so an unknown code is an error of its own kind and keeps its name.
+The codes are the union of every public source (protocol fact sheet, section 1). eToro may add
+others: an unknown code is treated as a refusal, and errors show it as it is.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...text import fit, named, show
 __all__ = [
     "PERMISSIONS",
     "ErrorKind",
+    "Outcome",
     "auth_advice",
     "auth_error",
     "classify",
@@ -27,13 +29,32 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a reply has changed, for the controller to act on.
+
+    :param name: ``"Authenticate"``, ``"Subscribe"``, ``"Unsubscribe"``, or ``""`` for a reply that
+        belongs to no request in flight.
+    :param topics: the topics of the request.
+    :param error: the refusal; None: eToro accepted the request.
+    :param duplicate: the topics were subscribed already, so eToro sends no snapshot.
+    :param raised: a caller waits for the error and raises it.
+    """
+
+    name: str
+    topics: tuple[str, ...] = ()
+    error: EToroError | None = None
+    duplicate: bool = False
+    raised: bool = False
+
+
 class ErrorKind(Enum):
     """What to do about an error code."""
 
-    FATAL = auto()  #: the credentials or the request are wrong; asking again cannot help
-    RETRY = auto()  #: a fault of the server; ask again
-    SLOW = auto()  #: asked too often; ask again with patience
-    BENIGN = auto()  #: what was asked for is already so
+    FATAL = auto()  #: the credentials or the request are wrong; a retry cannot help
+    RETRY = auto()  #: a fault of the server; retry
+    SLOW = auto()  #: too many requests; retry later
+    BENIGN = auto()  #: the request has no effect, because the state is already so
     REFUSED = auto()  #: anything else, unknown codes included
 
 
@@ -52,7 +73,7 @@ _KINDS = {
     "BinaryMessagesNotSupported": ErrorKind.REFUSED,
     "SubscribeFailed": ErrorKind.REFUSED,
 }
-#: Benign code -> the request that it answers.
+#: Benign code -> the request that it belongs to.
 _BENIGN = {
     "SessionAlreadyAuthenticated": "Authenticate",
     "TopicAlreadySubscribed": "Subscribe",
@@ -63,7 +84,7 @@ _CHECK_KEYS = (
     "Check ETORO_API_KEY and ETORO_USER_KEY: are the two swapped, and were quotation marks or "
     "blanks left around them?"
 )
-#: What to do where the keys are right and may not do this.
+#: What to do when the keys are right, but lack the permission.
 PERMISSIONS = (
     "The permissions of the key do not suffice: in eToro's settings for API keys, give it the "
     "scopes that you need, such as market-data:read for prices and trade.demo:read for the "
@@ -73,7 +94,7 @@ _QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
 
 
 def succeeded(reply: dict[str, Any]) -> bool | None:
-    """Return whether *reply* tells of success; None: it does not say. ``"true"`` counts, too."""
+    """Return whether *reply* reports success; None: it does not say. ``"true"`` counts, too."""
     value = reply.get("success")
     if isinstance(value, str):
         value = {"true": True, "false": False}.get(value.strip().lower())
@@ -81,12 +102,12 @@ def succeeded(reply: dict[str, Any]) -> bool | None:
 
 
 def is_refusal(reply: dict[str, Any]) -> bool:
-    """Whether *reply* tells of a failure, by either of the two keys that may say so."""
+    """Whether *reply* reports a failure, by ``success`` or by ``errorCode``."""
     return succeeded(reply) is False or bool(reply.get("errorCode"))
 
 
 def key_faults(api_key: str, user_key: str) -> str:
-    """Return, in sentences that show no key, what is odd about the keys; ``""``: nothing is."""
+    """Return what looks wrong with the keys, in sentences that show neither; ``""``: nothing."""
     faults = []
     for name, key in (("api_key", api_key), ("user_key", user_key)):
         if key.startswith(_QUOTES) or key.endswith(_QUOTES):
@@ -101,7 +122,8 @@ def key_faults(api_key: str, user_key: str) -> str:
 def auth_advice(reply: dict[str, Any], faults: str = "") -> str:
     """Return what to do about a refused authentication.
 
-    :param faults: what is odd about the keys, from :func:`key_faults`.
+    :param reply: the refusal.
+    :param faults: what looks wrong with the keys, from :func:`key_faults`.
     """
     code = reply.get("errorCode")
     if code == "InsufficientPermissions":
@@ -111,9 +133,10 @@ def auth_advice(reply: dict[str, Any], faults: str = "") -> str:
 
 
 def classify(reply: dict[str, Any], request: str = "") -> ErrorKind:
-    """Return what the error code of *reply* asks for; unknown codes are REFUSED.
+    """Return the kind of the error code in *reply*; unknown codes are REFUSED.
 
-    :param request: what was asked for: a code is benign only as the answer to its own request.
+    :param request: the name of the request; a code is benign only as the reply to the request
+        that it belongs to.
     """
     code = reply.get("errorCode")
     kind = _KINDS.get(code, ErrorKind.REFUSED) if isinstance(code, str) else ErrorKind.REFUSED
@@ -123,7 +146,7 @@ def classify(reply: dict[str, Any], request: str = "") -> ErrorKind:
 
 
 def error_code(reply: dict[str, Any], redact: Callable[[str], str]) -> str:
-    """Return the error code, fit to be shown; a server may put anything there, a key included."""
+    """Return the error code for errors and logs: one short line, with the keys redacted."""
     code = reply.get("errorCode")
     if not code:
         return "no errorCode"
@@ -131,18 +154,21 @@ def error_code(reply: dict[str, Any], redact: Callable[[str], str]) -> str:
 
 
 def refusal_text(what: str, reply: dict[str, Any], redact: Callable[[str], str]) -> str:
-    """Return one sentence with the server's own words, shortened and without secrets."""
-    words = reply.get("errorMessage")
-    if not words:
+    """Return one sentence with the server's message, shortened and without secrets.
+
+    :param what: the beginning of the sentence, such as ``"eToro refused the authentication"``.
+    """
+    message = reply.get("errorMessage")
+    if not message:
         return f"{what}: {error_code(reply, redact)}."
-    words = fit(words if isinstance(words, str) else show(words, 1000), redact)
-    return f"{what}: {error_code(reply, redact)} ({words})."
+    message = fit(message if isinstance(message, str) else show(message, 1000), redact)
+    return f"{what}: {error_code(reply, redact)} ({message})."
 
 
 def refusal(
     name: str, topics: Sequence[str], reply: dict[str, Any], redact: Callable[[str], str]
 ) -> EToroSubscriptionError:
-    """Return the error of a refused request.
+    """Return the error for a refused request.
 
     :param name: ``"Subscribe"`` or ``"Unsubscribe"``.
     :param topics: those of the refused frame.
@@ -157,10 +183,10 @@ def refusal(
 def auth_error(
     kind: ErrorKind, reply: dict[str, Any], faults: str, redact: Callable[[str], str]
 ) -> EToroError:
-    """Return the error of a refused authentication.
+    """Return the error for a refused authentication.
 
     :param kind: from :func:`classify`.
-    :param faults: what is odd about the keys, from :func:`key_faults`.
+    :param faults: what looks wrong with the keys, from :func:`key_faults`.
     """
     text = refusal_text("eToro refused the authentication", reply, redact)
     code = error_code(reply, redact)
@@ -170,9 +196,9 @@ def auth_error(
 
 
 def stray_error(reply: dict[str, Any], redact: Callable[[str], str]) -> EToroError | None:
-    """Return the error of a reply that answers no request.
+    """Return the error in a reply that answers no request.
 
-    None: it is a late or a repeated acknowledgement, which means nothing.
+    None: the reply is a late or repeated acknowledgement, and can be ignored.
     """
     if not is_refusal(reply):
         return None

@@ -12,32 +12,33 @@ __all__ = ["MAX_FRAME_BYTES", "Operation", "Request", "chunk_topics", "plan"]
 
 #: 25,529 bytes were accepted and 25,719 killed the socket; this leaves a margin.
 MAX_FRAME_BYTES = 20 * 1024
-#: More than a request has around its topics: the id, the names, the brackets.
+#: Upper bound of a request's bytes without its topics: the id, the names, the brackets.
 _OVERHEAD = 200
 
 
 @dataclass(eq=False)
 class Operation:
-    """One call of subscribe or unsubscribe, or one restoration, from its start to its end.
+    """One call of subscribe or unsubscribe, or a part of one restoration.
 
     :param name: ``"Subscribe"`` or ``"Unsubscribe"``.
-    :param topics: what it is about.
-    :param snapshot: the topics that a snapshot is wished for, and whether this operation is to ask
-        for it; False: it was left to the restoration.
-    :param on_done: called once with None or the error, on the reader thread.
-    :param wish: the number of the last wish that it carries out, from the tracker.
-    :param awaited: a caller waits for its end; False when that took too long.
-    :param recorded: it came while a connection was being restored, and nobody waits for it.
-    :param restoring: it brings a new connection to what was wanted before.
-    :param started: it was cut into requests.
-    :param pending: the requests that are still to be sent.
+    :param topics: the topics to subscribe to or to unsubscribe from.
+    :param snapshot: topic -> whether this operation requests its snapshot. Holds only topics for
+        which the caller asked for one; False: the restoration requests it.
+    :param on_done: called once, on the reader thread, with None or the error.
+    :param version: the tracker's version when the call was recorded; topics that were added later
+        stay wanted when this operation is refused.
+    :param awaited: whether a caller waits for the end; set to False when it stops waiting.
+    :param recorded: submitted during a restoration, without a caller that waits.
+    :param restoring: whether it subscribes a new connection to what was wanted before.
+    :param started: whether :attr:`pending` was planned.
+    :param pending: the requests that are not sent yet.
     """
 
     name: str
     topics: list[str]
     snapshot: dict[str, bool] = field(default_factory=dict)
     on_done: Callable[[EToroError | None], None] = lambda error: None
-    wish: int = 0
+    version: int = 0
     awaited: bool = True
     recorded: bool = False
     restoring: bool = False
@@ -47,10 +48,14 @@ class Operation:
 
 @dataclass
 class Request:
-    """One frame: a part of an operation that fits into it.
+    """One request frame; an operation with many topics needs several.
 
-    :param operation: None for Authenticate.
-    :param id: set when it is sent, as the deadline.
+    :param name: ``"Authenticate"``, ``"Subscribe"`` or ``"Unsubscribe"``.
+    :param topics: none for Authenticate.
+    :param snapshot: whether the snapshots of the topics are requested.
+    :param operation: what the request is a part of; None for Authenticate.
+    :param id: set when the request is sent.
+    :param deadline: monotonic time by which it must be answered; set when it is sent.
     """
 
     name: str
@@ -85,10 +90,16 @@ def chunk_topics(topics: Iterable[str], budget: int) -> list[list[str]]:
 def plan(
     operation: Operation, wanted: Callable[[str], bool], confirmed: Container[str]
 ) -> deque[Request]:
-    """Cut an operation into requests, by what is wanted and confirmed at this moment.
+    """Return the requests that carry out *operation*.
 
-    Later calls may have changed what is wanted; topics that they have taken over are left to
-    them, so that the connection always ends at what is wanted, whoever called first.
+    A topic is skipped when the tracker says the opposite by now: a later call has changed it, and
+    its own operation follows. So the connection ends at what is wanted, in whatever order
+    operations arrive. A topic that is in the requested state already is skipped, too, unless its
+    snapshot is requested.
+
+    :param operation: one that was not planned yet.
+    :param wanted: whether a topic is wanted now.
+    :param confirmed: the topics that the present connection has acknowledged.
     """
     subscribing = operation.name == "Subscribe"
     groups: dict[tuple[bool, bool], list[str]] = {}
@@ -98,7 +109,7 @@ def plan(
             continue
         if (topic in confirmed) is subscribing and not snapshot:
             continue
-        # Topics that eToro may call duplicates stay apart from new ones, because a refusal
+        # Topics that eToro may refuse as duplicates get frames of their own, because a refusal
         # rejects the whole frame.
         groups.setdefault((topic in confirmed, snapshot), []).append(topic)
     return deque(

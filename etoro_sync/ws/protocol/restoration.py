@@ -1,4 +1,4 @@
-"""What a new connection needs, and which of it may be given up when eToro refuses some. Pure.
+"""Which topics a new connection is subscribed to, and what to do when eToro refuses some. Pure.
 
 A refusal rejects all topics of its frame. So a refused frame is cut in halves, until the bad topics
 are found or the cap is reached.
@@ -11,44 +11,44 @@ from .tracker import WsSubscriptionTracker
 
 __all__ = ["Restoration"]
 
-#: Refused frames that one restoration cuts in halves: enough to find six bad topics among 5,000,
-#: and few enough not to look like an attack.
+#: How many refused frames one restoration cuts in halves: enough to find six bad topics among
+#: 5,000, and few enough not to look like an attack.
 _MOST_SPLITS = 64
 
 
 class Restoration:
-    """Brings each new connection to what is wanted.
+    """Subscribes each new connection to the wanted topics.
 
     :param tracker: the wanted topics.
-    :param confirmed: what the present connection has acknowledged.
+    :param confirmed: the topics that the present connection has acknowledged.
     """
 
     def __init__(self, tracker: WsSubscriptionTracker, confirmed: Container[str]) -> None:
         self._tracker = tracker
         self._confirmed = confirmed
         self._accepted_once: set[str] = set()
-        # Topic -> whether the last restoration asks for its snapshot.
+        # Topic -> whether the last restoration requests its snapshot.
         self._snapshots: dict[str, bool] = {}
         self._splits = 0
 
     def needed(self, *, with_snapshots: bool) -> dict[str, bool]:
-        """Return the topics that a new connection needs, and whether with a snapshot.
+        """Return all wanted topics: topic -> whether to request its snapshot.
 
-        :param with_snapshots: after a gap every instrument starts from a snapshot, whatever was
-            asked for at first. What a snapshot of ``private`` would be nobody knows, so there the
-            user's own choice holds.
+        :param with_snapshots: request one for every instrument, as is needed after a gap. For
+            ``private`` the user's own choice holds, because eToro does not document what such a
+            snapshot contains.
         """
         wanted = self._tracker.snapshots()
         return {t: wanted[t] or (with_snapshots and t != "private") for t in wanted}
 
     def begin(self, snapshots: dict[str, bool]) -> list[Operation]:
-        """Return the operations that are to go before all others, in order.
+        """Start a restoration; return its operations, to be carried out before all others.
 
-        ``private`` goes first, in a frame of its own: order events are worth the most.
+        ``private`` is first, in a frame of its own, because order events matter most.
 
-        :param snapshots: what is needed, from :meth:`needed`.
+        :param snapshots: from :meth:`needed`.
         """
-        wish = self._tracker.wishes
+        now = self._tracker.version
         self._snapshots = snapshots
         self._accepted_once &= set(snapshots)
         self._splits = 0
@@ -56,22 +56,23 @@ class Restoration:
         for private in (True, False):
             group = [topic for topic in snapshots if (topic == "private") is private]
             if group:
-                operation = Operation("Subscribe", group, snapshots, wish=wish, restoring=True)
-                # Planned at once, so that it can only end by a reply, in which the reader sees it.
-                # What is unsubscribed in the meantime is seen to by a later operation.
+                operation = Operation("Subscribe", group, snapshots, version=now, restoring=True)
+                # Planned at once, so that only a reply can end it: the controller looks for the end
+                # of the restoration at replies. A topic that is unsubscribed meanwhile is handled
+                # by the operation of that call.
                 operation.pending = plan(operation, lambda topic: True, self._confirmed)
                 operation.started = True
                 operations.append(operation)
         return operations
 
     def take_snapshots_from(self, operation: Operation) -> None:
-        """Let a user's call ask for no snapshot that is still to come without it."""
+        """Drop snapshots from a user's *operation* that the restoration will bring."""
         for topic, coming in self._snapshots.items():
             if coming and topic not in self._confirmed and topic in operation.snapshot:
                 operation.snapshot[topic] = False
 
     def give_up(self, topics: Iterable[str], operations: Iterable[Operation]) -> None:
-        """Let calls ask themselves for the snapshots of *topics*: from here they will not come."""
+        """Return refused *topics*' snapshots to the users' calls: the restoration brings none."""
         for topic in topics:
             self._snapshots.pop(topic, None)
         for operation in operations:
@@ -83,16 +84,16 @@ class Restoration:
         self._accepted_once.update(topics)
 
     def unsubscribed(self, topics: Iterable[str]) -> None:
-        """Note that *topics* have ended, as somebody wished."""
+        """Note that the user has unsubscribed from *topics*."""
         self._accepted_once.difference_update(topics)
 
     def may_split(self, request: Request) -> bool:
-        """Whether a refused frame is to be cut in halves; each time counts, as there is a cap."""
+        """Return whether to cut a refused frame in halves; each True counts towards the cap."""
         if len(request.topics) == 1 or self._splits >= _MOST_SPLITS:
             return False
         self._splits += 1
         return True
 
     def may_give_up(self, topics: Iterable[str]) -> bool:
-        """Whether refused *topics* may be given up: those that were accepted before never are."""
+        """Whether refused *topics* may be dropped; False if eToro has accepted any before."""
         return self._accepted_once.isdisjoint(topics)

@@ -1,4 +1,4 @@
-"""What the user wants to be subscribed to: the truth that every new connection is brought to."""
+"""The topics that the user wants; each new connection is subscribed to all of them."""
 
 import threading
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ __all__ = ["WsSubscriptionTracker"]
 
 
 class _Wanted(NamedTuple):
-    """How a topic is wanted.
+    """A wanted topic's state.
 
-    :param snapshot: a snapshot was asked for.
-    :param wish: the number of the last wish.
+    :param snapshot: whether any call of ``add()`` has requested a snapshot.
+    :param version: the tracker's version after the last call of ``add()`` for the topic.
     """
 
     snapshot: bool = False
-    wish: int = 0
+    version: int = 0
 
 
 _UNWANTED = _Wanted()
@@ -26,49 +26,51 @@ _UNWANTED = _Wanted()
 class WsSubscriptionTracker:
     """The wanted topics, in the order in which they were first wanted. Thread-safe.
 
-    The methods are those of etoropy's tracker. The lock guards the one dictionary, and the count
-    of wishes.
+    The methods are those of etoropy's tracker. The lock guards the dictionary and the version,
+    which each call of :meth:`add` increases: so a refusal can spare topics that were added again
+    after the refused request.
     """
 
     def __init__(self) -> None:
         self._topics: dict[str, _Wanted] = {}
-        self._wishes = 0
-        #: For those, too, who do several things at once with what is wanted: two locks could be
-        #: taken in two orders. Re-entrant, because a finalizer may unsubscribe while this thread
-        #: is in here.
+        self._version = 0
+        #: Shared with Subscriptions, which keeps its own data in step with this tracker's: two
+        #: locks could be taken in two orders. Re-entrant, because a finalizer may unsubscribe
+        #: while this thread holds it.
         self.lock = threading.RLock()
 
     def add(self, topics: Iterable[str], snapshot: bool = False) -> int:
-        """Want *topics*.
+        """Add *topics* to the wanted ones.
 
         :param topics: such as ``["instrument:1001", "private"]``.
-        :param snapshot: whether the first subscription asks for a snapshot.
-        :returns: the number of this wish, for :meth:`withdraw`.
+        :param snapshot: whether the first subscription requests a snapshot; once True for a topic,
+            it stays True until the topic is removed.
+        :returns: the tracker's new version, for :meth:`withdraw`.
         """
         topics = _listed(topics)
         with self.lock:
-            self._wishes += 1
+            self._version += 1
             for topic in topics:
                 before = self._topics.get(topic, _UNWANTED)
-                self._topics[topic] = _Wanted(snapshot or before.snapshot, self._wishes)
-            return self._wishes
+                self._topics[topic] = _Wanted(snapshot or before.snapshot, self._version)
+            return self._version
 
-    def withdraw(self, topics: Iterable[str], wish: int) -> None:
-        """Want *topics* no longer, but for those that were wished for again since *wish*.
+    def withdraw(self, topics: Iterable[str], version: int) -> None:
+        """Remove refused *topics*, except those that were added again after *version*.
 
-        :param topics: what was refused.
-        :param wish: from :meth:`add`.
+        :param topics: those that eToro refused.
+        :param version: what :meth:`add` has returned for the refused request.
         """
         topics = _listed(topics)
         with self.lock:
             for topic in topics:
-                if topic in self._topics and self._topics[topic].wish <= wish:
+                if topic in self._topics and self._topics[topic].version <= version:
                     del self._topics[topic]
 
     def remove(self, topics: Iterable[str]) -> None:
-        """Want *topics* no longer.
+        """Remove *topics* from the wanted ones.
 
-        :param topics: those that were not wanted are ignored.
+        :param topics: those that are not wanted are ignored.
         """
         topics = _listed(topics)
         with self.lock:
@@ -81,7 +83,7 @@ class WsSubscriptionTracker:
             return list(self._topics)
 
     def snapshots(self) -> dict[str, bool]:
-        """Return a copy: topic -> whether a snapshot was asked for."""
+        """Return a new dictionary: wanted topic -> whether a snapshot was requested for it."""
         with self.lock:
             topics = dict(self._topics)
         return {topic: wanted.snapshot for topic, wanted in topics.items()}
@@ -94,14 +96,14 @@ class WsSubscriptionTracker:
         return topic in self._topics
 
     def clear(self) -> None:
-        """Want nothing."""
+        """Remove all topics."""
         with self.lock:
             self._topics.clear()
 
     @property
-    def wishes(self) -> int:
-        """The number of the last wish."""
-        return self._wishes
+    def version(self) -> int:
+        """How many times :meth:`add` was called."""
+        return self._version
 
     @property
     def size(self) -> int:
@@ -116,8 +118,8 @@ class WsSubscriptionTracker:
 
 
 def _listed(topics: Iterable[str]) -> list[str]:
-    """Return a list, made before the lock is taken: a generator may be user code.
+    """Return *topics* as a list; a string is one topic.
 
-    A string is one topic, not its letters.
+    Called before the lock is taken, because a generator may run user code.
     """
     return [topics] if isinstance(topics, str) else list(topics)

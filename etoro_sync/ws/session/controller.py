@@ -156,7 +156,7 @@ class Controller:
             if operation.name == "Unsubscribe" and not self._protocol.authenticated:
                 # Nothing will be sent, so that no reply would do it.
                 topics = operation.topics
-                self._book.forget([t for t in topics if not self._protocol.is_of_use(t)])
+                self._book.forget([t for t in topics if not self._protocol.is_needed(t)])
             self._protocol.submit(operation)
 
     def next_request(self, now: float) -> str | None:
@@ -198,7 +198,7 @@ class Controller:
     def _on_refusal(self, error: EToroError, raised: bool) -> None:
         """Tell of a refusal; the log only where no caller raises it."""
         if isinstance(error, EToroSubscriptionError):
-            topics = [topic for topic in error.topics if not self._protocol.is_of_use(topic)]
+            topics = [topic for topic in error.topics if not self._protocol.is_needed(topic)]
             self._book.forget(topics)
         if not raised and self._gate.passes(getattr(error, "error_code", None)) is not None:
             log(logging.ERROR, "%s", error)

@@ -1,4 +1,4 @@
-"""What a user wishes to be subscribed to, and how a caller waits until eToro has agreed."""
+"""Records what users want to be subscribed to, and lets callers wait for the acknowledgement."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ __all__ = ["Subscriptions", "Ticket"]
 
 
 class Ticket:
-    """Lets a caller wait for an operation that the reader thread carries out.
+    """Lets a caller wait for the end of an operation that the reader thread carries out.
 
     The monitor's lock guards the outcome.
     """
@@ -28,29 +28,35 @@ class Ticket:
         self.error: EToroError | None = None
 
     def done(self, error: EToroError | None) -> None:
-        """Note the outcome. Any thread."""
+        """Set the outcome and wake the caller. Any thread.
+
+        :param error: None: the operation was acknowledged.
+        """
         with self._monitor.lock:
             self._done = True
             self.error = error
             self._monitor.changed()
 
     def wait(self, deadline: float) -> bool:
-        """Block until the outcome is known; False when *deadline* has passed."""
+        """Block until the outcome is set; False: *deadline* has passed.
+
+        :param deadline: monotonic time.
+        """
         return self._monitor.wait(lambda: self._done, deadline)
 
 
 class Subscriptions:
-    """Records wishes and hands them to the session, from any thread.
+    """Records what is wanted and hands operations to the session, from any thread.
 
-    The wish is recorded first and handed over second: whatever other threads do in between, the
-    operation that is handed over last finds the last wish.
+    A change is recorded before its operation is handed over. So whatever other threads do in
+    between, the operation that is handed over last sees the final state.
 
-    The tracker's lock guards which streams use a topic that nobody else has asked for. It is held
-    while a wish is recorded, too, so that a stream and a user never undo each other's.
+    The tracker's lock guards which streams use a topic that no ``subscribe()`` has requested. It is
+    held while the tracker changes, too, so that the two agree.
 
     :param tracker: the wanted topics.
-    :param lifecycle: where the client stands.
-    :param request_timeout: seconds to wait when the caller names none.
+    :param lifecycle: the client's state.
+    :param request_timeout: seconds to wait when the caller gives none.
     """
 
     def __init__(
@@ -61,21 +67,29 @@ class Subscriptions:
     ) -> None:
         self._tracker = tracker
         self._lifecycle = lifecycle
-        #: Hands an operation to the present session; set by the client, which must not be
-        #: referred to from here: a circle would keep a client that nobody uses any more alive.
+        #: Hands an operation to the present session. Set by the session manager, which must not be
+        #: referred to from here: the cycle would delay the collection of an unused client.
         self.post: Callable[[Operation], None] = lambda operation: None
         self._request_timeout = request_timeout
-        # Re-entrant, and the tracker's, because the end of a stream may come from the garbage
-        # collector, also while this thread is in the tracker.
+        # Re-entrant, because the garbage collector may end a stream while this thread holds it.
         self._lock = tracker.lock
+        # Topic that only streams want -> those streams, each identified by an object.
         self._streamed: dict[str, set[object]] = {}
-        # Each stream, by an object of its own -> the topics that it uses.
+        # Stream -> the topics that it uses.
         self._uses: dict[object, list[str]] = {}
 
     def subscribe(
         self, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
     ) -> None:
-        """Want *topics* for the user himself: a stream that ends will not take them away."""
+        """Subscribe to *topics* until they are unsubscribed; the end of a stream does not do that.
+
+        :param topics: valid names.
+        :param snapshot: whether to request their snapshots.
+        :param wait: whether to wait for the acknowledgement.
+        :param timeout: seconds to wait; None: ``request_timeout``.
+        :raises EToroSubscriptionError: when eToro refuses.
+        :raises EToroTimeoutError: when the acknowledgement does not come in time.
+        """
         self._check_wait("subscribe()", wait)
         state = self._lifecycle.state
         if state in (ClientState.CLOSED, ClientState.FAILED):
@@ -86,50 +100,61 @@ class Subscriptions:
                 "has failed" if state is ClientState.FAILED else "is closed",
             )
         with self._lock:
-            self._disown(topics)
-            wish = self._tracker.add(topics, snapshot)
-        self._request("Subscribe", topics, snapshot, wait, timeout, wish)
+            self._forget_streams(topics)
+            version = self._tracker.add(topics, snapshot)
+        self._request("Subscribe", topics, snapshot, wait, timeout, version)
 
     def unsubscribe(self, topics: list[str], wait: bool, timeout: float | None) -> None:
-        """Want *topics* no longer, whoever wanted them."""
+        """Unsubscribe *topics*, also those that streams use; arguments as :meth:`subscribe`."""
         self._check_wait("unsubscribe()", wait)
         with self._lock:
-            self._disown(topics)
+            self._forget_streams(topics)
             self._tracker.remove(topics)
         self._request("Unsubscribe", topics, False, wait, timeout)
 
     def clear(self) -> None:
-        """Want nothing."""
+        """Forget all wanted topics and the streams that use them."""
         with self._lock:
             self._streamed.clear()
             self._uses.clear()
             self._tracker.clear()
 
-    def _disown(self, topics: list[str]) -> None:
+    def _forget_streams(self, topics: list[str]) -> None:
+        """Note that *topics* belong to no stream, so that the end of none unsubscribes them."""
         for topic in topics:
             self._streamed.pop(topic, None)
 
     # -- streams -------------------------------------------------------------------------------
 
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
-        """Want *topics* for a stream, until :meth:`release`, however this ends."""
+        """Subscribe a stream to *topics*, with snapshots, and wait for the acknowledgement.
+
+        The topics stay in use until :meth:`release`, also when this raises.
+
+        :param use: identifies the stream.
+        :param topics: valid names.
+        :param timeout: seconds to wait; None: ``request_timeout``.
+        """
         self._check_wait("stream()", True)
         with self._lock:
             self._uses[use] = topics
             for topic in topics:
                 if topic in self._streamed or not self._tracker.has(topic):
                     self._streamed.setdefault(topic, set()).add(use)
-            wish = self._tracker.add(topics, True)
-        self._request("Subscribe", topics, True, True, timeout, wish)
+            version = self._tracker.add(topics, True)
+        self._request("Subscribe", topics, True, True, timeout, version)
 
     def release(self, use: object) -> None:
-        """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
+        """End a stream's use of its topics; those that are not used any more are unsubscribed.
+
+        :param use: as passed to :meth:`hold`.
+        """
         unused = []
         with self._lock:
             for topic in self._uses.pop(use, []):
                 users = self._streamed.get(topic, set())
-                # By who uses it, not by how many: the topic may have been disowned since, and be
-                # used by other streams now.
+                # Users are compared, not counted: since hold(), subscribe() may have taken the
+                # topic over, and later streams may use it again.
                 if use in users:
                     users.remove(use)
                     if not users:
@@ -142,7 +167,7 @@ class Subscriptions:
     # -- waiting -------------------------------------------------------------------------------
 
     def _check_wait(self, call: str, wait: bool) -> None:
-        """Refuse a call that the reader would wait for, before anything is recorded."""
+        """Raise if *call* would block a thread of the client, before anything is recorded."""
         if wait and self._lifecycle.state is ClientState.LIVE:
             instead = "Call it in another thread."
             if call != "stream()":
@@ -156,18 +181,22 @@ class Subscriptions:
         snapshot: bool,
         wait: bool,
         timeout: float | None,
-        wish: int = 0,
+        version: int = 0,
     ) -> None:
-        """Have the reader bring the connection to what is wanted; wait while it can."""
+        """Hand an operation to the session, and wait for its end if *wait* and the client is live.
+
+        :param version: of the tracker, from ``add()``.
+        :raises EToroError: what ended the operation.
+        """
         if self._lifecycle.idle:
             return
-        # Read before handing over: an outage that begins later must not make the caller return
-        # as if nothing had been under way.
+        # Read before the operation is handed over: if an outage begins after that, the caller still
+        # waits for the outcome.
         live = self._lifecycle.state is ClientState.LIVE
         ticket = Ticket()
         snapshots = {topic: True for topic in topics if snapshot}
         awaited = wait and live
-        operation = Operation(name, topics, snapshots, ticket.done, wish, awaited)
+        operation = Operation(name, topics, snapshots, ticket.done, version, awaited)
         self.post(operation)
         if not awaited:
             return
@@ -176,8 +205,8 @@ class Subscriptions:
             operation.awaited = False
             raise EToroTimeoutError(
                 f"{name} of {named(topics)} was not acknowledged within "
-                f"{seconds:g} s. The wish stays recorded, and is fulfilled on the next connection "
-                "at the latest."
+                f"{seconds:g} s. It stays recorded, and is carried out on the next connection at "
+                "the latest."
             )
         if ticket.error is not None:
             raise fresh(ticket.error)

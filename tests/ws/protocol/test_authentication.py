@@ -1,4 +1,4 @@
-"""Authenticate, and what is told of the answers to it."""
+"""Authenticate: the request, its replies, and the errors that users get for these."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_session_that_is_authenticated_already_is_authenticated() -> None:
 
 
 def refused_login(code: str, api_key: str = API_KEY, user_key: str = USER_KEY) -> str:
-    """Return what a user is told whose authentication was refused."""
+    """Return the message of the error for a refused authentication."""
     client = Client()
     client.last = json.loads(client.protocol.authenticate(api_key, user_key, 0.0))
     with pytest.raises(ConnectionFailed) as caught:
@@ -119,7 +119,7 @@ def test_insufficient_permissions_are_named_and_nothing_is_said_of_swapped_keys(
 def test_what_is_odd_about_the_keys_is_told_without_showing_them(
     api_key: str, user_key: str, words: str
 ) -> None:
-    """Whoever reads the error need not look for it."""
+    """The error itself says what looks wrong with the keys."""
     text = refused_login("InvalidKey", api_key, user_key)
     assert words in text
     assert "abc" not in text
@@ -136,7 +136,7 @@ def test_success_may_be_written_as_text(word: object) -> None:
     client.subscribe("a")
     client.send()
     client.ack(success=word)
-    assert client.told == [None]
+    assert client.outcomes == [None]
 
 
 @pytest.mark.parametrize("word", [False, "false", "False"])

@@ -28,16 +28,16 @@ def test_an_acknowledgement_confirms_and_tells_the_caller() -> None:
     client = Client().login()
     client.subscribe("a", "b")
     assert client.sent() == ["a", "b"]
-    assert client.told == []
+    assert client.outcomes == []
     assert client.ack() == Outcome("Subscribe", ("a", "b"))
-    assert client.told == [None]
+    assert client.outcomes == [None]
     assert client.confirmed("a", "b")
     assert client.protocol.deadline is None
     client.unsubscribe("a")
     client.send()
     assert client.last["operation"] == "Unsubscribe"
     assert client.ack() == Outcome("Unsubscribe", ("a",))
-    assert client.told == [None, None]
+    assert client.outcomes == [None, None]
     assert not client.confirmed("a")
 
 
@@ -62,7 +62,7 @@ def test_noise_is_no_acknowledgement(noise: dict[str, Any]) -> None:
     client.ack()
     assert client.confirmed("a")
     assert client.ack() == Outcome("")
-    assert client.told == [None]
+    assert client.outcomes == [None]
 
 
 def test_an_acknowledgement_without_id_is_matched_by_its_operation() -> None:
@@ -93,7 +93,7 @@ def test_success_with_an_error_code_is_a_refusal() -> None:
     ],
 )
 def test_a_refusal_of_nothing_is_an_error_for_nobody(reply: dict[str, Any]) -> None:
-    """It is told, and the connection goes on."""
+    """The outcome holds the error, and the connection goes on."""
     client = Client().login()
     client.subscribe("a")
     client.send()
@@ -122,7 +122,7 @@ def test_an_overdue_acknowledgement_fails_the_connection() -> None:
     assert client.sent() == ["a"]
     client.ack()
     assert client.send() is None
-    assert client.told == [None]
+    assert client.outcomes == [None]
 
 
 def test_one_request_is_in_flight_at_a_time() -> None:
@@ -135,26 +135,26 @@ def test_one_request_is_in_flight_at_a_time() -> None:
     assert client.send() is None
     client.ack()
     assert client.send() is None
-    assert client.told == [None, None, None]
+    assert client.outcomes == [None, None, None]
     assert client.confirmed("a")
 
 
 def test_large_calls_go_out_in_several_frames() -> None:
-    """The caller is told when all of them are acknowledged."""
+    """The operation completes once all of them are acknowledged."""
     topics = [f"instrument:{10**17 + n}" for n in range(4999)]
     client = Client().login()
     client.subscribe(*topics, snapshot=True)
     sent: list[str] = []
     while (request := client.send()) is not None:
-        assert client.told == []
+        assert client.outcomes == []
         sent += request["data"]["topics"]
         client.ack()
     assert sent == topics
-    assert client.told == [None]
+    assert client.outcomes == [None]
 
 
 def test_a_second_snapshot_is_asked_for() -> None:
-    """Who subscribes again with a snapshot wants one; without, nothing is to be done."""
+    """A repeated call with a snapshot requests it; one without sends nothing."""
     client = Client().login()
     client.subscribe("a")
     client.send()
@@ -179,7 +179,7 @@ def test_a_refusal_is_atomic() -> None:
     second = client.sent()
     outcome = client.nack(errorMessage="Too many subscriptions for session")
     assert outcome.topics == tuple(second)
-    (error,) = client.told
+    (error,) = client.outcomes
     assert isinstance(error, EToroSubscriptionError)
     assert error is outcome.error
     assert error.error_code == "SubscribeFailed"
@@ -191,7 +191,7 @@ def test_a_refusal_is_atomic() -> None:
 
 
 def test_a_refusal_leaves_topics_that_another_call_asks_for() -> None:
-    """That call has its own try, the untried topics of the first included."""
+    """The second call requests them itself, also topics that the first did not get to."""
     topics = [f"instrument:{10**17 + n}" for n in range(1500)]
     client = Client().login()
     client.subscribe(*topics)
@@ -201,7 +201,7 @@ def test_a_refusal_leaves_topics_that_another_call_asks_for() -> None:
     assert client.wanted == [topics[0], topics[-1]]
     assert client.sent() == [topics[0], topics[-1]]
     client.ack()
-    assert client.told[1:] == [None]
+    assert client.outcomes[1:] == [None]
     assert client.confirmed(topics[0], topics[-1])
 
 
@@ -210,15 +210,15 @@ def test_a_refusal_leaves_a_wish_that_was_recorded_but_not_handed_over_yet() -> 
     client = Client().login()
     client.subscribe("a")
     client.send()
-    wish = client.tracker.add(["a"])
+    version = client.tracker.add(["a"])
     client.nack()
-    client.submit("Subscribe", ("a",), False, wish)
+    client.submit("Subscribe", ("a",), False, version)
     assert client.sent() == ["a"]
     client.ack()
-    assert client.told[1:] == [None]
+    assert client.outcomes[1:] == [None]
     assert client.wanted == ["a"]
-    assert client.protocol.is_of_use("a")
-    assert not client.protocol.is_of_use("b")
+    assert client.protocol.is_needed("a")
+    assert not client.protocol.is_needed("b")
 
 
 def test_a_refused_second_snapshot_leaves_the_subscription() -> None:
@@ -243,7 +243,7 @@ def test_a_refused_unsubscription_is_told_and_may_be_repeated() -> None:
     client.unsubscribe("a")
     client.send()
     assert client.nack("TopicAlreadySubscribed").error is not None
-    assert isinstance(client.told[1], EToroSubscriptionError)
+    assert isinstance(client.outcomes[1], EToroSubscriptionError)
     assert client.wanted == []
     client.unsubscribe("a")
     assert client.sent() == ["a"]
@@ -253,12 +253,12 @@ def test_a_refused_unsubscription_is_told_and_may_be_repeated() -> None:
 
 @pytest.mark.parametrize("code", ["TooManyRequests", "UnhandledException", "Unauthorized"])
 def test_a_call_of_the_users_is_refused_and_not_retried(code: str) -> None:
-    """The caller is told and decides."""
+    """The caller gets the error and decides."""
     client = Client().login()
     client.subscribe("a")
     client.send()
     assert client.nack(code).raised
-    (error,) = client.told
+    (error,) = client.outcomes
     assert isinstance(error, EToroSubscriptionError)
     assert error.error_code == code
 
@@ -281,7 +281,7 @@ def test_duplicates_are_found_by_halving() -> None:
             client.ack()
     assert accepted | known == set(topics)
     assert client.confirmed(*topics)
-    assert client.told == [None]
+    assert client.outcomes == [None]
     assert frames < 2 * len(topics)
 
 
@@ -295,7 +295,7 @@ def test_a_duplicate_of_what_is_confirmed_is_an_acknowledgement() -> None:
     client.send()
     outcome = client.nack("TopicAlreadySubscribed")
     assert outcome == Outcome("Subscribe", ("a", "b"), duplicate=True)
-    assert client.told == [None, None]
+    assert client.outcomes == [None, None]
 
 
 def test_words_of_any_type_are_survived() -> None:
@@ -349,7 +349,7 @@ def test_fail_all_ends_what_waits() -> None:
     client.send()
     error = EToroClosedError("over")
     client.protocol.fail_all(error)
-    assert client.told == [error, error]
+    assert client.outcomes == [error, error]
     assert client.ack() == Outcome("")
 
 
@@ -359,7 +359,7 @@ TOPICS = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True
 
 
 class Convergence(RuleBasedStateMachine):
-    """Users and faults in any order; afterwards a polite server is brought to what is wanted."""
+    """Calls and faults in any order; once all is accepted, the wanted topics are subscribed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -421,7 +421,7 @@ class Convergence(RuleBasedStateMachine):
 
     @invariant()
     def no_caller_is_told_twice(self) -> None:
-        assert len(self.client.told) <= self.started
+        assert len(self.client.outcomes) <= self.started
 
     @invariant()
     def what_is_confirmed_is_what_the_server_has(self) -> None:
@@ -432,7 +432,7 @@ class Convergence(RuleBasedStateMachine):
             if self.client.protocol.deadline is None and self.client.send() is None:
                 break
             self.answer()
-        assert len(self.client.told) == self.started
+        assert len(self.client.outcomes) == self.started
         # Only a refused unsubscription leaves more than is wanted, until the next connection.
         assert set(self.client.wanted) <= self.server
         assert self.server - set(self.client.wanted) <= self.doubtful

@@ -79,5 +79,5 @@ def test_requests_are_written_as_documented() -> None:
 
 
 def test_an_operation_that_nobody_waits_for_may_end() -> None:
-    """The default is to tell nobody."""
+    """The default of ``on_done`` does nothing."""
     Operation("Subscribe", ["a"]).on_done(None)

@@ -45,7 +45,7 @@ def test_a_restoration_of_nothing_is_over_at_once() -> None:
 
 
 def test_private_is_restored_with_the_users_own_choice() -> None:
-    """What its snapshot would be nobody knows."""
+    """eToro does not document what a snapshot of ``private`` contains."""
     client = Client()
     client.tracker.add(["private"], snapshot=True)
     client.login(with_snapshots=True)
@@ -73,7 +73,7 @@ def test_what_was_accepted_before_is_not_given_up() -> None:
 
 
 def test_what_was_wanted_before_the_connection_is_given_up_when_refused() -> None:
-    """It was never accepted, and asking again cannot help; the outcome tells."""
+    """It was never accepted, and a retry cannot help; the outcome holds the error."""
     client = Client("a").login()
     client.send()
     outcome = client.nack("SubscribeFailed")
@@ -83,7 +83,7 @@ def test_what_was_wanted_before_the_connection_is_given_up_when_refused() -> Non
 
 
 def test_what_was_unsubscribed_during_an_outage_has_to_prove_itself_again() -> None:
-    """Its acceptance was of another time."""
+    """That it was accepted before it was unsubscribed does not count."""
     client = Client("a").login()
     client.send()
     client.ack()
@@ -113,10 +113,10 @@ def test_a_restoration_that_may_succeed_later_is_tried_again(code: str, slow: bo
 
 @pytest.mark.parametrize("code", ["TooManyRequests", "UnhandledException"])
 def test_what_is_recorded_while_topics_are_restored_is_tried_again_as_they_are(code: str) -> None:
-    """Its caller has returned, as everybody who asks for something in an outage."""
+    """Calls in an outage return at once, so nobody is left to retry."""
     client = Client("a").login()
-    wish = client.tracker.add(["b"])
-    client.protocol.submit(Operation("Subscribe", ["b"], {}, wish=wish, awaited=False))
+    version = client.tracker.add(["b"])
+    client.protocol.submit(Operation("Subscribe", ["b"], {}, version=version, awaited=False))
     assert client.sent() == ["a"]
     client.ack()
     assert client.sent() == ["b"]
@@ -163,7 +163,7 @@ def test_a_restoration_ends_by_a_reply_even_if_all_is_unsubscribed_meanwhile() -
     assert client.last["operation"] == "Unsubscribe"
     client.ack()
     assert not client.confirmed("a")
-    assert client.told == [None]
+    assert client.outcomes == [None]
 
 
 def test_calls_that_wait_are_served_by_the_restoration() -> None:
@@ -176,7 +176,7 @@ def test_calls_that_wait_are_served_by_the_restoration() -> None:
     assert client.sent() == ["a"]
     client.ack()
     assert client.send() is None
-    assert client.told == [None, None]
+    assert client.outcomes == [None, None]
 
 
 def test_a_snapshot_that_the_restoration_does_not_bring_is_asked_for() -> None:
@@ -300,8 +300,8 @@ def test_an_outage_collects_no_wishes_that_nobody_waits_for() -> None:
     """The restoration brings the connection to what is wanted when it begins."""
     client = Client("a")
     for _ in range(1000):
-        client.protocol.submit(Operation("Subscribe", ["a"], {}, client.told.append, 0, False))
-    assert client.told == [None] * 1000
+        client.protocol.submit(Operation("Subscribe", ["a"], {}, client.outcomes.append, 0, False))
+    assert client.outcomes == [None] * 1000
     client.login()
     assert client.sent() == ["a"]
     client.ack()

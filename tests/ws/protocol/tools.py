@@ -15,7 +15,7 @@ API_KEY, USER_KEY = "api-key-0123456789", "user-key-0123456789"
 
 
 class Client:
-    """A protocol with its tracker, and what its callers were told."""
+    """A control channel with its tracker, and the outcomes of its operations."""
 
     def __init__(self, *wanted: str) -> None:
         self.tracker = WsSubscriptionTracker()
@@ -24,7 +24,7 @@ class Client:
         self.protocol = ControlChannel(
             self.tracker, 10.0, 5.0, Redactor([API_KEY, USER_KEY]), lambda: next(ids)
         )
-        self.told: list[EToroError | None] = []
+        self.outcomes: list[EToroError | None] = []
         self.last: dict[str, Any] = {}
 
     def login(self, *, with_snapshots: bool = False) -> Client:
@@ -35,18 +35,18 @@ class Client:
         return self
 
     def subscribe(self, *topics: str, snapshot: bool = False) -> Operation:
-        wish = self.tracker.add(topics, snapshot)
-        return self.submit("Subscribe", topics, snapshot, wish)
+        version = self.tracker.add(topics, snapshot)
+        return self.submit("Subscribe", topics, snapshot, version)
 
     def unsubscribe(self, *topics: str) -> Operation:
         self.tracker.remove(topics)
         return self.submit("Unsubscribe", topics, False)
 
     def submit(
-        self, name: str, topics: tuple[str, ...], snapshot: bool, wish: int = 0
+        self, name: str, topics: tuple[str, ...], snapshot: bool, version: int = 0
     ) -> Operation:
         snapshots = {t: True for t in topics if snapshot}
-        operation = Operation(name, list(topics), snapshots, self.told.append, wish)
+        operation = Operation(name, list(topics), snapshots, self.outcomes.append, version)
         self.protocol.submit(operation)
         return operation
 
