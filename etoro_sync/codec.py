@@ -37,7 +37,7 @@ __all__ = [
     "wire_fields",
 ]
 
-#: From here on a float no longer tells every integer from its neighbours.
+#: From here on, not every integer has a float of its own.
 _EXACT = 2.0**53
 #: What may stand around the text of a frame, or be all of it: a keepalive.
 PADDING = "\x00\x1e \t\r\n"
@@ -253,8 +253,8 @@ def compile_fields(cls: type) -> Callable[[dict[str, Any]], dict[str, Any]]:
         return values
 
     def decode(data: dict[str, Any]) -> dict[str, Any]:
-        # eToro sends strings, so that a cast in C will do for most. The sum of all numbers tells in
-        # one comparison whether each of them is finite.
+        # eToro sends strings, so that a cast in C will do for most. The sum of all numbers is
+        # finite only if each of them is, so that one comparison checks them all.
         values: dict[str, Any] = {}
         total = 0.0
         try:
@@ -268,7 +268,7 @@ def compile_fields(cls: type) -> Callable[[dict[str, Any]], dict[str, Any]]:
                         values[name] = convert(value)
                 elif cast is str:
                     values[name] = value
-                elif "_" in value:  # Python reads 1_0 as ten; nobody else does
+                elif "_" in value:  # which only Python takes for a number
                     return strict(data)
                 else:
                     values[name] = number = cast(value)

@@ -31,10 +31,10 @@ class Buffer(Protocol):
         """Return the next; IndexError when empty."""
 
     def settle(self) -> None:
-        """Forget when those came that are gone: nobody will put them back."""
+        """Forget when entries came that are gone and will not be put back."""
 
     def barrier(self) -> None:
-        """Let nothing from before this call be replaced by something after it."""
+        """Keep entries that came before this call from being replaced by later ones."""
 
     def __len__(self) -> int: ...
 
@@ -156,7 +156,7 @@ class BoundedBuffer:
         return lost
 
     def settle(self) -> None:
-        """Nothing to do: nothing is ever put back here, so :attr:`oldest` forgets."""
+        """Do nothing: no entry is ever put back here, so :attr:`oldest` forgets."""
 
     def barrier(self) -> None:
-        """Nothing to do: entries are never replaced here."""
+        """Do nothing: entries are never replaced here."""

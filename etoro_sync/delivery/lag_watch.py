@@ -2,7 +2,7 @@
 
 __all__ = ["LagWatch"]
 
-#: Seconds that a queue which is being read may be behind without a word.
+#: Seconds that a queue which is being read may be behind before it is logged.
 _LAG = 5.0
 #: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
 _LAG_CONFLATED = 1.0
@@ -28,7 +28,7 @@ class LagWatch:
         self._late_since = None
 
     def judge(self, now: float, came: float | None, left: float | None) -> float:
-        """Return how late the item is that was read just now, if that is worth a word; else 0.0.
+        """Return how late the item is that was read just now, if that is to be logged; else 0.0.
 
         :param came: when it came.
         :param left: when the oldest came that still waits; None: nothing waits.

@@ -22,7 +22,7 @@ from .lag_watch import LagWatch
 
 __all__ = ["ItemQueue"]
 
-#: Seconds that a reader waits for an item of a client that is not connected, without a word.
+#: Seconds that a reader may wait for an item of a client that is not connected before it is logged.
 _PATIENCE = 5.0
 
 
@@ -95,7 +95,7 @@ class ItemQueue:
     def end(self, reason: str, error: EToroError | None = None) -> None:
         """Accept nothing more and wake all readers. Any thread; the first call counts.
 
-        :param reason: what readers are told once nothing waits any more.
+        :param reason: the text of the error that readers get once nothing waits any more.
         :param error: what ended the client, if it failed.
         """
         with self._monitor.lock:
@@ -143,8 +143,8 @@ class ItemQueue:
     def _wait(self, deadline: float | None) -> bool:
         """Block until there is something to return or to raise; False: *deadline* has passed.
 
-        Who waits while nobody has connected the client is told so, once: it may be forgotten, and
-        the wait has no end.
+        A wait on a client that is not connected is logged, once: connect() may be forgotten, and
+        then the wait has no end.
         """
         lifecycle = self._lifecycle
         if lifecycle is not None:
@@ -172,7 +172,7 @@ class ItemQueue:
         return self._monitor.wait(self._stirs, deadline)
 
     def _pop_and_look(self, now: float) -> tuple[Any, float]:
-        """Return the next item, and how late it is, if that is worth a word; else 0.0.
+        """Return the next item, and how late it is, if that is to be logged; else 0.0.
 
         The caller holds the lock.
         """
@@ -229,14 +229,14 @@ class ItemQueue:
         return len(self._buffer)
 
     def empty(self) -> bool:
-        """Whether :meth:`get_nowait` has neither an item nor an overflow to tell of."""
+        """Whether :meth:`get_nowait` has neither an item to return nor an overflow to raise."""
         return not self._buffer.ready
 
     def abandon(self) -> None:
-        """Collect nothing more: nobody can read it. The garbage collector may call from anywhere.
+        """Collect nothing more: no reader is left. The garbage collector may call this anywhere.
 
-        It takes no lock of the queue's own: in another thread that may be held by one who waits for
-        a lock that this one has.
+        It takes no lock of the queue's own: another thread may hold that one, and wait for a lock
+        that this thread has.
         """
         if not self._guard.foreign:
             self._on_close(self)

@@ -1,7 +1,7 @@
-"""What is told of messages that cannot be understood, or that look odd; the stream goes on.
+"""Reports of messages that cannot be understood, or that look odd; the stream goes on.
 
 A server can send any number of them. So the log has each kind once a minute, ``"error"`` is emitted
-for so many of a read at most, and the rest is only counted.
+for the first hundred of a read, and the rest is only counted.
 """
 
 import logging
@@ -16,7 +16,7 @@ from ..throttle import LogThrottle
 
 __all__ = ["BadMessages"]
 
-#: Of one read; telling more would keep the reader from its work.
+#: Of one read; to report more would keep the reader from its work.
 _MOST_REPORTED = 100
 
 
@@ -66,7 +66,7 @@ class BadMessages:
         if text is not self._text:
             # Once per frame: it may be long, and hold a million bad messages.
             self._text, self._text_shown = text, fit(text, self._redact)
-        self._tell(
+        self._emit(
             kind,
             f"Received a message whose {kind} cannot be understood{why}: {self._text_shown}. "
             "It was skipped; the stream goes on.",
@@ -75,7 +75,7 @@ class BadMessages:
     def report_field(self, instrument_id: int, wire: str, cause: Exception) -> None:
         """Report a bad field of a market message whose others were merged."""
         if self._count():
-            self._tell(
+            self._emit(
                 wire,
                 f"Received a message of instrument {instrument_id} whose {wire} cannot be "
                 f"understood: {fit(str(cause), self._redact)}. It is unknown until the next one "
@@ -94,12 +94,12 @@ class BadMessages:
             self._check_over()
 
     def _count(self) -> bool:
-        """Count one more; return whether it is to be told, too."""
+        """Count one more; return whether it is to be reported, too."""
         self._counters.bad_messages += 1
         self.in_read += 1
         return self.in_read <= _MOST_REPORTED
 
-    def _tell(self, kind: str, words: str) -> None:
+    def _emit(self, kind: str, words: str) -> None:
         """Log once a minute for each kind, and emit."""
         error = EToroValidationError(words, kind)
         quiet = self._throttle.passes(kind)

@@ -1,8 +1,8 @@
-"""From the text of a frame to events: parse, merge, and hand to whoever listens.
+"""From the text of a frame to events: parse, merge, and hand to the listeners.
 
 This is the hot path. Everything here runs on the reader thread and takes no lock: what a read
-brought is collected in a :class:`Publisher`, which hands it over once per read. Objects that nobody
-listens to are not built.
+brought is collected in a :class:`Publisher`, which hands it over once per read. Objects without a
+listener are not built.
 
 There are two ways through. :meth:`FeedHandler.on_text` takes any text, step by step, and says what
 is wrong with it. :meth:`FeedHandler.on_texts` knows what nearly every text is, one message of a
@@ -43,7 +43,7 @@ class FeedHandler:
     """Turns messages into events. Every method runs on the reader thread.
 
     :param book: merges.
-    :param registry: who listens.
+    :param registry: the listeners.
     :param out: hands over what is made here.
     :param counters: what is counted.
     :param redact: removes the keys from text that goes into logs and errors.
@@ -107,7 +107,7 @@ class FeedHandler:
             return
         loads, known, shapes, merge = self._loads, self._known, self._shapes, merge_usual
         now, received_at, batch = self._now, self._received_at, self.out.batch
-        # Who begins to listen meanwhile hears from the next read on.
+        # A listener that is added meanwhile gets events from the next read on.
         listeners = self._rates
         handlers, queues = listeners.handlers, listeners.queues
         filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
@@ -205,7 +205,7 @@ class FeedHandler:
         return self._on_frame(frame, text)
 
     def _on_message(self, message: Any) -> None:
-        """Take one message of an envelope; what it may raise is the caller's to tell."""
+        """Take one message of an envelope; the caller reports what it raises."""
         topic, type_ = message["topic"], message.get("type")
         is_private, counters = topic == "private", self._counters
         content = message.get("content") if is_private else message["content"]

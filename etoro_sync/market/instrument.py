@@ -22,10 +22,10 @@ class Instrument:
         "closed",
         "heard_at",
         "id",
+        "reported_stale_at",
         "settled",
         "shown",
         "state",
-        "told_stale_at",
         "visible",
     )
 
@@ -33,7 +33,7 @@ class Instrument:
         self.id = instrument_id
         self.state = UNKNOWN
         self.heard_at = now
-        self.told_stale_at: float | None = None
+        self.reported_stale_at: float | None = None
         self.awaits_snapshot = awaits_snapshot
         self.awaited_since = now
         #: Whether eToro has said that the instrument is not traded now.
@@ -46,9 +46,9 @@ class Instrument:
 
     @property
     def stale(self) -> bool:
-        """Whether its present silence was told already."""
-        return self.told_stale_at == self.heard_at
+        """Whether its present silence was reported already."""
+        return self.reported_stale_at == self.heard_at
 
     @stale.setter
-    def stale(self, told: bool) -> None:
-        self.told_stale_at = self.heard_at if told else None
+    def stale(self, reported: bool) -> None:
+        self.reported_stale_at = self.heard_at if reported else None

@@ -61,7 +61,7 @@ def merge(
     changed = tuple(news)
     flags = [news[name] for name in _FLAGS if name in news]
     if flags:
-        # The last word counts: what opens a market in the morning carries one flag, while the
+        # The last flag counts: what opens a market in the morning carries one flag, while the
         # snapshot of the night has said no to both.
         instrument.closed = False in flags
     if priced:

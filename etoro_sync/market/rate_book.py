@@ -42,7 +42,7 @@ class RateBook:
 
     @property
     def instruments(self) -> Iterable[tuple[str, Instrument]]:
-        """Topic and instrument of all that were heard of, or subscribed to, on this connection."""
+        """Topic and instrument of all that sent something, or were subscribed to, until now."""
         return [pair for pair in self.by_topic.items() if pair[1].shown]
 
     def begin_generation(self, topics: Iterable[str]) -> int:
@@ -59,7 +59,7 @@ class RateBook:
 
         What a server sends before it has accepted the next one must not be mixed with them.
 
-        :param topics: what is wanted; the rates of others are kept up to date by nobody.
+        :param topics: what is wanted; nothing keeps the rates of others up to date.
         """
         self._show_only(topics)
         self._forget_connection()
@@ -87,7 +87,7 @@ class RateBook:
                     known.awaits_snapshot = True
 
     def expect_none(self, topics: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
-        """Hold *topics* back no longer: eToro has said that it sends no snapshot.
+        """Hold *topics* back no longer: no snapshot of them will come.
 
         :returns: instrument id and state of what is to be published now.
         """
@@ -124,7 +124,7 @@ class RateBook:
             self.by_topic.pop(topic, None)
 
     def forget(self, topics: Iterable[str]) -> None:
-        """Forget unsubscribed *topics*: what is not kept up to date must not be shown."""
+        """Forget unsubscribed *topics*: a price that is not kept up to date must not be shown."""
         for topic in topics:
             instrument_id = instrument_id_of(topic)
             self.by_topic.pop(topic, None)

@@ -21,11 +21,11 @@ class RateView(Mapping[int, WsInstrumentRate]):
 
     Loops go over the rates of the moment at which they began. (``dict(view)`` looks each id up
     by itself, and meets a KeyError for one that is unsubscribed meanwhile: ``dict(view.items())``
-    does not.) During an outage it shows the rates of the lost connection; their ``generation``
-    and ``received_at`` tell.
+    does not.) During an outage it shows the rates of the lost connection, as their ``generation``
+    and ``received_at`` say.
 
     :param book: what is shown.
-    :param client: what is to live as long as this view, which would stand still without it.
+    :param client: kept alive by this view, which would get no new rates without it.
     """
 
     def __init__(self, book: RateBook, client: object = None) -> None:

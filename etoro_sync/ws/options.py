@@ -79,8 +79,8 @@ def _discreet(function: Callable[P, T]) -> Callable[P, T]:
 class WsClientOptions:
     """Connection settings of :class:`~etoro_sync.WsClient`. All times are in seconds.
 
-    They can be pickled, for clients in other processes. A pickle holds the keys: whoever writes one
-    to a file gives functions of a module for them, which are read again where it is loaded.
+    They can be pickled, for clients in other processes. A pickle holds the keys: to write one to a
+    file, give functions of a module for them, which are called again where it is loaded.
 
     The first eight fields are etoropy's, with its order and defaults.
 

@@ -27,7 +27,7 @@ from .waker import Waker
 __all__ = ["Dialer", "Tunnel"]
 
 _ADVICE = "Check ws_url, the proxy if there is one, and the network."
-#: An HTTP head longer than this is nobody's honest answer.
+#: No honest answer has a longer HTTP head.
 _MAX_HEAD = 64 * 1024
 #: Seconds, but for the last one, which is in milliseconds; a system has some of them. Together
 #: they let the kernel give a silent peer up after a minute, for those who switch keepalive off.
@@ -61,7 +61,7 @@ class Dialer:
 
     :param waker: ends waits, and says whether the client is to stop.
     :param deadline: absolute monotonic time for all steps together.
-    :param addresses: says which one to try first, and is told which have failed.
+    :param addresses: decides which one to try first, and remembers which have failed.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Dialer:
         return stream
 
     def wait(self, stream: SocketStream, what: str) -> None:
-        """Wait for *stream*, to try again what was in vain just now.
+        """Wait for *stream*, so that a read or a write that could not go on is tried again.
 
         :raises EToroTimeoutError: at the deadline, naming *what*.
         """
@@ -128,8 +128,8 @@ class Dialer:
     def send(self, stream: SocketStream, data: bytes, what: str) -> None:
         """Send all of *data*.
 
-        Where that fails, :meth:`read` tells of it, after all that the peer has said before: why it
-        wants no more, perhaps.
+        If that fails, :meth:`read` raises the error, but only after what the peer has sent before,
+        which may say why.
 
         :raises EToroTimeoutError: at the deadline, naming *what*.
         """
@@ -179,8 +179,8 @@ class Dialer:
     def _check(self, what: str) -> None:
         """Judge the deadline by the last look at the clock, and look again.
 
-        So that what is tried between two looks, and was there at the first of them, counts as
-        being in time, also when the process stood still meanwhile.
+        So what was there at the first of two looks, and is read between them, is in time, even if
+        the process stood still meanwhile.
         """
         if self._waker.stopping:
             raise Interrupted
