@@ -58,7 +58,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _discreet(function: Callable[P, T]) -> Callable[P, T]:
+def _hide_locals(function: Callable[P, T]) -> Callable[P, T]:
     """Let no traceback out of *function* show its arguments, keys among them."""
 
     @wraps(function)
@@ -173,7 +173,7 @@ class WsClientOptions:
         return dict(vars(self))
 
     @classmethod
-    @_discreet
+    @_hide_locals
     def from_env(cls, **overrides: Any) -> "WsClientOptions":
         """Read ``ETORO_API_KEY``, ``ETORO_USER_KEY`` and ``ETORO_WS_URL``.
 
@@ -203,7 +203,7 @@ class WsClientOptions:
 
 
 # dataclass writes __init__ only after the class's body.
-WsClientOptions.__init__ = _discreet(WsClientOptions.__init__)  # type: ignore[method-assign]
+WsClientOptions.__init__ = _hide_locals(WsClientOptions.__init__)  # type: ignore[method-assign]
 
 
 def is_options(value: object) -> bool:

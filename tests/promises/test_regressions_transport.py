@@ -289,9 +289,9 @@ def test_promise_5_where_no_wait_is_possible_attempts_are_still_spaced(
     slept = threading.Semaphore(0)
     monkeypatch.setattr(Backoff, "next", lambda *_, **__: 1000.0)
     monkeypatch.setattr(Waker, "wait", fails)
-    usual = Commands.sit_out
+    usual = Commands.poll_until
     monkeypatch.setattr(
-        Commands, "sit_out", lambda commands, until: (slept.release(), usual(commands, until))
+        Commands, "poll_until", lambda commands, until: (slept.release(), usual(commands, until))
     )
     lose.set()
     assert slept.acquire(timeout=5)

@@ -227,7 +227,7 @@ class SessionManager:
         if session is not None and session.is_run_by_caller:
             # It cannot wait for itself: the rest is done when its thread comes to its end.
             self.lifecycle.settle(number, self._clear)
-            session.leave(DISCONNECTED, self._forget)
+            session.request_end(DISCONNECTED, self._forget)
             return
         try:
             self.lifecycle.settle(number, self._clear)

@@ -75,10 +75,10 @@ class Reader:
         self._waker = self._commands.waker
         self._credentials = Credentials(options, redactor, self._waker, own_threads)
         self._connector = Connector(options, redactor, self._waker, addresses)
-        self._gate = LogThrottle()
+        self._throttle = LogThrottle()
         # Made in advance, so that running out of memory ends the session as a failure, and not as a
         # disconnect.
-        self._unsaid = EToroWebSocketError(
+        self._unknown_error = EToroWebSocketError(
             "Internal error of etoro_sync, of which no more is known"
         )
         self._begun = False
@@ -135,13 +135,13 @@ class Reader:
 
     def _run(self) -> None:
         self._begun = True  # before the first look at whether it is to stop
-        error: EToroError | None = self._unsaid
+        error: EToroError | None = self._unknown_error
         with self._own_threads.working(READER):
             try:
                 self._credentials.signals = block_sigpipe()
                 error = self._session()
             except BaseException as exc:  # a defect of this library must not become a silent end
-                error = self._defect(exc)
+                error = self._report_defect(exc)
             finally:
                 self._finish(error)
 
@@ -154,7 +154,7 @@ class Reader:
             if failure.fatal or not self._controller.ever_live:
                 return failure.error
             if not self._pause(failure):
-                return self._gave_up(failure.error)
+                return self._final_error(failure.error)
         return None
 
     def _pause(self, failure: ConnectionFailed) -> bool:
@@ -166,7 +166,7 @@ class Reader:
         try:
             if self._controller.restored:
                 self._backoff.reset(lasting=self._controller.lasting)
-            delay = self._backoff.next(slow=failure.slow, asked=failure.asked)
+            delay = self._backoff.next(slow=failure.slow, retry_after=failure.retry_after)
             if delay is None:
                 return False
             deadline = clocks.monotonic() + delay
@@ -182,8 +182,8 @@ class Reader:
             self._feed.out.emit("reconnecting", attempt, delay)
             self._wait(deadline)
         except Exception as exc:
-            self._defect(exc)
-            self._commands.sit_out(deadline)
+            self._report_defect(exc)
+            self._commands.poll_until(deadline)
         return True
 
     def _wait(self, deadline: float) -> None:
@@ -192,7 +192,7 @@ class Reader:
             self._waker.wait(left)
             self._controller.submit(self._commands.take())
 
-    def _gave_up(self, last: EToroError) -> EToroError:
+    def _final_error(self, last: EToroError) -> EToroError:
         attempts = self._options.reconnect_attempts
         if not attempts:
             return last
@@ -227,13 +227,13 @@ class Reader:
         except EToroError as exc:
             failure = ConnectionFailed(exc)
         except Exception as exc:  # one more reason why an attempt may fail, and the next may not
-            failure = ConnectionFailed(self._defect(exc))
+            failure = ConnectionFailed(self._report_defect(exc))
         finally:
             self._clean_up(connection)
         tidy(
             _nothing if failure is None else partial(forget_locals, failure, failure.error),
-            partial(self._tell_end, connection, failure),
-            report=self._defect,
+            partial(self._report_end, connection, failure),
+            report=self._report_defect,
         )
         return failure
 
@@ -242,16 +242,16 @@ class Reader:
         self.is_connected = False
         authenticated = self._controller.is_authenticated
         tidy(
-            self._connector.trust if authenticated else _nothing,
+            self._connector.mark_address_proven if authenticated else _nothing,
             self._controller.end,
             _nothing if connection is None else connection.dispose,
-            report=self._defect,
+            report=self._report_defect,
         )
 
-    def _tell_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
+    def _report_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
         reconnecting = self._controller.ever_live and not self._waker.stopping
         if connection is not None:
-            self._closed(connection, failure)
+            self._report_close(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
             # What is fatal is told at the end.
             self._feed.out.error(failure.error)
@@ -276,16 +276,16 @@ class Reader:
 
     # -- ends ----------------------------------------------------------------------------------
 
-    def _defect(self, exc: BaseException) -> EToroError:
+    def _report_defect(self, exc: BaseException) -> EToroError:
         """Return what an exception that nobody has expected is to users; tell the log of it."""
-        error = self._unsaid
+        error = self._unknown_error
         try:
             forget_locals(exc)
             words = self._redactor(repr(exc))
             # With its place instead of as its cause, whose own words may hold a key.
             error = EToroWebSocketError(f"Internal error of etoro_sync: {words}")
             error.__traceback__ = exc.__traceback__
-            quiet = self._gate.passes(type(exc).__name__)
+            quiet = self._throttle.passes(type(exc).__name__)
             if quiet is not None:
                 words = f"Internal error; please report this{repeated(quiet)}"
                 log(logging.ERROR, "%s", words, exc_info=error)
@@ -293,13 +293,13 @@ class Reader:
             pass  # for want of memory, perhaps; then it is as much of the error as there is
         return error
 
-    def _closed(self, connection: Connection, failure: ConnectionFailed | None) -> None:
+    def _report_close(self, connection: Connection, failure: ConnectionFailed | None) -> None:
         """Tell of the end of an open connection; exactly once for each."""
         if self._feed.over:
             return  # the next session may be at work, and all of this would be its own
         self._counters.connected_at = None
         if connection.peer_close is not None:
-            code, reason = connection.close_words()
+            code, reason = connection.close_status()
         elif failure is not None:
             code, reason = failure.code, str(failure.error)
         else:
@@ -318,16 +318,18 @@ class Reader:
                 partial(self._controller.finish, error or closed()),
                 _nothing if error is None else partial(out.error, error),
                 out.flush,
-                report=self._defect,
+                report=self._report_defect,
             )
         finally:
-            tidy(partial(self._end_session, error), self._commands.close, report=self._defect)
+            tidy(
+                partial(self._end_session, error), self._commands.close, report=self._report_defect
+            )
 
     def _end_session(self, error: EToroError | None) -> None:
         try:
             self._on_end(error)
         except Exception as exc:
-            self._defect(exc)
+            self._report_defect(exc)
             # Once more: where it has failed for want of memory, nobody has heard of the end.
             self._on_end(error)
 

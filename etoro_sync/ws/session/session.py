@@ -194,7 +194,7 @@ class Session:
             self._reason = _COLLECTED
             self.reader.abort()
 
-    def leave(self, reason: str, at_end: Callable[[], None] = lambda: None) -> None:
+    def request_end(self, reason: str, at_end: Callable[[], None] = lambda: None) -> None:
         """Ask for the end, and do not wait for it. Any thread.
 
         :param reason: what readers of queues are told.
@@ -234,7 +234,7 @@ def _end_all() -> None:
     """
     sessions = _all_sessions()
     for session in sessions:  # all at once, not one after the other
-        session.leave("The program ends.")
+        session.request_end("The program ends.")
     deadline = clocks.monotonic() + 1.0
     for session in sessions:
         left = max(deadline - clocks.monotonic(), 0.0)

@@ -39,13 +39,13 @@ class Addresses:
         rest = [each for each in found if each[4] in self._unproven]
         return [*_alternating(good), *_alternating(rest)]
 
-    def doubt(self, address: tuple[object, ...]) -> None:
+    def mark_unproven(self, address: tuple[object, ...]) -> None:
         """Note that *address* has failed, or is connected to and has yet to prove itself."""
         self._unproven.add(address)
         if address == self._best:
             self._best = None
 
-    def trust(self, address: tuple[object, ...]) -> None:
+    def mark_proven(self, address: tuple[object, ...]) -> None:
         """Note that *address* has led to an authenticated connection."""
         self._unproven.discard(address)
         self._best = address

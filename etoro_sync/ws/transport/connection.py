@@ -103,7 +103,7 @@ class Connection:
                 raise _lost(None)
         self.bytes_received += len(data)
         texts = parser.feed(data)
-        self._keepalive.heard(self._clock(), parser.unfinished)
+        self._keepalive.received(self._clock(), parser.unfinished)
         if parser.controls:
             self._on_controls()
         self.drained = stream.drained and self._send_error is None and parser.violation is None
@@ -179,13 +179,13 @@ class Connection:
         if self._stream.stalled(now) >= self._send_timeout:
             raise _reads_nothing()
 
-    def doubt(self, slept: float) -> bool:
+    def ping_soon(self, slept: float) -> bool:
         """Send a ping as soon as nothing is left to read: the peer may have gone meanwhile.
 
         :param slept: seconds for which the machine did.
         :returns: False: keepalive is switched off.
         """
-        return self._keepalive.doubt(self._clock(), slept)
+        return self._keepalive.ping_soon(self._clock(), slept)
 
     def next_check(self, now: float) -> float:
         """Return when :meth:`check` has something new to say, as absolute monotonic time.
@@ -258,7 +258,7 @@ class Connection:
             self._send(ABNF.OPCODE_CLOSE, code.to_bytes(2, "big") + words)
         self._closing = True
 
-    def close_words(self) -> tuple[int, str]:
+    def close_status(self) -> tuple[int, str]:
         """Return the peer's close code and its reason, fit to be shown."""
         code, reason = self.peer_close or (1006, "")
         return code, shorten(self._redact(reason))

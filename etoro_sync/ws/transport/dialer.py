@@ -52,7 +52,7 @@ class Tunnel(Protocol):
     def advice(self) -> str:
         """What to check when that host cannot be reached."""
 
-    def pierce(self, stream: SocketStream, dialer: "Dialer") -> None:
+    def establish(self, stream: SocketStream, dialer: "Dialer") -> None:
         """Make *stream*, which leads to the entry, lead to the target."""
 
 
@@ -72,11 +72,11 @@ class Dialer:
     ) -> None:
         self._waker = waker
         self._deadline = deadline
-        self._looked_at = clocks.monotonic()
+        self._checked_at = clocks.monotonic()
         self._addresses = addresses or Addresses()
         self._send_error: OSError | None = None
         #: Where the connection leads to, once it is there.
-        self.taken: tuple[object, ...] | None = None
+        self.address: tuple[object, ...] | None = None
 
     def open(
         self,
@@ -95,20 +95,20 @@ class Dialer:
         :raises Interrupted: when the client is to stop.
         """
         # Every name on the way is checked, since ``localhost`` may lead anywhere.
-        private = target.private
+        loopback_only = target.loopback_only
         if tunnel is None:
-            sock = self._connect(target, _ADVICE, private, context)
+            sock = self._connect(target, _ADVICE, loopback_only, context)
         else:
-            if private:
-                self.resolve(target, private=True)
-            sock = self._connect(tunnel.entry, tunnel.advice, private, None)
+            if loopback_only:
+                self.resolve(target, loopback_only=True)
+            sock = self._connect(tunnel.entry, tunnel.advice, loopback_only, None)
         try:
             stream = SocketStream(sock, self._waker)
         except OSError as exc:
             raise EToroWebSocketError(f"Cannot connect to {target}: {reason(exc)}.") from exc
         try:
             if tunnel is not None:
-                tunnel.pierce(stream, self)
+                tunnel.establish(stream, self)
                 if target.secure:
                     self._secure(stream, target, context)
         except BaseException:
@@ -184,8 +184,8 @@ class Dialer:
         """
         if self._waker.stopping:
             raise Interrupted
-        looked_at, self._looked_at = self._looked_at, clocks.monotonic()
-        if looked_at >= self._deadline:
+        checked_at, self._checked_at = self._checked_at, clocks.monotonic()
+        if checked_at >= self._deadline:
             raise EToroTimeoutError(
                 f"Connecting timed out: {what} did not finish in connect_timeout. "
                 "Check the network, or raise connect_timeout."
@@ -195,14 +195,14 @@ class Dialer:
         self,
         target: Target,
         advice: str,
-        private: bool,
+        loopback_only: bool,
         context: Callable[[], ssl.SSLContext] | None,
     ) -> socket.socket:
         """Return a socket that is connected to one of a host's addresses.
 
         :param context: for TLS; None: TCP is all that is wanted.
         """
-        found = self.resolve(target, advice, private=private)
+        found = self.resolve(target, advice, loopback_only=loopback_only)
         # Before what all sessions remember is touched: resolving may have taken very long.
         self._check_connecting(target, False)
         race = Race(
@@ -214,7 +214,7 @@ class Dialer:
             clocks.monotonic,
         )
         try:
-            sock, self.taken = race.run()
+            sock, self.address = race.run()
         except RaceLost as lost:
             raise self._race_lost(target, lost.failure, advice) from lost.failure.error
         except EToroTimeoutError as late:
@@ -226,8 +226,8 @@ class Dialer:
             raise EToroWebSocketError(f"Cannot connect to {target}: {reason(exc)}.") from exc
         finally:
             for address in race.losers:
-                self._addresses.doubt(address)
-        self._addresses.doubt(self.taken)
+                self._addresses.mark_unproven(address)
+        self._addresses.mark_unproven(self.address)
         _tune(sock)
         return sock
 
@@ -241,11 +241,11 @@ class Dialer:
         self._check(f"the {step} {target}")
 
     def resolve(
-        self, target: Target, advice: str = _ADVICE, *, private: bool = False
+        self, target: Target, advice: str = _ADVICE, *, loopback_only: bool = False
     ) -> list[Address]:
         """Return the addresses of a host, the best first.
 
-        :param private: leave out those of other machines.
+        :param loopback_only: leave out those of other machines.
         :raises EToroWebSocketError: when there are none.
         """
         self._check(f"resolving {target.host}")
@@ -257,7 +257,7 @@ class Dialer:
             raise EToroWebSocketError(
                 f"Cannot resolve {target.host}: {reason(exc)}. {advice}"
             ) from exc
-        if private and found:
+        if loopback_only and found:
             found = [each for each in found if is_loopback(str(each[4][0]))]
             if not found:
                 raise EToroWebSocketError(

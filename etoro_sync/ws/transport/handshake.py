@@ -18,7 +18,7 @@ from ...text import shorten
 from ..failures import ConnectionFailed
 from .dialer import Dialer
 from .reasons import reason
-from .retry_after import retry_after, status_words
+from .retry_after import retry_after, status_text
 from .socket_stream import SocketStream
 from .target import Target
 from .websocket_client import WebSocket, WebSocketBadStatusException, WebSocketException
@@ -29,7 +29,7 @@ _USER_AGENT = f"etoro-sync/{__version__}"
 #: Headers of the answer that are kept from websocket-client. It has one jar of cookies for the
 #: whole process and would send them for other accounts too; and it reads the page that comes with
 #: an error to its end, however long or slow, while all that counts is the status.
-_HIDDEN = frozenset(["set-cookie", "content-length"])
+_DROPPED = frozenset(["set-cookie", "content-length"])
 #: Headers that are lists, which may be cut into several lines; the library knows the last one only.
 _LISTS = (b"connection", b"upgrade")
 
@@ -71,7 +71,7 @@ class _HandshakeSocket:
             text = self._redact(raw.decode("utf-8", "surrogateescape"))
             self.head = text.encode("utf-8", "surrogateescape")
             # Cut into lines and names exactly as the library does it, or a header gets past.
-            lines = [line for line in self.head.split(b"\n") if _name_of(line) not in _HIDDEN]
+            lines = [line for line in self.head.split(b"\n") if _name_of(line) not in _DROPPED]
             self._head = io.BytesIO(b"\n".join(_joined(lines)))
         return self._head.read(size)
 
@@ -162,9 +162,9 @@ def _http_error(target: Target, status: int | None, head: bytes) -> ConnectionFa
         )
     asked = retry_after(status, head, clocks.wall_clock())
     error = EToroWebSocketError(
-        f"{target} refused the opening handshake with {status_words(status, asked)}. That is the "
+        f"{target} refused the opening handshake with {status_text(status, asked)}. That is the "
         "answer of a proxy, firewall or gateway on the way, not of eToro's stream.",
         f"HTTP {status}",
     )
     slow = status == HTTPStatus.TOO_MANY_REQUESTS
-    return ConnectionFailed(error, slow=slow, asked=asked or 0.0)
+    return ConnectionFailed(error, slow=slow, retry_after=asked or 0.0)

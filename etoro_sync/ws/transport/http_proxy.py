@@ -14,7 +14,7 @@ from ...errors import EToroTimeoutError, EToroWebSocketError
 from ..failures import ConnectionFailed
 from .dialer import Dialer
 from .reasons import reason
-from .retry_after import retry_after, status_words
+from .retry_after import retry_after, status_text
 from .socket_stream import SocketStream
 from .target import Target
 
@@ -58,7 +58,7 @@ class ProxyTunnel:
         except OSError as exc:
             raise self.failed(f"ended the connection ({reason(exc)})") from exc
 
-    def check_silent(self, rest: bytes | bytearray) -> None:
+    def check_no_rest(self, rest: bytes | bytearray) -> None:
         """Refuse what came behind the proxy's answer.
 
         Neither TLS nor WebSocket lets the server speak first.
@@ -82,7 +82,7 @@ class HttpTunnel(ProxyTunnel):
             encoded = base64.b64encode(b":".join(login)).decode()
             self._credentials = f"Proxy-Authorization: Basic {encoded}\r\n"
 
-    def pierce(self, stream: SocketStream, dialer: Dialer) -> None:
+    def establish(self, stream: SocketStream, dialer: Dialer) -> None:
         """Ask for the tunnel on *stream*, which leads to the proxy.
 
         :raises EToroWebSocketError: when the proxy refuses.
@@ -99,12 +99,14 @@ class HttpTunnel(ProxyTunnel):
         if answer is None:
             raise self.failed("answered with something that is not HTTP")
         self._check(int(answer[1]), head)
-        self.check_silent(rest)
+        self.check_no_rest(rest)
 
     def _check(self, status: int, head: bytes) -> None:
         if 200 <= status < 300:
             return
         asked = retry_after(status, head, clocks.wall_clock())
-        error = self.failed(f"refused with {status_words(status, asked)}", f"HTTP {status}")
+        error = self.failed(f"refused with {status_text(status, asked)}", f"HTTP {status}")
         slow = status == HTTPStatus.TOO_MANY_REQUESTS
-        raise ConnectionFailed(error, slow=slow, asked=asked or 0.0) if slow or asked else error
+        if slow or asked:
+            raise ConnectionFailed(error, slow=slow, retry_after=asked or 0.0)
+        raise error

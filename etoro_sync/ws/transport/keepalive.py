@@ -33,26 +33,26 @@ class Keepalive:
     def __init__(self, interval: float, timeout: float, now: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._heard_at = now
+        self._received_at = now
         self._pinged_at: float | None = None
-        self._doubted_at: float | None = None
+        self._ping_wanted_at: float | None = None
         self._slept = 0.0  # since then
         self._unfinished: int | None = None
         self._begun_at = now
 
-    def heard(self, now: float, unfinished: int | None = None) -> None:
+    def received(self, now: float, unfinished: int | None = None) -> None:
         """Note that bytes have come in.
 
         :param unfinished: a number for the message that they have left incomplete; None: none.
         """
-        self._heard_at = now
+        self._received_at = now
         self._pinged_at = None
         self._slept = 0.0
         if unfinished != self._unfinished:
             self._unfinished = unfinished
             self._begun_at = now
 
-    def doubt(self, now: float, slept: float) -> bool:
+    def ping_soon(self, now: float, slept: float) -> bool:
         """Have the peer asked for a sign of life at once, unless it is being asked already.
 
         :param slept: seconds of silence that the monotonic clock has not counted.
@@ -60,7 +60,7 @@ class Keepalive:
         """
         self._slept += slept
         if self._interval > 0 and self._pinged_at is None:
-            self._doubted_at = now
+            self._ping_wanted_at = now
         return self._interval > 0
 
     def pinged(self, now: float) -> None:
@@ -69,7 +69,7 @@ class Keepalive:
 
     def silence(self, now: float) -> float:
         """Return the seconds since the last inbound byte."""
-        return now - self._heard_at + self._slept
+        return now - self._received_at + self._slept
 
     def unfinished_for(self, now: float) -> float:
         """Return the seconds since the unfinished message began; 0.0 when there is none."""
@@ -86,7 +86,7 @@ class Keepalive:
         if self._pinged_at is not None:
             return Verdict.DEAD
         if now >= self._silent_at:
-            self._pinged_at, self._doubted_at = now, None
+            self._pinged_at, self._ping_wanted_at = now, None
             return Verdict.PING
         return Verdict.STUCK
 
@@ -103,5 +103,7 @@ class Keepalive:
 
     @property
     def _silent_at(self) -> float:
-        """When a ping is due."""
-        return self._heard_at + self._interval if self._doubted_at is None else self._doubted_at
+        """Monotonic time at which a ping is due."""
+        if self._ping_wanted_at is not None:
+            return self._ping_wanted_at
+        return self._received_at + self._interval

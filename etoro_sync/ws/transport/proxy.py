@@ -79,7 +79,7 @@ def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:
             f"A proxy of the kind {scheme}:// is not supported, only http://, socks5:// and "
             f"socks5h://. {ADVICE}"
         )
-    if target.private and not is_loopback(host):
+    if target.loopback_only and not is_loopback(host):
         how = "TLS that is not verified" if target.secure else "plain ws://"
         raise EToroWebSocketError(
             f"The keys must not travel to a proxy over {how}. Use wss://, verified, or proxy=''."

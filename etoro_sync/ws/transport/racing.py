@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ... import clocks
 from ...logs import tidy
 from .addresses import Address
-from .socket_stream import end_stream, put_tls_on
+from .socket_stream import end_stream, start_tls
 from .waker import Waker, cap
 
 __all__ = ["Failure", "Race", "RaceLost"]
@@ -78,7 +78,7 @@ class Race:
         self._check = check
         self._deadline = deadline
         self._clock = clock
-        self._runners: list[_Runner] = []
+        self._attempts: list[_Attempt] = []
         self._next_start = 0.0
         #: Of the attempts that have failed, the one that came the furthest.
         self.failure: Failure | None = None
@@ -91,38 +91,38 @@ class Race:
         :raises RaceLost: when all attempts have failed.
         :raises OSError: when the system has no selector left.
         """
-        winner: _Runner | None = None
+        winner: _Attempt | None = None
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._waker, selectors.EVENT_READ)
                 while winner is None:
-                    self._check(any(runner.connected for runner in self._runners))
+                    self._check(any(attempt.connected for attempt in self._attempts))
                     winner = self._start_due(selector) or self._await(selector)
             return winner.sock, winner.address
         except TimeoutError:
-            self.losers += [runner.address for runner in self._runners]
+            self.losers += [attempt.address for attempt in self._attempts]
             raise
         finally:
-            tidy(*(runner.close for runner in self._runners if runner is not winner))
+            tidy(*(attempt.close for attempt in self._attempts if attempt is not winner))
 
-    def _start_due(self, selector: selectors.BaseSelector) -> "_Runner | None":
+    def _start_due(self, selector: selectors.BaseSelector) -> "_Attempt | None":
         """Begin what is to be begun now; return an attempt that is complete at once."""
         while self._waiting and self._clock() >= self._next_start:
             self._next_start = self._clock() + _HEAD_START
             found = self._waiting.popleft()
             try:
-                runner = _Runner(found, self._secure)
+                attempt = _Attempt(found, self._secure)
             except OSError as exc:  # of a family that this system lacks, perhaps
                 self._note(Failure(found[4], False, exc))
                 continue
-            self._runners.append(runner)
-            if self._advance(runner, selector):
-                return runner
+            self._attempts.append(attempt)
+            if self._advance(attempt, selector):
+                return attempt
         return None
 
-    def _await(self, selector: selectors.BaseSelector) -> "_Runner | None":
+    def _await(self, selector: selectors.BaseSelector) -> "_Attempt | None":
         """Wait once; return an attempt that is complete."""
-        if not self._runners:
+        if not self._attempts:
             assert self.failure is not None, "a race needs an address"
             raise RaceLost(self.failure)
         until = min(self._deadline, self._next_start) if self._waiting else self._deadline
@@ -135,20 +135,20 @@ class Race:
                 return key.data  # type: ignore[no-any-return]  # as it was registered
         return None
 
-    def _advance(self, runner: "_Runner", selector: selectors.BaseSelector) -> bool:
+    def _advance(self, attempt: "_Attempt", selector: selectors.BaseSelector) -> bool:
         """Do what can be done of an attempt now; return whether it is complete."""
-        was_connected = runner.connected
+        was_connected = attempt.connected
         try:
-            events = runner.step()
+            events = attempt.step()
             if events:
-                selector.register(runner.sock, events, runner)
-                if runner.connected and not was_connected:
+                selector.register(attempt.sock, events, attempt)
+                if attempt.connected and not was_connected:
                     self._next_start = self._clock() + _HEAD_START
             return not events
         except (OSError, ValueError) as exc:
-            self._runners.remove(runner)
-            tidy(runner.close)
-            self._note(Failure(runner.address, runner.connected, exc))
+            self._attempts.remove(attempt)
+            tidy(attempt.close)
+            self._note(Failure(attempt.address, attempt.connected, exc))
             return False
 
     def _note(self, failure: Failure) -> None:
@@ -158,7 +158,7 @@ class Race:
         self._next_start = 0.0  # at once
 
 
-class _Runner:
+class _Attempt:
     """One attempt.
 
     :param found: where to.
@@ -188,7 +188,7 @@ class _Runner:
             return 0
         if self._tls is None:
             context, name = self._secure
-            self.sock = self._tls = put_tls_on(self.sock, context(), name)
+            self.sock = self._tls = start_tls(self.sock, context(), name)
         try:
             self._tls.do_handshake()
         except ssl.SSLWantWriteError:

@@ -9,7 +9,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-__all__ = ["retry_after", "status_words"]
+__all__ = ["retry_after", "status_text"]
 
 #: The statuses whose Retry-After says when to ask again.
 _STATUSES = frozenset([HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
@@ -36,7 +36,7 @@ def retry_after(status: int | None, head: bytes, now: float) -> float | None:
     return max(moment - (now if said is None else said), 0.0)
 
 
-def status_words(status: int, asked: float | None = None) -> str:
+def status_text(status: int, asked: float | None = None) -> str:
     """Return a status with its name, and with what was asked for.
 
     :param asked: what :func:`retry_after` has returned.

@@ -18,7 +18,7 @@ from ... import clocks
 from ...logs import tidy
 from .waker import Waker, cap
 
-__all__ = ["SocketStream", "end_stream", "put_tls_on"]
+__all__ = ["SocketStream", "end_stream", "start_tls"]
 
 #: What eventlet, gevent and others put into ``socket`` in place of the standard library's class may
 #: be no subclass of this one, which nobody replaces.
@@ -78,7 +78,7 @@ class SocketStream:
         """
         self._selector.unregister(self._sock)
         self._plain = self.drained = False
-        self._sock = put_tls_on(self._sock, context, host)
+        self._sock = start_tls(self._sock, context, host)
         self._events = selectors.EVENT_READ
         self._selector.register(self._sock, self._events)
 
@@ -194,7 +194,7 @@ def end_stream(sock: Any) -> None:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def put_tls_on(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+def start_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     """Return *sock* with TLS on it, whose handshake is still to be done.
 
     :raises OSError: when the peer has left.

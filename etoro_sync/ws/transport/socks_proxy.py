@@ -59,14 +59,14 @@ class SocksTunnel(ProxyTunnel):
                 f"User, password and host may have {_LONGEST} bytes for a SOCKS5 proxy. {ADVICE}"
             )
 
-    def pierce(self, stream: SocketStream, dialer: Dialer) -> None:
+    def establish(self, stream: SocketStream, dialer: Dialer) -> None:
         """Ask for the tunnel on *stream*, which leads to the proxy.
 
         :raises EToroWebSocketError: when the proxy refuses, or the name cannot be resolved.
         """
         host = self.target.host
         if not self._by_name:
-            addresses = dialer.resolve(self.target, private=self.target.private)
+            addresses = dialer.resolve(self.target, loopback_only=self.target.loopback_only)
             # The order is this machine's, and says nothing of the proxy's network: IPv4 is what
             # every proxy reaches.
             best = min(addresses, key=lambda each: each[0] != socket.AF_INET)
@@ -78,7 +78,7 @@ class SocksTunnel(ProxyTunnel):
                 self._ask(answers, host)
             except ProtocolError:
                 raise self.failed("answered with something that is not SOCKS5") from None
-        self.check_silent(answers.rest)
+        self.check_no_rest(answers.rest)
 
     def _greet(self, answers: "_Answers") -> None:
         """Agree on a way to log in, and log in."""

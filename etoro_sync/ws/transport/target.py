@@ -25,7 +25,7 @@ class Target:
     unverified: bool = False
 
     @property
-    def private(self) -> bool:
+    def loopback_only(self) -> bool:
         """Whether what is sent could be read on the way, so that it may not leave this machine."""
         return self.unverified or not self.secure
 

@@ -300,7 +300,7 @@ def test_the_wait_that_a_refusal_asks_for_is_named_and_kept(
     server = raw_server(answer(b"HTTP/1.1 %d No\r\nRetry-After: 120\r\n\r\n" % status))
     with pytest.raises(ConnectionFailed, match=r"asks to wait for 120 s") as caught:
         shake_hands(server, waker)
-    assert caught.value.asked == 120.0
+    assert caught.value.retry_after == 120.0
 
 
 @pytest.mark.parametrize("length", [b"1000000", b"nonsense", b"-1"])

@@ -423,7 +423,7 @@ def test_a_proxy_that_asks_for_patience_gets_it(
     with pytest.raises(ConnectionFailed, match=f"refused with HTTP {status}") as caught:
         through(LOCAL, proxy, waker)
     assert caught.value.slow is (status == 429)
-    assert caught.value.asked == asked
+    assert caught.value.retry_after == asked
     assert ("asks to wait for 7 s" in str(caught.value)) is bool(asked)
 
 
