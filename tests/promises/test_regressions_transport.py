@@ -205,7 +205,7 @@ def test_promise_5_an_internal_error_is_a_failed_attempt(
 
 
 CLEANUPS = [
-    (Connector, "trust"),
+    (Connector, "mark_address_proven"),
     (Controller, "end"),
     (Connection, "dispose"),
     (SocketStream, "close"),
