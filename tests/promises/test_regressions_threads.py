@@ -438,7 +438,7 @@ def test_promise_1_a_loop_over_the_queue_of_a_client_that_was_collected_does_not
     items = c.queue("unknown")._items
     core_of(c).registry.add_queue(items, None)
     del c
-    with pytest.raises(EToroClosedError, match="not in use any more"):
+    with pytest.raises(EToroClosedError, match="nothing referred to it any more"):
         list(items)
 
 
