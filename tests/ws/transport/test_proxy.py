@@ -503,6 +503,17 @@ def test_a_dripping_proxy_ends_at_the_deadline(raw_server: StartServer, waker: W
         through(LOCAL, proxy, waker, seconds=3 * A_WHILE)
 
 
+def test_a_target_that_does_not_answer_tls_in_the_tunnel_ends_at_the_deadline(
+    raw_server: StartServer, waker: Waker, certificates: Certificates
+) -> None:
+    """It is called late, and not a failure of TLS."""
+    proxy = raw_server(lambda peer: (peer.respond(ESTABLISHED), peer.wait_closed()))
+    url = "wss://localhost:444/ws"
+    tunnel = tunnel_to(url, proxy)
+    with Watchdog(AT_ONCE), pytest.raises(EToroTimeoutError, match="the TLS handshake with local"):
+        dial(url, waker, certificates.client, tunnel=tunnel, seconds=3 * A_WHILE)
+
+
 def test_disconnect_ends_the_wait_for_a_proxy_at_once(
     raw_server: StartServer, waker: Waker
 ) -> None:
@@ -521,7 +532,7 @@ def test_disconnect_ends_the_wait_for_a_proxy_at_once(
     assert asked.is_set()
 
 
-def test_a_tunnel_is_a_wire_like_any_other(raw_server: StartServer, waker: Waker) -> None:
+def test_a_tunnel_is_a_stream_like_any_other(raw_server: StartServer, waker: Waker) -> None:
     """Behind the proxy's answer, bytes come as from the target itself."""
 
     def script(peer: Peer) -> None:
