@@ -71,7 +71,7 @@ class StreamCore:
         self.lifecycle = source.lifecycle
         self.rates = RateView(source.book, source)
         self.guard = ProcessGuard()
-        self.gate = LogThrottle()
+        self.throttle = LogThrottle()
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -160,8 +160,10 @@ class StreamCore:
             self.source.listeners_changed()
             times = times_registered(function, known) + 1
             # Each further time is logged; a loop that does so for long, once a minute.
-            gated = times == 1 or self.gate.passes((event, name_of(function), times)) is None
-            if not gated:
+            throttled = (
+                times == 1 or self.throttle.passes((event, name_of(function), times)) is None
+            )
+            if not throttled:
                 log(
                     logging.WARNING,
                     "The handler %s is registered for %r %d times, and called as often for each "

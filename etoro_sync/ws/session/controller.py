@@ -293,7 +293,7 @@ class Controller:
                 continue
             if self._protocol.is_confirmed(topic):
                 instrument.stale = True
-                if not self._out.is_heard("stale", instrument.id):
+                if not self._out.has_listeners("stale", instrument.id):
                     unhandled.append((instrument.id, age))
                 self._out.emit("stale", instrument.id, age)
         if unhandled:
