@@ -288,7 +288,7 @@ class Controller:
         self._next_stale_check = now + limit / 4 if limit else _NEVER
         unhandled: list[tuple[int, float]] = []
         for topic, instrument in self._book.instruments:
-            age = now - instrument.heard_at
+            age = now - instrument.last_message_at
             if age < limit or instrument.stale or instrument.closed:
                 continue
             if self._protocol.is_confirmed(topic):
