@@ -1,4 +1,4 @@
-"""What reads a stream, whatever its source is."""
+"""The class that reads a stream of any source, and what such a source writes to."""
 
 from .feed import Feed
 from .market_stream import MarketStream

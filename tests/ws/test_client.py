@@ -273,7 +273,7 @@ def test_a_client_is_a_context_manager(simulator: MakeSimulator) -> None:
 @pytest.mark.parametrize(
     ("original", "instead"),
     [
-        (lambda c: c, "Pass on its WsClientOptions"),
+        (lambda c: c, "Make another one there, with the same options"),
         (lambda c: c.queue("open"), "pass on its items"),
         (lambda c: c.rates, r"dict\(client.rates.items\(\)\)"),
         (lambda c: core_of(c).tracker, r"Take get_all\(\)"),
