@@ -285,7 +285,7 @@ def test_what_cannot_be_copied_says_what_to_take_instead(
 ) -> None:
     """Such as an argument of another process; and not by the name of a lock inside."""
     thing = original(idle)
-    with pytest.raises(EToroTypeError, match=f"cannot be copied or pickled: .*{instead}"):
+    with pytest.raises(EToroTypeError, match=f"cannot be copied or pickled[:,] .*{instead}"):
         duplicate(thing)
 
 
