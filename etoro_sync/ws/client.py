@@ -83,6 +83,7 @@ class WsClient(MarketStream):
         :param timeout: seconds to wait for the acknowledgement; None: ``request_timeout``.
         :raises EToroSubscriptionError: when eToro refuses; those topics are no longer wanted.
         :raises EToroTimeoutError: when eToro does not answer in time; the topics stay wanted.
+        :raises EToroClosedError: when the client is disconnected meanwhile.
         :raises EToroValidationError: for a topic that does not exist, or if a topic was passed as
             *snapshot*.
         """
@@ -109,6 +110,7 @@ class WsClient(MarketStream):
         :param timeout: seconds to wait for the acknowledgement; None: ``request_timeout``.
         :raises EToroSubscriptionError: when eToro refuses.
         :raises EToroTimeoutError: when eToro does not answer in time.
+        :raises EToroClosedError: when the client is disconnected meanwhile.
         :raises EToroValidationError: for a topic that does not exist.
         """
         core = core_of(self)
