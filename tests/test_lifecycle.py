@@ -84,6 +84,19 @@ def wait_for_a_waiting_thread(lifecycle: Lifecycle) -> None:
         pass
 
 
+def test_only_the_session_right_behind_a_failed_one_goes_on_with_it() -> None:
+    """One that the user has closed in between has dealt with the failure."""
+    lifecycle, first = begun()
+    assert not lifecycle.resumed
+    lifecycle.failed(first, EToroWebSocketError("lost"), nothing)
+    second = lifecycle.begin()
+    assert second is not None
+    assert lifecycle.resumed
+    lifecycle.closed(second, nothing)
+    assert lifecycle.begin() is not None
+    assert not lifecycle.resumed
+
+
 def test_no_session_begins_before_the_queues_of_a_failed_one_are_ended() -> None:
     """A supervisor connects anew as soon as it hears; its queues must not end by the old error."""
     lifecycle, number = begun()
