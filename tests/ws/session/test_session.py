@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import ClientState, EToroClosedError
+from etoro_sync import ClientState, EToroAuthError, EToroClosedError
 from etoro_sync.ws.core import core_of
 from etoro_sync.ws.session import session
-from tests.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import make_client
+from tests.support.peer import Peer
+from tests.support.scripts import until
 from tests.support.threads import join_stragglers, run_in_thread
 
 
@@ -166,3 +168,28 @@ def test_promise_13_the_collector_in_a_forked_child_does_not_end_the_parents_ses
         core_of(c).sessions.present.abandon()
     c.subscribe([18])
     assert c.state is ClientState.LIVE
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["in connect()", "while nobody waits"])
+def test_what_ends_a_client_is_logged_unless_a_caller_raises_it(
+    raw_server: StartServer, client: MakeClient, caplog: pytest.LogCaptureFixture, live: bool
+) -> None:
+    """Else it would stand there twice, in the same words."""
+    lose = threading.Event()
+
+    def refuse(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("InvalidKey")
+        peer.wait_closed(5)
+
+    c = client(raw_server([until(lose), refuse] if live else refuse).url)
+    waiting = c.queue("unknown")
+    if live:
+        c.connect()
+        lose.set()
+    else:
+        with pytest.raises(EToroAuthError):
+            c.connect()
+    with pytest.raises(EToroAuthError):
+        waiting.get(timeout=5)
+    assert caplog.text.count("The client ended: ") == live

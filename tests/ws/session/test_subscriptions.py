@@ -5,12 +5,22 @@ from __future__ import annotations
 import contextlib
 import gc
 import time
+import weakref
 from typing import Any
 
 import pytest
 
-from etoro_sync import ClientState, EToroSubscriptionError, EToroWebSocketError
+from etoro_sync import (
+    ClientState,
+    EToroSubscriptionError,
+    EToroTimeoutError,
+    EToroWebSocketError,
+)
+from etoro_sync.lifecycle import Lifecycle
 from etoro_sync.ws.core import core_of
+from etoro_sync.ws.protocol.requests import Operation
+from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
+from etoro_sync.ws.session.subscriptions import Subscriptions
 from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
 from tests.support.frames import TEXT, frame
@@ -235,3 +245,31 @@ def test_a_missing_acknowledgement_is_noticed_while_data_flows(
     (code, reason), *_ = ear.wait_for("close")
     assert code == 1006
     assert "No acknowledgement" in reason
+
+
+def test_a_call_whose_caller_has_given_up_is_awaited_no_longer() -> None:
+    """What eToro says of it later is then written to the log, for nobody raises it."""
+    lifecycle, posted = Lifecycle(), list[Operation]()
+    number = lifecycle.begin()
+    assert number is not None
+    lifecycle.advance(number, ClientState.LIVE)
+    subscriptions = Subscriptions(WsSubscriptionTracker(), lifecycle, 0.01)
+    subscriptions.post = posted.append
+    with pytest.raises(EToroTimeoutError):
+        subscriptions.subscribe(["instrument:18"], snapshot=False, wait=True, timeout=None)
+    assert [operation.awaited for operation in posted] == [False]
+
+
+def test_nothing_is_kept_of_a_stream_that_has_ended() -> None:
+    """A program may begin and end any number of them."""
+
+    class Stream: ...
+
+    use = Stream()
+    gone = weakref.ref(use)
+    subscriptions = Subscriptions(WsSubscriptionTracker(), Lifecycle(), 1.0)
+    subscriptions.hold(use, ["instrument:18"], None)
+    subscriptions.release(use)
+    del use
+    gc.collect()
+    assert gone() is None
