@@ -531,8 +531,7 @@ def test_a_refuser_refuses() -> None:
 
 def test_a_session_over_tls(raw_server: StartServer, certificates: Certificates) -> None:
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.drip(frame(TEXT, b"in pieces"), size=4)
         peer.serve()
 

@@ -17,6 +17,7 @@ from tests.conftest import MakeClient, StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
+from tests.support.scripts import live
 from tests.support.threads import join_stragglers
 
 PRICE = {"Ask": "2", "Bid": "1"}
@@ -29,23 +30,15 @@ PATIENT = {
 }
 
 
-def live(peer: Peer) -> None:
-    peer.handshake()
-    peer.authenticate()
-    peer.serve()
-
-
 def until_lost(peer: Peer) -> None:
     """Be live with one price, and vanish."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.send_text(envelope("instrument:18", PRICE))
     peer.reset()
 
 
 def accept_then_drop(peer: Peer) -> None:
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.reset()
 
 
@@ -62,10 +55,10 @@ FAULTS: dict[str, Callable[[Peer], object]] = {
     "no HTTP": lambda peer: peer.respond(b"220 smtp.example.com ESMTP\r\n\r\n"),
     "mute in the handshake": lambda peer: (peer.read_request(), peer.wait_closed(5)),
     "mute before the answer": lambda peer: (peer.handshake(), peer.wait_closed(5)),
-    "mute": lambda peer: (peer.handshake(), peer.authenticate(), peer.wait_closed(5)),
+    "mute": lambda peer: (peer.accept(), peer.wait_closed(5)),
     "too many": too_many,
     "accepted, then dropped": accept_then_drop,
-    "close 1013": lambda peer: (peer.handshake(), peer.authenticate(), peer.send_close(1013)),
+    "close 1013": lambda peer: (peer.accept(), peer.send_close(1013)),
 }
 
 
@@ -177,8 +170,7 @@ def test_complaint_19_a_stale_ping_is_not_held_against_the_next_connection(
     survived = threading.Event()
 
     def answering(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for _ in range(5):
             opcode, payload = peer.read_frame()
             assert opcode == 0x9
@@ -187,8 +179,7 @@ def test_complaint_19_a_stale_ping_is_not_held_against_the_next_connection(
         peer.serve()
 
     def mute(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait_closed(5)
 
     server = raw_server([mute, answering])
@@ -247,8 +238,7 @@ def test_complaint_20_after_a_session_that_lasted_the_waits_begin_anew(
     heard_price = threading.Event()
 
     def lasting(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:19", PRICE))
         assert heard_price.wait(5)
         leap.leap(6.0)
@@ -328,8 +318,7 @@ def test_complaint_20_a_session_that_restores_nothing_earns_no_new_start(
     """The counter of attempts goes on through sessions that restore nothing, and then anew."""
 
     def restored(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.reset()
 

@@ -110,8 +110,7 @@ def test_complaint_24_the_server_forgets_a_subscription(
     repaired = threading.Event()
 
     def forgetful(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
         # And no more of it, until it is asked for again.

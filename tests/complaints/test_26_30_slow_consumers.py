@@ -79,8 +79,7 @@ def test_complaint_26_a_queue_overflow_ends_the_stream(
 
 def eventful(peer: Peer) -> None:
     """Send six of everything, and vanish; the last connection stays."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.acknowledge()
     for n in range(6):
         peer.send_text(envelope("instrument:18", {"Ask": str(n + 2), "Bid": "1"}, "Snapshot"))
@@ -177,8 +176,7 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
 
     def impatient(peer: Peer) -> None:
         """Hang up on a client that does not take a megabyte in time."""
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(told)
         peer.timeout = 5
         peer.send(block)
@@ -243,8 +241,7 @@ def test_complaint_29_memory_grows_for_days(
     go = [threading.Event() for _ in range(rounds)]
 
     def one_round(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         number = peer.index
         peer.wait(go[min(number, rounds - 1)])
@@ -308,8 +305,7 @@ def test_complaint_30_work_in_a_callback_starves_keepalive(
 
     def strict(peer: Peer) -> None:
         """Ping all the time, and hang up as soon as an answer is late."""
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:18", PRICE))
         peer.wait(hanging)
         until = time.monotonic() + 1.0

@@ -25,6 +25,7 @@ from etoro_sync.ws.core import core_of
 from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
+from tests.support.scripts import live
 from tests.support.threads import run_in_thread
 
 BLOCKING: dict[str, Callable[[WsClient], Any]] = {
@@ -91,8 +92,7 @@ def test_promise_2_subscribe_ends_with_a_timeout_when_nothing_is_acknowledged(
     """The caller waits as long as he said; the topic stays wanted."""
 
     def deaf(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.hold()
 
     c = client(raw_server(deaf).url)
@@ -109,8 +109,7 @@ def test_promise_2_subscribe_ends_when_the_client_is_disconnected(
     """A caller that waits for an acknowledgement is told that the client was closed."""
 
     def deaf(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.read_json()
         asked.append(True)
         peer.hold()
@@ -151,11 +150,6 @@ def test_promise_2_connect_ends_with_its_timeout_and_the_client_can_be_used_agai
     def silent(peer: Peer) -> None:
         peer.read_request()
         peer.hold()
-
-    def live(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
-        peer.serve()
 
     server = raw_server([silent, live])
     c = client(server.url)

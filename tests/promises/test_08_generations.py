@@ -23,8 +23,7 @@ def rate(topic: int, ask: str, kind: str = "Trading.Instrument.Rate") -> str:
 
 def price_then_reset(peer: Peer) -> None:
     """Acknowledge what is wanted, bring one price, and vanish."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.acknowledge()
     peer.send_text(rate(18, "2", "Snapshot"))
     peer.reset()

@@ -464,8 +464,7 @@ def test_promise_12_disconnect_where_the_end_is_logged_is_the_users_end(
     cut = threading.Event()
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(cut)
         peer.reset()
 
@@ -506,8 +505,7 @@ def test_promise_12_a_callback_of_tls_is_on_the_readers_thread(
     outcomes: list[Any] = []
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.serve()
 
     context = ssl.create_default_context(cadata=certificates.authority_pem().decode())

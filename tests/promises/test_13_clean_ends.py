@@ -36,8 +36,7 @@ from tests.support.threads import (
 
 
 def deaf(peer: Peer) -> None:
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.hold()
 
 
@@ -62,8 +61,7 @@ def test_promise_13_disconnect_against_a_streaming_server_is_bounded(
     """A server that never stops sending cannot hold the client."""
 
     def endless(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         while True:
             peer.send_text('{"messages":[]}')
 
@@ -553,8 +551,7 @@ def test_promise_13_a_read_of_many_small_messages_is_left_when_the_client_is_to_
         told.set()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send(frame(TEXT, b"{}") * 10_000)
         sent.set()
         peer.hold()

@@ -71,8 +71,7 @@ def frames_file() -> Any:
 
 
 def send_frames(peer: Peer) -> None:
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     with contextlib.suppress(ConnectionError):
         peer.acknowledge()
         for text in FRAMES:

@@ -79,8 +79,7 @@ def flood(*pieces: bytes) -> Callable[[Peer], None]:
     """Authenticate, then send the same without end, and read nothing."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         while True:
             peer.send(b"".join(pieces))
 
@@ -146,8 +145,7 @@ def test_a_close_reason_of_a_flood_of_keys_is_short(raw_server: StartServer) -> 
     """A reason may be 123 bytes long, all of them keys."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(connected)
         peer.send_frame(8, close_payload(4000, (API_KEY * 9)[:123]))
 

@@ -636,15 +636,13 @@ def test_a_refused_topic_does_not_keep_the_price_of_an_older_connection(
     """What is no longer wanted is no longer shown."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
         peer.wait(lost)
         peer.reset()
 
     def second(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge("SubscribeFailed", "no")
         peer.serve()
 

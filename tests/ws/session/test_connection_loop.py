@@ -46,8 +46,7 @@ def test_a_lone_message_sets_off_no_look_at_the_deadlines(
     goes_on, messages = threading.Semaphore(0), 50
 
     def one_by_one(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         for _ in range(messages):
             peer.send_text(envelope("instrument:18", PRICE))

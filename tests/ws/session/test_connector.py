@@ -197,8 +197,7 @@ def test_promise_13_a_forked_child_keeps_no_connection_open_that_the_client_has_
     go_on, ended = threading.Event(), threading.Event()
 
     def breaks_the_protocol(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(go_on)
         peer.send_frame(TEXT, b"{}", mask=True)
         peer.wait_closed(timeout=5)

@@ -31,8 +31,7 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
                 release.wait(10)
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", {"Ask": "20", "Bid": "10"}, "Snapshot"))
         if peer.index == 0:
@@ -89,8 +88,7 @@ def test_promise_8_a_look_up_that_comes_back_late_leaves_the_next_session_its_pr
         return real(*arguments, **options)
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
         late.wait(10)

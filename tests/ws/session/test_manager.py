@@ -170,8 +170,7 @@ def test_promise_2_a_queue_made_while_disconnect_is_at_work_ends(
     """It is not in the list of those that disconnect() has ended already."""
 
     def deaf(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.hold()
 
     c = client(raw_server(deaf).url, close_timeout=0.5)

@@ -278,8 +278,7 @@ def test_what_is_unsubscribed_in_a_long_wait_is_shown_no_longer(
     monkeypatch.setattr(Controller, "submit", noted)
 
     def live_once(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
         peer.wait(lost)

@@ -40,8 +40,7 @@ def test_promise_8_a_duplicate_that_brings_no_snapshot_holds_nothing_back(
     """eToro has said that it sends none, so the deltas are all there is."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge("TopicAlreadySubscribed")
         peer.send_text(envelope("instrument:18", PRICE))
         peer.serve()
@@ -85,8 +84,7 @@ def test_promise_9_a_price_that_was_held_back_for_a_snapshot_is_told_if_none_com
     """It came while eToro was asked for the snapshot, and may be the last one for long."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         again = peer.read_json()
         peer.send_text(envelope("instrument:18", PRICE))
@@ -111,8 +109,7 @@ def test_promise_9_a_refused_request_for_a_snapshot_holds_no_price_back(
     second = threading.Event()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         refused = peer.read_json()
         assert second.wait(5)
         peer.reply(refused, "SubscribeFailed")
@@ -135,14 +132,12 @@ def test_promise_9_an_order_event_behind_a_failing_reply_is_delivered(
     """Both may have come in one read."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.reset()
 
     def second(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         request = peer.read_json()
         refusal = (
             f'{{"id":"{request["id"]}","success":false,"operation":"Subscribe",'

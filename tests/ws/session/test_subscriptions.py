@@ -182,8 +182,7 @@ def test_promise_2_a_call_that_waits_hears_that_its_topics_were_refused_after_a_
     """They are asked for by the restoration then; the call must not return as if all were well."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         if peer.index == 0:
             peer.read_json()  # and then the connection is lost
             return
@@ -204,14 +203,12 @@ def test_promise_5_a_restoration_that_is_refused_for_ever_ends_the_client(
     """Data on a connection that cannot restore its topics earns no new start of the counter."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.reset()
 
     def refusing(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:5", PRICE))
         peer.acknowledge("SubscribeFailed", "no such topic")
         peer.serve()
@@ -230,8 +227,7 @@ def test_a_missing_acknowledgement_is_noticed_while_data_flows(
     """A busy stream never falls idle, and its deadlines count all the same."""
 
     def busy(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.read_json()
         # Faster than any reader: what it could read next is always there already.
         block = frame(TEXT, envelope("instrument:5", PRICE).encode()) * 5000
