@@ -1,4 +1,4 @@
-"""The loop over one connection: what it asks for how often."""
+"""The loop of one connection: what it checks, and how often."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PRICE = {"Ask": "2", "Bid": "1", "Date": "d", "PriceRateID": "1"}
 def test_a_lone_message_sets_off_no_look_at_the_deadlines(
     raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are judged when the next one is due, and not at each wake-up: reading puts them off."""
+    """They are checked when the next one is due, not at each wake-up."""
     looks: list[str] = []
     for owner, name in (
         (Keepalive, "judge"),
@@ -66,7 +66,7 @@ def test_a_lone_message_sets_off_no_look_at_the_deadlines(
 
 
 class Still:
-    """A connection on which nothing comes; it notes until when the loop would wait."""
+    """A connection without messages; it records until when the loop would wait."""
 
     def __init__(self) -> None:
         self.is_sending = False
@@ -91,7 +91,7 @@ class Still:
 
 
 class Bench:
-    """A loop that is idle, with nothing to judge for as long as possible."""
+    """An idle loop, whose next deadline is as far away as possible."""
 
     def __init__(self) -> None:
         self.connection = Still()
@@ -134,7 +134,7 @@ class Bench:
 
 
 def test_a_request_that_was_sent_brings_the_next_look_closer() -> None:
-    """A missing acknowledgement is found when it is due, and not at the next regular look."""
+    """A missing acknowledgement is noticed when it is due, not at the next regular check."""
     bench = Bench()
     bench.commands.operations.append(Operation("Subscribe", ["instrument:18"], {}, awaited=True))
     bench.idle()
@@ -142,7 +142,7 @@ def test_a_request_that_was_sent_brings_the_next_look_closer() -> None:
 
 
 def test_a_reply_brings_the_next_look_closer() -> None:
-    """What was subscribed to may be silent, or its snapshot missing, sooner than anything else."""
+    """After a subscription, the deadline of its silence or its snapshot may be the next one."""
     bench = Bench()
     bench.controller._next_stale_check = bench.loop._up + 0.1
     bench.idle()
@@ -153,7 +153,7 @@ def test_a_reply_brings_the_next_look_closer() -> None:
 
 
 def test_what_waits_to_be_sent_is_looked_at_each_time() -> None:
-    """A peer that stops to read is found out in time."""
+    """A peer that stops reading is noticed in time."""
     bench = Bench()
     checks = bench.connection.checks
     bench.idle()
@@ -164,7 +164,7 @@ def test_what_waits_to_be_sent_is_looked_at_each_time() -> None:
 
 
 def test_a_sleep_of_the_machine_is_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of the deadlines stands still in it, so none of them is over."""
+    """The monotonic clock stands still during the sleep, so no deadline has passed."""
     clock = LeapingTime()
     monkeypatch.setattr("etoro_sync.ws.session.connection_loop.clocks", clock)
     bench = Bench()
@@ -177,7 +177,7 @@ def test_a_sleep_of_the_machine_is_looked_at_at_once(monkeypatch: pytest.MonkeyP
 
 
 def test_a_ping_is_due_in_time_also_while_nothing_is_taken_for_missing() -> None:
-    """Behind a standstill answers are waited for; that the peer is asked does not wait."""
+    """After a pause of the process, replies get more time, but the ping is sent at once."""
     bench = Bench()
     bench.loop._grace_until = bench.loop._now + clocks.TIME_TO_READ
     bench.connection.check_at = bench.loop._now + 0.1

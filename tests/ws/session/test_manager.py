@@ -21,7 +21,7 @@ from tests.support.threads import Watchdog, join_stragglers, run_in_thread
 def test_promise_12_a_disconnect_that_is_overtaken_leaves_the_new_session_alone(
     simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its wishes and its queues, wherever the late one is held up."""
+    """Its topics and queues stay, wherever the late disconnect() is held up."""
     c = client(simulator().url)
     c.connect()
     overtaken, go_on = threading.Event(), threading.Event()
@@ -83,7 +83,7 @@ def no_descriptors(*arguments: Any) -> None:
 def test_promise_12_no_lock_of_the_client_is_taken_under_another(
     simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever disconnects while another thread connects, fails or disconnects, holding any lock."""
+    """A thread may disconnect, with any lock held, while another one connects or disconnects."""
     c = client(simulator().url)
     sessions = core_of(c).sessions
     locks = [sessions._lock, core_of(c).lifecycle._monitor.lock, core_of(c).tracker.lock]
@@ -144,7 +144,7 @@ def test_promise_12_a_signal_handler_that_disconnects_inside_a_queue_ends(
 def test_promise_2_a_call_that_begins_after_the_failure_ends_too(
     simulator: MakeSimulator, client: MakeClient, call: str
 ) -> None:
-    """A loop that waits again and again must not miss the end between two calls."""
+    """A loop of calls must not miss an end that comes between two of them."""
     sim = simulator()
     c = client(sim.url, reconnect_attempts=0)
     c.connect()
@@ -186,7 +186,7 @@ def test_promise_2_a_queue_made_while_disconnect_is_at_work_ends(
 def test_promise_2_a_call_that_disconnect_overtakes_at_its_beginning_ends(
     simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """It has found the client at work, but has no queue yet that disconnect() could end."""
+    """It has seen a live client, but has not made the queue that disconnect() would end."""
     c = client(simulator().url)
     c.connect()
     add = core_of(c).registry.add_queue
@@ -214,7 +214,7 @@ def look_and_disconnect(core: Core) -> ClientState:
 def test_promise_2_run_forever_returns_when_disconnect_comes_at_its_beginning(
     simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between its looks at the state."""
+    """Between two of its checks of the state."""
     c = client(simulator().url)
     c.connect()
     monkeypatch.setattr(Core, "state", property(look_and_disconnect))
@@ -245,7 +245,7 @@ def test_promise_13_ctrl_c_inside_disconnect_leaves_a_client_that_is_closed(
 def test_promise_13_disconnect_takes_any_timeout(
     raw_server: StartServer, client: MakeClient, timeout: float
 ) -> None:
-    """Also one that no clock of the system can hold."""
+    """Also one that is too large for the system's waits."""
     c = client(raw_server(live).url)
     c.connect()
     c.disconnect(timeout=timeout)

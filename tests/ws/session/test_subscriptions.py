@@ -1,4 +1,4 @@
-"""Who wants a topic, and who hears what became of it."""
+"""Which calls and streams want a topic, and what a waiting call returns or raises."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ def test_promise_12_streams_that_are_collected_in_the_middle_of_a_change_do_not_
         gc.set_threshold(*thresholds)
 
 
-def test_promise_10_wishes_in_an_outage_do_not_pile_up(
+def test_promise_10_calls_in_an_outage_do_not_pile_up(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """The restoration covers them; the end does not have to go through them."""
+    """The restoration covers them, so they need not be kept."""
     sim = simulator()
     c = client(sim.url, reconnect_delay=30, reconnect_max_delay=30)
     ear = Ear(c)
@@ -141,7 +141,7 @@ PRICE = {"Ask": "2", "Bid": "1"}
 def test_an_unsubscription_in_an_outage_forgets_the_price(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """What is no longer wanted is not shown until the next connection either."""
+    """A topic that is no longer wanted has no rate, also before the next connection."""
     sim = simulator()
     c = client(sim.url, reconnect_delay=30, reconnect_max_delay=30)
     ear = Ear(c)
@@ -162,7 +162,7 @@ def test_an_unsubscription_in_an_outage_forgets_the_price(
 def test_promise_7_one_refused_call_does_not_cost_the_topics_of_others(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """Recorded before connect(), they share a frame; what is bad is found out."""
+    """Topics recorded before connect() share a frame; it is split to find the refused ones."""
     sim = simulator(max_topics=3)
     c = client(sim.url)
     ear = Ear(c)
@@ -179,7 +179,7 @@ def test_promise_7_one_refused_call_does_not_cost_the_topics_of_others(
 def test_promise_2_a_call_that_waits_hears_that_its_topics_were_refused_after_a_reconnect(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """They are asked for by the restoration then; the call must not return as if all were well."""
+    """The restoration requests them then; the call must raise its refusal."""
 
     def script(peer: Peer) -> None:
         peer.accept()
@@ -200,7 +200,7 @@ def test_promise_2_a_call_that_waits_hears_that_its_topics_were_refused_after_a_
 def test_promise_5_a_restoration_that_is_refused_for_ever_ends_the_client(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """Data on a connection that cannot restore its topics earns no new start of the counter."""
+    """Data on a connection that cannot restore its topics does not reset the count of attempts."""
 
     def first(peer: Peer) -> None:
         peer.accept()
@@ -224,7 +224,7 @@ def test_promise_5_a_restoration_that_is_refused_for_ever_ends_the_client(
 def test_a_missing_acknowledgement_is_noticed_while_data_flows(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """A busy stream never falls idle, and its deadlines count all the same."""
+    """Deadlines are also checked while there is always more to read."""
 
     def busy(peer: Peer) -> None:
         peer.accept()
