@@ -170,7 +170,7 @@ class Lanes:
         lossless, other = self.lossless.head, self.others.head
         return self.lossless if lossless is None or lossless[3] < other[3] else self.others
 
-    def shed(self) -> None:
+    def drop_market_events(self) -> None:
         """Drop all rates and other market events."""
         for lane in (self.rates, self.others):
             while lane:
@@ -178,6 +178,6 @@ class Lanes:
                 lane.delivered -= 1
                 lane.dropped += 1
 
-    def lose(self) -> int:
+    def drop_lossless(self) -> int:
         """Drop all orders and connection events; return how many."""
-        return self.orders.lose() + self.lossless.lose()
+        return self.orders.drop_all() + self.lossless.drop_all()
