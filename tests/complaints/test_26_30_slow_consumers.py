@@ -231,6 +231,8 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
 
 
 @pytest.mark.heavy
+# Work for a whole processor, which the tests that run at the same time want as well.
+@pytest.mark.timeout(90)
 def test_complaint_29_memory_grows_for_days(
     raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,16 +278,16 @@ def test_complaint_29_memory_grows_for_days(
     def kept_after(number: int) -> int:
         go[number].set()
         # Callbacks run in order, so this one is the last of its round.
-        assert ends.acquire(timeout=20)
+        assert ends.acquire(timeout=60)
         if number < rounds - 1:
-            gaps.get(timeout=10)
+            gaps.get(timeout=30)
         gc.collect()
         only = tracemalloc.Filter(True, "*/etoro_sync/*")
         return sum(t.size for t in tracemalloc.take_snapshot().filter_traces([only]).traces)
 
     tracemalloc.start()
     try:
-        with Watchdog(25):
+        with Watchdog(80):
             sizes = [kept_after(number) for number in range(rounds)]
     finally:
         tracemalloc.stop()

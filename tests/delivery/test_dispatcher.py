@@ -401,6 +401,7 @@ def test_a_session_that_begins_while_the_thread_comes_to_its_end_gets_another_on
     """Though the old one still runs: it calls out nothing any more."""
 
     def begin_the_next(error: Exception) -> None:
+        assert known.wait(5)
         monkeypatch.undo()
         bench.dispatcher.open(2, lambda error: None)
         Dispatcher.start(bench.dispatcher, 2)
@@ -408,13 +409,15 @@ def test_a_session_that_begins_while_the_thread_comes_to_its_end_gets_another_on
     def fail() -> bool:
         raise MemoryError
 
-    heard, done = [], threading.Event()
+    heard, done, known = [], threading.Event(), threading.Event()
     bench.on("private:event", heard.append)
     bench.on("open", done.set)
     bench.dispatcher._on_failure = begin_the_next
     monkeypatch.setattr(bench.dispatcher, "_step", fail)
     bench.dispatcher.start()
-    bench.dispatcher._thread.join(5)
+    old = bench.dispatcher._thread
+    known.set()  # the next session's would be found otherwise, before it is started
+    old.join(5)
     Dispatcher.post(bench.dispatcher, 2, "private:event", 2)
     Dispatcher.post(bench.dispatcher, 2, "open")
     assert done.wait(5)
