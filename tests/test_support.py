@@ -590,7 +590,7 @@ def test_stopping_ends_a_tls_handshake(certificates: Certificates) -> None:
 # Clock and threads
 
 
-def test_a_fake_clock_moves_when_told() -> None:
+def test_a_fake_clock_moves_only_on_request() -> None:
     clock = FakeClock()
     assert clock() == 1000.0
     assert clock.advance(0.5) == clock() == 1000.5

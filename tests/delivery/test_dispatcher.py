@@ -159,7 +159,7 @@ def test_an_abandoned_thread_ends_after_its_callback(bench: Bench) -> None:
     assert heard == ["p1"]
 
 
-def test_a_full_lossless_lane_is_logged_and_told_at_its_place(
+def test_a_full_lossless_lane_is_logged_and_is_an_error_event_at_its_place(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Memory is bounded even here; the loss is an error event, at the place of the loss."""
@@ -210,7 +210,7 @@ def test_no_lock_is_held_while_falling_behind_is_logged() -> None:
     assert outcomes == [None]
 
 
-def test_nothing_is_kept_for_nobody(bench: Bench) -> None:
+def test_an_event_without_a_listener_is_not_kept(bench: Bench) -> None:
     """An event without listeners takes no room."""
     bench.dispatcher.post("private:event", 1)
     assert len(bench.dispatcher.lanes) == 0
@@ -298,7 +298,7 @@ def test_sessions_behind_an_older_callback_have_no_thread_of_their_own(sessions:
     assert sessions.dispatcher.lanes.dropped == 1
 
 
-def test_what_waits_behind_an_older_callback_is_told_if_that_returns_in_time(
+def test_events_behind_an_older_callback_are_delivered_if_that_returns_in_time(
     sessions: Sessions,
 ) -> None:
     """Also that of sessions which nobody has given up, each before that of the next."""
