@@ -77,6 +77,7 @@ class Dispatcher:
         self._callbacks = Callbacks(registry, counters, self._next_order, clock)
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
         self._lock = threading.RLock()
+        # Whether a thread is changing the lanes: a finalizer may call stop() in the middle of that.
         self._in_lanes = False
         self._bell = Bell()
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after, in_order)

@@ -50,10 +50,10 @@ class Lanes:
         in_order: bool = False,
     ) -> None:
         self._in_order = in_order
-        self.orders = BoundedBuffer(lossless_size, "raise", "the callbacks' lane of orders")
+        self.orders = BoundedBuffer(lossless_size, "raise", "the order events for callbacks")
         self.rates = ConflatingBuffer(bulk_size, conflate_after)
         self.others = BoundedBuffer(bulk_size, "drop_oldest")
-        self.lossless = BoundedBuffer(lossless_size, "raise", "the callbacks' lossless lane")
+        self.lossless = BoundedBuffer(lossless_size, "raise", "the connection events for callbacks")
         self._count = 0
 
     @property
