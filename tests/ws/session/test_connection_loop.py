@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import clocks
+from etoro_sync import EToroWebSocketError, clocks
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.redaction import Redactor
 from etoro_sync.stats import Counters
+from etoro_sync.ws.failures import ConnectionFailed
 from etoro_sync.ws.protocol.control import ControlChannel
 from etoro_sync.ws.protocol.requests import Operation
 from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
 from etoro_sync.ws.session.connection_loop import ConnectionLoop
 from etoro_sync.ws.session.controller import Controller
+from etoro_sync.ws.session.credentials import Keys
 from etoro_sync.ws.transport.keepalive import Keepalive
 from tests.conftest import MakeClient, StartServer
 from tests.support.clients import envelope, quick_options
@@ -184,3 +186,120 @@ def test_a_ping_is_due_in_time_also_while_nothing_is_taken_for_missing() -> None
     bench.loop._next_check = 0.0
     bench.idle()
     assert bench.left == pytest.approx(0.1, abs=0.05)
+
+
+def test_the_first_reply_that_ends_the_connection_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those behind it in the same read are not applied: nothing of them would last."""
+    bench, applied = Bench(), []
+
+    def refuse(reply: dict[str, Any]) -> None:
+        applied.append(reply)
+        raise ConnectionFailed(EToroWebSocketError("refused"))
+
+    monkeypatch.setattr(bench.controller, "on_reply", refuse)
+    for reply in ({"id": "first"}, {"id": "second"}):
+        bench.loop._on_reply(reply)
+    assert applied == [{"id": "first"}]
+
+
+def test_on_a_stream_that_never_pauses_an_answer_has_its_time_twice() -> None:
+    """It may be among the bytes that are still to be read."""
+    bench = Bench()
+    bench.commands.operations.append(Operation("Subscribe", ["instrument:18"], {}, awaited=True))
+    bench.idle()
+    due, twice = bench.protocol.deadline, bench.loop._options.request_timeout
+    assert due is not None
+    bench.loop._busy_since = due
+    bench.loop._now = due + twice - 0.1
+    bench.loop._go_on_reading()
+    bench.loop._now = due + twice
+    with pytest.raises(ConnectionFailed, match="No acknowledgement"):
+        bench.loop._go_on_reading()
+
+
+class Reads(Still):
+    """A connection whose reads bring what a test says, and which ends with an error then.
+
+    :ivar reads: for each one, whether it has taken all that was there, and the seconds that it took
+    """
+
+    peer_close = None
+    bytes_received = 0
+    drained = True
+
+    def __init__(self, clock: LeapingTime, *reads: tuple[bool, float]) -> None:
+        super().__init__()
+        self.clock = clock
+        self.reads = list(reads)
+        self.last_pong_at = 0.0
+
+    def receive(self) -> list[str]:
+        if not self.reads:
+            raise ConnectionFailed(EToroWebSocketError("lost"))
+        self.drained, seconds = self.reads.pop(0)
+        self.clock.leap(seconds)
+        return []
+
+
+class Run:
+    """A loop from its beginning to its end; it records what the controller is asked to check."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *reads: tuple[bool, float]) -> None:
+        self.clock = LeapingTime()
+        monkeypatch.setattr("etoro_sync.ws.session.connection_loop.clocks", self.clock)
+        self.connection = Reads(self.clock, *reads)
+        self.counters = Counters()
+        self.checked_for: list[float] = []
+        self.controller = SimpleNamespace(
+            opened=lambda up: None,
+            authenticate=lambda keys, now: "",
+            next_request=lambda now: None,
+            next_check=lambda now, up: float("inf"),
+            check=lambda now, up: self.checked_for.append(self.clock.monotonic() - now),
+            complete_until=0.0,
+        )
+        out = SimpleNamespace(emit=lambda *arguments: None, flush=lambda: None)
+        self.feed = SimpleNamespace(
+            out=out,
+            begin_read=lambda now: None,
+            on_texts=lambda texts, on_reply: None,
+            brought_messages=False,
+        )
+
+    def to_the_end(self) -> None:
+        commands: Any = SimpleNamespace(waker=SimpleNamespace(stopping=False), operations=[])
+        options = quick_options("ws://127.0.0.1:1/ws")
+        parts: Any = self.connection, options, Redactor([]), self.controller, commands, self.feed
+        with pytest.raises(ConnectionFailed):
+            ConnectionLoop(*parts, self.counters).run(Keys("api-key", "user-key"))
+
+
+def test_a_stream_that_pauses_now_and_then_is_not_taken_for_one_that_never_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While something is left to read no deadline is enforced, for it may be what is awaited."""
+    run = Run(monkeypatch, (False, 0.0), (True, 0.6), (True, 0.6), (False, 0.0))
+    run.to_the_end()
+    assert max(run.checked_for) < 1.0
+
+
+def test_the_last_pong_is_remembered_over_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the next one comes."""
+    run = Run(monkeypatch, (True, 0.0))
+    run.counters.last_pong_at = 5.0
+    run.to_the_end()
+    assert run.counters.last_pong_at == 5.0
+    run.connection.reads, run.connection.last_pong_at = [(True, 0.0)], 7.0
+    run.to_the_end()
+    assert run.counters.last_pong_at == 7.0
+
+
+@pytest.mark.parametrize("brought", [False, True])
+def test_only_messages_move_the_beginning_of_a_gap(
+    monkeypatch: pytest.MonkeyPatch, brought: bool
+) -> None:
+    """A keepalive says nothing of whether data was sent."""
+    run = Run(monkeypatch, (True, 0.0))
+    run.feed.brought_messages = brought
+    run.to_the_end()
+    assert (run.controller.complete_until > 0.0) is brought
