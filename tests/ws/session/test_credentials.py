@@ -189,8 +189,9 @@ def test_a_callable_that_goes_on_raising_uses_up_the_attempts(
     c.connect()
     vault.content = VaultAway("away")
     rotated.set()
-    with pytest.raises(EToroError, match=r"Gave up after 2 attempts.*raised VaultAway"):
+    with pytest.raises(EToroError, match=r"Gave up after 2 attempts.*raised VaultAway") as caught:
         c.run_forever()
+    assert isinstance(caught.value.__cause__, VaultAway)
     assert len(vault.calls) == 3
     assert server.connections == 1
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections import deque
 from typing import Any
 
@@ -273,3 +275,16 @@ def test_promise_13_a_slow_callback_adds_nothing_to_the_bound_of_disconnect(
     release.set()
     # The bound is 0.3 s; the rest is for a busy machine.
     assert elapsed < 0.8
+
+
+def test_nothing_is_kept_of_a_session_once_another_one_has_begun(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """A program may connect and disconnect any number of times."""
+    c = client(simulator().url)
+    c.connect()
+    first = weakref.ref(core_of(c).sessions.present)
+    c.disconnect()
+    c.connect()
+    gc.collect()
+    assert first() is None
