@@ -54,7 +54,7 @@ def lines_of(output: str) -> dict[str, str]:
 def test_a_brief_soak_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Faults, gaps, comparisons, a table and a picture; nothing is broken."""
     picture = tmp_path / "soak.svg"
-    status = main([*BRIEF, "--tracemalloc", "--picture", str(picture)])
+    status = main([*BRIEF, "--seconds", "4", "--tracemalloc", "--picture", str(picture)])
     output = capsys.readouterr().out
     assert status == 0, output
     assert "--seed 11" in output
