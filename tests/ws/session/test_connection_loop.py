@@ -303,3 +303,16 @@ def test_only_messages_move_the_beginning_of_a_gap(
     run.feed.brought_messages = brought
     run.to_the_end()
     assert (run.controller.complete_until > 0.0) is brought
+
+
+@pytest.mark.parametrize(("drained", "seconds"), [(True, 1.0), (False, 0.5)])
+def test_a_gap_begins_when_all_was_read_for_the_last_time_before_the_last_message(
+    monkeypatch: pytest.MonkeyPatch, drained: bool, seconds: float
+) -> None:
+    """Whatever was sent before that moment has been read, so none of it can be missing."""
+    run = Run(monkeypatch, (True, 0.5), (True, 0.5), (drained, 0.5), (True, 0.5))
+    run.feed.brought_messages = True
+    begun = run.clock.uptime()
+    run.to_the_end()
+    for moment in (run.controller.complete_until, run.controller.read_all_at):
+        assert moment - begun == pytest.approx(seconds, abs=0.25)
