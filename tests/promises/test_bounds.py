@@ -192,6 +192,7 @@ def test_promise_5_sessions_that_were_restored_use_up_no_attempts(
     assert (max(delays) > 0.01) == (seconds < 5)
 
 
+@pytest.mark.heavy
 def test_promise_1_while_data_flows_a_missing_acknowledgement_has_twice_the_time(
     raw_server: StartServer, client: MakeClient
 ) -> None:
