@@ -9,22 +9,31 @@ from ..events import MARKET_EVENTS, check_timeout
 from ..numbers import whole
 from .buffers import BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
+from .mixed import MixedBuffer
 from .queues import ItemQueue
 
-__all__ = ["OVERFLOW_POLICIES", "EventQueue", "default_size", "make_buffer"]
+__all__ = ["OVERFLOW_POLICIES", "EventQueue", "default_size", "make_buffer", "name_of_events"]
 
 OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
 
 
-def default_size(event: str) -> int:
-    """Return how many items of *event* a queue holds unless it is told."""
-    return 10_000 if event in MARKET_EVENTS else 100_000
+def default_size(event: str | tuple[str, ...]) -> int:
+    """Return how many items of *event*, or of each of several, a queue holds unless it is told."""
+    return 10_000 if isinstance(event, tuple) or event in MARKET_EVENTS else 100_000
+
+
+def name_of_events(event: str | tuple[str, ...]) -> str:
+    """Return what a queue of *event*, or of several, is called."""
+    return event if isinstance(event, str) else ", ".join(event)
 
 
 def make_buffer(
-    event: str, maxsize: int | None, overflow: str | None, conflate_after: float | None = None
+    event: str | tuple[str, ...],
+    maxsize: int | None,
+    overflow: str | None,
+    conflate_after: float | None = None,
 ) -> Buffer:
-    """Return the buffer for a queue of *event*, with the defaults of the event.
+    """Return the buffer for a queue of *event*, or of several, with the defaults of the event.
 
     :raises EToroValidationError: naming ``maxsize``, ``overflow`` or ``conflate_after``.
     """
@@ -36,6 +45,8 @@ def make_buffer(
             f"maxsize must be a whole number, 0 (unbounded) or more, not {maxsize!r:.40}.",
             "maxsize",
         )
+    if isinstance(event, tuple):
+        return _make_mixed(event, most, overflow, conflate_after)
     if overflow is None:
         overflow = "conflate" if event == "instrument:rate" else "raise"
     if overflow not in OVERFLOW_POLICIES:
@@ -61,10 +72,24 @@ def make_buffer(
     return ConflatingBuffer(most, after)
 
 
-class EventQueue:
-    """Events of one kind, from the moment the queue was made. Made by ``client.queue()``.
+def _make_mixed(
+    events: tuple[str, ...], most: int, overflow: str | None, conflate_after: float | None
+) -> MixedBuffer:
+    if overflow is not None:
+        raise EToroValidationError(
+            "overflow is for a queue of one event: in one of several each event has the policy "
+            "that it has alone. Leave it out.",
+            "overflow",
+        )
+    after = check_timeout(conflate_after, "conflate_after")
+    return MixedBuffer(most, after, f"the queue of {', '.join(events)}")
 
-    Items are what a callback would get: the single argument, or the tuple of the arguments.
+
+class EventQueue:
+    """Events, from the moment the queue was made. Made by ``client.queue()``.
+
+    Items are what a callback would get: the single argument, or the tuple of the arguments. Those
+    of a queue of several events are ``(event, *arguments)``.
     Several threads may read; each item goes to one of them. Iteration ends when the client is
     closed, and raises what ended it when it failed; items that wait are delivered first.
 
@@ -86,7 +111,7 @@ class EventQueue:
 
     @property
     def event(self) -> str:
-        """What is queued."""
+        """What is queued; several events are joined by ``", "``."""
         return self._items.event
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:

@@ -38,6 +38,7 @@ class Lanes:
     :param lossless_size: most orders, and most connection events, that wait.
     :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
     :param in_order: orders overtake nothing, for a source that plays the same way each time.
+    :param name: whose lanes they are, for the errors' text.
     """
 
     def __init__(
@@ -46,25 +47,27 @@ class Lanes:
         lossless_size: int,
         conflate_after: float | None = None,
         in_order: bool = False,
+        name: str = "the callbacks",
     ) -> None:
         self._in_order = in_order
-        self.orders = BoundedBuffer(lossless_size, "raise", "the callbacks' lane of orders")
+        self.orders = BoundedBuffer(lossless_size, "raise", f"the lane of orders of {name}")
         self.rates = ConflatingBuffer(bulk_size, conflate_after)
         self.others = BoundedBuffer(bulk_size, "drop_oldest")
-        self.lossless = BoundedBuffer(lossless_size, "raise", "the callbacks' lossless lane")
+        self.lossless = BoundedBuffer(lossless_size, "raise", f"the lossless lane of {name}")
         self._count = 0
 
     @property
-    def _all(self) -> tuple[Buffer, ...]:
+    def all(self) -> tuple[Buffer, ...]:
+        """The four of them."""
         return self.orders, self.rates, self.others, self.lossless
 
     def __len__(self) -> int:
-        return sum(map(len, self._all))
+        return sum(map(len, self.all))
 
     @property
     def ready(self) -> bool:
         """Whether :meth:`take` has something to return or to raise."""
-        return any(lane.ready for lane in self._all)
+        return any(lane.ready for lane in self.all)
 
     @property
     def dropped(self) -> int:
@@ -84,7 +87,7 @@ class Lanes:
     @property
     def oldest(self) -> float | None:
         """When the oldest of all entries came, in the time of the calls; None when empty."""
-        came = [lane.oldest for lane in self._all]
+        came = [lane.oldest for lane in self.all]
         return min((moment for moment in came if moment is not None), default=None)
 
     def extend(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from .. import clocks
+from ..delivery.mixed import Ports
 from ..delivery.queues import ItemQueue
 from ..delivery.registration import check_callable, times_registered
 from ..delivery.registry import Handler, Registry
@@ -191,17 +192,36 @@ class StreamCore:
         on_close = self.registry.remove_queue
         return self.source.make_items(event, maxsize, overflow, conflate_after, on_close)
 
+    def new_mixed_queue(
+        self,
+        events: tuple[str, ...],
+        ids: tuple[int, ...] | None = None,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        conflate_after: float | None = None,
+    ) -> ItemQueue:
+        """Return a queue that collects several events from now on."""
+        self.guard.check()
+        ports = Ports(events, self.registry.remove_queue)
+        new = self.source.make_items(events, maxsize, overflow, conflate_after, ports)
+        ports.connect(new, self.registry.add_queue, ids)
+        self._is_fed(new)
+        return new
+
     def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
         """Let *new* collect its event from now on."""
         self.registry.add_queue(new, ids)
+        self._is_fed(new)
+
+    def _is_fed(self, new: ItemQueue) -> None:
         self.source.listeners_changed()
         # Asked after it was added: whoever ends the queues of a client changes the state first.
         state, error = self.state, self.lifecycle.error
         if state is ClientState.FAILED and error is not None:
-            self.registry.remove_queue(new)
+            new.abandon()
             new.end(str(error), error)
         elif state is ClientState.CLOSING:
-            self.registry.remove_queue(new)
+            new.abandon()
             new.end(DISCONNECTED)
 
     def stream(

@@ -13,7 +13,15 @@ from ..delivery.event_queue import EventQueue, make_buffer
 from ..delivery.registration import check_callable
 from ..delivery.registry import Registry
 from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
-from ..events import EVENTS, check_event, check_filter, check_instrument_ids, check_timeout
+from ..events import (
+    EVENTS,
+    check_event,
+    check_events,
+    check_filter,
+    check_filter_of_several,
+    check_instrument_ids,
+    check_timeout,
+)
 from ..models import WsInstrumentRate
 from ..state import ClientState
 from ..stats import Counters, WsStats
@@ -244,7 +252,7 @@ class MarketStream:
 
     def queue(
         self,
-        event: str,
+        event: str | Iterable[str],
         *,
         instrument_ids: Iterable[int] | int | None = None,
         maxsize: int | None = None,
@@ -258,10 +266,13 @@ class MarketStream:
         failure to tell. It keeps the client alive and connected. Close it when it is not read any
         more, or use it in a ``with`` block: the log warns of one that is full, once a minute.
 
-        :param event: such as ``"private:event"``.
+        :param event: such as ``"private:event"``; or several, as in ``["instrument:rate",
+            "private:event", "reconnected"]``. The items of several are ``(event, *arguments)``, in
+            the order in which they happened, and each event has a limit of its own, so that a flood
+            of rates costs no order.
         :param instrument_ids: only of these instruments.
-        :param maxsize: most items that wait; 0 is unbounded; None is 10,000 for market events and
-            100,000 for the rest.
+        :param maxsize: most items that wait, of each event; 0 is unbounded; None is 10,000 for
+            market events and 100,000 for the rest.
         :param overflow: what to do when it is full: ``"conflate"`` (default of
             ``"instrument:rate"``; the newest rate of an instrument wins, and none of them is lost
             while *maxsize* is no less than the number of instruments), ``"drop_oldest"``,
@@ -272,6 +283,11 @@ class MarketStream:
         :raises EToroValidationError: naming the argument.
         """
         core = core_of(self)
+        if not isinstance(event, str):
+            events = check_events(event)
+            ids = check_filter_of_several(events, instrument_ids, "instrument_ids")
+            items = core.new_mixed_queue(events, ids, maxsize, overflow, conflate_after)
+            return EventQueue(items, core.source)
         items = core.new_queue(event, maxsize, overflow, conflate_after)
         ids = check_filter(event, instrument_ids, "instrument_ids")
         new = EventQueue(items, core.source)

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import clocks
 from ..delivery.dispatcher import Dispatcher
-from ..delivery.event_queue import default_size, make_buffer
+from ..delivery.event_queue import default_size, make_buffer, name_of_events
 from ..delivery.publisher import Publisher
 from ..delivery.queues import ItemQueue
 from ..delivery.registry import Registry
@@ -91,7 +91,7 @@ class PlayedSource:
 
     def make_items(
         self,
-        event: str,
+        event: str | tuple[str, ...],
         maxsize: int | None,
         overflow: str | None,
         conflate_after: float | None,
@@ -100,10 +100,15 @@ class PlayedSource:
         """Return the items of a queue; unless the user wants it to drop some, it drops none."""
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
         if overflow in ("drop_oldest", "drop_newest"):
-            return ItemQueue(event, buffer, on_close, self.lifecycle)
+            return ItemQueue(name_of_events(event), buffer, on_close, self.lifecycle)
         most = default_size(event) if maxsize is None else int(maxsize)
         return PacedQueue(
-            event, make_buffer(event, 0, overflow), most, self.pace, on_close, self.lifecycle
+            name_of_events(event),
+            make_buffer(event, 0, overflow),
+            most,
+            self.pace,
+            on_close,
+            self.lifecycle,
         )
 
     # -- beginning and end ---------------------------------------------------------------------

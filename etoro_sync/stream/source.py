@@ -43,7 +43,7 @@ class Source(Protocol):
 
     def make_items(
         self,
-        event: str,
+        event: str | tuple[str, ...],
         maxsize: int | None,
         overflow: str | None,
         conflate_after: float | None,

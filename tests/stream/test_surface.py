@@ -168,6 +168,28 @@ def test_a_queue_collects_from_its_beginning(make: Make) -> None:
     assert (rates.received, rates.dropped, rates.conflated) == (2, 0, 0)
 
 
+def test_a_queue_of_several_events_has_them_in_order(make: Make) -> None:
+    """With their names and arguments; a filter is for those that have an instrument."""
+    stream = make()
+    items = stream.queue(["instrument:rate", "private:event", "error"], instrument_ids=18)
+    assert items.event == "instrument:rate, private:event, error"
+    with stream:
+        found = [items.get() for _ in range(4)]
+        assert [event for event, *_ in found] == [
+            "instrument:rate",
+            "instrument:rate",
+            "private:event",
+            "error",
+        ]
+        assert [(i, rate.ask) for _, i, rate in found[:2]] == [(18, 2.0), (18, 3.0)]
+        assert found[2][1].order_id == 7
+    with pytest.raises(EToroValidationError, match="instrument_ids is for"):
+        stream.queue(["private:event", "error"], instrument_ids=18)
+    for wrong in ([], 5, ["instrument:rates"]):
+        with pytest.raises(EToroValidationError, match="event"):
+            stream.queue(wrong)  # type: ignore[arg-type]
+
+
 def test_a_stream_brings_what_it_was_asked_for(make: Make) -> None:
     """By a subscription where there is one, else by a filter."""
     stream = make(wanted=False)

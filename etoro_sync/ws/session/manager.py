@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import clocks
 from ...delivery.dispatcher import Dispatcher
-from ...delivery.event_queue import make_buffer
+from ...delivery.event_queue import make_buffer, name_of_events
 from ...delivery.queues import ItemQueue
 from ...delivery.registry import Registry
 from ...errors import (
@@ -263,7 +263,7 @@ class SessionManager:
 
     def make_items(
         self,
-        event: str,
+        event: str | tuple[str, ...],
         maxsize: int | None,
         overflow: str | None,
         conflate_after: float | None,
@@ -271,7 +271,7 @@ class SessionManager:
     ) -> ItemQueue:
         """Return what a queue of *event* collects into, with the arguments of ``queue()``."""
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
-        return ItemQueue(event, buffer, on_close, self.lifecycle)
+        return ItemQueue(name_of_events(event), buffer, on_close, self.lifecycle)
 
     def listeners_changed(self) -> None:
         """A connection never waits for its readers."""
