@@ -15,6 +15,7 @@ from .errors import (
     EToroClosedError,
     EToroError,
     EToroKeyError,
+    EToroOrderError,
     EToroQueueOverflowError,
     EToroSubscriptionError,
     EToroTimeoutError,
@@ -32,7 +33,7 @@ from .models import (
     WsMessage,
     WsPrivateEvent,
 )
-from .stream import Feed, MarketStream
+from .stream import Feed, MarketStream, OrderUpdates
 from .ws import (
     DEFAULT_WS_URL,
     EVENTS,
@@ -52,6 +53,7 @@ __all__ = [
     "EToroClosedError",
     "EToroError",
     "EToroKeyError",
+    "EToroOrderError",
     "EToroQueueOverflowError",
     "EToroSubscriptionError",
     "EToroTimeoutError",
@@ -63,6 +65,7 @@ __all__ = [
     "MarketStream",
     "OrderStatus",
     "OrderType",
+    "OrderUpdates",
     "WsClient",
     "WsClientOptions",
     "WsEnvelope",

@@ -5,6 +5,7 @@
     EToroError
     |-- EToroAuthError             the credentials are missing, unreadable, rejected or not answered
     |-- EToroKeyError              there is no rate of that instrument (also KeyError)
+    |-- EToroOrderError            an order was rejected, or has expired
     |-- EToroTypeError             an object was copied or pickled that cannot be (also TypeError)
     |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
     `-- EToroWebSocketError        the connection, or a request on it, failed
@@ -21,12 +22,17 @@ import copy
 import inspect
 import traceback
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .models import WsGap, WsPrivateEvent
 
 __all__ = [
     "EToroAuthError",
     "EToroClosedError",
     "EToroError",
     "EToroKeyError",
+    "EToroOrderError",
     "EToroQueueOverflowError",
     "EToroSubscriptionError",
     "EToroTimeoutError",
@@ -83,6 +89,26 @@ class EToroKeyError(EToroError, KeyError):
 
     # KeyError's is the repr of its key, for which a sentence is no good.
     __str__ = Exception.__str__
+
+
+class EToroOrderError(EToroError):
+    """An order was rejected, or has expired.
+
+    :param message: which order, and what eToro says.
+    :param event: the final one; its ``executed_units`` tell what was executed all the same.
+    """
+
+    def __init__(
+        self, message: str, event: "WsPrivateEvent", *, cause: BaseException | None = None
+    ) -> None:
+        super().__init__(message, cause)
+        self.event = event
+        #: The final :class:`~etoro_sync.OrderStatus`.
+        self.status = event.status
+        #: eToro's ``ErrorCode``, such as 720 for a size below the minimum; None: it sent none.
+        self.code = event.error_code
+        #: eToro's ``ErrorMessage``; None: it sent none.
+        self.message = event.error_message
 
 
 class EToroTypeError(EToroError, TypeError):
@@ -142,7 +168,24 @@ class EToroSubscriptionError(EToroWebSocketError):
 
 
 class EToroTimeoutError(EToroWebSocketError, TimeoutError):
-    """An answer, or an awaited event, did not come in time."""
+    """An answer, or an awaited event, did not come in time.
+
+    :param message: what was waited for.
+    :param error_code: as :class:`EToroWebSocketError`.
+    :param gaps: of a wait for an order: each :class:`~etoro_sync.WsGap` that fell into it, in which
+        the awaited event may have been sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        error_code: str | None = None,
+        *,
+        gaps: "tuple[WsGap, ...]" = (),
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, error_code, cause=cause)
+        self.gaps = gaps
 
 
 class EToroClosedError(EToroWebSocketError):

@@ -2,5 +2,6 @@
 
 from .feed import Feed
 from .market_stream import MarketStream
+from .orders import OrderUpdates
 
-__all__ = ["Feed", "MarketStream"]
+__all__ = ["Feed", "MarketStream", "OrderUpdates"]

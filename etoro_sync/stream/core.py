@@ -69,6 +69,7 @@ class StreamCore:
         self.counters = counters
         self.source = source
         self.book = source.book
+        self.order_states = source.order_states
         self.lifecycle = source.lifecycle
         self.rates = RateView(source.book, source)
         self.guard = ProcessGuard()

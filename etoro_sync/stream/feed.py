@@ -9,7 +9,7 @@ from ..errors import EToroValidationError
 from ..events import check_event, check_instrument_ids
 from ..market.feed_handler import FeedHandler
 from ..market.rate_book import RateBook
-from ..models import WsInstrumentRate
+from ..models import WsInstrumentRate, WsPrivateEvent
 from ..stats import Counters
 
 __all__ = ["Feed"]
@@ -99,7 +99,10 @@ class Feed:
         """
         event = check_event(event)
         self._pace(None)
-        self._out.emit(event, *arguments)
+        if event == "private:event" and arguments and isinstance(arguments[0], WsPrivateEvent):
+            self._handler.publish_order(arguments[0])
+        else:
+            self._out.emit(event, *arguments)
 
     def wait(self, seconds: float) -> None:
         """Wait, as between two frames that came apart; the end of the stream ends it at once.

@@ -22,11 +22,12 @@ from ..events import (
     check_instrument_ids,
     check_timeout,
 )
-from ..models import WsInstrumentRate
+from ..models import WsInstrumentRate, WsPrivateEvent
 from ..state import ClientState
 from ..stats import Counters, WsStats
 from .core import NOT_CONNECTED, StreamCore, core_of, equip
 from .feed import Feed
+from .orders import Confirm, OrderUpdates, check_order, wait_for_order
 from .playing import PlayedSource
 
 __all__ = ["MarketStream"]
@@ -347,6 +348,71 @@ class MarketStream:
         if predicate is not None:
             check_callable(predicate, check_event(event), "predicate")
         return core.wait_for(event, predicate, timeout)
+
+    # -- orders --------------------------------------------------------------------------------
+
+    def wait_for_order(
+        self,
+        order_id: int | None = None,
+        request_guid: str | None = None,
+        timeout: float | None = None,
+        confirm: Confirm | None = None,
+    ) -> WsPrivateEvent:
+        """Block until an order is final, and return its last event.
+
+        Final are FILLED, CANCELED, CANCELED_PARTIALLY_FILLED, and what is raised: REJECTED,
+        REJECTED_PARTIALLY_FILLED and EXPIRED; not PARTIALLY_FILLED. An order that was final before
+        the call returns at once, if it is among the last 1,000 of which events came. The topic
+        ``"private"`` must be subscribed to.
+
+        An event that eToro sends while the client reconnects is never sent again. So *confirm* is
+        asked after each gap that falls into the wait, and when the time is up, and what it says
+        decides.
+
+        :param order_id: eToro's id.
+        :param request_guid: of the request that placed it, where the id is not known yet.
+        :param timeout: seconds to wait at most; None is without limit.
+        :param confirm: a function of yours that asks eToro's REST API, called on this thread with
+            *order_id* (with *request_guid* while no id is known). It returns a
+            :class:`~etoro_sync.WsPrivateEvent` or an :class:`~etoro_sync.OrderStatus`, or None when
+            it does not know.
+        :raises EToroOrderError: when the order was rejected or has expired.
+        :raises EToroTimeoutError: when nothing final came in time; its ``gaps`` say when something
+            may have been missed.
+        :raises EToroClosedError: when the stream was closed, or is not connected.
+        :raises EToroError: what ended the stream, when it failed.
+        :raises EToroValidationError: naming the argument.
+        """
+        core = core_of(self)
+        core.guard.check()
+        number, guid = check_order(order_id, request_guid)
+        timeout = check_timeout(timeout)
+        core.lifecycle.own_threads.check("wait_for_order()", "Call it in another thread.")
+        return wait_for_order(core, number, guid, timeout, confirm)
+
+    def order_updates(
+        self,
+        order_id: int | None = None,
+        request_guid: str | None = None,
+        timeout: float | None = None,
+    ) -> OrderUpdates:
+        """Iterate over the events of one order, up to the final one.
+
+        What is known of it comes first. It begins to listen at once, so that an order may be
+        placed between this call and the loop. Leave the loop early with ``close()``, or use it in a
+        ``with`` block.
+
+        :param order_id: as :meth:`wait_for_order`.
+        :param request_guid: as :meth:`wait_for_order`.
+        :param timeout: seconds that each step waits at most; None is without limit.
+        :raises EToroTimeoutError: from the loop, when no event came in time.
+        :raises EToroError: from the loop: what ended the stream, when it failed or was closed.
+        :raises EToroValidationError: naming the argument.
+        """
+        core = core_of(self)
+        core.guard.check()
+        number, guid = check_order(order_id, request_guid)
+        return OrderUpdates(core, number, guid, check_timeout(timeout))
 
     # -- state ---------------------------------------------------------------------------------
 

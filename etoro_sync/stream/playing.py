@@ -21,6 +21,7 @@ from ..lifecycle import DISCONNECTED, Lifecycle
 from ..logs import log, tidy
 from ..market.feed_handler import FeedHandler
 from ..market.merging import make_rate
+from ..market.order_states import OrderStates
 from ..market.rate_book import RateBook
 from ..own_threads import READER
 from ..state import ClientState
@@ -56,6 +57,7 @@ class PlayedSource:
         self._counters = counters
         self.lifecycle = Lifecycle()
         self.book = RateBook()
+        self.order_states = OrderStates()
         self.pace = Pace(registry)
         #: What runs the callbacks.
         self.dispatcher = Dispatcher(
@@ -208,7 +210,9 @@ class Run:
         # Each run counts from the beginning, or the second one would not bring the same.
         source.book.generation = 0
         source.book.begin_generation(())
-        self._handler = FeedHandler(source.book, registry, self._out, counters, redact=str)
+        self._handler = FeedHandler(
+            source.book, registry, self._out, counters, redact=str, order_states=source.order_states
+        )
         self._feed = Feed(self._handler, source.book, self._out, counters, self._wait)
         name = f"etoro-sync-played-{next(_numbers)}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)

@@ -331,6 +331,21 @@ def test_it_can_be_connected_again(make: Make) -> None:
     assert [event.order_id for event in orders_seen] == [7, 7]
 
 
+def test_an_order_is_followed_and_waited_for(make: Make) -> None:
+    """What is known of it comes first; one that is not final is waited for."""
+    stream = make()
+    seen = stream.queue("private:event")
+    goes_on = threading.Event()
+    stream.once("private:event", lambda event: goes_on.wait(10))
+    with stream:
+        assert seen.get().order_id == 7
+        with stream.order_updates(7) as updates:
+            assert next(updates).order_id == 7
+        with pytest.raises(EToroTimeoutError, match="order 7"):
+            stream.wait_for_order(7, timeout=0.01)
+        goes_on.set()
+
+
 def test_mistakes_are_named(make: Make) -> None:
     """Events, handlers, filters, timeouts; copies are refused."""
     stream = make()
@@ -363,6 +378,7 @@ def test_nothing_of_the_surface_is_left_out() -> None:
         "off",
         "on",
         "once",
+        "order_updates",
         "queue",
         "rates",
         "remove_all_listeners",
@@ -371,6 +387,7 @@ def test_nothing_of_the_surface_is_left_out() -> None:
         "stats",
         "stream",
         "wait_for",
+        "wait_for_order",
     }
     for name in members:
         assert f".{name}" in text, name

@@ -20,6 +20,7 @@ from ...errors import (
     EToroWebSocketError,
 )
 from ...lifecycle import DISCONNECTED, Lifecycle
+from ...market.order_states import OrderStates
 from ...market.rate_book import RateBook
 from ...redaction import Redactor
 from ...state import ClientState
@@ -67,6 +68,7 @@ class SessionManager:
         )
         self.tracker = WsSubscriptionTracker()
         self.book = RateBook(options.request_timeout)
+        self.order_states = OrderStates()
         self.lifecycle = Lifecycle()
         self.requests = Subscriptions(self.tracker, self.lifecycle, options.request_timeout)
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
@@ -175,6 +177,7 @@ class SessionManager:
                 self.tracker,
                 self._registry,
                 self.book,
+                self.order_states,
                 self.lifecycle,
                 self._counters,
                 self.dispatcher,

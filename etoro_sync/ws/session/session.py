@@ -21,6 +21,7 @@ from ...lifecycle import Lifecycle
 from ...logs import log
 from ...market.feed_handler import FeedHandler
 from ...market.merging import make_rate
+from ...market.order_states import OrderStates
 from ...market.rate_book import RateBook
 from ...redaction import Redactor
 from ...stats import Counters
@@ -49,6 +50,7 @@ class Session:
     :param tracker: the wanted topics.
     :param registry: who listens.
     :param book: merged states.
+    :param order_states: the last states of orders.
     :param lifecycle: where the client stands.
     :param counters: what is counted.
     :param dispatcher: runs the client's callbacks, in all its sessions.
@@ -64,6 +66,7 @@ class Session:
         tracker: WsSubscriptionTracker,
         registry: Registry,
         book: RateBook,
+        order_states: OrderStates,
         lifecycle: Lifecycle,
         counters: Counters,
         dispatcher: Dispatcher,
@@ -83,7 +86,7 @@ class Session:
         self._dispatcher = dispatcher
         dispatcher.open(number, self._on_callbacks_failed)
         out = Publisher(registry, dispatcher, make_rate, number)
-        feed = FeedHandler(book, registry, out, counters, redactor)
+        feed = FeedHandler(book, registry, out, counters, redactor, order_states=order_states)
         protocol = ControlChannel(tracker, options.auth_timeout, options.request_timeout, redactor)
         advance = partial(lifecycle.advance, number)
         controller = Controller(
