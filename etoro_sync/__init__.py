@@ -33,7 +33,7 @@ from .models import (
     WsMessage,
     WsPrivateEvent,
 )
-from .stream import Feed, MarketStream, OrderUpdates
+from .stream import Alert, Crossing, Feed, MarketStream, OrderUpdates
 from .ws import (
     DEFAULT_WS_URL,
     EVENTS,
@@ -48,7 +48,9 @@ from .ws import (
 __all__ = [
     "DEFAULT_WS_URL",
     "EVENTS",
+    "Alert",
     "ClientState",
+    "Crossing",
     "EToroAuthError",
     "EToroClosedError",
     "EToroError",

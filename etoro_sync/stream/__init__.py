@@ -1,7 +1,8 @@
 """What reads a stream, whatever its source is."""
 
+from .alerts import Alert, Crossing
 from .feed import Feed
 from .market_stream import MarketStream
 from .orders import OrderUpdates
 
-__all__ = ["Feed", "MarketStream", "OrderUpdates"]
+__all__ = ["Alert", "Crossing", "Feed", "MarketStream", "OrderUpdates"]

@@ -25,6 +25,7 @@ from ..events import (
 from ..models import WsInstrumentRate, WsPrivateEvent
 from ..state import ClientState
 from ..stats import Counters, WsStats
+from .alerts import Alert, Crossing, make_alert
 from .core import NOT_CONNECTED, StreamCore, core_of, equip
 from .feed import Feed
 from .orders import Confirm, OrderUpdates, check_order, wait_for_order
@@ -348,6 +349,69 @@ class MarketStream:
         if predicate is not None:
             check_callable(predicate, check_event(event), "predicate")
         return core.wait_for(event, predicate, timeout)
+
+    # -- alerts --------------------------------------------------------------------------------
+
+    @overload
+    def alert(
+        self,
+        instrument_id: int,
+        handler: Callable[[Crossing], Any],
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        side: str = "bid",
+        hysteresis: float = 0.0,
+        once: bool = False,
+    ) -> Alert: ...
+
+    @overload
+    def alert(
+        self,
+        instrument_id: int,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        side: str = "bid",
+        hysteresis: float = 0.0,
+        once: bool = False,
+    ) -> Callable[[Callable[[Crossing], Any]], Alert]: ...
+
+    def alert(
+        self,
+        instrument_id: int,
+        handler: Callable[[Crossing], Any] = _OMITTED,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        side: str = "bid",
+        hysteresis: float = 0.0,
+        once: bool = False,
+    ) -> Any:
+        """Call *handler* each time that a price crosses a threshold.
+
+        Not for the first price, on whichever side it is: a crossing needs a price before it. After
+        one the price has to come back beyond the hysteresis before the next can be. Of a gap in
+        the connection nobody knows what the price did in it; a crossing between the last price
+        before and the first behind it has ``across_gap=True``.
+
+        The instrument must be subscribed to. As all callbacks it runs on the stream's own thread.
+
+        :param instrument_id: whose price is watched.
+        :param handler: called with a :class:`~etoro_sync.Crossing`; without one this is a
+            decorator.
+        :param above: in the price's currency; crossed by a price that is no less.
+        :param below: crossed by a price that is no more.
+        :param side: ``"bid"``, ``"ask"``, ``"mid"`` or ``"last_execution"``.
+        :param hysteresis: in the price's currency; 0 fires again at the next crossing.
+        :param once: the first crossing is the last one.
+        :returns: the :class:`~etoro_sync.Alert`, whose ``cancel()`` ends it; or the decorator.
+        :raises EToroValidationError: naming the argument.
+        """
+        core = core_of(self)
+        core.guard.check()
+        make = make_alert(core, instrument_id, above, below, side, hysteresis, once)
+        return make if handler is _OMITTED else make(handler)
 
     # -- orders --------------------------------------------------------------------------------
 

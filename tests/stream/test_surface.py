@@ -331,6 +331,23 @@ def test_it_can_be_connected_again(make: Make) -> None:
     assert [event.order_id for event in orders_seen] == [7, 7]
 
 
+def test_an_alert_fires_when_a_price_crosses(make: Make) -> None:
+    """Once for each crossing; not for the first price."""
+    stream, seen = make(), []
+    rates = stream.queue("instrument:rate")
+    crossed = threading.Event()
+
+    @stream.alert(18, above=2.5, below=1.5, side="ask")
+    def note(crossing: Any) -> None:
+        seen.append((crossing.direction, crossing.previous, crossing.price))
+        crossed.set()
+
+    with stream:
+        assert asks(rates, 4) == RATES
+        assert crossed.wait(10)
+    assert seen == [("above", 2.0, 3.0)]
+
+
 def test_an_order_is_followed_and_waited_for(make: Make) -> None:
     """What is known of it comes first; one that is not final is waited for."""
     stream = make()
@@ -372,6 +389,7 @@ def test_nothing_of_the_surface_is_left_out() -> None:
     text = inspect.getsource(inspect.getmodule(test_nothing_of_the_surface_is_left_out))  # type: ignore[arg-type]
     members = {name for name in vars(MarketStream) if not name.startswith("_")}
     assert members == {
+        "alert",
         "close",
         "connect",
         "disconnect",
