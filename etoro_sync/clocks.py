@@ -1,11 +1,11 @@
 """The clocks of a client, each for one purpose.
 
-``monotonic`` drives every timer. On Linux and macOS it stands still while the machine sleeps, so
-it cannot tell a user how long no data came: ``uptime`` can. Nobody can set either of them. The wall
-clock, which somebody can set, only stamps what users see.
+``monotonic`` drives every timer. On Linux and macOS it stops while the machine sleeps, so the ages
+and gaps that users see are measured with ``uptime``, which goes on. Neither changes when the
+system's time is set. The wall clock does, and is used for timestamps only.
 
-A test that freezes the time, as with freezegun, freezes the wall clock and no timer: a timeout that
-never ends would hang it.
+A test that freezes the time, for instance with freezegun, freezes the wall clock but no timer: a
+timeout that never ends would hang the test.
 """
 
 import importlib.util
@@ -18,14 +18,14 @@ from typing import Any
 
 __all__ = ["STANDSTILL", "TIME_TO_READ", "monotonic", "put_off", "uptime", "wall_clock"]
 
-#: A wait that ends so many seconds late has not run: the process was stopped, or got no processor.
+#: Seconds. A wait that ends this late means that the process was stopped, or got no processor.
 STANDSTILL = 0.1
-#: Seconds in which what came meanwhile, or had no room in the socket, is read then.
+#: Seconds that are left after a standstill, to read what came during it.
 TIME_TO_READ = 1.0
 
 
 def _unfrozen() -> Any:
-    """Return the module ``time``, or another one where somebody has replaced what is in it."""
+    """Return the module ``time``, or a fresh copy of it if a test has replaced its functions."""
     spec = importlib.util.find_spec("time")
     if type(time.monotonic) is BuiltinFunctionType or spec is None or spec.loader is None:
         return time
@@ -34,18 +34,18 @@ def _unfrozen() -> Any:
     return fresh
 
 
-#: Drives timers: seconds from some moment on. The system's clock is wrapped, because freezegun goes
-#: through the attributes of all modules and replaces those that are this very function.
+#: Drives timers: seconds since an arbitrary moment. A partial, because freezegun replaces every
+#: attribute of a module that is the function ``time.monotonic`` itself.
 monotonic: Callable[[], float] = partial(_unfrozen().monotonic)
 
 
 def wall_clock() -> float:
-    """Seconds since the epoch, UTC, for users; where a test has frozen it, as it sees it."""
+    """Return seconds since the epoch, UTC, for timestamps; frozen if a test has frozen the time."""
     return time.time()
 
 
 def _clock_that_counts_sleep() -> int | None:
-    """Return the number of the system's clock that goes on while the machine sleeps."""
+    """Return the id of the system's clock that goes on during a sleep; None if there is none."""
     # It must run as fast as time.monotonic(), or their difference looks like a sleep after a while.
     # On macOS that is CLOCK_MONOTONIC_RAW: CLOCK_MONOTONIC is steered by the network's time there.
     name = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC_RAW"}.get(sys.platform)
@@ -60,19 +60,20 @@ def _clock_that_counts_sleep() -> int | None:
 
 _NUMBER = _clock_that_counts_sleep()
 
-#: For the ages and the gaps that users see: seconds from some moment on, in which the machine slept
-#: or not. Where the system has no such clock a sleep is not counted; that of Windows counts it.
+#: Measures the ages and gaps that users see: seconds since an arbitrary moment, including those in
+#: which the machine slept. On Windows ``monotonic`` counts them; elsewhere, without such a clock,
+#: they are left out.
 uptime: Callable[[], float] = monotonic if _NUMBER is None else partial(time.clock_gettime, _NUMBER)
 
 
 def put_off(deadline: float, due: float, now: float) -> float:
-    """Return *deadline*, later by the time for which the process stood still in a wait.
+    """Return *deadline*, put off by the time for which the process stood still during a wait.
 
-    What came meanwhile is still to be read, and the thread that reads it has stood still as well:
-    in any case there is some time left for that.
+    What came meanwhile is still unread, because the reader thread stood still, too; so there is
+    always some time left to read it.
 
-    :param due: when the wait was to end at the latest.
-    :param now: when it did.
+    :param due: when the wait should have ended at the latest, in monotonic seconds.
+    :param now: when it has ended.
     """
     late = now - due
     return deadline if late < STANDSTILL else max(deadline + late, now + min(late, TIME_TO_READ))

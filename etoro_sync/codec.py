@@ -1,13 +1,13 @@
-"""From JSON text to values of the models' fields, fast.
+"""Decodes JSON text into the values of the models' fields.
 
-dataclasses-json's field metadata is the only definition of the wire format. Its ``from_dict``
-resolves type hints and rebuilds its field table on every call, which costs 50 to 200 microseconds
-an object. :func:`compile_fields` reads the same metadata once per class and returns a function
-that takes about three microseconds.
+The wire format is defined once, in dataclasses-json's field metadata. Its own ``from_dict``
+resolves type hints and rebuilds its field table on every call, which takes 50 to 200 microseconds
+for each object. :func:`compile_fields` reads the same metadata once per class and returns a
+function that takes about three microseconds.
 
-The module also holds the decoders that the models name in their metadata. They are strict, because
-``from_dict`` itself never validates (``bool("False")`` is True, ``int(5.9)`` is 5), and eToro
-sends strings.
+The decoders that the models name in their metadata are here, too. They are strict, because
+``from_dict`` validates nothing (``bool("False")`` is True, ``int(5.9)`` is 5), and eToro sends
+strings.
 """
 
 import dataclasses
@@ -37,9 +37,9 @@ __all__ = [
     "wire_fields",
 ]
 
-#: From here on a float no longer tells every integer from its neighbours.
+#: From here on, not every integer has a float of its own.
 _EXACT = 2.0**53
-#: What may stand around the text of a frame, or be all of it: a keepalive.
+#: Characters that may stand around the JSON of a frame; a frame of nothing else is a keepalive.
 PADDING = "\x00\x1e \t\r\n"
 
 
@@ -56,13 +56,13 @@ _scan = json.scanner.make_scanner(_standard)  # type: ignore[arg-type]  # typesh
 
 
 def loads_standard(text: str) -> Any:
-    """Parse JSON with the standard library, refusing what JSON does not know (NaN, Infinity).
+    """Parse JSON with the standard library, but refuse NaN and Infinity, which are not JSON.
 
     :param text: one JSON document.
     :raises ValueError: when *text* is not JSON, or is nested too deeply.
     """
     try:
-        # decode() looks for white space first and last, which costs as much as a small document.
+        # decode() also looks for white space around, which takes as long as a small document.
         try:
             value, end = _scan(text, 0)
         except StopIteration:
@@ -76,13 +76,13 @@ _lenient = json.JSONDecoder(parse_constant=str, strict=False)
 
 
 def loads_leniently(text: str) -> Any:
-    """Parse what is nearly JSON, for text whose loss costs more than an odd value in it.
+    """Parse what is nearly JSON, for order events: losing one is worse than an odd value in it.
 
-    Control characters may stand in strings and NULs around the text; NaN and Infinity become
-    words, which no decoder of a number takes.
+    Strings may hold control characters, and NULs may stand around the text. NaN and Infinity become
+    strings, which the decoders of numbers refuse.
 
     :param text: one document.
-    :raises ValueError: when *text* is not even that, or is nested too deeply.
+    :raises ValueError: when *text* cannot be read even so, or is nested too deeply.
     """
     try:
         return _lenient.decode(text.strip("\0 \t\r\n"))
@@ -91,10 +91,10 @@ def loads_leniently(text: str) -> Any:
 
 
 def loads_padded(text: str) -> Any:
-    """Parse JSON with such bytes around it as some clients report (protocol fact sheet, section 6).
+    """Parse JSON with :data:`PADDING` around it, as users of other clients have reported.
 
-    It is also more patient than the fast parser, with half of a surrogate pair: there may be an
-    order in it.
+    Unlike the fast parser it also accepts half of a surrogate pair, since there may be an order
+    event in the text.
 
     :param text: one document.
     :raises ValueError: when *text* is not JSON, or is nested too deeply.
@@ -108,7 +108,7 @@ try:
 
     # orjson.JSONDecodeError is a ValueError; it refuses NaN and deep nesting by itself.
     loads, JSON_BACKEND = orjson.loads, "orjson"
-except Exception:  # it is missing, or a file of that name that raises anything, or has no loads
+except Exception:  # missing, or another file of that name, which may raise anything
     loads, JSON_BACKEND = loads_standard, "json"
 
 
@@ -116,7 +116,10 @@ except Exception:  # it is missing, or a file of that name that raises anything,
 
 
 def decode_number(value: Any) -> float:
-    """Return a finite float from a JSON number or a decimal string; refuse anything else."""
+    """Return a finite float from a JSON number or a decimal string.
+
+    :raises ValueError: for anything else, as ``TypeError`` and ``OverflowError``.
+    """
     kind = type(value)
     if kind is not str and kind is not float and kind is not int:
         raise TypeError(f"{show(value)} is not a number")
@@ -127,20 +130,26 @@ def decode_number(value: Any) -> float:
 
 
 def decode_int(value: Any) -> int:
-    """Return an int from a JSON integer or a string of digits; never truncate, never round."""
+    """Return an int from a JSON integer or a string of digits, without truncating or rounding.
+
+    :raises ValueError: for anything else.
+    """
     kind = type(value)
     if kind is int:
         return value  # type: ignore[no-any-return]  # type() does not narrow Any
     if kind is str and "_" not in value:
         return int(value)
-    # orjson makes floats of integers beyond 64 bits: such an id would be another order's.
+    # orjson turns integers beyond 64 bits into floats, which may be the id of another order.
     if kind is float and value.is_integer() and -_EXACT < value < _EXACT:
         return int(value)
     raise ValueError(f"{show(value)} is not an integer")
 
 
 def decode_bool(value: Any) -> bool:
-    """Return a bool from a JSON boolean or from "true" and "false" in any case."""
+    """Return a bool from a JSON boolean, or from "true" and "false" in upper or lower case.
+
+    :raises ValueError: for anything else.
+    """
     if value is True or value is False:
         return value
     if type(value) is str:
@@ -153,14 +162,17 @@ def decode_bool(value: Any) -> bool:
 
 
 def decode_text(value: Any) -> str:
-    """Return a string; refuse anything else instead of writing it as one."""
+    """Return a string as it is.
+
+    :raises TypeError: for anything else, which is not converted.
+    """
     if type(value) is not str:
         raise TypeError(f"{show(value)} is not a string")
     return value
 
 
 def decode_as_text(value: Any) -> str:
-    """Return a string as it is, and anything else as the JSON that it was."""
+    """Return a string as it is, and anything else as JSON text."""
     if type(value) is str:
         return value
     try:
@@ -170,7 +182,7 @@ def decode_as_text(value: Any) -> str:
 
 
 def decode_code(value: Any) -> int | str:
-    """Return an integer code, or a word where the feed sends a word."""
+    """Return an integer code as an int, and any other string as it is."""
     if type(value) is not str:
         return decode_int(value)
     try:
@@ -180,13 +192,13 @@ def decode_code(value: Any) -> int | str:
 
 
 def decode_int_list(value: Any) -> list[int]:
-    """Return a list of ints, each as :func:`decode_int` takes it."""
+    """Return a list of ints, each decoded by :func:`decode_int`."""
     if type(value) is not list:
         raise TypeError(f"{show(value)} is not a list")
     return [decode_int(item) for item in value]
 
 
-#: What a strict decoder does to a string, where that is no more than a cast.
+#: Decoders that only cast a string -> the type to cast to.
 _CASTS: dict[Any, type] = {decode_number: float, decode_int: int, decode_text: str}
 
 
@@ -194,11 +206,11 @@ _CASTS: dict[Any, type] = {decode_number: float, decode_int: int, decode_text: s
 
 
 class WireField(NamedTuple):
-    """How a field is read from the wire.
+    """How a field is decoded.
 
     :param name: its Python name.
-    :param cast: what makes a value of a string, where no more is needed; None: :attr:`decode` is.
-    :param decode: makes a value of anything that may stand there but null, or raises.
+    :param cast: converts a string, if a cast is all it takes; None: use :attr:`decode`.
+    :param decode: converts any value except null, or raises.
     """
 
     name: str
@@ -207,10 +219,10 @@ class WireField(NamedTuple):
 
 
 def wire_fields(cls: type) -> dict[str, WireField]:
-    """Return wire name -> field, of the fields that have a wire name; the others are ours.
+    """Return wire name -> field, without the fields that are not sent, such as ``received_at``.
 
     :param cls: a model.
-    :raises TypeError: for metadata that would be read here otherwise than by ``from_dict``.
+    :raises TypeError: for metadata that ``from_dict`` would read in another way than this module.
     """
     if getattr(cls, "dataclass_json_config", None) is not None:
         raise TypeError(f"{cls.__name__}: settings of the whole class are not supported")
@@ -232,10 +244,11 @@ def wire_fields(cls: type) -> dict[str, WireField]:
 
 
 def compile_fields(cls: type) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return a function that decodes what a message carries, as Python name -> value.
+    """Return a function that decodes a parsed message into Python name -> value.
 
-    Absent and null fields are left out, as merging sparse deltas needs it; unknown keys and Python
-    names are ignored. For a bad value it raises what the field's decoder raises.
+    It leaves out absent and null fields, because deltas are merged and absent means unchanged; it
+    ignores unknown keys, and keys that are Python names. For a bad value it raises what the field's
+    decoder raises.
 
     :param cls: a model.
     :raises TypeError: as :func:`wire_fields`.
@@ -253,8 +266,8 @@ def compile_fields(cls: type) -> Callable[[dict[str, Any]], dict[str, Any]]:
         return values
 
     def decode(data: dict[str, Any]) -> dict[str, Any]:
-        # eToro sends strings, so that a cast in C will do for most. The sum of all numbers tells in
-        # one comparison whether each of them is finite.
+        # eToro sends strings, so a cast in C decodes most fields. The sum of all numbers is finite
+        # only if each of them is, so one comparison checks them all.
         values: dict[str, Any] = {}
         total = 0.0
         try:
@@ -268,7 +281,7 @@ def compile_fields(cls: type) -> Callable[[dict[str, Any]], dict[str, Any]]:
                         values[name] = convert(value)
                 elif cast is str:
                     values[name] = value
-                elif "_" in value:  # Python reads 1_0 as ten; nobody else does
+                elif "_" in value:  # float() and int() read 1_0 as ten, unlike everybody else
                     return strict(data)
                 else:
                     values[name] = number = cast(value)

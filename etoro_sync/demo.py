@@ -1,4 +1,4 @@
-"""What lets an example run as it is: with simulated data, for a while, and with a quiet end.
+"""Runs an example program: with simulated data if asked, for a limited time, ending quietly.
 
 ::
 
@@ -21,29 +21,29 @@ from .errors import EToroError
 
 __all__ = ["DEMO_PRICES", "run"]
 
-#: Instruments of demonstrations: bitcoin, an American share, gold, euros in dollars.
+#: Instruments of demonstrations and their prices: bitcoin, an American share, gold, EUR/USD.
 DEMO_PRICES = {100000: 66500.0, 1001: 227.5, 18: 4807.0, 1: 1.0835}
 
 
 def run(main: Callable[[], object]) -> None:
     """Run a program that takes its keys and its address from the environment.
 
-    Its command line has ``--demo``, which starts a simulator and lets the environment's variables
-    lead to it (extra ``simulator``), and ``--seconds N``, which ends the program as Ctrl-C would.
+    Its command line has ``--demo``, which starts a simulator (extra ``simulator``) and sets the
+    environment's variables for it, and ``--seconds N``, which ends the program as Ctrl-C would.
 
-    :param main: the program. Runs in this thread, which has to be the main one.
-    :raises SystemExit: 1 after an error of the library, in one line on stderr; 130 after Ctrl-C;
-        0 when the time is over or nobody reads the output any more.
+    :param main: the program; called in this thread, which must be the main one.
+    :raises SystemExit: 1 after an error of the library, which is printed in one line on stderr; 130
+        after Ctrl-C; 0 when the time is over, or when the reader of a pipe has closed it.
     """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--demo", action="store_true", help="simulated data, no credentials")
     parser.add_argument("--seconds", type=float, default=1e6, help="end after so many seconds")
     arguments = parser.parse_args()
-    # Whether it ends because its time is over, or because nobody reads its output.
+    # Set when the time is over or the output is closed: then the end is not Ctrl-C's.
     done = threading.Event()
     timer = threading.Timer(arguments.seconds, _end, [done])
     timer.daemon = True
-    # A shell's background jobs ignore Ctrl-C otherwise, and would not end after N seconds.
+    # Background jobs of a shell ignore SIGINT by default, and would not end after N seconds.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with (
@@ -55,7 +55,7 @@ def run(main: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         sys.exit(0 if done.is_set() else 130)
     except (EToroError, ImportError) as error:
-        print(error, file=sys.stderr)  # noqa: T201  # this is what the user is told
+        print(error, file=sys.stderr)  # noqa: T201  # a program's last line, for its user
         sys.exit(1)
     finally:
         timer.cancel()
@@ -73,7 +73,7 @@ def _simulator() -> Iterator[None]:
 
 def _end(done: threading.Event) -> None:
     done.set()
-    # A signal, because nothing else ends a wait in the main thread at once.
+    # A signal, because nothing else interrupts a wait in the main thread.
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
@@ -81,10 +81,10 @@ def _end(done: threading.Event) -> None:
 
 
 class _Output:
-    """Standard output that ends the program when its reader has gone, as with ``| head``.
+    """Standard output that ends the program when the pipe's reader has gone, as with ``| head``.
 
-    :param stream: where to write.
-    :param done: set at that moment.
+    :param stream: the real one.
+    :param done: set before the program is ended.
     """
 
     def __init__(self, stream: Any, done: threading.Event) -> None:

@@ -6,7 +6,7 @@
     |-- EToroAuthError             the credentials are missing, unreadable, rejected or not answered
     |-- EToroKeyError              there is no rate of that instrument (also KeyError)
     |-- EToroOrderError            an order was rejected, or has expired
-    |-- EToroTypeError             an object was copied or pickled that cannot be (also TypeError)
+    |-- EToroTypeError             an object cannot be copied or pickled (also TypeError)
     |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
     `-- EToroWebSocketError        the connection, or a request on it, failed
         |-- EToroSubscriptionError     eToro refused topics
@@ -53,12 +53,13 @@ class EToroError(Exception):
     """Base of all errors of this package.
 
     :param message: what happened, to what, and what to do.
-    :param cause: what led to it, as ``raise ... from`` sets it; all errors here take it by name.
+    :param cause: the exception that led to it, set as ``raise ... from`` sets it. Subclasses take
+        it as a keyword argument.
     """
 
     def __init__(self, message: str, cause: BaseException | None = None) -> None:
         super().__init__(message)
-        if cause is not None:  # or the error that is being handled would not be shown either
+        if cause is not None:  # setting None would hide the error that is being handled
             self.__cause__ = cause
 
 
@@ -87,7 +88,7 @@ class EToroKeyError(EToroError, KeyError):
     :param cause: as :class:`EToroError`.
     """
 
-    # KeyError's is the repr of its key, for which a sentence is no good.
+    # KeyError's own one shows repr(message), with quotation marks around the sentence.
     __str__ = Exception.__str__
 
 
@@ -112,9 +113,9 @@ class EToroOrderError(EToroError):
 
 
 class EToroTypeError(EToroError, TypeError):
-    """An object was copied or pickled that belongs to one process and its threads.
+    """An object that belongs to one process, such as a client, cannot be copied or pickled.
 
-    :param message: which, and what to take instead.
+    :param message: which object, and what to use instead.
     :param cause: as :class:`EToroError`.
     """
 
@@ -150,7 +151,7 @@ class EToroWebSocketError(EToroError):
 class EToroSubscriptionError(EToroWebSocketError):
     """eToro refused a Subscribe or Unsubscribe request.
 
-    :param message: what was refused, with eToro's own words.
+    :param message: what was refused, and eToro's own message.
     :param error_code: eToro's ``errorCode``, such as ``"SubscribeFailed"``.
     :param topics: the topics of the refused request; eToro refuses a request as a whole.
     """
@@ -209,8 +210,8 @@ class EToroQueueOverflowError(EToroWebSocketError):
 def fresh(error: EToroError) -> EToroError:
     """Return a copy of *error* to raise, with the same cause.
 
-    One failure ends several blocked calls in several threads; raising one object in all of them
-    would mix their tracebacks. It is not chained to *error*, whose words it would only repeat.
+    One failure may end blocked calls in several threads, and raising one object in all of them
+    would mix their tracebacks. The copy is not chained to *error*: both have the same message.
     """
     duplicate = copy.copy(error)
     duplicate.__cause__ = error.__cause__
@@ -218,15 +219,15 @@ def fresh(error: EToroError) -> EToroError:
 
 
 def forget_locals(*errors: BaseException | None, but: BaseException | None = None) -> None:
-    """Clear the local variables of the frames that *errors*, and their causes, have come through.
+    """Clear the local variables in the tracebacks of *errors* and of their causes.
 
-    Error trackers show them, and they may hold keys: requests, and what a server has repeated.
-    Which lines were at work is kept. Frames that still run are left alone, and those of generators
-    and coroutines, which may have caught an error and live on: up to CPython 3.12, to clear the
-    frame of one is to end it.
+    Error trackers show local variables, and these may hold keys, for instance in a request or in a
+    server's reply. File names and line numbers stay. Frames that still run are left alone, and so
+    are those of generators and coroutines, which may have caught the error and go on: up to
+    CPython 3.12, clearing such a frame ends its generator.
 
-    :param but: the error whose frames, and whose causes' frames, stay as they are: it was being
-        handled before the call began.
+    :param but: an error whose frames, and whose causes' frames, are left alone: it was being
+        handled before the call began, and belongs to the caller.
     """
     kept = _with_causes(but)
     for number, error in _with_causes(*errors).items():
@@ -238,7 +239,7 @@ def forget_locals(*errors: BaseException | None, but: BaseException | None = Non
 
 
 def _with_causes(*errors: BaseException | None) -> dict[int, BaseException]:
-    """Return the errors, their causes and the causes of these, each under its identity."""
+    """Return the errors, their causes, the causes of these and so on, by ``id()``."""
     waiting, found = list(errors), dict[int, BaseException]()
     while waiting:
         error = waiting.pop()

@@ -1,4 +1,4 @@
-"""The events that a client emits, and how their names and topics are checked."""
+"""The events that a client emits, and checks of the arguments that name events and topics."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -42,20 +42,23 @@ EVENTS: dict[str, str] = {
 }
 #: Events whose first argument is an instrument id, so that they can be filtered by it.
 INSTRUMENT_EVENTS = frozenset(["instrument:rate", "instrument:delta", "stale"])
-#: Events that come as fast as the feed.
+#: Events that come as often as the feed sends messages; too slow consumers may lose some.
 MARKET_EVENTS = frozenset(["instrument:rate", "instrument:delta", "message", "unknown"])
 #: Thirty years, in seconds: more could overflow when a clock's reading is added.
 _FOREVER = 1e9
-#: Parts of the names of topics that eToro has not, but other services, and programs for eToro.
+#: Words in the order topics of other services; eToro sends order events on "private".
 _OF_ORDERS = ("order", "position", "portfolio", "execution", "account", "trading")
-#: What to tell who writes "BTC".
-SYMBOLS = "eToro's REST API tells the number of a symbol."
+#: Advice for a symbol, such as "BTC", in the place of an instrument id.
+SYMBOLS = "eToro's REST API returns the id of a symbol."
 
 
 def check_event(event: Any) -> str:
-    """Return *event*; :raises EToroValidationError: naming the nearest known event."""
+    """Return the name of a known event.
+
+    :raises EToroValidationError: for any other value, with the most similar known name.
+    """
     if isinstance(event, str) and event in EVENTS:
-        return str.__str__(event)  # of a member of an Enum, its value
+        return str.__str__(event)  # for a member of a str Enum this is its value
     word = show(event, 60).strip("'").lower()
     near = [name for name in EVENTS if word and word in name] or _close(word, EVENTS)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -78,13 +81,16 @@ def check_events(events: Any) -> tuple[str, ...]:
 
 
 def _close(word: str, names: Iterable[str], cutoff: float = 0.4) -> list[str]:
-    import difflib  # only here: it takes its time to load, and mistakes are rare
+    import difflib  # imported here, because it is slow to load and rarely needed
 
     return difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
 
 
 def check_instrument_id(value: Any, field: str = "instrument_id") -> int:
-    """Return *value* as an int; :raises EToroValidationError: unless it is whole and positive."""
+    """Return *value* as an int.
+
+    :raises EToroValidationError: unless it is a positive whole number.
+    """
     number = whole(value)
     if number is None or not 0 < number < 10**18:
         raise EToroValidationError(
@@ -96,7 +102,10 @@ def check_instrument_id(value: Any, field: str = "instrument_id") -> int:
 
 
 def check_instrument_ids(values: Any, field: str = "instrument_ids") -> tuple[int, ...]:
-    """Return *values* as a tuple without repetitions; a single id counts as one of them."""
+    """Return *values*, an iterable of ids or a single id, as a tuple without repetitions.
+
+    :raises EToroValidationError: for anything else, and when there is no id.
+    """
     if whole(values) is not None:
         values = [values]
     members = None if isinstance(values, (str, bytes)) else _members(values)
@@ -162,14 +171,14 @@ def _digits(text: str) -> int | None:
 
 
 def advice_on_id(value: Any) -> str:
-    """Return what to write in the place of *value*, which was to be an instrument id."""
+    """Return advice to append for *value*, which is no instrument id; ``""`` if there is none."""
     if isinstance(value, str):
         word = value[:60].strip().lower()
         number = _digits(word.removeprefix("instrument:"))
         if number is None and word.isascii() and any(c.isalpha() for c in word):
             return f" {SYMBOLS}"
     else:
-        # A column of pandas that misses a value has floats.
+        # pandas turns a column of ids into floats when a value is missing.
         number = int(value) if isinstance(value, float) and value.is_integer() else None
     return f" Write {number}." if number is not None and 0 < number < 10**18 else ""
 
@@ -186,14 +195,14 @@ def _advice_on_topic(topic: Any) -> str:
     if not rest and _close(prefix, ["private"], 0.7):
         return " Did you mean 'private'?"
     if any(part in word for part in _OF_ORDERS):
-        return " What becomes of orders comes with 'private'."
+        return " Order events come with 'private'."
     return advice_on_id(topic) if prefix == "instrument" or ":" not in word else ""
 
 
 def check_snapshot(snapshot: Any) -> bool:
     """Return *snapshot* as a bool.
 
-    :raises EToroValidationError: for a second topic in the place of True or False.
+    :raises EToroValidationError: for anything else: ``subscribe(100000, 1001)`` passes a topic.
     """
     known = flag(snapshot)
     if known is None:
@@ -206,9 +215,9 @@ def check_snapshot(snapshot: Any) -> bool:
 
 
 def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...] | None:
-    """Return the ids that filter a known *event*, or None.
+    """Return the ids that filter a known *event*, or None for no filter.
 
-    :raises EToroValidationError: for bad ids, and for an event that has no instrument.
+    :raises EToroValidationError: for bad ids, and for ids with an event that has no instrument.
     """
     if instrument_ids is None:
         return None
@@ -233,13 +242,13 @@ def check_filter_of_several(
 
 
 def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
-    """Return *timeout*, of whatever type, as Python's; one that no clock can count is shortened.
+    """Return *timeout* as an int or a float, of thirty years at most; None stays None.
 
-    :raises EToroValidationError: unless it is None or seconds, 0 or more.
+    :raises EToroValidationError: unless it is None or a number of seconds, 0 or more.
     """
     if timeout is None:
         return None
-    # Nearly all of them are Python's own, and a queue is read a hundred thousand times a second.
+    # The usual types first, because this runs for every item that is read from a queue.
     seconds = timeout if type(timeout) in (float, int) else real(timeout)
     if seconds is None or not seconds >= 0:  # NaN fails every comparison
         raise EToroValidationError(
@@ -251,7 +260,7 @@ def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
 
 
 def advice_on_number(value: Any, kind: type[int] | type[float]) -> str:
-    """Return how to make a number of *value*, without showing it: it may be a misplaced key."""
+    """Return how to convert *value* to a number. It is not shown: it may be a misplaced key."""
     if hasattr(value, "total_seconds"):
         return " Pass its total_seconds()."
     try:

@@ -1,4 +1,4 @@
-"""What to say of a package that an extra installs, when it is missing or another's module."""
+"""Advice for a package of an extra that is missing, or hidden by another module of its name."""
 
 import importlib.util
 
@@ -6,11 +6,11 @@ __all__ = ["advice", "file_of"]
 
 
 def advice(module: str, extra: str) -> str:
-    """Return what to do so that *module* is there.
+    """Return what to do so that *module* can be imported.
 
-    :param module: what cannot be used, although it may be found: a user's own file of that name
-        comes before the package.
-    :param extra: what installs it.
+    :param module: a module that cannot be used. It is missing, or a file of the user's that has
+        this name is found before the package.
+    :param extra: the extra that installs the package.
     """
     install = f'pip install "etoro-sync[{extra}]"'
     where = file_of(module)
@@ -23,7 +23,7 @@ def advice(module: str, extra: str) -> str:
 
 
 def file_of(module: str) -> str | None:
-    """Return where a module is that cannot be used; None: nowhere."""
+    """Return the file that Python finds for a module that cannot be used; None: there is none."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):  # ValueError: it is half imported, or has no spec

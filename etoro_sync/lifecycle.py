@@ -1,4 +1,4 @@
-"""Where a client stands, and a way for any thread to wait until that changes."""
+"""The state of a client, and how threads wait until it changes."""
 
 import contextlib
 import threading
@@ -11,50 +11,56 @@ from .synchronization import Monitor
 
 __all__ = ["AT_WORK", "DISCONNECTED", "Lifecycle"]
 
-#: What readers of a queue are told whose client was disconnected.
-DISCONNECTED = "The client was disconnected. Call connect(), and make a new queue."
+#: The message of the error that readers of a queue get after ``disconnect()``.
+DISCONNECTED = "The stream was disconnected. Call connect(), and make a new queue."
 
 
 _IDLE = frozenset([ClientState.DISCONNECTED, ClientState.CLOSED, ClientState.FAILED])
-#: The states of a session that is not over.
+#: The states in which a session runs.
 AT_WORK = tuple(state for state in ClientState if state not in _IDLE)
 
 
 class Lifecycle:
-    """The state of a client and the error that ended it.
+    """The state of a client, the number of its session, and the error that ended it.
 
-    The monitor's lock guards both, the session's number, and who holds off the next session.
+    A session lasts from ``connect()`` to the end, and has a number, so that whoever ends an old one
+    late leaves a newer one alone.
+
+    The monitor's lock guards all of it, and the cleanups that a new session has to wait for.
     Reading :attr:`state` needs no lock. No other lock is taken under it: a signal handler or a
-    finalizer that disconnects may come to it from inside of any other.
+    finalizer that calls ``disconnect()`` may take this one while its thread holds any other.
     """
 
     def __init__(self) -> None:
         self._monitor = Monitor()
         self._session = 0
         self._failure: tuple[int, EToroError] | None = None
-        # What is being cleaned up -> the thread that does it; no session begins meanwhile.
+        # A cleanup that runs -> the id of its thread. No session begins while there is one.
         self._holds: dict[object, int] = {}
-        # Who will raise what ends a session -> its number.
+        # A call that will raise the error of its session -> the number of the session.
         self._waiting: dict[object, int] = {}
         #: The threads that work for the client, in all its sessions.
         self.own_threads = OwnThreads()
         self.state = ClientState.DISCONNECTED
         self.error: EToroError | None = None
-        #: Whether the session before the present one failed, and was not closed by the user.
+        #: Whether the previous session failed, and was not ended by ``disconnect()``.
         self.resumed = False
 
     @property
     def idle(self) -> bool:
-        """Whether no session is at work."""
+        """Whether no session runs."""
         return self.state in _IDLE
 
     def begin(self, begun: list[int] | None = None, deadline: float | None = None) -> int | None:
-        """Start a session and return its number; None when one is at work already.
+        """Start a session and return its number, or None when one runs already.
 
-        Waits until the one before is cleaned up; not for the calling thread, which would have to
-        do that, and not longer than until *deadline*: None, too.
+        Waits until the previous session is cleaned up. Returns None, too, when that takes longer
+        than *deadline*, and when the calling thread itself runs the cleanup, which could then never
+        end.
 
-        :param begun: gets the number before anything is changed, so that Ctrl-C cannot hide it.
+        :param begun: the number is appended to it before anything changes, so that the caller knows
+            it even when Ctrl-C prevents the return.
+        :param deadline: in monotonic seconds; None is no limit.
         """
         numbers: list[int] = [] if begun is None else begun
 
@@ -64,7 +70,7 @@ class Lifecycle:
             if self._holds:
                 return False
             numbers.append(self._session + 1)
-            # Without a call, at whose beginning Ctrl-C might come: all of it, or nothing.
+            # No call in here, since Ctrl-C is raised where one begins: all of it happens, or none.
             self._session += 1
             self.resumed = self.state is ClientState.FAILED
             self.state, self.error = ClientState.CONNECTING, None
@@ -75,16 +81,17 @@ class Lifecycle:
         return numbers[0] if numbers else None
 
     def advance(self, session: int, state: ClientState) -> None:
-        """Move within *session*; without effect once it is closing, over, or replaced."""
+        """Set the state of *session*; no effect once it is closing, has ended, or is replaced."""
         with self._monitor.lock:
             active = not self.idle and self.state is not ClientState.CLOSING
             if active and session == self._session:
                 self._to(state, None)
 
     def closing(self, session: int | None = None) -> int:
-        """Note that ``disconnect()`` is at work; return the number of the present session.
+        """Set the state to CLOSING; return the number of the present session.
 
-        :param session: the one to end; without effect when a newer one is at work.
+        :param session: the one that is to end; no effect if it is not the present one. None is the
+            present one.
         """
         with self._monitor.lock:
             if not self.idle and session in (None, self._session):
@@ -92,7 +99,7 @@ class Lifecycle:
             return self._session
 
     def closed(self, session: int, cleanup: Callable[[], None]) -> None:
-        """End *session* by the user's wish; without effect when a newer one is at work.
+        """Set the state to CLOSED; no effect if *session* is not the present one.
 
         :param cleanup: called before a new session can begin.
         """
@@ -101,12 +108,12 @@ class Lifecycle:
         finally:
             with self._monitor.lock:
                 if session == self._session:
-                    # As in begin().
+                    # No call in here either, as in begin().
                     self.state, self.error = ClientState.CLOSED, None
                     self._monitor.changed()
 
     def failed(self, session: int, error: EToroError, cleanup: Callable[[], None]) -> None:
-        """End *session* by an error; without effect when it was over already.
+        """Set the state to FAILED; no effect if *session* is closing or has ended already.
 
         :param cleanup: called before a new session can begin.
         """
@@ -115,7 +122,8 @@ class Lifecycle:
             with self._monitor.lock:
                 if self.idle or self.state is ClientState.CLOSING:
                     return
-                # Kept for those who waited for this session: disconnect() may follow at once.
+                # Kept for calls that wait for this session: disconnect() may change the state
+                # before they have seen it.
                 self._failure = (session, error)
                 self._to(ClientState.FAILED, error)
             cleanup()
@@ -123,9 +131,9 @@ class Lifecycle:
         self.settle(session, fail)
 
     def settle(self, session: int, cleanup: Callable[[], None]) -> bool:
-        """Call *cleanup* while no session can begin; False: a newer one than *session* has.
+        """Call *cleanup* while no session can begin; return False if *session* was replaced.
 
-        It runs without the lock, and may take others.
+        *cleanup* runs without the lock, and may take other locks.
         """
         hold = object()
         try:
@@ -136,7 +144,7 @@ class Lifecycle:
             cleanup()
             return True
         finally:
-            # In one step that Ctrl-C cannot divide, or no session could ever begin again.
+            # One step, which Ctrl-C cannot divide: what is left here blocks all later sessions.
             self._holds.pop(hold, None)
             with self._monitor.lock:
                 self._monitor.changed()
@@ -148,13 +156,15 @@ class Lifecycle:
 
     @property
     def session(self) -> int:
-        """The number of the present session, or of the last one."""
+        """The number of the present session, or of the last one; 0 before the first."""
         return self._session
 
     def outcome(self, session: int, *waiting: ClientState, deadline: float | None = None) -> bool:
-        """Block while *session* is in one of the states *waiting*; False: the deadline has passed.
+        """Block while *session* is in one of the states *waiting*.
 
-        :raises EToroError: what ended the session, if it failed, even when it was closed since.
+        :param deadline: in monotonic seconds; None is no limit.
+        :returns: False when the deadline has passed.
+        :raises EToroError: the error that ended the session, also if it was closed afterwards.
         """
         with self.awaiting(session):
             if not self._monitor.wait(
@@ -167,13 +177,13 @@ class Lifecycle:
         return True
 
     def failure_of(self, session: int) -> EToroError | None:
-        """Return what ended *session*, to raise, if it failed; also when it was closed since."""
+        """Return the error that ended *session*, to raise it, also if it was closed afterwards."""
         failure = self._failure
         return fresh(failure[1]) if failure is not None and failure[0] == session else None
 
     @contextlib.contextmanager
     def awaiting(self, session: int) -> Iterator[None]:
-        """Let it be known that the caller will raise what ends *session*."""
+        """Note that the caller will raise the error that ends *session*, so it is not logged."""
         caller = object()
         try:
             self._waiting[caller] = session
@@ -182,5 +192,5 @@ class Lifecycle:
             self._waiting.pop(caller, None)
 
     def is_awaited(self, session: int) -> bool:
-        """Whether a caller waits who will raise what ends *session*."""
+        """Whether some call waits that will raise the error that ends *session*."""
         return session in self._waiting.values()

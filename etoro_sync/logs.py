@@ -1,6 +1,6 @@
-"""Writing to the log without ever being ended by it.
+"""Logging that never raises.
 
-A filter or a handler that raises is user code; it must not end the thread that reports a trouble.
+Filters and handlers of the log are user code: what they raise must not end the thread that logs.
 """
 
 import logging
@@ -13,48 +13,48 @@ from typing import Any
 __all__ = ["debugging", "log", "name_of", "plain_name_of", "tidy"]
 
 _logger = logging.getLogger("etoro_sync")
-#: Whether it was said that the logger is disabled; once in a process is enough.
-_said: list[bool] = []
+#: Not empty once the warning about a disabled logger was given, which happens once per process.
+_warned: list[bool] = []
 
 
 def log(level: int, message: str, *arguments: Any, exc_info: BaseException | None = None) -> None:
     """Write one record to the logger ``etoro_sync``; whatever its handlers raise is dropped."""
     try:
-        # The caller's file and line, not these here, which would be the same for all records.
+        # stacklevel, so that a record shows the file and line of the caller.
         _logger.log(level, message, *arguments, exc_info=exc_info, stacklevel=2)
-        if _logger.disabled and level >= logging.WARNING and not _said:
-            _said.append(True)
-            _say_disabled(message % arguments)
+        if _logger.disabled and level >= logging.WARNING and not _warned:
+            _warned.append(True)
+            _warn_disabled(message % arguments)
     except Exception:
         pass
     except BaseException:
-        # The main thread's may be Ctrl-C; elsewhere a handler's exit would end the stream.
+        # In the main thread this may be Ctrl-C. Elsewhere a handler's sys.exit() must end nothing.
         if threading.current_thread() is threading.main_thread():
             raise
 
 
-def _say_disabled(hidden: str) -> None:
-    """Warn where records vanish, such as a callback's error and the end of a client."""
+def _warn_disabled(hidden: str) -> None:
+    """Warn that records are lost, among them errors of callbacks and the end of a client."""
     warnings.warn(
         "The logger 'etoro_sync' is disabled: logging.config.dictConfig() and fileConfig() do that "
-        "to loggers that exist already, unless disable_existing_loggers is False. What it has to "
-        f"say from now on is lost, beginning with: {hidden}",
+        "to loggers that exist already, unless disable_existing_loggers is False. Its records are "
+        f"lost from now on, beginning with: {hidden}",
         RuntimeWarning,
         stacklevel=3,
     )
 
 
 def debugging() -> bool:
-    """Whether records of the level DEBUG are wanted, which are costly to write."""
+    """Return whether DEBUG records are written, because composing them is costly."""
     return _logger.isEnabledFor(logging.DEBUG)
 
 
 def tidy(*steps: Callable[[], object], report: Callable[[Exception], object] | None = None) -> None:
     """Run each of the *steps* of a cleanup, whatever the others raise.
 
-    A defect in a cleanup may cost a descriptor, but must not hide why it was cleaned up.
+    An error in a cleanup may cost a descriptor, but must not hide the error that led to it.
 
-    :param report: gets what a step raises; None is the log.
+    :param report: called with each exception of a step; None logs it.
     """
     for step in steps:
         try:
@@ -69,7 +69,7 @@ def tidy(*steps: Callable[[], object], report: Callable[[Exception], object] | N
 def name_of(function: Any) -> str:
     """Return a name for a callback.
 
-    Never its ``repr``: that is user code, and of a partial it would show the arguments, which may
+    Its ``repr`` is not used: it is user code, and that of a partial shows the arguments, which may
     be keys.
     """
     try:

@@ -1,4 +1,4 @@
-"""Numbers and flags that users pass in, of Python's types or of a library's, such as numpy."""
+"""Converts numbers and flags that users pass in, which may be of another library such as numpy."""
 
 import operator
 from typing import Any
@@ -10,7 +10,7 @@ _FLAGS = ("bool_", "bool")
 
 
 def whole(value: Any) -> int | None:
-    """Return a whole number of any type as an int; None: it is none, as True and ``"5"`` are."""
+    """Return a whole number of any type as an int; None for others, such as True and ``"5"``."""
     if type(value) is int:
         return value
     if _is_other(value):
@@ -22,13 +22,13 @@ def whole(value: Any) -> int | None:
 
 
 def real(value: Any) -> int | float | None:
-    """Return a number of any type as an int or a float; None: it is none, as True and ``"5"``."""
+    """Return a number of any type as an int or a float; None for others: True, ``"5"``."""
     if type(value) is float:
         return value
     number = whole(value)
     if number is not None:
         return number
-    # float() alone would read text, too.
+    # float() alone would accept text, too.
     if _is_other(value) or isinstance(value, str) or not hasattr(type(value), "__float__"):
         return None
     try:
@@ -38,7 +38,7 @@ def real(value: Any) -> int | float | None:
 
 
 def flag(value: Any) -> bool | None:
-    """Return True or False of any type as a bool; None: it is neither, as 1 and ``"yes"`` are."""
+    """Return a flag of any type as a bool; None for others, such as 1 and ``"yes"``."""
     if isinstance(value, bool):
         return value
     if type(value).__name__ not in _FLAGS:
@@ -51,5 +51,5 @@ def flag(value: Any) -> bool | None:
 
 
 def _is_other(value: Any) -> bool:
-    # float() takes those of numpy: of a flag it makes 1.0, of 5 ms as of 5 ns it makes 5.0.
+    # float() accepts numpy's: a flag becomes 1.0, and 5 ms as well as 5 ns become 5.0.
     return isinstance(value, bool) or type(value).__name__ in (*_FLAGS, "timedelta64")

@@ -1,7 +1,7 @@
-"""Refuses calls that would wait for the very thread on which they are made.
+"""Refuses calls that would wait for the thread on which they are made.
 
-User code may run on a client's own threads without its author's knowing: a logging handler, a
-finalizer, a callback of an SSL context, the callable that returns a key.
+User code may run on a client's own threads, and its author may not know it: a logging handler, a
+finalizer, a callback of an SSL context, the function that returns a key.
 """
 
 import contextlib
@@ -13,20 +13,20 @@ from .errors import EToroWebSocketError
 
 __all__ = ["KEYS", "READER", "OwnThreads"]
 
-#: What the threads do, and whose code may run there.
+#: What the threads do, and which code of the user may run there; both are used in errors.
 READER = "reads the connection (by a logging handler, a finalizer or a callback of TLS, perhaps)"
 KEYS = "reads the keys (by the callable that returns one, perhaps)"
 
-#: The threads that read, of whichever client -> the process that they belong to: the numbers of
-#: threads that a fork has ended are given out again. No threading.local(): gevent and eventlet do
-#: not replace it in what is imported already, and all their threads would be one.
+#: The id of each reader thread, of any client -> its process, because after a fork the ids are used
+#: again. Not a threading.local(): where gevent or eventlet patch it too late, all their threads
+#: would share one.
 _readers: dict[int, int] = {}
 
 
 class OwnThreads:
-    """The threads of one client that others wait for, apart from that of the callbacks.
+    """The threads of one client that calls wait for, except the one that runs the callbacks.
 
-    No lock is needed: a thread notes and removes itself, each in one step.
+    No lock is needed: each thread adds and removes itself, in one step each.
     """
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class OwnThreads:
 
     @contextlib.contextmanager
     def working(self, work: str) -> Iterator[None]:
-        """Count the calling thread among them.
+        """Count the calling thread among them, for the ``with`` block.
 
-        :param work: what it does, for errors.
+        :param work: :data:`READER` or :data:`KEYS`, for errors.
         """
         me = threading.get_ident()
         self._work[me] = work
@@ -49,20 +49,20 @@ class OwnThreads:
             self._work.pop(me, None)
 
     def check(self, call: str, instead: str) -> None:
-        """Refuse *call*, which waits, on a thread that works for the client, and on any reader.
+        """Refuse a call that waits, on the client's own threads and on any client's reader thread.
 
-        While the reader of another client waits in a logging handler, it holds the handler's lock,
-        for which the reader of this client waits as soon as it logs.
+        The reader of another client is refused because of logging handlers: while it waits in one,
+        it holds the handler's lock, and the reader of this client blocks as soon as it logs.
 
-        :param call: its name.
-        :param instead: a sentence on what to do.
-        :raises EToroWebSocketError: there, at once.
+        :param call: the name of the call, for the error.
+        :param instead: a sentence on what to do, for the error.
+        :raises EToroWebSocketError: on such a thread.
         """
         me = threading.get_ident()
         work = self._work.get(me)
         if work is not None:
             raise EToroWebSocketError(
-                f"{call} was called on the client's own thread that {work}, and would wait for "
+                f"{call} was called on the stream's own thread that {work}, and would wait for "
                 f"that very thread. {instead}"
             )
         if _readers.get(me) == os.getpid():

@@ -1,4 +1,4 @@
-"""Secrets that mask themselves, and text that is to be shown without them."""
+"""Masks secrets: in their own ``repr``, and in text that is logged or raised."""
 
 import json
 import os
@@ -11,36 +11,36 @@ __all__ = ["MASK", "Redactor", "Secret", "bytes_of", "readings"]
 
 MASK = "***"
 
-#: A shorter secret is no secret, and masking it would make text unreadable.
+#: Shorter secrets are not masked: that would make text unreadable, and they protect nothing.
 _SHORTEST = 4
 
-#: So many characters of a longer secret are masked too: text may have been cut inside it.
+#: The first 8 characters of a secret are masked even without the rest, since text may be cut there.
 _HEAD = 8
 
-#: So many secrets are remembered of those that come one after another, as keys that rotate do.
+#: How many added secrets, such as rotated keys, are remembered.
 _MOST = 1000
 
-#: What the beginning of a secret looks like, and each character behind it.
+#: A pattern for the beginning of a secret, and one for each character after it.
 _Patterns = tuple[re.Pattern[str], list[re.Pattern[str]]]
 
 
 def bytes_of(word: str) -> bytes:
-    """Return what a user or a password in a URL stands for; it need not be UTF-8.
+    """Return the bytes of a user name or password in a URL; they need not be UTF-8.
 
-    :param word: as it stands there; one of the environment may hold any bytes, too.
+    :param word: as it stands in the URL, where the environment may have any bytes, too.
     """
     return unquote_to_bytes(os.fsencode(word))
 
 
 def readings(word: str) -> set[str]:
-    """Return what a password in a URL may look like in text: as it stands there, and decoded."""
+    """Return the spellings in which a URL's password may appear in text: as it is, and decoded."""
     raw = bytes_of(word)
     decoded = {raw.decode(errors=errors) for errors in ("surrogateescape", "replace")}
     return {word, raw.decode("latin-1"), *decoded}
 
 
 class Secret(str):
-    """A string whose ``repr`` is masked: in debuggers, error trackers and dumps of objects."""
+    """A string with a masked ``repr``, which debuggers, error trackers and dumps show."""
 
     __slots__ = ()
 
@@ -59,12 +59,12 @@ class Redactor:
         self._added: deque[tuple[str, _Patterns]] = deque(maxlen=_MOST)
 
     def add(self, secret: object) -> None:
-        """Mask one more secret; after a thousand, the oldest that was added is forgotten.
+        """Mask one more secret. Of more than a thousand, the one added first is forgotten.
 
-        Any thread: both sides use the whole of the deque or one end of it at a time.
+        Any thread: copying a deque and appending to it are single steps.
 
-        :param secret: such as what a user's function has returned for a key; what is no text, or
-            too short for a secret, is ignored.
+        :param secret: such as what a function has returned for a key; anything but a text of four
+            characters or more is ignored.
         """
         if not isinstance(secret, str):
             return
@@ -75,7 +75,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return *text* with each secret, or the beginning of one, masked."""
-        # All places are found before any is masked: one secret may begin like another.
+        # All places are found before any is masked, because one secret may begin like another.
         spans = []
         for head, tail in [*self._secrets, *(patterns for _, patterns in list(self._added))]:
             spans += _find(head, tail, text)
@@ -89,14 +89,14 @@ class Redactor:
 
 def _patterns(secret: str) -> _Patterns:
     spellings = [_spellings(char) for char in secret]
-    # It looks ahead only: where a secret's beginning repeats itself, the next one overlaps it.
+    # A lookahead, so that matches may overlap, as where a secret's beginning repeats itself.
     head = re.compile(f"(?=({''.join(p.pattern for p in spellings[:_HEAD])}))")
     return head, spellings[_HEAD:]
 
 
-# No generator: the local variables of its frame could not be forgotten.
+# Not a generator: forget_locals() cannot clear the frame of one.
 def _find(head: re.Pattern[str], tail: list[re.Pattern[str]], text: str) -> list[tuple[int, int]]:
-    """Return where a secret, or at least its head, stands in *text*."""
+    """Return the start and end of each place where *text* has a secret, or at least its head."""
     spans = []
     for found in head.finditer(text):
         end = found.end(1)
@@ -110,8 +110,8 @@ def _find(head: re.Pattern[str], tail: list[re.Pattern[str]], text: str) -> list
 
 
 def _spellings(char: str) -> re.Pattern[str]:
-    r"""Return what one character may look like: itself, ``\/``, ``\u002B``, ``%2B``."""
-    # Such a half of a pair is a byte that is no UTF-8.
+    r"""Return a pattern for one character and its escapes, such as ``\/``, ``\u002B``, ``%2B``."""
+    # These surrogates stand for bytes that are not UTF-8.
     errors = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
     forms = {
         char,
@@ -121,9 +121,9 @@ def _spellings(char: str) -> re.Pattern[str]:
     }
     units = char.encode("utf-16-be", "surrogatepass").hex()
     forms.add("".join(rf"\u{units[i : i + 4]}" for i in range(0, len(units), 4)))
-    # The longest first, since an escape begins with a character that may stand for itself.
+    # The longest first, because an escape may begin with the character itself.
     ordered = sorted(forms, key=len, reverse=True)
-    # Only the hexadecimal digits of an escape may be written in either case.
+    # Escapes match in either case, because their hexadecimal digits may be written in both.
     plain = [re.escape(f) for f in ordered if len(f) <= 2]
     escapes = [f"(?i:{re.escape(f)})" for f in ordered if len(f) > 2]
     return re.compile(f"(?:{'|'.join(escapes + plain)})")

@@ -1,4 +1,4 @@
-"""Where a source of events stands."""
+"""The states of a client, and the part of a lifecycle that queues depend on."""
 
 from enum import Enum
 from typing import Protocol
@@ -9,24 +9,24 @@ __all__ = ["ClientState", "Life"]
 
 
 class ClientState(Enum):
-    """Where a client stands."""
+    """The state of a client or of any other stream, as its ``state`` returns it."""
 
-    DISCONNECTED = "disconnected"  #: never connected
+    DISCONNECTED = "disconnected"  #: ``connect()`` was never called
     CONNECTING = "connecting"  #: the first connection is being opened
-    AUTHENTICATING = "authenticating"  #: the first connection waits for eToro's answer
-    LIVE = "live"  #: data flows, or can flow
-    RECONNECTING = "reconnecting"  #: lost; until all subscriptions are acknowledged again
-    CLOSING = "closing"  #: ``disconnect()`` is at work
-    CLOSED = "closed"  #: ended by ``disconnect()``
+    AUTHENTICATING = "authenticating"  #: the first connection waits for eToro to accept the keys
+    LIVE = "live"  #: events can come
+    RECONNECTING = "reconnecting"  #: from a lost connection until all subscriptions are restored
+    CLOSING = "closing"  #: ``disconnect()`` is running
+    CLOSED = "closed"  #: ended by ``disconnect()``, or because the source has come to its end
     FAILED = "failed"  #: ended by an error
 
 
 class Life(Protocol):
-    """What is asked of a source by those who wait for its events."""
+    """The part of a source's lifecycle that its queues use."""
 
     state: ClientState
     own_threads: OwnThreads
 
     @property
     def idle(self) -> bool:
-        """Whether nothing can come, because nobody has connected it."""
+        """Whether no session runs, so that no event can come before ``connect()``."""

@@ -1,4 +1,4 @@
-"""What a client has counted, for monitoring and for the curious."""
+"""The counters of a client, and the snapshot of them that ``client.stats()`` returns."""
 
 from dataclasses import dataclass
 
@@ -50,30 +50,35 @@ class Counters:
 
 @dataclass(frozen=True)
 class WsStats:
-    """A reading of a client's counters, since the client was made. Ages are in seconds.
+    """The counters of a client at one moment. They count from when the client was made.
 
-    :param bytes: received on open connections.
-    :param messages: data messages received: market, order and unknown ones.
-    :param rates: rates that were published: what a queue of all of them has received.
-    :param heartbeats: market messages that made no rate: without news, or held back for a snapshot.
-    :param private_events: order events.
-    :param unknown: messages of a topic or type that is not known.
-    :param bad_messages: what could not be parsed, in whole or in part.
-    :param odd_messages: what was understood although eToro sends it otherwise, such as a rate
-        without a type.
+    Ages and lags are in seconds, and include the time for which the machine slept.
+
+    :param bytes: bytes received on open connections.
+    :param messages: data messages received: prices, order events, and unknown ones.
+    :param rates: rates published, as many as a queue of all rates would have received.
+    :param heartbeats: market messages that led to no rate: they carried no price, the other side
+        was not known yet, or the instrument still waited for its snapshot.
+    :param private_events: order events received.
+    :param unknown: messages whose topic or type is not known; each is an ``"unknown"`` event.
+    :param bad_messages: messages and fields that could not be parsed.
+    :param odd_messages: messages that were used although their form differs from eToro's usual
+        one: without a type, or with an object in the place of the text ``content``.
     :param connect_attempts: attempts to connect, successful or not.
     :param connections: connections that were opened.
-    :param reconnects: recoveries that were completed.
-    :param callbacks: handler calls.
+    :param reconnects: times that a lost connection was replaced and its subscriptions restored.
+    :param callbacks: calls of handlers.
     :param callback_errors: exceptions that handlers raised.
-    :param callbacks_waiting: events that wait for the callbacks.
-    :param callbacks_conflated: rates that were skipped for newer ones before a callback saw them.
-    :param callbacks_dropped: rates and messages that were dropped before a callback saw them.
-    :param callbacks_lost: order and connection events that found their lane full.
-    :param callbacks_lag: seconds since the oldest event came that callbacks are still to get, or
-        are getting now; 0.0 when none waits.
-    :param connected_age: how long the present connection is open; None when there is none.
-    :param last_message_age: how long ago the last data message came; None before the first.
+    :param callbacks_waiting: events that wait for handlers.
+    :param callbacks_conflated: rates that no handler got, because a newer one of the same
+        instrument waited, too.
+    :param callbacks_dropped: rates and other market messages that no handler got, because too many
+        waited.
+    :param callbacks_lost: order and connection events that no handler got, because 100,000 waited.
+    :param callbacks_lag: age of the oldest event that still waits for a handler or is being
+        handled; 0.0 when there is none.
+    :param connected_age: age of the present connection; None when there is none.
+    :param last_message_age: time since the last data message; None before the first.
     """
 
     bytes: int

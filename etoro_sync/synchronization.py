@@ -1,11 +1,11 @@
-"""What threads wait with, and how they learn that it is over.
+"""How threads wait for each other.
 
-:class:`Monitor` is a lock, and waiting for a change of what it guards, that Ctrl-C cannot break.
-``threading.Condition`` is written in Python, so KeyboardInterrupt may be raised in the middle of
-it: between taking its lock and the ``with`` block, and the lock is held for ever, with the reader
-thread behind it; or between releasing it to wait and being ready to take it again, and the end is
-"RuntimeError: cannot release un-acquired lock" in place of the KeyboardInterrupt. A user who
-interrupts a notebook cell that reads a busy queue meets the former in one of six cases.
+:class:`Monitor` does what ``threading.Condition`` does, and Ctrl-C cannot break it. A Condition is
+written in Python, so KeyboardInterrupt may be raised in the middle of it. If that is between taking
+its lock and entering the ``with`` block, the lock is never released, and the reader thread waits
+for it for ever: this happens to one of six users who interrupt a notebook cell that reads a busy
+queue. If it is while the Condition releases its lock to wait, "RuntimeError: cannot release
+un-acquired lock" takes the place of the KeyboardInterrupt.
 """
 
 import contextlib
@@ -18,42 +18,43 @@ from .errors import EToroClosedError
 
 __all__ = ["Bell", "Interrupted", "Monitor", "ProcessGuard", "join_thread"]
 
-#: A wait on a lock without a timeout cannot be interrupted by Ctrl-C on Windows; and anywhere a
-#: Ctrl-C that comes just before a wait is only seen when the wait ends. So all waits are cut into
-#: slices of this many seconds.
+#: On Windows, Ctrl-C does not end a wait for a lock without a timeout; and on any system, a Ctrl-C
+#: that comes just before a wait is noticed only when the wait ends. So waits are cut into slices of
+#: this many seconds.
 _SLICE = 1.0
 
 
 class Monitor:
-    """A lock that is held by ``with monitor.lock`` alone, and the threads that wait for a change.
+    """A lock, and a way to wait for a change of what it guards.
 
-    CPython does not look for signals between taking a lock of its own and the ``with`` block, nor
-    between the block and the release. So this class has no ``__enter__``, which it might; and a
-    thread that waits does not hold the lock.
+    Take the lock by ``with monitor.lock`` only: CPython handles no signal between taking a built-in
+    lock and entering the block, nor between leaving the block and releasing it. That is why this
+    class has no ``__enter__`` of its own. Threads do not hold the lock while they wait.
     """
 
     __slots__ = ("_bells", "lock")
 
     def __init__(self) -> None:
-        #: Re-entrant, because the garbage collector may run a finalizer that wants it, too.
+        #: Re-entrant, because the garbage collector may run a finalizer that takes it, too.
         self.lock = threading.RLock()
-        # One locked lock for each thread that waits. Guarded by the lock.
+        # One locked lock for each waiting thread, which waits until it is released. Guarded by the
+        # lock above.
         self._bells: list[threading.Lock] = []
 
     def changed(self) -> None:
-        """Let all who wait look again; the caller holds the lock."""
+        """Wake all waiting threads, so that they check again. The caller holds the lock."""
         bells = self._bells
         while bells:
             bells.pop().release()
 
     def wait(self, ready: Callable[[], bool], deadline: float | None) -> bool:
-        """Block until *ready* returns True; False: *deadline* has passed. Any thread.
+        """Block until *ready* returns True; return False once *deadline* has passed. Any thread.
 
-        Time for which the process stood still does not count, since the thread that is waited for
-        has stood still, too.
+        Time for which the process stood still does not count, because the thread that makes *ready*
+        true stood still, too.
 
         :param ready: called with the lock held, at first and after each change.
-        :param deadline: absolute monotonic time; None is without limit.
+        :param deadline: in monotonic seconds; None is no limit.
         """
         bell: threading.Lock | None = None
         while True:
@@ -66,12 +67,12 @@ class Monitor:
                 left = _SLICE if deadline is None else min(deadline - now, _SLICE)
                 if left <= 0:
                     return False
-                # What Ctrl-C leaves on the list goes away with the next change.
+                # If Ctrl-C leaves it on the list, the next change removes it.
                 bell = threading.Lock()
                 bell.acquire()
                 self._bells.append(bell)
             if bell.acquire(timeout=left):
-                bell = None  # rung, and off the list
+                bell = None  # changed() has released it, and taken it off the list
             if deadline is not None:
                 deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
 
@@ -79,11 +80,13 @@ class Monitor:
         try:
             self._bells.remove(bell)
         except ValueError:
-            pass  # rung just now
+            pass  # changed() was quicker
 
 
 def join_thread(thread: threading.Thread, timeout: float) -> bool:
-    """Wait for the end of a thread that was started; False: it takes longer. Ctrl-C ends the wait.
+    """Wait until a started thread has ended; return False if it takes longer than *timeout*.
+
+    Ctrl-C ends the wait.
 
     :param timeout: seconds.
     """
@@ -97,11 +100,11 @@ def join_thread(thread: threading.Thread, timeout: float) -> bool:
 
 
 class Interrupted(Exception):
-    """Leaves whatever the reader thread is at: the client is to stop."""
+    """Raised on a source's thread, to leave whatever it is doing: the stream is to stop."""
 
 
 class ProcessGuard:
-    """Knows the process that an object belongs to: after ``fork()`` its threads are elsewhere."""
+    """Remembers the process that an object belongs to. ``fork()`` copies objects but no threads."""
 
     __slots__ = ("_pid",)
 
@@ -110,23 +113,26 @@ class ProcessGuard:
 
     @property
     def foreign(self) -> bool:
-        """Whether this is a forked child of the owner."""
+        """Whether this is a forked child, in which the object cannot work."""
         return os.getpid() != self._pid
 
     def check(self) -> None:
-        """:raises EToroClosedError: in a forked child, before any lock is touched."""
+        """Refuse to go on in a forked child, where locks may be held by threads that are gone.
+
+        :raises EToroClosedError: there.
+        """
         if os.getpid() != self._pid:
             raise EToroClosedError(
-                f"This client belongs to process {self._pid}, and its threads were not copied by "
-                "fork(). Make a new client in this process."
+                f"This was made in process {self._pid}, and fork() does not copy its threads. Make "
+                "a new client or stream in this process."
             )
 
 
 class Bell:
-    """Wakes the one thread that waits for it, at a third of what a condition costs.
+    """Lets other threads wake one waiting thread, at a third of the cost of a Condition.
 
-    A ring is never lost: when nobody waits, the next :meth:`wait` returns at once. The lock is a
-    binary semaphore, locked until somebody rings; it guards nothing.
+    No call of :meth:`ring` is lost: if the thread does not wait, its next :meth:`wait` returns at
+    once. The lock is a binary semaphore, locked until :meth:`ring`; it guards nothing.
     """
 
     __slots__ = ("_lock",)
@@ -142,7 +148,8 @@ class Bell:
                 self._lock.release()
 
     def wait(self) -> None:
-        """Return once it has rung since the last time. One thread, and not the main one: on
-        Windows Ctrl-C does not end this wait.
+        """Block until :meth:`ring` was called since the last wait.
+
+        Only one thread may wait, and not the main one: on Windows Ctrl-C does not end this wait.
         """
         self._lock.acquire()

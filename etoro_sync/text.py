@@ -1,7 +1,7 @@
-"""Foreign text and values, made fit for messages to people: short, on one line, without secrets.
+"""Makes text and values fit for errors and logs: short, on one line, without secrets.
 
-What a server sends ends up in errors and logs. It may be megabytes long, nested too deeply for
-``repr``, full of line breaks that forge log records, or repeat the credentials.
+What a server sends may be megabytes long, nested too deeply for ``repr``, full of line breaks that
+look like other log records, or it may repeat the credentials.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ from typing import Any
 
 __all__ = ["count", "duration", "fit", "named", "no_thread", "repeated", "shorten", "show"]
 
-#: Of longer text only so many characters are searched for secrets, and none of the rest is shown.
+#: Only this many characters of a text are searched for secrets, and no more are shown.
 _SEARCHED = 4096
 
 
 def show(value: Any, limit: int = 40) -> str:
     """Return ``repr(value)``, cut to *limit* characters; for values of any kind and size."""
     if isinstance(value, (str, bytes)):
-        value = value[: limit + 1]  # so that a long text is not copied to be cut
+        value = value[: limit + 1]  # the repr of a long text would be costly
     try:
         text = repr(value)
     except (RecursionError, ValueError):  # nested too deeply, or an int of too many digits
@@ -25,11 +25,12 @@ def show(value: Any, limit: int = 40) -> str:
 
 
 def fit(text: str, redact: Callable[[str], str], limit: int = 120) -> str:
-    """Return a server's text as one short line without secrets, at a cost that has a bound.
+    """Return a server's text as one short line without secrets, at a bounded cost.
 
     :param redact: masks the secrets.
+    :param limit: the most characters of the line.
     """
-    # Shortened last: a key that was cut off in the middle could not be found any more.
+    # Redacted before it is shortened, or half of a key could be left at the end.
     size = len(text) if len(text) > _SEARCHED else 0
     return shorten(redact(text[:_SEARCHED]), limit, size)
 
@@ -49,35 +50,38 @@ def shorten(value: Any, limit: int = 120, size: int = 0) -> str:
 
 
 def no_thread(error: RuntimeError) -> str:
-    """Return why the system starts no thread, in its words, and what to do."""
-    words = str(error).rstrip(".")
-    if "shutdown" in words:
-        return f"{words}. The program is ending; connect before."
-    if "interpreter" in words:
-        return f"{words}. Use the client in the main interpreter, or in one that has threads."
+    """Return the reason why a thread could not be started, and what to do about it.
+
+    :param error: raised by ``Thread.start()``.
+    """
+    reason = str(error).rstrip(".")
+    if "shutdown" in reason:
+        return f"{reason}. The program is ending; connect before."
+    if "interpreter" in reason:
+        return f"{reason}. Use the client in the main interpreter, or in one that has threads."
     return (
-        f"{words}. Raise the limit of processes and threads (ulimit -u, or that of the container), "
-        "or end some."
+        f"{reason}. Raise the limit of processes and threads (ulimit -u, or that of the "
+        "container), or end some."
     )
 
 
 def count(number: int, noun: str) -> str:
-    """Return how many there are of something that takes an "s" in the plural."""
+    """Return a number with its noun, such as "1 topic" or "2 topics"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Return how long something takes; a short time is not written as 0.0 s."""
+    """Return a time with its unit: "2.5 s", "40 ms", "less than 1 ms"."""
     if seconds < 0.001:
         return "less than 1 ms"
     return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
 
 
 def named(topics: Sequence[str]) -> str:
-    """Return a topic's name, or how many there are, and the name of the first."""
+    """Return the name of a single topic; of several, their number and the first one's name."""
     return topics[0] if len(topics) == 1 else f"{count(len(topics), 'topic')} (first {topics[0]})"
 
 
-def repeated(quiet: int) -> str:
-    """Return what follows a record of the log of which *quiet* more were not written."""
-    return f" ({quiet} more since the last report)" if quiet else ""
+def repeated(omitted: int) -> str:
+    """Return the end of a log record before which *omitted* ones of its kind were left out."""
+    return f" ({omitted} more since the last report)" if omitted else ""

@@ -1,4 +1,4 @@
-"""Keeps a flood of equal troubles out of the log: each kind once, then once a minute."""
+"""Limits how often one kind of record is logged: once, and then at most once a minute."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -9,13 +9,13 @@ __all__ = ["LogThrottle"]
 
 
 class LogThrottle:
-    """Says whether a kind of trouble is to be logged now. Thread-safe.
+    """Decides whether a record of some kind is logged now. Thread-safe.
 
-    The lock guards the table of kinds, which is bounded: what a server or a user can invent must
-    not fill the memory.
+    The lock guards the table of kinds. The table is bounded, because servers and users can make up
+    any number of kinds.
 
     :param period: seconds between two log records of one kind.
-    :param most: how many kinds are told apart within a period; all further ones count as one.
+    :param most: how many kinds are distinguished within a period; all others count as one kind.
     :param clock: monotonic seconds.
     """
 
@@ -29,27 +29,27 @@ class LogThrottle:
         self._lock = threading.Lock()
 
     def passes(self, kind: Hashable) -> int | None:
-        """Count one trouble; None: keep quiet; else how many of its kind were kept quiet."""
+        """Return how many records of *kind* were left out before this one; None: leave it out."""
         now = self._clock()
         with self._lock:
             if kind not in self._kinds and self._full:
                 self._forget(now)
                 kind = None if self._full else kind
-            logged_at, quiet = self._kinds.get(kind, (-float("inf"), 0))
+            logged_at, omitted = self._kinds.get(kind, (-float("inf"), 0))
             if now - logged_at < self._period:
-                self._kinds[kind] = (logged_at, quiet + 1)
+                self._kinds[kind] = (logged_at, omitted + 1)
                 return None
             self._kinds[kind] = (now, 0)
-            return quiet
+            return omitted
 
     @property
     def _full(self) -> bool:
         return len(self._kinds) - (None in self._kinds) >= self._most
 
     def _forget(self, now: float) -> None:
-        """Make room: a kind whose period is over would be logged again in any case."""
+        """Remove kinds whose period is over: their next record is logged in any case."""
         self._kinds = {
-            kind: (logged_at, quiet)
-            for kind, (logged_at, quiet) in self._kinds.items()
+            kind: (logged_at, omitted)
+            for kind, (logged_at, omitted) in self._kinds.items()
             if now - logged_at < self._period
         }

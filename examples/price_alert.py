@@ -1,4 +1,4 @@
-"""A word when a price crosses a threshold, once for each crossing; no loop, no comparing of one's own.
+"""A word when a price crosses a threshold, once for each crossing, without a loop of one's own.
 
 The thresholds lie close around the first price, so that there is something to see soon.
 """

@@ -106,8 +106,8 @@ def test_a_decorator_without_parentheses_is_told_where_the_name_goes() -> None:
         ("private:event", "'private:event' is an event, for on() and queue()."),
         ("instrument:rate", "'instrument:rate' is an event, for on() and queue()."),
         ("rates", SYMBOLS),  # which is a little like "private"
-        ("orders", "What becomes of orders comes with 'private'."),
-        ("portfolio.positions", "What becomes of orders comes with 'private'."),
+        ("orders", "Order events come with 'private'."),
+        ("portfolio.positions", "Order events come with 'private'."),
         ("quotes:18", "for an instrument."),
         ("instrument:0", "for an instrument."),
     ],

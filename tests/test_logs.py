@@ -53,7 +53,7 @@ def test_a_plain_name_runs_no_user_code() -> None:
 @pytest.fixture
 def disabled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the program configure its log as most do, after the library was imported."""
-    monkeypatch.setattr(module, "_said", [])
+    monkeypatch.setattr(module, "_warned", [])
     logger = logging.getLogger("etoro_sync")
     before = (logger.disabled, logger.propagate)
     root = logging.getLogger()
@@ -96,7 +96,7 @@ def test_a_log_that_is_read_brings_no_warning(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does one whose level the program has chosen."""
-    monkeypatch.setattr(module, "_said", [])
+    monkeypatch.setattr(module, "_warned", [])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         log(logging.ERROR, "read")

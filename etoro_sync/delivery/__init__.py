@@ -1,4 +1,4 @@
-"""From events to users: callbacks and queues.
+"""Brings events to callbacks and queues.
 
-Nothing in here knows a price, or where events come from.
+Nothing in here knows prices, or where events come from.
 """

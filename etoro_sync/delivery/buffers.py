@@ -1,7 +1,7 @@
-"""Where entries wait for a consumer, and what gives way when there is no room.
+"""Buffers in which entries wait for a consumer, and which drop some when there is no room.
 
-Pure containers: no threads, no locks; their owners hold a lock around every call. Each keeps the
-identity ``delivered + dropped + conflated + waiting == received``.
+Pure containers: no threads, no locks; their owners hold a lock around every call. In each,
+``delivered + dropped + conflated + waiting == received`` at all times.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ __all__ = ["BoundedBuffer", "Buffer"]
 
 
 class Buffer(Protocol):
-    """What the owners need of a buffer."""
+    """The part of a buffer that its owners use."""
 
     conflate_after: float | None
 
@@ -40,13 +40,13 @@ class Buffer(Protocol):
         """Take *entries*, in order; return how many were dropped or conflated for lack of room."""
 
     def pop(self, now: float) -> Any:
-        """Return the next; IndexError when empty."""
+        """Remove and return the next entry; IndexError when empty."""
 
     def settle(self) -> None:
-        """Forget when those came that are gone: nobody will put them back."""
+        """Forget when removed entries came: none of them will be put back any more."""
 
     def barrier(self) -> None:
-        """Let nothing from before this call be replaced by something after it."""
+        """Keep entries that came before this call from being replaced by later ones."""
 
     def __len__(self) -> int: ...
 
@@ -56,22 +56,23 @@ class Buffer(Protocol):
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest entry came, in the time of the calls; None when empty."""
+        """When the oldest entry came, by the clock of *now*; None when empty."""
 
 
 class _Lost:
-    """Stands in a queue where items are missing."""
+    """A marker in a queue where items are missing, with their number."""
 
     def __init__(self) -> None:
         self.count = 0
 
 
 class BoundedBuffer:
-    """A queue of at most *maxsize* entries that drops one end, or says where items are missing.
+    """A queue of at most *maxsize* entries. What it does when full depends on *overflow*.
 
     :param maxsize: most entries that wait; 0 is unbounded.
-    :param overflow: ``"drop_oldest"``, ``"drop_newest"`` or ``"raise"``.
-    :param name: what overflowed, for the error's text.
+    :param overflow: ``"drop_oldest"``, ``"drop_newest"``, or ``"raise"``, which drops the newest
+        and raises an error where entries are missing.
+    :param name: the queue's name, for that error.
     """
 
     def __init__(self, maxsize: int, overflow: str, name: str = "queue") -> None:
@@ -80,10 +81,10 @@ class BoundedBuffer:
         self._name = name
         self._entries: deque[Any] = deque()
         self._markers = 0
-        # A marker has a place, too.
+        # The times of entries and markers by place, and the place of the oldest.
         self._arrivals = Arrivals()
         self._start = 0
-        #: Each entry counts, however late.
+        #: None: no entry is skipped for its age.
         self.conflate_after: float | None = None
         self.received = self.delivered = self.dropped = self.conflated = 0
 
@@ -92,12 +93,12 @@ class BoundedBuffer:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest entry came, in the time of the calls; None when empty."""
+        """When the oldest entry came, by the clock of *now*; None when empty."""
         return self._arrivals.forget(self._start)
 
     @property
     def head(self) -> Any:
-        """The oldest entry, without removing it; None where items are missing."""
+        """The oldest entry, without removing it; None where entries are missing."""
         first = self._entries[0]
         return None if isinstance(first, _Lost) else first
 
@@ -141,10 +142,10 @@ class BoundedBuffer:
         self._entries[-1].count += lost
 
     def pop(self, now: float = 0.0) -> Any:
-        """Return the oldest entry; IndexError when empty.
+        """Remove and return the oldest entry; IndexError when empty.
 
-        :param now: of no use here.
-        :raises EToroQueueOverflowError: once, at the place where items are missing.
+        :param now: not used; :class:`ConflatingBuffer` needs it.
+        :raises EToroQueueOverflowError: once for each place where entries are missing.
         """
         entry = self._leave()
         if isinstance(entry, _Lost):
@@ -168,7 +169,7 @@ class BoundedBuffer:
         return lost
 
     def settle(self) -> None:
-        """Nothing to do: nothing is ever put back here, so :attr:`oldest` forgets."""
+        """Do nothing: no entry is ever put back here, so :attr:`oldest` forgets times itself."""
 
     def barrier(self) -> None:
-        """Nothing to do: entries are never replaced here."""
+        """Do nothing: entries are never replaced here."""

@@ -1,9 +1,8 @@
-"""Calling the callbacks, and reporting what they raise.
+"""Calls the callbacks, and reports what they raise.
 
-User code decides what happens here: it may raise anything, at any time, also outside of its call
-(memory that is out, an exception that another thread sets off in this one). None of it ends the
-thread that calls. What a callback raises costs no other one an event; what is raised outside of
-callbacks costs one event at most, and is reported.
+Nothing that is raised here ends the thread. What a callback raises costs no other callback an
+event. An exception may also arise outside of callbacks: a MemoryError, or one that another thread
+raises in this one (PyThreadState_SetAsyncExc). It is reported, and costs one event at most.
 """
 
 import contextlib
@@ -27,11 +26,10 @@ from .registry import Handler, Registry
 
 __all__ = ["Callbacks"]
 
-#: Errors outside of callbacks, one after the other without a callback in between, that are taken
-#: for a mishap; the next one is not.
+#: How many errors outside of callbacks, with no callback in between, are tolerated.
 _MOST_DEFECTS = 100
 _NEVER = float("inf")
-#: Counts in a forked child. Asking for the process costs ten times as much as looking here.
+#: Incremented in a forked child. Comparing it takes a tenth of the time of ``os.getpid()``.
 _forks = 0
 
 
@@ -45,23 +43,23 @@ if hasattr(os, "register_at_fork"):  # elsewhere there is no fork
 
 
 class Ending:
-    """How far the events of one session are still to be called out. Set by any thread."""
+    """Which callbacks of one session are still to be called. Set by any thread."""
 
     __slots__ = ("abandoned", "stopping")
 
     def __init__(self) -> None:
-        #: The session is over: no market event is called out any more.
+        #: The session has ended: callbacks of market events are not called any more.
         self.stopping = False
-        #: Nobody waits for the callbacks any longer: nothing is called out any more.
+        #: ``disconnect()`` has stopped waiting: no callback is called any more.
         self.abandoned = False
 
 
 class Callbacks:
-    """Calls the callbacks of a client. Used by its dispatcher thread alone, but for the flags.
+    """Calls the callbacks of a client. Runs on its dispatcher thread; others only set the flags.
 
-    :param registry: who listens.
-    :param counters: what is counted.
-    :param next_order: takes the next event that overtakes all others; None: there is none.
+    :param registry: the listeners.
+    :param counters: the client's.
+    :param next_order: removes and returns the next order event; None: there is none.
     :param clock: monotonic seconds.
     """
 
@@ -76,39 +74,39 @@ class Callbacks:
         self._counters = counters
         self._next_order = next_order
         self._clock = clock
-        self._gate = LogThrottle()
+        self._throttle = LogThrottle()
         self._defects = 0
         self._forks = _forks
         self._in_order = False
-        #: An order has come. It overtakes all that waits, so it is looked at between any two calls.
-        self.hurry = False
-        #: Of the session whose events are called out.
+        #: An order event has come. It overtakes all others, so this is checked before each call.
+        self.orders_wait = False
+        #: Of the session whose callbacks are being called.
         self.ending = Ending()
-        #: What is being called.
+        #: The callback that is being called, if any.
         self.running: Callable[..., Any] | None = None
 
     @property
     def foreign(self) -> bool:
-        """Whether this is a forked child of the owner."""
+        """Whether this is a forked child, in which no callback is called."""
         return _forks != self._forks
 
     def call(self, event: str, calls: Calls, until: float = _NEVER) -> None:
-        """Call the callbacks of one event, as often as it came.
+        """Call the callbacks of *event* once for each entry of *calls*.
 
-        :param calls: the arguments of each time; taken off one by one, before they are called out.
-            Those that are left are late, or their session is over.
-        :param until: monotonic time after which no further call of a market event begins.
+        :param calls: the arguments of each event. Each entry is removed before its callbacks are
+            called; those that remain were not called in time, or their session has ended.
+        :param until: monotonic time after which no further market event is begun.
         """
         market, forks, clock, ending = event in MARKET_EVENTS, self._forks, self._clock, self.ending
         listeners = self._registry.listeners(event)
         called = 0
         try:
             while calls:
-                # Not before the first for its time, or nothing would ever be called out.
+                # The first event is called even when it is late, or none would ever be called.
                 look = called > 0
-                if self.hurry:
+                if self.orders_wait:
                     self.call_orders()
-                    look = True  # their callbacks may have taken long
+                    look = True  # the callbacks of orders may have taken long
                 if market and (ending.stopping or (look and clock() >= until)):
                     return
                 arguments = calls.popleft()
@@ -117,7 +115,7 @@ class Callbacks:
                 if listeners.handlers_by_id and arguments:
                     handlers = listeners.handlers_by_id.get(arguments[0], handlers)
                 for handler in handlers:
-                    if self.hurry:
+                    if self.orders_wait:
                         self.call_orders()
                     if handler.spent or ending.abandoned or _forks != forks:
                         continue
@@ -141,39 +139,40 @@ class Callbacks:
                 self._defects = 0
 
     def call_orders(self) -> None:
-        """Call the callbacks of the orders that have come, also between two of another event."""
-        # In the midst of an order no other one is begun, or its callbacks would get them in turn.
+        """Call the callbacks of all orders that wait, also between two callbacks of one event."""
+        # Not within the callbacks of an order: all of these get one order before the next begins.
         if self._in_order or self.ending.abandoned or self.foreign:
             return
         self._in_order = True
         try:
-            while self.hurry:
-                self.hurry = False
+            while self.orders_wait:
+                self.orders_wait = False
                 try:
                     while (order := self._next_order()) is not None:
                         self.call(*order)
                 except BaseException as exc:
-                    # Here, too, or it would cost the event between whose callbacks this is.
+                    # Caught here as well, because this may run in the middle of another event,
+                    # which would be lost.
                     if self.foreign:
                         raise
-                    self.hurry = True
+                    self.orders_wait = True
                     self.on_defect(exc)
         finally:
             self._in_order = False
 
-    # -- trouble -------------------------------------------------------------------------------
+    # -- errors --------------------------------------------------------------------------------
 
     def _on_error(self, event: str, handler: Handler, exc: BaseException) -> None:
         self._counters.callback_errors += 1
-        # Whatever user code has prepared for us outside of its call must not end this.
+        # Reporting runs user code, such as handlers of the log, which may raise anything.
         with contextlib.suppress(BaseException):
-            # Without the caller's frame: its locals are what the server sent, unredacted.
+            # Without this module's frame, whose local variables are what the server has sent.
             trace = exc.__traceback__
             self._report(event, handler, exc.with_traceback(trace and trace.tb_next))
 
     def _report(self, event: str, handler: Handler, exc: BaseException) -> None:
-        """Log and emit what a callback raised; a callback can end nothing."""
-        quiet = self._gate.passes((_identity(handler.function), type(exc)))
+        """Log what a callback raised, and emit it as ``"error"`` unless it handled one."""
+        quiet = self._throttle.passes((_identity(handler.function), type(exc)))
         if quiet is not None:
             log(
                 logging.ERROR,
@@ -194,14 +193,14 @@ class Callbacks:
             self.call("error", deque([(error,)]))
 
     def on_defect(self, exc: BaseException) -> None:
-        """Report what was raised outside of a callback.
+        """Report an exception that was raised on this thread outside of a callback.
 
-        :raises EToroError: when there is one such error after the other, and no call in between.
+        :raises EToroError: after too many of them with no callback in between.
         """
-        # An error handler that is called for it is no sign that things are well.
+        # The calls of error handlers below reset the count, but do not prove that others work.
         self._defects = defects = self._defects + 1
         with contextlib.suppress(BaseException):
-            # As in _on_error.
+            # Without this module's frame, as in _on_error().
             trace = exc.__traceback__
             forget_locals(exc.with_traceback(trace and trace.tb_next))
             error = EToroError(
@@ -209,7 +208,7 @@ class Callbacks:
                 "They may have missed one event, and go on with the next."
             )
             error.__cause__ = exc
-            if self._gate.passes(("defect", type(exc))) is not None:
+            if self._throttle.passes(("defect", type(exc))) is not None:
                 log(logging.ERROR, "%s", error, exc_info=exc)
             self.feed_error_queues(error)
             self.call("error", deque([(error,)]))
@@ -221,21 +220,24 @@ class Callbacks:
             ) from exc
 
     def feed_error_queues(self, error: BaseException) -> None:
-        """Queues of errors are fed by the reader, but for what only this thread knows."""
+        """Put an error of this thread into the queues of ``"error"``, which the reader feeds."""
         for queue in self._registry.listeners("error").queues:
             queue.feed([error])
 
 
 def _identity(function: Callable[..., Any]) -> Hashable:
-    """Return what tells a callback from all others; hashing it would be user code."""
+    """Return a key that identifies a callback, without hashing it, which may be user code."""
     if type(function) is MethodType:
-        # Each access to a method makes a new object, whose id soon is that of another one.
+        # Each access to a method makes a new object, so its id identifies nothing.
         return id(function.__self__), id(function.__func__)
-    # With its name, as the id of one that is gone may be that of its successor.
+    # With the name, because the id of a deleted function may be used again.
     return id(function), name_of(function)
 
 
 def _refuse(result: Any) -> None:
-    """:raises TypeError: for a coroutine that a callback has returned."""
+    """Close a coroutine that a callback has returned.
+
+    :raises TypeError: always.
+    """
     result.close()
     raise TypeError("the callback returned a coroutine, which nobody awaits")

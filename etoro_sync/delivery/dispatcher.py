@@ -1,7 +1,7 @@
 """The thread that runs callbacks, in order, one at a time.
 
-It stands between the reader and user code, so that a slow, raising or hanging callback costs
-nothing but its own events: the reader never waits for it.
+Callbacks have a thread of their own, so that one that is slow, raises or hangs delays other
+callbacks only: the reader thread never waits for them.
 """
 
 import logging
@@ -23,39 +23,39 @@ from .registry import Registry
 
 __all__ = ["Dispatcher"]
 
-#: As many order and connection events as a queue of them holds by default.
+#: How many orders, and how many connection events, may wait.
 _LOSSLESS_SIZE = 100_000
-#: Rates taken at once, to pay for the lock once, and for how many seconds they are called out
-#: without a look at whether they are still the newest.
+#: How many rates are taken at once, so that the lock is taken once for all of them.
 _BATCH = 256
+#: Seconds after which the rest of these rates is put back, since newer ones may have come.
 _HOLD = 0.01
-#: Seconds of lag that are worth a word in the log where nothing is conflated by age.
+#: Seconds of lag that are logged, or ``conflate_after`` if that is longer.
 _LAG = 1.0
-#: How often to look for one, as a share of that.
+#: The time between two checks of the lag, as a share of that.
 _LOOKS = 0.1
 
 
 class Dispatcher:
     """Runs the callbacks of a client, for one session after the other.
 
-    The thread begins with a session and ends with it. Where a callback of an earlier session does
-    not return, its thread takes over the new session once it does: callbacks run one at a time, and
-    one that hangs costs one thread.
+    Each session has a thread. If a callback of an earlier session has not returned, no new thread
+    is started: the old one serves the new session as well, once the callback returns. So callbacks
+    run one at a time, and one that hangs costs one thread.
 
-    Orders come first: they overtake all that waits, also between two callbacks of one rate. A rate
-    whose turn comes late is skipped if a newer one of its instrument waits.
+    Orders overtake all events that wait, also between two callbacks of one rate. A rate that has
+    waited too long is skipped if a newer one of its instrument waits.
 
-    The lock guards the lanes, which session is the present one, and whether its thread is to end or
-    has ended. It is never held while user code runs.
+    The lock guards the lanes, the number of the present session, and whether the thread is to end
+    or has ended. It is never held while user code runs.
 
     :param name: of the thread.
-    :param registry: who listens.
-    :param counters: what is counted.
-    :param bulk_size: how many rates and messages may wait.
-    :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
+    :param registry: the listeners.
+    :param counters: the client's.
+    :param bulk_size: how many rates, and how many other market events, may wait.
+    :param conflate_after: seconds after which a superseded rate is skipped; None: only when full.
     :param clock: seconds, for the ages that users see.
-    :param in_order: orders overtake nothing.
-    :param on_progress: called on the thread whenever it takes something, and when nothing is left.
+    :param in_order: whether orders keep their place instead of overtaking.
+    :param on_progress: called on the thread after each look at what waits.
     """
 
     def __init__(
@@ -80,28 +80,28 @@ class Dispatcher:
         self._in_lanes = False
         self._bell = Bell()
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after, in_order)
-        self._look_at = 0.0
-        self._worrying_lag = max(conflate_after or _LAG, _LAG)
-        # The present session, and how far its events are still to be called out.
+        self._next_look = 0.0
+        self._lag_limit = max(conflate_after or _LAG, _LAG)
+        # The present session, and which of its callbacks are still to be called.
         self._session = 0
         self._ending = Ending()
-        # What was taken out of the lanes and is being called out, one run at most; until when the
-        # next call may begin; when the first event of it came; and how far it is to be called out.
-        self._hand: list[Run] = []
-        self._hand_until = 0.0
-        self._hand_ending = self._ending
-        self._hand_came: float | None = None
-        # When the order came whose callbacks are being called, if any.
+        # What was taken out of the lanes, one run at most; until when its calls may begin; the
+        # ending of its session; and when its first event came.
+        self._taken: list[Run] = []
+        self._call_until = 0.0
+        self._taken_ending = self._ending
+        self._taken_came: float | None = None
+        # When the order came whose callbacks are being called.
         self._order_came: float | None = None
-        self._gate = LogThrottle()
+        self._throttle = LogThrottle()
         self._thread: threading.Thread | None = None
-        # The thread calls nothing any more; the next session needs another one.
+        # Whether the thread calls nothing any more, so that the next session needs another one.
         self._ended = False
 
     def open(self, session: int, on_failure: Callable[[EToroError], None]) -> None:
-        """Take the events of a new session, behind what earlier ones have left.
+        """Accept the events of a new session, behind those that earlier sessions have left.
 
-        :param session: its number, higher than those before; without effect for one overtaken.
+        :param session: its number; no effect if a newer session was opened before.
         :param on_failure: called with the error when the thread cannot go on.
         """
         with self._lock:
@@ -110,9 +110,9 @@ class Dispatcher:
                 self._ending = Ending()
 
     def start(self, session: int) -> None:
-        """Start the thread, unless that of an earlier session is still at work.
+        """Start the thread, unless that of an earlier session still runs.
 
-        :raises RuntimeError: when the system has no thread left.
+        :raises RuntimeError: when the system cannot start another thread.
         """
         with self._lock:
             thread = self._thread
@@ -133,9 +133,9 @@ class Dispatcher:
         rates: Sequence[tuple[Any, ...]],
         others: Sequence[tuple[int, str, tuple[Any, ...]]] = (),
     ) -> None:
-        """Add what a read has brought; it may be conflated or dropped. Reader thread.
+        """Add the market events of one read, which may be conflated or dropped. Reader thread.
 
-        :param session: whose reader calls; events of one that is over are left out.
+        :param session: the caller's; no effect if it has ended.
         :param rates: pairs of instrument id and rate.
         :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
         """
@@ -149,20 +149,20 @@ class Dispatcher:
         self._bell.ring()
         if gone:
             self._warn_of_lag(now)
-        elif now >= self._look_at:
+        elif now >= self._next_look:
             self._watch_lag(now)
 
     def _watch_lag(self, now: float) -> None:
-        """Log it when what is being called out came long ago. Any thread."""
-        self._look_at = now + self._worrying_lag * _LOOKS
-        came = self._hand_came
+        """Log a warning if the event whose callbacks are being called came long ago. Any thread."""
+        self._next_look = now + self._lag_limit * _LOOKS
+        came = self._taken_came
         if came is None:
             came = self._order_came
-        if came is not None and now - came > self._worrying_lag:
+        if came is not None and now - came > self._lag_limit:
             self._warn_of_lag(now)
 
     def _warn_of_lag(self, now: float) -> None:
-        if self._gate.passes("lag") is None:
+        if self._throttle.passes("lag") is None:
             return
         lanes, running = self._lanes, self._callbacks.running
         log(
@@ -178,9 +178,9 @@ class Dispatcher:
         )
 
     def post(self, session: int, event: str, *arguments: Any) -> None:
-        """Add an event that must not be lost; nobody listening, it is not kept. Any thread.
+        """Add an event that must not be lost, if it has a listener. Any thread.
 
-        :param session: whose reader calls; events of one that was overtaken are left out.
+        :param session: the caller's; no effect if a newer one was opened.
         """
         if not self._registry.listeners(event).active:
             return
@@ -192,29 +192,29 @@ class Dispatcher:
             if self._ending.abandoned:
                 self._lanes.lose()
         if event == ORDER_EVENT:
-            self._callbacks.hurry = True
+            self._callbacks.orders_wait = True
         self._bell.ring()
         self._watch_lag(now)
-        if lost and self._gate.passes("lossless lane") is not None:
+        if lost and self._throttle.passes("lossless lane") is not None:
             log(
                 logging.ERROR,
-                "The callbacks are %d order and connection events behind: %r is lost for them. "
+                "%r is lost for the callbacks, because %d of such events wait for them already. "
                 "Make the callback return sooner, or read a queue instead.",
-                _LOSSLESS_SIZE,
                 event,
+                _LOSSLESS_SIZE,
             )
 
     def barrier(self) -> None:
-        """Keep rates of a lost connection apart from those of the next. Reader thread."""
+        """Keep rates of the next connection from replacing waiting ones. Reader thread."""
         with self._lock:
             self._lanes.rates.barrier()
 
     # -- stopping ------------------------------------------------------------------------------
 
     def stop(self, session: int) -> None:
-        """Let the thread end once the lossless events are delivered; rates are dropped.
+        """Let the thread end once orders and connection events are delivered; drop all others.
 
-        :param session: the one to end; without effect when a newer one is at work.
+        :param session: the one to end; no effect if a newer one was opened.
         """
         with self._lock:
             if session != self._session:
@@ -225,7 +225,10 @@ class Dispatcher:
         self._bell.ring()
 
     def _leave_lanes(self) -> None:
-        """Do what :meth:`stop` left undone, if a finalizer has called it in their midst."""
+        """Do what :meth:`stop` and :meth:`join` put off.
+
+        A finalizer may call them on this thread while it changes the lanes, in spite of the lock.
+        """
         self._in_lanes = False
         if self._ending.stopping:
             self._lanes.shed()
@@ -233,12 +236,14 @@ class Dispatcher:
             self._lanes.lose()
 
     def join(self, session: int, timeout: float, caller: str = "disconnect()") -> bool:
-        """Wait until the thread has ended; False: a callback still runs, and nothing is called out
-        behind it. Not to be called while user code waits for the caller.
+        """Wait until the thread has ended, and let it call nothing more if it does not end in time.
 
-        :param session: that was stopped; a newer one is left alone.
+        Not to be called where the running callback may wait for the caller.
+
+        :param session: the one that was stopped; a newer one is left alone.
         :param timeout: seconds.
-        :param caller: who does not wait any longer, for the log.
+        :param caller: the name of the call that waits, for the log.
+        :returns: False when *timeout* has passed: a callback still runs.
         """
         thread = self._thread
         if thread is None or self.is_current or join_thread(thread, timeout):
@@ -250,11 +255,11 @@ class Dispatcher:
             lost = 0 if self._in_lanes else self._lanes.lose()
         self._bell.ring()
         running = self._callbacks.running
-        # Else it is about to end, or in a handler of the log, and costs nobody anything.
+        # Otherwise the thread is about to end, and nothing is lost.
         if running is not None or lost:
             log(
                 logging.WARNING,
-                "%s did not wait for %s; no callback gets the events behind it.%s",
+                "%s did not wait for %s; no callback gets the events after it.%s",
                 caller,
                 "the thread of the callbacks"
                 if running is None
@@ -265,7 +270,7 @@ class Dispatcher:
 
     @property
     def is_current(self) -> bool:
-        """Whether the caller is a callback."""
+        """Whether the calling thread is the one that runs the callbacks."""
         return threading.current_thread() is self._thread
 
     # -- the dispatcher thread -----------------------------------------------------------------
@@ -279,74 +284,77 @@ class Dispatcher:
                 except BaseException as exc:
                     if self._callbacks.foreign:
                         raise
-                    # Raised outside of callbacks. What was taken off is lost, and no more.
+                    # Raised outside of callbacks. At most the event that was being taken is lost.
                     self._callbacks.on_defect(exc)
         except BaseException as exc:
             if self._callbacks.foreign:
                 raise
-            # Before a new session can begin, which then needs another thread.
+            # Before _on_failure(), after which a new session may begin and need another thread.
             self._ended = True
-            words = f"The thread of the callbacks ended by {type(exc).__name__}."
-            self._on_failure(exc if isinstance(exc, EToroError) else EToroError(words))
+            text = f"The thread of the callbacks was ended by {type(exc).__name__}."
+            self._on_failure(exc if isinstance(exc, EToroError) else EToroError(text))
 
     def _step(self) -> bool:
-        """Call the callbacks of what was taken, and take what comes next; False: the end."""
+        """Call the callbacks of what was taken, and take what comes next.
+
+        :returns: False when the thread is to end.
+        """
         callbacks = self._callbacks
-        if self._hand:
-            self._call_hand()
-        if callbacks.hurry:
+        if self._taken:
+            self._call_taken()
+        if callbacks.orders_wait:
             callbacks.call_orders()
         if callbacks.foreign:
             return False
         return self._take()
 
-    def _call_hand(self) -> None:
-        """Call the callbacks of what was taken, and put back what has become late meanwhile."""
-        event, calls = self._hand[0]
-        self._callbacks.call(event, calls, self._hand_until)
+    def _call_taken(self) -> None:
+        """Call the callbacks of what was taken, and put back what was not called in time."""
+        event, calls = self._taken[0]
+        self._callbacks.call(event, calls, self._call_until)
         if calls:
             with self._lock:
                 self._in_lanes = True
-                self._lanes.put_back(event, calls, over=self._hand_ending.stopping)
+                self._lanes.put_back(event, calls, over=self._taken_ending.stopping)
                 self._leave_lanes()
-        self._hand.clear()  # not before, or an error in between would lose all of it
-        self._hand_came = None
+        self._taken.clear()  # last, or an error before it would lose all of it
+        self._taken_came = None
 
     def _take(self) -> bool:
-        """Wait for what comes next, and take it; False: the thread is to end."""
+        """Wait for the next events, and take them; return False when the thread is to end."""
         while True:
             error: EToroQueueOverflowError | None = None
             with self._lock:
                 self._in_lanes = True
-                self._callbacks.ending = self._hand_ending = self._ending
+                self._callbacks.ending = self._taken_ending = self._ending
                 try:
                     if self._lanes.orders.ready:
-                        self._callbacks.hurry = True
+                        self._callbacks.orders_wait = True
                         return True
                     now = self._clock()
-                    self._hand_until = now + _HOLD
-                    self._hand_came = self._lanes.take(_BATCH, now, self._hand)
+                    self._call_until = now + _HOLD
+                    self._taken_came = self._lanes.take(_BATCH, now, self._taken)
                 except EToroQueueOverflowError as exc:
-                    self._hand.append(("error", deque([(exc,)])))
+                    self._taken.append(("error", deque([(exc,)])))
                     error = exc
                 finally:
                     self._leave_lanes()
-                if not self._hand and self._ending.stopping:
-                    # Under the lock: a session that begins behind this needs another thread.
+                if not self._taken and self._ending.stopping:
+                    # Under the lock: a session that begins after this needs another thread.
                     self._ended = True
                     return False
             if error is not None:
                 self._callbacks.feed_error_queues(error)
             if self._on_progress is not None:
                 self._on_progress()
-            if self._hand:
-                if now >= self._look_at:
+            if self._taken:
+                if now >= self._next_look:
                     self._watch_lag(now)
                 return True
             self._bell.wait()
 
     def _next_order(self) -> Run | None:
-        """Take the next order, or the error that stands where some are missing."""
+        """Take the next order, or the error that is raised where some are missing."""
         with self._lock:
             self._in_lanes = True
             self._callbacks.ending = self._ending
@@ -366,23 +374,23 @@ class Dispatcher:
 
     @property
     def lanes(self) -> Lanes:
-        """For reading counts only."""
+        """The events that wait, for reading counters only."""
         return self._lanes
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything was called out that has come until now, or the thread has ended."""
+        """Whether all callbacks of all events so far were called, or the thread has ended."""
         with self._lock:
-            return self._ended or not (self._hand or self._lanes.ready)
+            return self._ended or not (self._taken or self._lanes.ready)
 
     def lag(self, now: float | None = None) -> float:
-        """Seconds since the oldest event came that callbacks are still to get, or are getting now.
+        """Return the age of the oldest event that waits for callbacks or is being handled.
 
-        0.0 when there is none, and once the thread has ended. Any thread.
+        In seconds; 0.0 when there is none, and once the thread has ended. Any thread.
         """
         if self._ended:
             return 0.0
         with self._lock:
-            came = [self._lanes.oldest, self._hand_came, self._order_came]
+            came = [self._lanes.oldest, self._taken_came, self._order_came]
         now = self._clock() if now is None else now
         return max((now - moment for moment in came if moment is not None), default=0.0)

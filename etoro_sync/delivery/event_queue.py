@@ -1,4 +1,4 @@
-"""What ``client.queue()`` returns: a user's hold on items that the reader thread collects."""
+"""The queue that ``client.queue()`` returns, and the defaults of its arguments."""
 
 import weakref
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
 
 
 def default_size(event: str | tuple[str, ...]) -> int:
-    """Return how many items of *event*, or of each of several, a queue holds unless it is told."""
+    """Return the default ``maxsize`` of a queue of *event*, or of each of several."""
     return 10_000 if isinstance(event, tuple) or event in MARKET_EVENTS else 100_000
 
 
@@ -33,7 +33,7 @@ def make_buffer(
     overflow: str | None,
     conflate_after: float | None = None,
 ) -> Buffer:
-    """Return the buffer for a queue of *event*, or of several, with the defaults of the event.
+    """Return the buffer for a queue of *event*, or of several; None stands for the event's default.
 
     :raises EToroValidationError: naming ``maxsize``, ``overflow`` or ``conflate_after``.
     """
@@ -57,16 +57,16 @@ def make_buffer(
     after = check_timeout(conflate_after, "conflate_after")
     if after is not None and overflow != "conflate":
         raise EToroValidationError(
-            "conflate_after is for queues of 'instrument:rate' with overflow='conflate': of all "
-            "others each item counts.",
+            "conflate_after is for queues of 'instrument:rate' with overflow='conflate': no other "
+            "queue skips items for their age.",
             "conflate_after",
         )
     if overflow != "conflate":
         return BoundedBuffer(most, overflow, f"the queue of {event!r}")
     if event != "instrument:rate":
         raise EToroValidationError(
-            "overflow='conflate' is for 'instrument:rate' only: of all other events each one "
-            "counts. Use 'drop_oldest', 'drop_newest' or 'raise'.",
+            "overflow='conflate' is for 'instrument:rate' only: no other event replaces an older "
+            "one. Use 'drop_oldest', 'drop_newest' or 'raise'.",
             "overflow",
         )
     return ConflatingBuffer(most, after)
@@ -86,27 +86,26 @@ def _make_mixed(
 
 
 class EventQueue:
-    """Events, from the moment the queue was made. Made by ``client.queue()``.
+    """A queue of events, from when it was made. ``client.queue()`` makes one.
 
-    Items are what a callback would get: the single argument, or the tuple of the arguments. Those
-    of a queue of several events are ``(event, *arguments)``.
-    Several threads may read; each item goes to one of them. Iteration ends when the client is
-    closed, and raises what ended it when it failed; items that wait are delivered first.
+    Items are the arguments of a callback: one argument as it is, several as a tuple. Those of a
+    queue of several events are ``(event, *arguments)``. Several threads may read; each item goes to
+    one of them. Iteration delivers the items that wait, and then ends if the client was closed, or
+    raises the error that ended it.
 
-    A queue keeps its client alive and connected, so a function may make a client and return only
-    a queue of it. The client, and its threads, hold the items alone and not this object: else a
-    client that nobody uses any more would keep itself alive by its own queues. So a queue that
-    nobody refers to any more collects nothing more, and is as good as closed.
+    A queue keeps its client alive and connected, so that a function may make a client and return
+    only a queue of it. A queue that is not referenced any more is closed: the client does not refer
+    to it, because otherwise an unused client would keep itself alive by its own queues.
 
-    :param items: what is collected.
-    :param client: what is to live as long as this queue.
+    :param items: filled by the reader thread.
+    :param client: kept alive by this queue.
     """
 
     def __init__(self, items: ItemQueue, client: object) -> None:
         self._items = items
         self._client = client
         self._finalizer = weakref.finalize(self, items.abandon)
-        # At the end of the program there is nothing to be taken off.
+        # At the end of the program there is nothing to clean up.
         self._finalizer.atexit = False
 
     @property
@@ -118,26 +117,27 @@ class EventQueue:
         """Return the next item.
 
         :param block: whether to wait for one.
-        :param timeout: seconds to wait at most; None is without limit.
-        :raises queue.Empty: when none came in time.
-        :raises EToroClosedError: when the queue or the client was closed and nothing waits.
-        :raises EToroError: what ended the client, when it failed and nothing waits.
+        :param timeout: seconds to wait at most; None is no limit.
+        :raises queue.Empty: when no item came in time.
+        :raises EToroClosedError: when no item waits, and the queue or the client was closed.
+        :raises EToroError: when no item waits, and the client has failed: the error that ended it.
         :raises EToroQueueOverflowError: where items are missing, with ``overflow="raise"``.
         :raises EToroValidationError: for a negative timeout; it is a ValueError, too.
-        :raises EToroWebSocketError: on the client's own thread that reads, where it would wait.
+        :raises EToroWebSocketError: when it would wait on the client's own reader thread, as in a
+            logging handler.
         """
         return self._items.get(block, timeout)
 
     def get_nowait(self) -> Any:
-        """Return the next item without waiting; raises as :meth:`get`."""
+        """Return the next item without waiting; raises what :meth:`get` raises."""
         return self._items.get(block=False)
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield items until the user closes the client or the queue.
+        """Yield items until the client or the queue is closed.
 
-        :raises EToroError: what ended the client, when it failed.
+        :raises EToroError: the error that ended the client, if it failed.
         """
-        # Not the items' own iterator, which would not keep this object, and with it the client.
+        # A generator of this object, which keeps it alive, and with it the client.
         yield from self._items
 
     def qsize(self) -> int:
@@ -145,13 +145,13 @@ class EventQueue:
         return self._items.qsize()
 
     def empty(self) -> bool:
-        """Whether :meth:`get_nowait` has neither an item nor an overflow to tell of."""
+        """Whether :meth:`get_nowait` has neither an item to return nor an overflow to raise."""
         return self._items.empty()
 
     def close(self) -> None:
-        """Stop collecting and wake all readers; what waits can still be read. Idempotent."""
+        """Stop collecting and wake all readers; items that wait can still be read. Idempotent."""
         self._items.close()
-        # Python drops a Ctrl-C that comes in a finalizer: none where there is no need for one.
+        # Detached, because a Ctrl-C that comes while a finalizer runs is lost.
         self._finalizer.detach()
 
     def __enter__(self) -> "EventQueue":
@@ -162,7 +162,7 @@ class EventQueue:
 
     @property
     def received(self) -> int:
-        """How many items were put in: delivered + dropped + conflated + waiting."""
+        """How many items came in: delivered + dropped + conflated + waiting."""
         return self._items.received
 
     @property
@@ -177,12 +177,12 @@ class EventQueue:
 
     @property
     def conflated(self) -> int:
-        """How many rates were skipped or replaced for newer ones of their instrument."""
+        """How many rates were not delivered because a newer one of the same instrument waited."""
         return self._items.conflated
 
     @property
     def lag(self) -> float:
-        """Seconds since the oldest item came that waits; 0.0 when none waits."""
+        """The age of the oldest item that waits, in seconds; 0.0 when none waits."""
         return self._items.lag
 
     def __reduce__(self) -> NoReturn:

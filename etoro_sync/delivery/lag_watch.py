@@ -1,26 +1,26 @@
-"""When a reader of a queue is too slow, as against one that reads a lot at once, now and then."""
+"""Notices readers of a queue that are too slow, but not those that read a lot now and then."""
 
 __all__ = ["LagWatch"]
 
-#: Seconds that a queue which is being read may be behind without a word.
+#: Seconds that the reader of a queue may be behind before it is logged.
 _LAG = 5.0
-#: The same for one that skips superseded rates, which then is not waiting to be read at leisure.
+#: The same, at least, for a queue with ``conflate_after``, whose reader wants recent rates.
 _LAG_CONFLATED = 1.0
-#: How often a reader that is not late is looked at, as a share of those.
+#: The time between two checks of a reader that is not late, as a share of the above.
 _LOOKS = 0.05
 
 
 class LagWatch:
-    """Judges how late items are read. The owner holds a lock around every call.
+    """Decides whether the reader of a queue is too slow. The owner holds a lock around every call.
 
     :param conflate_after: seconds after which superseded rates are skipped; None: they are not.
     """
 
     def __init__(self, conflate_after: float | None) -> None:
         self._limit = _LAG if conflate_after is None else max(conflate_after, _LAG_CONFLATED)
-        #: When to judge again.
+        #: When to call :meth:`judge` again.
         self.next_look = 0.0
-        # Since when all that is read is late, and how late it was then.
+        # Since when all items that are read are late, and how late they were then.
         self._late_since: tuple[float, float] | None = None
 
     def emptied(self) -> None:
@@ -28,12 +28,13 @@ class LagWatch:
         self._late_since = None
 
     def judge(self, now: float, came: float | None, left: float | None) -> float:
-        """Return how late the item is that was read just now, if that is worth a word; else 0.0.
+        """Return how late the item is that was just read, in seconds; 0.0: too little to be logged.
 
-        :param came: when it came.
-        :param left: when the oldest came that still waits; None: nothing waits.
+        :param now: the time.
+        :param came: when the item came.
+        :param left: when the oldest item came that still waits; None: nothing waits.
         """
-        # To read a lot at once is no lag: such a reader leaves nothing old behind.
+        # A reader that takes a lot at once leaves nothing old behind, so it does not lag.
         if came is None or left is None or (now - left) * 2 <= self._limit:
             self._late_since = None
             self.next_look = now + self._limit * _LOOKS

@@ -1,4 +1,4 @@
-"""What waits for callbacks, and in which order it is taken: orders, connection events, rates.
+"""The events that wait for callbacks, and the order in which they are taken.
 
 Pure: no threads, no locks; the owner holds a lock around every call.
 """
@@ -12,32 +12,34 @@ from .conflation import ConflatingBuffer
 
 __all__ = ["ORDER_EVENT", "RATE_EVENT", "Calls", "Lanes", "Run"]
 
-#: The event of the entries that may be conflated.
+#: The event whose entries may be conflated.
 RATE_EVENT = "instrument:rate"
-#: The event that overtakes all others on its way to the callbacks.
+#: The event that overtakes all others.
 ORDER_EVENT = "private:event"
-#: The arguments of each time that callbacks are to be called for one event; taken off one by one.
+#: The arguments of successive events of one kind; entries are removed one by one.
 Calls = deque[tuple[Any, ...]]
-#: An event, and its calls.
+#: The name of an event, and its calls.
 Run = tuple[str, Calls]
 
 
 class Lanes:
-    """What waits for callbacks: four buffers, of which three are read as one sequence.
+    """The events that wait for callbacks, in four buffers. Three of them are read as one sequence.
 
-    Orders overtake everything else: for each of them money may hang on a second. Connection events
-    keep their place among the rates, so that a handler sees which rate belongs to which connection.
-    Both of these lanes are lossless. Rates are bounded and conflated; other events that come as
-    fast as the feed are bounded and drop the oldest, so that they can never cost a rate.
+    - ``orders``: order events. They overtake everything else, because a second may cost money.
+    - ``lossless``: connection events. They keep their place among the rates, so that a handler
+      knows which rate came on which connection.
+    - ``rates``: bounded, and conflated when they wait too long or have no room.
+    - ``others``: ``message``, ``instrument:delta`` and ``unknown``. They have a bound of their own,
+      and drop the oldest, so that they never cost a rate.
 
-    A rate waits as the arguments of its callbacks, and nothing is added to it; any other entry of
-    the sequence remembers the place among the rates that it stands before, and its number among all
-    that are no rates.
+    A rate is stored as the arguments of its callbacks, with nothing added. An entry of ``lossless``
+    or ``others`` also has the place of the rate that it comes before, and a number that gives the
+    order of both buffers' entries.
 
-    :param bulk_size: most rates, and most other fast events, that wait.
+    :param bulk_size: most rates, and most other market events, that wait.
     :param lossless_size: most orders, and most connection events, that wait.
-    :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
-    :param in_order: orders overtake nothing, for a source that plays the same way each time.
+    :param conflate_after: seconds after which a superseded rate is skipped; None: only when full.
+    :param in_order: orders do not overtake, for a source whose runs bring the same order each time.
     :param name: whose lanes they are, for the errors' text.
     """
 
@@ -71,11 +73,11 @@ class Lanes:
 
     @property
     def dropped(self) -> int:
-        """How many entries that may be dropped were dropped."""
+        """How many rates and other market events were dropped."""
         return self.rates.dropped + self.others.dropped
 
     @property
-    def is_owing(self) -> bool:
+    def has_lossless(self) -> bool:
         """Whether orders or connection events wait."""
         return self.orders.ready or self.lossless.ready
 
@@ -86,7 +88,7 @@ class Lanes:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest of all entries came, in the time of the calls; None when empty."""
+        """When the oldest of all entries came, by the clock of *now*; None when empty."""
         came = [lane.oldest for lane in self.all]
         return min((moment for moment in came if moment is not None), default=None)
 
@@ -96,11 +98,12 @@ class Lanes:
         others: Sequence[tuple[int, str, tuple[Any, ...]]],
         now: float,
     ) -> int:
-        """Add what a read has brought; return how much was dropped or conflated for lack of room.
+        """Add the market events of one read; return how many found no room.
 
         :param rates: pairs of instrument id and rate.
         :param others: ``(n, event, arguments)`` for each event that came after the first *n* rates.
-        :param now: the time.
+        :param now: the time at which they came.
+        :returns: the number of entries that were dropped or conflated for lack of room.
         """
         if not others:
             return self.rates.extend(rates, now)
@@ -112,7 +115,7 @@ class Lanes:
         return gone + self.rates.extend(rates[start:], now)
 
     def append(self, event: str, arguments: Iterable[Any], now: float) -> int:
-        """Add an event that must not be lost; return how many were, for lack of room."""
+        """Add an order or connection event; return 1 if there was no room for it, else 0."""
         if event == ORDER_EVENT and not self._in_order:
             return self.orders.extend((tuple(arguments),), now)
         return self.lossless.extend((self._placed(event, tuple(arguments)),), now)
@@ -121,13 +124,13 @@ class Lanes:
         self._count += 1
         return self.rates.end, event, arguments, self._count
 
-    def take(self, most: int, now: float, hand: list[Run]) -> float | None:
-        """Take what comes next but for orders: an event, or rates that follow one another.
+    def take(self, most: int, now: float, taken: list[Run]) -> float | None:
+        """Take the next event, or several rates that follow one another. Orders are not included.
 
-        :param most: so many rates at most.
+        :param most: the most rates to take.
         :param now: the time.
-        :param hand: gets it.
-        :returns: when the first of it came, in the time of the calls; None: nothing waits.
+        :param taken: what was taken is appended to it, as one run.
+        :returns: when the first of it came, by the clock of *now*; None: nothing waits.
         :raises EToroQueueOverflowError: where entries are missing.
         """
         if not (self.lossless.ready or self.others.ready):
@@ -138,21 +141,21 @@ class Lanes:
             rates = [] if head is None else self.rates.take(most, now, before=head[0])
             if not rates:
                 _, event, arguments, _ = lane.pop()
-                hand.append((event, deque([arguments])))
+                taken.append((event, deque([arguments])))
                 return came
         if not rates:
             return None
-        hand.append((RATE_EVENT, deque(rates)))
+        taken.append((RATE_EVENT, deque(rates)))
         return self.rates.came
 
     def put_back(self, event: str, rest: Calls, over: bool) -> None:
-        """Take back the last of what :meth:`take` has just returned.
+        """Take back the last entries of what :meth:`take` has just returned.
 
-        Rates are then judged anew: a newer one may have come, or their time may have run out.
+        Rates are checked again when they are taken the next time: they may have become outdated.
 
-        :param event: what was taken.
-        :param rest: the arguments of those calls that were not made.
-        :param over: the session is over, so that these are dropped; always so for other events.
+        :param event: the event that was taken.
+        :param rest: the arguments of the calls that were not made.
+        :param over: the session has ended, so they are dropped. Other events than rates always are.
         """
         if event == RATE_EVENT and not over:
             self.rates.put_back(rest)
@@ -162,7 +165,7 @@ class Lanes:
         lane.dropped += len(rest)
 
     def _older(self) -> BoundedBuffer:
-        """Return the lane, of the two that are read with the rates, whose head came first."""
+        """Return ``lossless`` or ``others``, whichever has the older first entry."""
         if not self.others.ready:
             return self.lossless
         if not self.lossless.ready:
@@ -171,7 +174,7 @@ class Lanes:
         return self.lossless if lossless is None or lossless[3] < other[3] else self.others
 
     def shed(self) -> None:
-        """Drop all but the entries of the lossless lanes."""
+        """Drop all rates and other market events."""
         for lane in (self.rates, self.others):
             while lane:
                 lane.pop(0.0)
@@ -179,5 +182,5 @@ class Lanes:
                 lane.dropped += 1
 
     def lose(self) -> int:
-        """Drop the entries of the lossless lanes; return how many."""
+        """Drop all orders and connection events; return how many."""
         return self.orders.lose() + self.lossless.lose()

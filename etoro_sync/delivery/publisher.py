@@ -1,7 +1,7 @@
-"""What a read has brought, on its way to callbacks and queues.
+"""Brings the events of a read to callbacks and queues.
 
-It is collected in lists and handed over once per read, so that the price of a lock is paid once.
-What must not be lost goes at once, behind what was collected before it.
+Market events are collected in lists and handed over once per read, which saves taking a lock for
+each. Events that must not be lost are handed over at once, after those collected before them.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,12 +17,12 @@ __all__ = ["Publisher"]
 
 
 class Publisher:
-    """Hands events to whoever listens. Every method runs on the reader thread.
+    """Hands events to their listeners. Every method runs on the reader thread.
 
-    :param registry: who listens.
+    :param registry: the listeners.
     :param dispatcher: runs the callbacks.
-    :param make_item: makes of a state what users get.
-    :param session: whose events these are, for the dispatcher.
+    :param make_item: makes the object that users get of a merged state.
+    :param session: the number of the session, for the dispatcher.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class Publisher:
         self._make_item = make_item
         self._session = session
         self._rates = registry.listeners("instrument:rate")
-        #: Rates for callbacks, as pairs of instrument id and rate; the same list for ever, so that
-        #: the feed may append to it.
+        #: Rates for callbacks, as pairs of instrument id and rate. Never replaced by another list,
+        #: because the feed handler appends to it.
         self.batch: list[tuple[Any, ...]] = []
         self._others: list[tuple[int, str, tuple[Any, ...]]] = []
         self._touched: list[ItemQueue] = []
 
     def publish(self, key: int, state: dict[str, Any]) -> None:
-        """Hand a rate to those who listen to this instrument."""
+        """Collect a rate for the listeners of this instrument."""
         rates = self._rates
-        # As Listeners.of() does, without the call: each rate of a filtered stream comes here.
+        # What Listeners.of() does, without the call, which would cost too much for each rate.
         handlers = rates.handlers_by_id.get(key, rates.handlers)
         queues = rates.queues_by_id.get(key, rates.queues)
         if handlers or queues:
@@ -56,24 +56,24 @@ class Publisher:
             self.feed_queues(queues, pair)
 
     def feed_queues(self, queues: Iterable[ItemQueue], item: Any) -> None:
-        """Collect *item* for *queues*."""
+        """Collect *item* for *queues*, until :meth:`flush`."""
         for queue in queues:
             if not queue.batch:
                 self._touched.append(queue)
             queue.batch.append(item)
 
     def put(self, event: str, key: int | None, arguments: tuple[Any, ...]) -> None:
-        """Collect an event that may be dropped when nobody keeps up.
+        """Collect an event that may be dropped when its consumers are too slow.
 
-        :param key: the instrument, for the listeners' filter.
+        :param key: the id of its instrument, for the listeners' filter; None: it has none.
         """
         handlers, queues = self._registry.listeners(event).of(key)
         if handlers:
             self._others.append((len(self.batch), event, arguments))
         self.feed_queues(queues, arguments if len(arguments) != 1 else arguments[0])
 
-    def is_heard(self, event: str, key: int) -> bool:
-        """Whether a handler or a queue gets *event* of this instrument."""
+    def has_listeners(self, event: str, key: int) -> bool:
+        """Return whether a handler or a queue gets *event* of this instrument."""
         return any(self._registry.listeners(event).of(key))
 
     def flush(self) -> None:
@@ -89,7 +89,7 @@ class Publisher:
             self._touched.clear()
 
     def emit(self, event: str, *arguments: Any) -> None:
-        """Hand over at once, in order, an event that must not be lost."""
+        """Hand over an event that must not be lost, at once and in order."""
         assert event in EVENTS
         self.flush()
         self._dispatcher.post(self._session, event, *arguments)
@@ -102,11 +102,11 @@ class Publisher:
             queue.feed([item])
 
     def error(self, error: EToroError) -> None:
-        """Emit ``"error"`` for trouble that is not a message's."""
+        """Emit ``"error"`` at once, for an error that is not about a message."""
         self.emit("error", error)
 
     def barrier(self) -> None:
-        """Let no rate of the next connection move in front of those of the last one."""
+        """Keep rates of the next connection from replacing waiting ones of the last."""
         self.flush()
         self._dispatcher.barrier()
         for queue in self._registry.queues():

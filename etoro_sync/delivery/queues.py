@@ -1,7 +1,7 @@
-"""Queues of events for loops: ``for instrument_id, rate in client.queue("instrument:rate")``.
+"""The items of a queue, which the reader thread adds and any threads take.
 
-The reader thread puts, any threads get. A queue never slows the reader: when it is full, its
-overflow policy decides what gives way, and everything is counted.
+A queue never slows the reader thread: when it is full, its overflow policy decides which items are
+dropped or replaced, and all of them are counted.
 """
 
 import logging
@@ -22,22 +22,20 @@ from .lag_watch import LagWatch
 
 __all__ = ["ItemQueue"]
 
-#: Seconds that a reader waits for an item of a client that is not connected, without a word.
+#: Seconds that a read may wait for a client that is not connected, before that is logged.
 _PATIENCE = 5.0
 
 
 class ItemQueue:
-    """The items of a queue: the reader thread adds to them, the user takes them.
-
-    Users have an :class:`~etoro_sync.EventQueue`, whose methods of the same names are documented.
+    """The items behind a user's :class:`~etoro_sync.EventQueue`, which documents the methods.
 
     The monitor's lock guards the buffer and the end. It is held for a few operations on
     containers, never while user code runs.
 
-    :param event: what is queued.
-    :param buffer: where items wait; from :func:`make_buffer`.
-    :param on_close: takes the queue off its client.
-    :param lifecycle: of the client: whether anything can come, and which threads must not wait.
+    :param event: the name of the event.
+    :param buffer: holds the items; from :func:`make_buffer`.
+    :param on_close: removes the queue from its client.
+    :param lifecycle: the client's: whether events can come, and which threads must not wait.
     :param clock: seconds, for the ages of items that users see.
     """
 
@@ -53,9 +51,9 @@ class ItemQueue:
         self._buffer = buffer
         self._on_close = on_close
         self._lifecycle = lifecycle
-        # Since when somebody waits for an item of a client that is not connected.
+        # Since when a read waits while the client is not connected.
         self._idle_since: float | None = None
-        self._idle_told = lifecycle is None
+        self._idle_logged = lifecycle is None
         self._clock = clock
         self._lag_watch = LagWatch(buffer.conflate_after)
         self._monitor = Monitor()
@@ -63,20 +61,20 @@ class ItemQueue:
         self._error: EToroError | None = None
         self._end_reason = ""
         self._guard = ProcessGuard()
-        self._gate = LogThrottle()
-        #: What the reader thread has collected since its last :meth:`flush`; touched by it alone.
+        self._throttle = LogThrottle()
+        #: Items of the present read, which the publisher collects on the reader thread.
         self.batch: list[Any] = []
 
     # -- the reader thread's side --------------------------------------------------------------
 
     def feed(self, items: Sequence[Any]) -> None:
-        """Add *items* in order. Runs on the reader thread; never blocks on a consumer."""
+        """Add *items* in order. Runs on the reader thread; never waits for a consumer."""
         with self._monitor.lock:
             if self._ended:
                 return
             gone = self._buffer.extend(items, self._clock())
             self._monitor.changed()
-        if gone and self._gate.passes("full") is not None:
+        if gone and self._throttle.passes("full") is not None:
             log(
                 logging.WARNING,
                 "A queue of %r is full, because it is not read fast enough; dropped until now: %s; "
@@ -88,15 +86,15 @@ class ItemQueue:
             )
 
     def barrier(self) -> None:
-        """Keep rates of a lost connection apart from those of the next. Reader thread."""
+        """Keep rates of the next connection from replacing waiting ones. Reader thread."""
         with self._monitor.lock:
             self._buffer.barrier()
 
     def end(self, reason: str, error: EToroError | None = None) -> None:
-        """Accept nothing more and wake all readers. Any thread; the first call counts.
+        """Accept no more items and wake all readers. Any thread; the first call counts.
 
-        :param reason: what readers are told once nothing waits any more.
-        :param error: what ended the client, if it failed.
+        :param reason: the text of the error that readers raise once no item waits any more.
+        :param error: what ended the client, if it failed; readers raise a copy of it then.
         """
         with self._monitor.lock:
             if not self._ended:
@@ -107,7 +105,7 @@ class ItemQueue:
 
     @property
     def has_room(self) -> bool:
-        """Whether a source that waits for its readers may go on: for this queue it never waits."""
+        """Whether a source that waits for its readers may go on. This queue never makes it wait."""
         return True
 
     # -- the user's side -----------------------------------------------------------------------
@@ -141,38 +139,38 @@ class ItemQueue:
         return item
 
     def _wait(self, deadline: float | None) -> bool:
-        """Block until there is something to return or to raise; False: *deadline* has passed.
+        """Block until there is an item, or the end; return False when *deadline* has passed.
 
-        Who waits while nobody has connected the client is told so, once: it may be forgotten, and
-        the wait has no end.
+        If the client is not connected, this is logged once: the user may have forgotten connect(),
+        and then the wait never ends.
         """
         lifecycle = self._lifecycle
         if lifecycle is not None:
             lifecycle.own_threads.check("get()", "Use get_nowait(), or another thread.")
-        while lifecycle is not None and not self._idle_told and lifecycle.idle:
+        while lifecycle is not None and not self._idle_logged and lifecycle.idle:
             now = clocks.monotonic()
             if self._idle_since is None:
                 self._idle_since = now
             due = self._idle_since + _PATIENCE
             if now >= due:
-                self._idle_told = True
+                self._idle_logged = True
                 log(
                     logging.WARNING,
-                    "A loop or a get() waits for %r, but the client is %s: nothing will come "
+                    "A loop or a get() waits for %r, but the stream is %s: nothing will come "
                     "until connect() is called.",
                     self.event,
                     lifecycle.state.value,
                 )
                 break
             until = due if deadline is None else min(due, deadline)
-            if self._monitor.wait(self._stirs, until):
+            if self._monitor.wait(self._is_ready, until):
                 return True
             if until == deadline:
                 return False
-        return self._monitor.wait(self._stirs, deadline)
+        return self._monitor.wait(self._is_ready, deadline)
 
     def _pop_and_look(self, now: float) -> tuple[Any, float]:
-        """Return the next item, and how late it is, if that is worth a word; else 0.0.
+        """Return the next item, and the lag of the reader to log, in seconds; 0.0: none.
 
         The caller holds the lock.
         """
@@ -183,7 +181,7 @@ class ItemQueue:
         return item, self._lag_watch.judge(now, came, buffer.oldest)
 
     def _warn_of_lag(self, lag: float) -> None:
-        if self._gate.passes("lag") is None:
+        if self._throttle.passes("lag") is None:
             return
         log(
             logging.WARNING,
@@ -198,7 +196,7 @@ class ItemQueue:
             else "",
         )
 
-    def _stirs(self) -> bool:
+    def _is_ready(self) -> bool:
         return self._ended or self._buffer.ready
 
     def _ending(self) -> EToroError:
@@ -213,7 +211,7 @@ class ItemQueue:
     def __iter__(self) -> Iterator[Any]:
         """Yield items until the client or the queue is closed.
 
-        :raises EToroError: what ended the client, when it failed.
+        :raises EToroError: the error that ended the client, if it failed.
         """
         while True:
             try:
@@ -229,20 +227,20 @@ class ItemQueue:
         return len(self._buffer)
 
     def empty(self) -> bool:
-        """Whether :meth:`get_nowait` has neither an item nor an overflow to tell of."""
+        """Whether :meth:`get_nowait` has neither an item to return nor an overflow to raise."""
         return not self._buffer.ready
 
     def abandon(self) -> None:
-        """Collect nothing more: nobody can read it. The garbage collector may call from anywhere.
+        """Collect nothing more, because no reader is left. The garbage collector calls this.
 
-        It takes no lock of the queue's own: in another thread that may be held by one who waits for
-        a lock that this one has.
+        It does not take the queue's lock: another thread may hold it, and wait for a lock that this
+        thread has.
         """
         if not self._guard.foreign:
             self._on_close(self)
 
     def close(self) -> None:
-        """Stop collecting and wake all readers; what waits can still be read. Idempotent."""
+        """Stop collecting and wake all readers; items that wait can still be read. Idempotent."""
         if self._guard.foreign:
             return
         self._on_close(self)
@@ -256,7 +254,7 @@ class ItemQueue:
 
     @property
     def received(self) -> int:
-        """How many items were put in: delivered + dropped + conflated + waiting."""
+        """How many items came in: delivered + dropped + conflated + waiting."""
         return self._buffer.received
 
     @property
@@ -271,12 +269,12 @@ class ItemQueue:
 
     @property
     def conflated(self) -> int:
-        """How many rates were skipped or replaced for newer ones of their instrument."""
+        """How many rates were not delivered because a newer one of the same instrument waited."""
         return self._buffer.conflated
 
     @property
     def lag(self) -> float:
-        """Seconds since the oldest item came that waits; 0.0 when none waits."""
+        """The age of the oldest item that waits, in seconds; 0.0 when none waits."""
         self._guard.check()
         with self._monitor.lock:
             came = self._buffer.oldest

@@ -1,7 +1,7 @@
-"""What can be called for an event, and what has been registered already: found when it is written.
+"""Checks handlers when they are registered, and finds those that are registered already.
 
-A handler that does not take the event's arguments would raise at each event, and one that a
-notebook's cell registers each time that it runs would be called ever more often.
+A handler that does not take the event's arguments would raise for each event. One that a notebook
+cell registers again, each time that it runs, would be called once more each time.
 """
 
 import inspect
@@ -25,10 +25,11 @@ _STARS: dict[Any, str] = {
 
 
 def check_callable(function: Any, event: str, what: str = "handler") -> None:
-    """Check what is to be called for *event*.
+    """Check that *function* can be called with the arguments of *event*.
 
-    :param what: the name of the argument.
-    :raises EToroValidationError: unless it can be called with the event's arguments, and runs then.
+    :param what: the name of the argument, for the error.
+    :raises EToroValidationError: if it cannot, and for coroutine and generator functions, whose
+        code does not run when they are called.
     """
     if not callable(function):
         raise EToroValidationError(
@@ -52,7 +53,7 @@ def check_callable(function: Any, event: str, what: str = "handler") -> None:
 
 
 def _is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
-    # Of an object that is called, its class's method says what a call makes.
+    # For an object with __call__, that method decides what a call returns.
     method = None if isinstance(function, type) else type(function).__call__
     return any(kind(one) for kind in kinds for one in (function, method))
 
@@ -62,15 +63,15 @@ def _check_arguments(function: Callable[..., Any], event: str, what: str) -> Non
     count = len(names.strip("()").split(",")) if names != "()" else 0
     try:
         if hasattr(function, "__signature__"):
-            return  # what it says may be true of what it wraps only
-        # Not of what it wraps: a decorator may take other arguments than its function.
+            return  # it may be that of a wrapped function
+        # follow_wrapped=False, since a decorator may take other arguments than its function.
         signature = inspect.signature(function, follow_wrapped=False)
     except Exception:  # built-in ones may have none, and attributes may be user code
         return
     try:
         signature.bind(*itertools.repeat(None, count))
     except TypeError:
-        # Without defaults and annotations, which may be anything.
+        # Names only: the repr of a default or an annotation may be of any length.
         taken = [f"{_STARS.get(p.kind, '')}{p.name}" for p in signature.parameters.values()]
         raise EToroValidationError(
             f"{what} {name_of(function)}({', '.join(taken)}) cannot be called for {event!r}: the "
@@ -80,14 +81,14 @@ def _check_arguments(function: Callable[..., Any], event: str, what: str) -> Non
 
 
 def times_registered(function: Callable[..., Any], known: Iterable[Callable[..., Any]]) -> int:
-    """Return how many of *known* are the very same as *function*."""
+    """Return how many of *known* do the same as *function*."""
     return sum(same_function(function, other) for other in known)
 
 
 def same_function(one: Any, other: Any) -> bool:
-    """Whether both do the same, because they are equal, or were made by the same lines.
+    """Return whether both do the same: they are equal, or the same code has made them.
 
-    A cell that runs again makes a new function of the same name each time.
+    A cell that runs again makes a new function with the same name each time.
     """
     try:
         if one is other or one == other:
@@ -103,9 +104,9 @@ def same_function(one: Any, other: Any) -> bool:
     if (one.__module__, one.__qualname__) != (other.__module__, other.__qualname__):
         return False
     if one.__code__ == other.__code__:
-        # A loop that makes handlers gives each one values of its own.
+        # In a loop that makes handlers, each has other values.
         return _same(_values(one), _values(other))
-    # A cell that was changed in between; other lines of one file are another function.
+    # Two versions of one cell have different file names, two functions of one file do not.
     return one.__code__.co_filename != other.__code__.co_filename and "<" not in one.__qualname__
 
 

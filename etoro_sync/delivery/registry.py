@@ -1,7 +1,7 @@
-"""Who listens to what: callbacks and queues, by event and by instrument.
+"""The listeners of a client: callbacks and queues, by event and by instrument.
 
-The reader thread asks at feed speed, other threads change the registry now and then. So a change
-makes new tuples under a lock, and asking is one dictionary access without any.
+The reader thread looks them up for each message, other threads change them now and then. So a
+change makes new tuples under a lock, and a look-up is one dictionary access without a lock.
 """
 
 import threading
@@ -14,11 +14,12 @@ from .queues import ItemQueue
 
 __all__ = ["Handler", "Listeners", "Registry"]
 
+#: How many callbacks a new one is compared with, so that registering many of them stays fast.
 _LOOKED_AT = 100
 
 
 class Handler:
-    """One registration of a callback."""
+    """One registration of a callback. A spent one is not called any more."""
 
     __slots__ = ("function", "instrument_id", "once", "spent")
 
@@ -32,20 +33,21 @@ class Handler:
 class Listeners:
     """The callbacks and queues of one event. Tuples are replaced, never changed.
 
-    ``handlers_by_id`` holds complete tuples, those without a filter included, in the order of
-    registration, and ``queues_by_id`` likewise; :meth:`of` looks both up.
+    ``handlers_by_id`` has the callbacks of each instrument that has some of its own: all that are
+    called for it, those without a filter included, in the order of registration. ``queues_by_id``
+    does the same for queues; :meth:`of` looks both up.
     """
 
     __slots__ = ("active", "all_handlers", "handlers", "handlers_by_id", "queues", "queues_by_id")
 
     def __init__(self) -> None:
-        #: Every registration by its id, in order.
+        #: ``id()`` of each registration -> the registration, in order.
         self.all_handlers: dict[int, Handler] = {}
         self.handlers: tuple[Handler, ...] = ()
         self.handlers_by_id: dict[int, tuple[Handler, ...]] = {}
         self.queues: tuple[ItemQueue, ...] = ()
         self.queues_by_id: dict[int, tuple[ItemQueue, ...]] = {}
-        #: Whether anybody listens, with or without a filter.
+        #: Whether there is any listener, with or without a filter.
         self.active = False
 
     def of(self, instrument_id: int | None) -> tuple[tuple[Handler, ...], tuple[ItemQueue, ...]]:
@@ -60,7 +62,7 @@ class Listeners:
         return handlers, queues
 
     def refresh(self) -> None:
-        """Note whether anybody listens; to be called after each change, under the lock."""
+        """Set :attr:`active`; to be called after each change, under the lock."""
         self.active = bool(self.all_handlers or self.queues or self.queues_by_id)
 
     def add(self, handler: Handler) -> None:
@@ -76,9 +78,9 @@ class Listeners:
         self.refresh()
 
     def remove(self, gone: Iterable[Handler]) -> None:
-        """Remove registrations, where they are; the caller holds the registry's lock.
+        """Remove those of the registrations that are here; the caller holds the registry's lock.
 
-        Of one with a filter only its own instrument's tuple changes, however many others there are.
+        To remove one with a filter, only the tuple of its instrument is replaced.
         """
         here = {id(handler) for handler in gone} & self.all_handlers.keys()
         ids = {self.all_handlers[number].instrument_id for number in here}
@@ -93,7 +95,7 @@ class Listeners:
                 del self.handlers_by_id[key]
             else:
                 self.handlers_by_id[key] = left
-        # Last, so that what Ctrl-C leaves half done can be done again.
+        # Last, so that the call can be repeated if Ctrl-C ends it half-way.
         for number in here:
             del self.all_handlers[number]
         self.refresh()
@@ -107,7 +109,7 @@ def _spent(handlers: Iterable[Handler]) -> list[Handler]:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Compare two callbacks, of which one may refuse to be compared."""
+    """Return whether two callbacks are equal; False if comparing them raises."""
     try:
         return one is other or bool(one == other)
     except Exception:
@@ -117,9 +119,9 @@ def _equal(one: Any, other: Any) -> bool:
 class Registry:
     """All listeners of a client. Thread-safe.
 
-    The lock guards changes; :meth:`listeners` is read without it. Changes are a few operations on
-    containers, but any of them may set off the garbage collector, and with it finalizers that want
-    to change something too, on the same thread: those are put off until the lock is free.
+    The lock guards changes; :meth:`listeners` is read without it. During a change the garbage
+    collector may run a finalizer on the same thread, which makes another change: that one is put
+    off until the first is done.
 
     :param events: the names of the events.
     """
@@ -132,7 +134,7 @@ class Registry:
         self._queue_ids: dict[ItemQueue, tuple[int, ...] | None] = {}
 
     def _change(self, change: Callable[[], object]) -> None:
-        """Run *change* under the lock; what it returns is released outside of it."""
+        """Run *change* under the lock. What it returns is freed outside of the lock."""
         me = threading.get_ident()
         if self._owner == me:
             self._put_off.append(change)
@@ -150,12 +152,12 @@ class Registry:
             self._change(lambda: None)
 
     def listeners(self, event: str) -> Listeners:
-        """Return the listeners of a known event; the same object for the client's whole life."""
+        """Return the listeners of a known event; always the same object."""
         return self._listeners[event]
 
     @property
-    def is_heard(self) -> bool:
-        """Whether anybody listens to anything."""
+    def has_listeners(self) -> bool:
+        """Whether there is any callback or queue."""
         return any(listeners.active for listeners in self._listeners.values())
 
     @property
@@ -168,17 +170,16 @@ class Registry:
         self._change(lambda: self._listeners[event].add(handler))
 
     def functions(self, event: str, instrument_id: int | None) -> list[Callable[..., Any]]:
-        """Return what was registered last for *event* with this very filter, in order."""
+        """Return the last functions registered for *event* with the same filter, in order."""
         listeners = self._listeners[event]
         handlers = listeners.handlers
         if instrument_id is not None:
             handlers = listeners.handlers_by_id.get(instrument_id, ())
-        # All of them would make the registration of many a slow one.
         last = handlers[-_LOOKED_AT:]
         return [h.function for h in last if h.instrument_id == instrument_id and not h.spent]
 
     def discard(self, event: str, handler: Handler) -> None:
-        """Remove one registration, if it is still there; it is the caller's to spend."""
+        """Remove one registration, if it is still there; the caller marks it as spent."""
         self._remove(event, [handler])
 
     def remove(self, event: str, function: Callable[..., Any]) -> None:
@@ -202,7 +203,10 @@ class Registry:
             self._change(change)
 
     def add_queue(self, queue: ItemQueue, instrument_ids: tuple[int, ...] | None) -> None:
-        """Feed *queue* from now on, with all events or those of some instruments."""
+        """Feed *queue* from now on.
+
+        :param instrument_ids: with the events of these instruments; None: with all.
+        """
 
         def change() -> None:
             self._queue_ids[queue] = instrument_ids
@@ -220,7 +224,7 @@ class Registry:
         self._change(change)
 
     def remove_queue(self, queue: ItemQueue) -> None:
-        """Feed *queue* no longer; unknown ones are ignored."""
+        """Stop feeding *queue*; no effect if it is not fed."""
 
         def change() -> None:
             if queue not in self._queue_ids:
@@ -229,7 +233,7 @@ class Registry:
             listeners = self._listeners[queue.event]
             listeners.queues = tuple(q for q in listeners.queues if q is not queue)
             for key in ids if ids is not None else list(listeners.queues_by_id):
-                # Not there: Ctrl-C came in the middle of add_queue().
+                # A key is missing if Ctrl-C came in the middle of add_queue().
                 known = listeners.queues_by_id.get(key, listeners.queues)
                 left = tuple(q for q in known if q is not queue)
                 if left == listeners.queues:
@@ -237,15 +241,19 @@ class Registry:
                 else:
                     listeners.queues_by_id[key] = left
             listeners.refresh()
-            # Last, so that what Ctrl-C leaves half done can be done again.
+            # Last, so that the call can be repeated if Ctrl-C ends it half-way.
             del self._queue_ids[queue]
 
         self._change(change)
 
     def end_queues(self, reason: str, error: EToroError | None = None) -> None:
-        """Feed no queue any longer, and tell their readers why."""
+        """Stop feeding all queues; their readers raise.
+
+        :param reason: the text of the error that readers raise.
+        :param error: what ended the client, if it failed; readers raise it then.
+        """
         for queue in self.queues():
-            # In this order, or Ctrl-C in between would leave readers whom nobody can find.
+            # In this order: if Ctrl-C comes in between, the queue can still be found and ended.
             queue.end(reason, error)
             self.remove_queue(queue)
 

@@ -1,4 +1,4 @@
-"""From texts to merged prices, handed to a publisher.
+"""Turns the texts of frames into merged prices and other events.
 
-Pure but for the publisher: no socket, no thread. Nothing in here knows where texts come from.
+It uses no socket and no thread, and does not know where texts come from. Events go to a publisher.
 """

@@ -1,7 +1,7 @@
-"""What is told of messages that cannot be understood, or that look odd; the stream goes on.
+"""Reports messages that cannot be understood, or that look odd.
 
-A server can send any number of them. So the log has each kind once a minute, ``"error"`` is emitted
-for so many of a read at most, and the rest is only counted.
+A server can send any number of them. So each kind is logged once a minute, ``"error"`` is emitted
+for the first hundred of a read, and the others are only counted.
 """
 
 import logging
@@ -16,19 +16,19 @@ from ..throttle import LogThrottle
 
 __all__ = ["BadMessages"]
 
-#: Of one read; telling more would keep the reader from its work.
+#: Reports for one read. More would keep the reader thread from reading.
 _MOST_REPORTED = 100
 
 
 class BadMessages:
     """Counts and reports bad messages. Every method runs on the reader thread.
 
-    :param out: hands over ``"error"``.
-    :param counters: what is counted.
+    :param out: emits ``"error"``.
+    :param counters: the client's.
     :param redact: removes the keys from text that goes into logs and errors.
-    :param check_over: called after logging, where the session may have ended: log handlers are user
-        code, and may block. It then raises, so that the rest of the message is left alone.
-    :param clock: seconds, for the log.
+    :param check_over: called after logging. It raises if the session has ended meanwhile, because
+        log handlers are user code and may block, so that nothing more of the message is handled.
+    :param clock: seconds, for limiting the log.
     """
 
     def __init__(
@@ -44,66 +44,71 @@ class BadMessages:
         self._redact = redact
         self._check_over = check_over
         self._throttle = LogThrottle(clock=clock)
-        #: How many of the present read were bad.
+        #: The number of bad messages in the present read.
         self.in_read = 0
         self._text = self._text_shown = ""
         self._odd_known: set[str] = set()
 
     def begin_read(self) -> None:
-        """Note that the next messages are those of another read."""
+        """Count anew: the next messages belong to another read."""
         self.in_read = 0
         self._text = ""
 
     def report(self, kind: str, text: str, cause: Exception | None = None) -> None:
-        """Report what was skipped.
+        """Report a message that is skipped.
 
-        :param kind: the part that is bad; one kind is logged once a minute.
-        :param text: of the frame.
+        :param kind: the part of it that is bad; one kind is logged once a minute.
+        :param text: the text of the frame.
+        :param cause: raised when it was parsed.
         """
         if not self._count():
             return
         why = f" ({fit(str(cause), self._redact)})" if cause is not None else ""
         if text is not self._text:
-            # Once per frame: it may be long, and hold a million bad messages.
+            # Only once for each frame, which may be long and hold a million bad messages.
             self._text, self._text_shown = text, fit(text, self._redact)
-        self._tell(
+        self._emit(
             kind,
             f"Received a message whose {kind} cannot be understood{why}: {self._text_shown}. "
             "It was skipped; the stream goes on.",
         )
 
     def report_field(self, instrument_id: int, wire: str, cause: Exception) -> None:
-        """Report a bad field of a market message whose others were merged."""
+        """Report a bad field of a market message whose other fields are merged.
+
+        :param wire: the field's name on the wire.
+        :param cause: raised when it was decoded.
+        """
         if self._count():
-            self._tell(
+            self._emit(
                 wire,
                 f"Received a message of instrument {instrument_id} whose {wire} cannot be "
-                f"understood: {fit(str(cause), self._redact)}. It is unknown until the next one "
-                "comes; without both sides there is no rate.",
+                f"understood: {fit(str(cause), self._redact)}. The field is unknown until it is "
+                "sent again; without both sides there is no rate.",
             )
 
     def report_odd(self, how: str) -> None:
-        """Count a message that is understood although eToro has never been seen to send such.
+        """Count a message that is used although eToro was never seen to send its form.
 
-        :param how: what it is like; it is logged once.
+        :param how: what is odd about it; each is logged once.
         """
         self._counters.odd_messages += 1
         if how not in self._odd_known:
             self._odd_known.add(how)
-            log(logging.WARNING, "Received a message %s. It is understood all the same.", how)
+            log(logging.WARNING, "Received a message %s. It is used all the same.", how)
             self._check_over()
 
     def _count(self) -> bool:
-        """Count one more; return whether it is to be told, too."""
+        """Count one more; return whether it is reported, too."""
         self._counters.bad_messages += 1
         self.in_read += 1
         return self.in_read <= _MOST_REPORTED
 
-    def _tell(self, kind: str, words: str) -> None:
-        """Log once a minute for each kind, and emit."""
-        error = EToroValidationError(words, kind)
-        quiet = self._throttle.passes(kind)
-        if quiet is not None:
-            log(logging.WARNING, "%s%s", error, repeated(quiet))
+    def _emit(self, kind: str, text: str) -> None:
+        """Emit an error, and log it once a minute for each kind."""
+        error = EToroValidationError(text, kind)
+        omitted = self._throttle.passes(kind)
+        if omitted is not None:
+            log(logging.WARNING, "%s%s", error, repeated(omitted))
             self._check_over()
         self._out.put("error", None, (error,))

@@ -1,12 +1,12 @@
-"""From the text of a frame to events: parse, merge, and hand to whoever listens.
+"""Turns the texts of frames into events: parses, merges, and hands them to a publisher.
 
-This is the hot path. Everything here runs on the reader thread and takes no lock: what a read
-brought is collected in a :class:`Publisher`, which hands it over once per read. Objects that nobody
-listens to are not built.
+This is the hot path. It runs on the reader thread and takes no lock: the :class:`Publisher`
+collects the events of a read and hands them over once. Objects without a listener are not built.
 
-There are two ways through. :meth:`FeedHandler.on_text` takes any text, step by step, and says what
-is wrong with it. :meth:`FeedHandler.on_texts` knows what nearly every text is, one message of a
-usual shape for an instrument whose state is complete, and leaves everything else to the former.
+There are two ways through. :meth:`FeedHandler.on_text`, the plain way, takes any text, step by
+step, and reports what is wrong with it. :meth:`FeedHandler.on_texts` is a fast way for what nearly
+every text is: one message of a usual shape, for an instrument whose state is complete. It leaves
+all other texts to the plain way.
 """
 
 from collections.abc import Callable
@@ -44,14 +44,14 @@ __all__ = ["FeedHandler"]
 class FeedHandler:
     """Turns messages into events. Every method runs on the reader thread.
 
-    :param book: merges.
-    :param registry: who listens.
-    :param out: hands over what is made here.
-    :param counters: what is counted.
+    :param book: holds the merged states.
+    :param registry: the listeners.
+    :param out: gets the events.
+    :param counters: the client's.
     :param redact: removes the keys from text that goes into logs and errors.
     :param loads: parses JSON.
     :param clock: seconds, for the ages that users see.
-    :param wall_clock: seconds since the epoch, for display.
+    :param wall_clock: seconds since the epoch, for ``received_at``.
     :param order_states: where the last states of orders are kept.
     """
 
@@ -77,9 +77,9 @@ class FeedHandler:
         self._bad = BadMessages(out, counters, redact, self._check_over, clock)
         self._now = clock()
         self._received_at = wall_clock()
-        #: Whether a message, and not just replies, has come since :meth:`begin_read`.
+        #: Whether a data message, and not just replies, has come since :meth:`begin_read`.
         self.brought_messages = False
-        #: Set from another thread, when nothing more of this session may reach anybody.
+        #: Set by another thread when the session has ended: no more of its events are published.
         self.over = False
         self._known = book.by_topic
         self._shapes = ShapeTable()
@@ -90,9 +90,9 @@ class FeedHandler:
     # -- the stream ----------------------------------------------------------------------------
 
     def begin_read(self, now: float | None = None) -> None:
-        """Note the time at which the next messages were read.
+        """Begin a new read: the next messages were received now.
 
-        :param now: by the clock; None looks at it.
+        :param now: the time, by the clock; None asks the clock.
         """
         self._now = self._clock() if now is None else now
         self._received_at = self._wall_clock()
@@ -101,10 +101,10 @@ class FeedHandler:
             self._bad.begin_read()
 
     def on_texts(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
-        """Take the text messages of one read.
+        """Handle the text frames of one read.
 
-        :param on_reply: called, in its turn, with each control message; must not raise.
-        :raises Interrupted: when the session is over.
+        :param on_reply: called with each control message, in its place; must not raise.
+        :raises Interrupted: when the session has ended.
         """
         if self._envelopes.active or self._deltas.active:
             for text in texts:
@@ -112,14 +112,14 @@ class FeedHandler:
             return
         loads, known, shapes, merge = self._loads, self._known, self._shapes, merge_usual
         now, received_at, batch = self._now, self._received_at, self.out.batch
-        # Who begins to listen meanwhile hears from the next read on.
+        # A listener that is added meanwhile gets events from the next read on.
         listeners = self._rates
         handlers, queues = listeners.handlers, listeners.queues
         filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
         heartbeats = rates = 0
         for text in texts:
             try:
-                # Until merge() nothing is changed, so that the plain way can start anew.
+                # Nothing changes before merge(), so the plain way can start again from the text.
                 (message,) = loads(text)["messages"]
                 instrument = known[message["topic"]]
                 inner = message["content"]
@@ -133,7 +133,7 @@ class FeedHandler:
             except Exception:
                 self._take_plainly(text, on_reply)
                 continue
-            instrument.heard_at = now
+            instrument.last_message_at = now
             if state is None:
                 heartbeats += 1
                 continue
@@ -164,16 +164,18 @@ class FeedHandler:
         self._check_over()
 
     def _check_over(self) -> None:
-        """Abort this read if the session has ended; checked after logging.
+        """Abort this read if the session has ended; called after logging.
 
-        Log handlers are user code and may block for so long that disconnect() did not wait. The
-        next session has the same book, which must not get prices of this one.
+        Log handlers are user code and may block for longer than disconnect() waits. The next
+        session uses the same book, which must not get prices of this one.
+
+        :raises Interrupted: if the session has ended.
         """
         if self.over:
             raise Interrupted
 
     def on_text(self, text: str) -> dict[str, Any] | None:
-        """Take one text message; a control message is returned for the protocol to handle."""
+        """Handle one text frame; return it, parsed, if it is a control message."""
         try:
             frame = self._loads(text)
         except ValueError:
@@ -199,7 +201,7 @@ class FeedHandler:
         return None
 
     def _on_odd_text(self, text: str) -> dict[str, Any] | None:
-        """Text that is not JSON: a keepalive, JSON with padding, or garbage."""
+        """Handle a text that is not plain JSON: a keepalive, JSON with padding, or garbage."""
         if not text.strip(codec.PADDING):
             return None
         try:
@@ -210,7 +212,7 @@ class FeedHandler:
         return self._on_frame(frame, text)
 
     def _on_message(self, message: Any) -> None:
-        """Take one message of an envelope; what it may raise is the caller's to tell."""
+        """Handle one message of an envelope; the caller reports what this raises."""
         topic, type_ = message["topic"], message.get("type")
         is_private, counters = topic == "private", self._counters
         content = message.get("content") if is_private else message["content"]
@@ -231,12 +233,15 @@ class FeedHandler:
                 self._shapes.learn(tuple(fields))
                 self._on_market(instrument, fields, found)
                 return
-        unknown = decode_message(message)  # first, for a bad one is counted as such
+        unknown = decode_message(message)  # may raise, and then counts as a bad message only
         counters.unknown += 1
         self.out.put("unknown", None, (unknown,))
 
     def _parsed(self, content: Any) -> dict[str, Any]:
-        """Return the content of a market message."""
+        """Return the parsed content of a market message.
+
+        :raises EToroValidationError: when it is not an object; ``ValueError`` when it is not JSON.
+        """
         if type(content) is dict:
             self._bad.report_odd("whose content is an object instead of a text")
             return content
@@ -258,20 +263,20 @@ class FeedHandler:
             self.out.publish(instrument.id, state)
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
-        """Build a delta, if anybody listens to those of this instrument."""
+        """Publish a delta, if there is a listener for those of this instrument."""
         if not any(self._deltas.of(key)):
             return
         try:
             delta = decode_delta(content, type_)
         except EToroValidationError as exc:
-            # A bad field that only the delta has must not cost the rate.
+            # Caught here, so that the rate is published even if a field of the delta alone is bad.
             self._bad.report(exc.field or "message", str(exc))
             return
         stamped = replace(delta, generation=self._book.generation, received_at=self._received_at)
         self.out.put("instrument:delta", key, (key, stamped))
 
     def _on_private(self, content: Any, type_: Any) -> None:
-        """Deliver an order event, whatever it looks like: no order may be lost over its form."""
+        """Emit an order event, whatever form it has, because none must be lost."""
         self._counters.private_events += 1
         if type(content) is dict:
             self._bad.report_odd("whose content is an object instead of a text")

@@ -1,4 +1,4 @@
-"""What is known of one instrument on the present connection."""
+"""The state of one instrument."""
 
 from dataclasses import MISSING, fields
 from typing import Any
@@ -7,6 +7,8 @@ from ..models import WsInstrumentRate
 
 __all__ = ["UNKNOWN", "Instrument"]
 
+#: The state of an instrument of which no message has come.
+#: The state of an instrument of which no message has come.
 UNKNOWN: dict[str, Any] = {
     field.name: None if field.default is MISSING else field.default
     for field in fields(WsInstrumentRate)
@@ -14,41 +16,49 @@ UNKNOWN: dict[str, Any] = {
 
 
 class Instrument:
-    """What is known of one instrument on the present connection."""
+    """What is known of one instrument on the present connection.
+
+    :param instrument_id: eToro's id of it.
+    :param now: the time; its silence counts from here.
+    :param awaits_snapshot: whether its rates are held back until its snapshot has come.
+    """
 
     __slots__ = (
         "awaited_since",
         "awaits_snapshot",
         "closed",
-        "heard_at",
         "id",
+        "last_message_at",
+        "reported_stale_at",
         "settled",
         "shown",
         "state",
-        "told_stale_at",
         "visible",
     )
 
     def __init__(self, instrument_id: int, now: float, awaits_snapshot: bool) -> None:
         self.id = instrument_id
+        #: The merged state by Python name. Never changed, but replaced, so threads may read it.
         self.state = UNKNOWN
-        self.heard_at = now
-        self.told_stale_at: float | None = None
+        #: When the last message came.
+        self.last_message_at = now
+        self.reported_stale_at: float | None = None
         self.awaits_snapshot = awaits_snapshot
         self.awaited_since = now
-        #: Whether eToro has said that the instrument is not traded now.
+        #: Whether eToro's last flag says that the instrument is not traded now.
         self.closed = False
-        self.shown = True  # False: unsubscribed; what still comes was on its way
-        #: Whether both sides are known and shown, so that news needs no second look.
+        #: False once it is unsubscribed: messages that still come were on their way.
+        self.shown = True
+        #: Whether both sides are known and shown, so that the fast way may be taken.
         self.settled = False
-        #: The state that users see; the last complete one.
+        #: The last complete state, which ``client.rates`` shows.
         self.visible = UNKNOWN
 
     @property
     def stale(self) -> bool:
-        """Whether its present silence was told already."""
-        return self.told_stale_at == self.heard_at
+        """Whether ``"stale"`` was emitted since its last message."""
+        return self.reported_stale_at == self.last_message_at
 
     @stale.setter
-    def stale(self, told: bool) -> None:
-        self.told_stale_at = self.heard_at if told else None
+    def stale(self, reported: bool) -> None:
+        self.reported_stale_at = self.last_message_at if reported else None

@@ -1,9 +1,9 @@
-"""How a message changes the state of its instrument, and the rate that users get of a state.
+"""Merges a message into the state of its instrument, and makes the rate that users get of a state.
 
-eToro sends what changed; only 15 % of the messages of the whole universe carry both sides, and
-59 % are heartbeats (protocol fact sheet, section 4). A state is a dictionary by Python name that is
-never changed again; each message that brings news makes a new one. So the reader thread can merge
-while other threads read, without a lock. Pure: no sockets, no threads, no clock.
+eToro sends only what has changed: over all its instruments, 15 % of the messages carry both sides
+and 59 % are heartbeats. A state is a dictionary by Python name. It is never changed; a message that
+carries news makes a new one, so that the reader thread can merge while other threads read, without
+a lock. Pure: no sockets, no threads, no clock.
 """
 
 from collections.abc import Callable
@@ -19,17 +19,16 @@ from .shapes import Shape
 
 __all__ = ["Report", "make_rate", "merge", "merge_usual"]
 
-#: Called with the wire name and the error of each field that is left unknown.
+#: Called with the wire name of each field that cannot be decoded, and the error.
 Report = Callable[[str, Exception], None]
 
 _decode = compile_fields(WsInstrumentRate)
 _FIELDS = wire_fields(WsInstrumentRate)
-#: What eToro says of whether an instrument is traded now.
+#: The fields that say whether an instrument is traded now.
 _FLAGS = ("is_market_open", "is_instrument_active")
 
 _new = object.__new__
-# The class is frozen, so this is what object.__setattr__(rate, "__dict__", ...) does, without the
-# search for the attribute.
+# The class is frozen. This does what object.__setattr__(rate, "__dict__", ...) does, but faster.
 _set_fields = vars(DataClassJsonMixin)["__dict__"].__set__
 
 
@@ -43,32 +42,32 @@ def merge(
     """Merge one message into the state of its instrument.
 
     :param content: the parsed content, by wire name.
-    :param generation: the number of the connection that has brought it.
-    :param received_at: wall-clock time of reception, for display.
-    :param report: called for each field that cannot be understood.
-    :returns: whether it carried a price; None: it was a heartbeat, and the state is as before.
+    :param generation: the number of the connection on which it came.
+    :param received_at: when it was received, in seconds since the epoch.
+    :param report: called for each field that cannot be decoded.
+    :returns: whether it carried a price; None for a heartbeat, which changes nothing.
     """
     if len(content) == 2 and "Date" in content and "PriceRateID" in content:
         return None
     news, bad = _decode_news(content, report)
     priced = "ask" in news or "bid" in news or "last_execution" in news
     if not priced:
-        # Not the time of a price.
+        # They belong to no price, and must not replace those of the last price.
         news.pop("date", None)
         news.pop("price_rate_id", None)
-        if not news:  # a heartbeat of another shape, or nothing that is known
+        if not news:  # a heartbeat of another shape, or unknown fields only
             return None
     changed = tuple(news)
     flags = [news[name] for name in _FLAGS if name in news]
     if flags:
-        # The last word counts: what opens a market in the morning carries one flag, while the
-        # snapshot of the night has said no to both.
+        # Only the flags of the last message count: the one that opens a market carries one flag,
+        # while a snapshot before the opening has both as false.
         instrument.closed = False in flags
     if priced:
         _refuse_no_price(news, report)
     last = news.get("last_execution")
     if last is not None and last <= 0 and "last_execution" not in bad:
-        # eToro sends 0 when it has no fresh value; the previous one stays.
+        # eToro sends 0 when it has no fresh value; the previous value stays.
         del news["last_execution"]
     instrument.state = {
         **instrument.state,
@@ -83,12 +82,13 @@ def merge(
 def merge_usual(
     instrument: Instrument, shape: Shape, content: dict[str, Any], received_at: float
 ) -> dict[str, Any]:
-    """Do what :func:`merge` does, for prices of a settled instrument; return its new state.
+    """Do what :func:`merge` does, faster, for prices of a settled instrument.
 
-    :param shape: of *content*; not a heartbeat's.
-    :param content: what was parsed from a text without underscores: Python reads 1_0 as ten.
-    :raises ValueError: when a value is not what it usually is; nothing was changed then.
-    :raises TypeError: the same.
+    :param shape: the shape of *content*; not a heartbeat's.
+    :param content: parsed from a text without underscores, because ``float()`` reads 1_0 as ten.
+    :returns: the new state.
+    :raises ValueError: when a value is unusual; nothing has changed then.
+    :raises TypeError: likewise.
     """
     before = instrument.state
     state = before.copy()
@@ -100,7 +100,7 @@ def merge_usual(
         state[name] = number = float(text)
         total += number
     date, price_rate_id = content["Date"], content["PriceRateID"]
-    # The total is finite if each number is.
+    # The total is finite only if each number is.
     if total - total != 0.0 or type(date) is not str or type(price_rate_id) is not str:
         raise ValueError("not finite, or no text")
     if state["ask"] <= 0.0 or state["bid"] <= 0.0:
@@ -116,9 +116,9 @@ def merge_usual(
 
 
 def _decode_news(content: dict[str, Any], report: Report) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields of *content*, and the names of bad ones, which have become unknown.
+    """Return the decoded fields of *content*, and the names of those that cannot be decoded.
 
-    The old value of a bad field must not pass for a new one.
+    These become unknown: their previous value must not look like a new one.
     """
     bad: list[str] = []
     try:
@@ -138,7 +138,7 @@ def _decode_news(content: dict[str, Any], report: Report) -> tuple[dict[str, Any
 
 
 def _refuse_no_price(news: dict[str, Any], report: Report) -> None:
-    """Make a side unknown that is no price: read as one, 0 would trigger every stop there is."""
+    """Make a side unknown if it is not above zero: a price of 0 would trigger every stop."""
     for name, wire in (("ask", "Ask"), ("bid", "Bid")):
         price = news.get(name)
         if price is not None and price <= 0:
@@ -147,7 +147,7 @@ def _refuse_no_price(news: dict[str, Any], report: Report) -> None:
 
 
 def make_rate(state: dict[str, Any]) -> WsInstrumentRate:
-    """Return a rate with a copy of *state*: what users do to it must not reach the next ones."""
+    """Return a rate with a copy of *state*, so that a user who changes it changes no other rate."""
     rate = _new(WsInstrumentRate)
     _set_fields(rate, state.copy())
     return rate

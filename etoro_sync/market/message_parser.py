@@ -1,8 +1,8 @@
-"""From the text of a data frame to typed messages, without any state.
+"""Parses the text of a data frame into typed messages. It keeps no state.
 
 The functions and classes are those of etoropy's ``ws.message_parser``. For a message with both
-sides the result equals etoropy's; a message that carries only a part, which etoropy drops,
-becomes ``"instrument:delta"``.
+sides the result equals etoropy's. A message with one side or none, which etoropy drops, becomes
+``"instrument:delta"``.
 """
 
 from collections.abc import Callable
@@ -40,34 +40,34 @@ Result = TypeVar("Result")
 RATE_TYPE = "Trading.Instrument.Rate"
 SNAPSHOT_TYPE = "Snapshot"
 ACTIVE_TYPE = "Trading.Instrument.Active"
-#: Types on instrument topics. ``Trading.InstrumentRate`` never was on the wire, but etoropy's
-#: tests use it and programs ported from it may feed it.
+#: Types on instrument topics. eToro has never been seen to send ``Trading.InstrumentRate``, but
+#: etoropy's tests use it, and so may programs that are ported from it.
 MARKET_TYPES = frozenset([RATE_TYPE, SNAPSHOT_TYPE, ACTIVE_TYPE, "Trading.InstrumentRate"])
-#: Of a content: what makes it a price or a heartbeat, what only a snapshot has, and what an opening
-#: or a closing consists of.
+#: Fields that show the type of a message which comes without one: those of a price or a heartbeat,
+#: one that only a snapshot has, and those of an opening or closing.
 _PRICE_FIELDS = frozenset(["Ask", "Bid", "LastExecution", "PriceRateID"])
 _SNAPSHOT_FIELD = "InstrumentID"
 _ACTIVE_FIELDS = frozenset(["IsInstrumentActive", "AvailabilityReason"])
 _TOPIC_PREFIX = "instrument:"
 
-#: What decoding a value of a wrong type, size or depth may raise.
+#: What may be raised when a value of a wrong type, size or depth is decoded.
 BAD_VALUE = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
 
-# Of a content only names of the wire count; from_dict would also take Python's, and our own fields.
+# from_dict would also take Python names from the content, and fields such as received_at.
 _rate_fields = codec.compile_fields(WsInstrumentRate)
 _delta_fields = codec.compile_fields(WsInstrumentDelta)
 _private_fields = codec.compile_fields(WsPrivateEvent)
-#: What is known of an instrument. A date alone says nothing of it.
+#: Fields that make a message without a type one of an instrument; a date alone does not.
 _MARKET_FIELDS = frozenset(codec.wire_fields(WsInstrumentDelta)) - {"Date"}
 _PRIVATE_WIRE_NAMES = frozenset(codec.wire_fields(WsPrivateEvent))
 
 
 @dataclass
 class ParsedInstrumentRate:
-    """A message that carries both sides.
+    """A market message that carries both sides.
 
     :param instrument_id: from the topic.
-    :param rate: the message alone, not merged with earlier ones.
+    :param rate: of this message alone, not merged with earlier ones.
     """
 
     instrument_id: int
@@ -76,10 +76,10 @@ class ParsedInstrumentRate:
 
 @dataclass
 class ParsedInstrumentDelta:
-    """A message that carries a part of the state, or none of it (a heartbeat).
+    """A market message that carries one side or none.
 
     :param instrument_id: from the topic.
-    :param delta: what was sent; absent fields are None.
+    :param delta: the message as it was sent; absent fields are None.
     """
 
     instrument_id: int
@@ -88,9 +88,9 @@ class ParsedInstrumentDelta:
 
 @dataclass
 class ParsedPrivateEvent:
-    """An order event.
+    """A message on the topic ``"private"``.
 
-    :param event: what was sent.
+    :param event: the order event.
     """
 
     event: WsPrivateEvent
@@ -98,12 +98,12 @@ class ParsedPrivateEvent:
 
 @dataclass
 class ParsedMessage:
-    """One message of an envelope, typed.
+    """One parsed message of an envelope.
 
     :param type: ``"instrument:rate"``, ``"instrument:delta"``, ``"private:event"`` or
         ``"unknown"``.
-    :param data: one of the ``Parsed...`` classes; the :class:`~etoro_sync.models.WsMessage`
-        itself when unknown.
+    :param data: an object of the ``Parsed...`` class for this type; for ``"unknown"`` the
+        :class:`~etoro_sync.models.WsMessage`.
     """
 
     type: str
@@ -113,17 +113,17 @@ class ParsedMessage:
 def instrument_id_of(topic: str) -> int | None:
     """Return the id in ``"instrument:<id>"``; None for any other topic.
 
-    Ids have one spelling: two topics must never stand for one instrument.
+    An id with leading zeros is refused, so that no two topics stand for one instrument.
     """
     digits = topic[len(_TOPIC_PREFIX) :]
-    # 18 digits are more than any id has, and few enough to parse without a thought.
+    # No id has more than 18 digits, and parsing very long numbers is slow.
     if topic.startswith(_TOPIC_PREFIX) and digits.isascii() and digits.isdigit():
         return int(digits) if len(digits) <= 18 and digits[0] != "0" else None
     return None
 
 
 def _checked(what: str, data: Any, function: Callable[[Any], Result]) -> Result:
-    """Translate what decoding may raise into one error that names the payload."""
+    """Return ``function(data)``, and raise one kind of error, which shows *data*, if it fails."""
     try:
         return function(data)
     except BAD_VALUE as exc:
@@ -149,12 +149,12 @@ def _loads_frame(text: str) -> Any:
 
 
 def type_by_content(content: Any) -> str | None:
-    """Return the type that a message on an instrument's topic has by its looks; None: unknown.
+    """Return the type of a message that came without one, by its fields; None: unknown.
 
-    For messages that come without a type, as one user reports (protocol fact sheet, section 11).
-    Conversion rates and flags come without a price, too, and belong to the instrument's state.
+    A user has reported such messages. Those with conversion rates or flags and no price belong to
+    the instrument's state, too.
 
-    :param content: parsed.
+    :param content: the parsed content of a message on an instrument's topic.
     """
     if type(content) is not dict or _MARKET_FIELDS.isdisjoint(content):
         return None
@@ -166,7 +166,7 @@ def type_by_content(content: Any) -> str | None:
 
 
 def parse_content(content: str) -> dict[str, Any]:
-    """Parse a message's ``content``, the JSON inside the JSON.
+    """Parse the ``content`` of a message, which is JSON text inside the frame's JSON.
 
     :raises EToroValidationError: when it is not a JSON object.
     """
@@ -177,7 +177,7 @@ def parse_content(content: str) -> dict[str, Any]:
 
 
 def _loads_patiently(text: str) -> Any:
-    """Parse JSON, or what is nearly that: no order event may be lost over its spelling."""
+    """Parse JSON or nearly JSON, because no order event must be lost for its form."""
     try:
         return codec.loads(text)
     except ValueError:
@@ -185,17 +185,19 @@ def _loads_patiently(text: str) -> Any:
 
 
 def decode_delta(content: dict[str, Any], type_: str) -> WsInstrumentDelta:
-    """Return a market message as it was sent.
+    """Return the delta of a market message.
 
     :param content: its parsed content.
     :param type_: its type on the wire.
-    :raises EToroValidationError: when a known field has a value of the wrong type.
+    :raises EToroValidationError: when the value of a known field cannot be decoded.
     """
     return WsInstrumentDelta(**_checked("instrument message", content, _delta_fields), type=type_)
 
 
 def decode_private_event(content: dict[str, Any], type_: str) -> WsPrivateEvent:
-    """Return an order event; never fails, because a strange field must not lose an order.
+    """Return the order event of a private message.
+
+    Fields that cannot be decoded are put into ``extra``, because no order event must be lost.
 
     :param content: its parsed content.
     :param type_: its type on the wire.
@@ -214,10 +216,10 @@ def decode_private_event(content: dict[str, Any], type_: str) -> WsPrivateEvent:
 
 
 def parse_messages(envelope: WsEnvelope) -> list[ParsedMessage]:
-    """Type the messages of an envelope, in order.
+    """Parse the messages of an envelope, in order.
 
     :param envelope: from :func:`parse_envelope`.
-    :raises EToroValidationError: when the content of a known message is not what it should be.
+    :raises EToroValidationError: when the content of a message of a known type cannot be decoded.
     """
     return [_parse_message(message) for message in envelope.messages]
 

@@ -1,9 +1,9 @@
-"""Which instruments are known on this connection, which of them users see, and which have to wait.
+"""The states of all instruments, and which of them users see.
 
-A state belongs to one generation, that is, one connection: nothing of an older connection is ever
-mixed with news of a newer one. After a subscription with a snapshot, an instrument's rates are held
-back until the snapshot is in. Pure: no sockets, no threads, no clock. What users see is read by
-other threads through a ``RateView``, without a lock.
+A state belongs to one generation, that is, one connection, and is never merged with messages of
+another one. After a subscription with a snapshot, an instrument's rates are held back until the
+snapshot has come. Pure: no sockets, no threads, no clock. Other threads read what users see through
+a ``RateView``, without a lock.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,51 +15,55 @@ from .message_parser import SNAPSHOT_TYPE, instrument_id_of
 
 __all__ = ["RateBook"]
 
-#: More instruments than eToro has; a server that invents topics must not fill the memory.
+#: More instruments than eToro has. A bound, because a server may make up topics.
 _MOST_INSTRUMENTS = 50_000
 _NEVER = float("inf")
 
 
 class RateBook:
-    """The instruments of a client; used by the reader thread alone, but for ``RateView``.
+    """The instruments of a client. Used by the reader thread only, except through ``RateView``.
 
-    :param snapshot_timeout: seconds after which an instrument whose snapshot never came is
-        published from its deltas alone, rather than kept silent for ever.
+    :param snapshot_timeout: seconds after the acknowledgement until an instrument whose snapshot
+        has not come is published without it, from its deltas.
     """
 
     def __init__(self, snapshot_timeout: float = 10.0) -> None:
         self._snapshot_timeout = snapshot_timeout
-        #: Topic -> instrument; the same dictionary for ever, so that the feed may look in it.
+        #: Topic -> instrument. Never replaced by another dictionary: the feed handler keeps it.
         self.by_topic: dict[str, Instrument] = {}
+        # The ids of instruments whose snapshots are to come.
         self._awaited: set[int] = set()
-        #: When :meth:`give_up_waiting` has something to look for.
+        #: When :meth:`give_up_waiting` is to be called.
         self.next_overdue = _NEVER
+        # Topics that were unsubscribed, and of which messages may still be on their way.
         self._unsubscribed: set[str] = set()
-        #: Instrument id -> the instrument whose :attr:`Instrument.visible` users see; after a loss
-        #: that of the lost connection, until there is news.
+        #: Instrument id -> the instrument whose :attr:`Instrument.visible` users see. After a loss
+        #: these are the instruments of the lost connection, until new rates come.
         self.latest: dict[int, Instrument] = {}
+        #: The number of the present connection, or of the last one; 0 before the first.
         self.generation = 0
 
     @property
     def instruments(self) -> Iterable[tuple[str, Instrument]]:
-        """Topic and instrument of all that were heard of, or subscribed to, on this connection."""
+        """Topic and instrument of all that are subscribed to, or have sent a message."""
         return [pair for pair in self.by_topic.items() if pair[1].shown]
 
     def begin_generation(self, topics: Iterable[str]) -> int:
-        """Start anew for a new connection and return its number.
+        """Start with empty states for a new connection, and return its number.
 
-        :param topics: what is wanted; of these :attr:`latest` keeps the old rates for now.
+        :param topics: the wanted topics, of which :attr:`latest` keeps the old rates for now.
         """
         self.generation += 1
         self.connection_lost(topics)
         return self.generation
 
     def connection_lost(self, topics: Iterable[str]) -> None:
-        """Note that nothing more comes of this connection; :attr:`latest` keeps its last rates.
+        """Forget the states of the connection; :attr:`latest` keeps its last rates.
 
-        What a server sends before it has accepted the next one must not be mixed with them.
+        Messages that come before the next connection is authenticated must not be merged with them.
 
-        :param topics: what is wanted; the rates of others are kept up to date by nobody.
+        :param topics: the wanted topics. :attr:`latest` drops all others, since nothing will update
+            them.
         """
         self._show_only(topics)
         self._forget_connection()
@@ -76,7 +80,7 @@ class RateBook:
         self._unsubscribed = set()
 
     def expect_snapshots(self, topics: Iterable[str]) -> None:
-        """Hold back the rates of *topics* until their snapshots, which were asked for, are in."""
+        """Hold back the rates of *topics* until their snapshots come, which were requested."""
         for topic in topics:
             self._start_again(topic)
             instrument_id = instrument_id_of(topic)
@@ -87,18 +91,18 @@ class RateBook:
                     known.awaits_snapshot = True
 
     def expect_none(self, topics: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
-        """Hold *topics* back no longer: eToro has said that it sends no snapshot.
+        """Stop holding back *topics*, because no snapshot of them will come.
 
-        :returns: instrument id and state of what is to be published now.
+        :returns: instrument id and state of each rate to publish now.
         """
         self._awaited.difference_update(map(instrument_id_of, topics))
         held = [self.by_topic[topic] for topic in topics if topic in self.by_topic]
         return [(one.id, one.state) for one in held if one.awaits_snapshot and self._let_go(one)]
 
     def give_up_waiting(self, now: float) -> list[tuple[int, dict[str, Any]]]:
-        """Hold back no longer what has waited too long for its snapshot.
+        """Stop holding back instruments that have waited too long for their snapshots.
 
-        :returns: instrument id and state of what is to be published now.
+        :returns: instrument id and state of each rate to publish now.
         """
         held = [one for one in self.by_topic.values() if one.awaits_snapshot]
         overdue = [one for one in held if now >= one.awaited_since + self._snapshot_timeout]
@@ -108,7 +112,7 @@ class RateBook:
         return released
 
     def subscribed(self, topics: Iterable[str], now: float) -> None:
-        """Note the acknowledgement of *topics*: from now on silence and missing snapshots count."""
+        """Note that eToro has acknowledged *topics*, so their silence and snapshots count now."""
         for topic in topics:
             self._start_again(topic)
             instrument = self.instrument(topic, now, wanted=True)
@@ -118,13 +122,13 @@ class RateBook:
                     self.next_overdue = min(self.next_overdue, now + self._snapshot_timeout)
 
     def _start_again(self, topic: str) -> None:
-        """Subscribe anew: between then and now changes were missed, so nothing is known."""
+        """Forget the state of a topic that was unsubscribed: it has missed changes meanwhile."""
         if topic in self._unsubscribed:
             self._unsubscribed.remove(topic)
             self.by_topic.pop(topic, None)
 
     def forget(self, topics: Iterable[str]) -> None:
-        """Forget unsubscribed *topics*: what is not kept up to date must not be shown."""
+        """Forget unsubscribed *topics*, because nothing keeps their prices up to date."""
         for topic in topics:
             instrument_id = instrument_id_of(topic)
             self.by_topic.pop(topic, None)
@@ -139,10 +143,11 @@ class RateBook:
         self.latest = {}
 
     def instrument(self, topic: str, now: float, wanted: bool = False) -> Instrument | None:
-        """Return the instrument of *topic*; None when the topic is of another kind.
+        """Return the instrument of *topic*, which is added if it is new.
 
-        :param now: the time, from which its silence counts if it is new.
-        :param wanted: it was subscribed to, so that there is a place for it, whatever else came.
+        :param now: the time; the silence of a new one counts from here.
+        :param wanted: it was subscribed to, so it is added even when there are too many.
+        :returns: None for a topic that is no instrument's, and when there are too many.
         """
         known = self.by_topic.get(topic)
         if known is not None:
@@ -167,15 +172,15 @@ class RateBook:
         received_at: float,
         report: Report,
     ) -> dict[str, Any] | None:
-        """Merge one message; return the state to publish as a rate, if it makes one.
+        """Merge one message; return the state to publish as a rate, or None.
 
         :param type_: the message's type on the wire.
-        :param now: the time of reception.
+        :param now: when it was received, by the clock for ages.
 
-        The others are those of :func:`~etoro_sync.market.merging.merge`.
+        The other arguments are those of :func:`~etoro_sync.market.merging.merge`.
         """
-        instrument.heard_at = now
-        # A price that was held back is news now, whatever this message brings.
+        instrument.last_message_at = now
+        # With its snapshot, a price that was held back is published even if this message has none.
         late = type_ == SNAPSHOT_TYPE and instrument.awaits_snapshot and self._let_go(instrument)
         priced = merge(instrument, content, self.generation, received_at, report)
         if priced is None:
@@ -184,15 +189,15 @@ class RateBook:
         return instrument.state if complete and (priced or late) else None
 
     def show(self, instrument_id: int, state: dict[str, Any], now: float) -> None:
-        """Let users see a state that was merged elsewhere."""
+        """Let users see a state that the source has merged itself."""
         instrument = self.instrument(f"instrument:{instrument_id}", now, wanted=True)
         if instrument is not None:
-            instrument.heard_at = now
+            instrument.last_message_at = now
             instrument.state = instrument.visible = state
             self.latest[instrument_id] = instrument
 
     def _show(self, instrument: Instrument) -> bool:
-        """Let users see the present state; return whether it is complete and to be published."""
+        """Let users see the present state; return whether it is complete, to be published."""
         state = instrument.state
         instrument.settled = False
         if instrument.awaits_snapshot:
@@ -203,14 +208,14 @@ class RateBook:
                 instrument.settled = True
                 self.latest[instrument.id] = instrument
             return True
-        # Show no price of this generation whose other side has become unknown.
+        # A side has become unknown: the rate that is shown, if of this generation, is outdated.
         shown = self.latest.get(instrument.id)
         if shown is not None and shown.visible["generation"] == self.generation:
             del self.latest[instrument.id]
         return False
 
     def _let_go(self, instrument: Instrument) -> bool:
-        """Hold an instrument back no longer; return whether a complete price was until now."""
+        """Stop holding back an instrument; return whether it has a complete price to publish."""
         instrument.awaits_snapshot = False
         self._awaited.discard(instrument.id)
         return self._show(instrument)

@@ -1,4 +1,4 @@
-"""``client.rates``: the latest prices, for any thread, without a lock."""
+"""The mapping ``client.rates``, which any thread reads without a lock."""
 
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import NoReturn, TypeVar, overload
@@ -17,15 +17,15 @@ T = TypeVar("T")
 
 
 class RateView(Mapping[int, WsInstrumentRate]):
-    """The latest merged rate of each instrument: read-only, safe in any thread, never blocks.
+    """Instrument id -> latest merged rate. Read-only, safe in any thread, never blocks.
 
-    Loops go over the rates of the moment at which they began. (``dict(view)`` looks each id up
-    by itself, and meets a KeyError for one that is unsubscribed meanwhile: ``dict(view.items())``
-    does not.) During an outage it shows the rates of the lost connection; their ``generation``
-    and ``received_at`` tell.
+    A loop sees the rates of the moment at which it began. ``dict(view.items())`` is a copy;
+    ``dict(view)`` may raise a KeyError if an instrument is unsubscribed meanwhile, because it looks
+    each id up by itself. During an outage the view has the rates of the lost connection, which
+    their ``generation`` and ``received_at`` show.
 
-    :param book: what is shown.
-    :param client: what is to live as long as this view, which would stand still without it.
+    :param book: holds the rates.
+    :param client: kept alive by this view, because without it no new rates come.
     """
 
     def __init__(self, book: RateBook, client: object = None) -> None:
@@ -46,7 +46,7 @@ class RateView(Mapping[int, WsInstrumentRate]):
 
     def get(self, instrument_id: int, /, default: T | None = None) -> WsInstrumentRate | T | None:
         """Return the latest rate of an instrument, or *default*."""
-        # By itself, since the inherited one makes an error each time.
+        # Not inherited, because that one makes an error for each missing id.
         merged = self._book.latest.get(instrument_id)
         return default if merged is None else make_rate(merged.visible)
 
@@ -69,24 +69,24 @@ class RateView(Mapping[int, WsInstrumentRate]):
 
     def __reduce__(self) -> NoReturn:
         raise EToroTypeError(
-            "The view of a client's rates cannot be copied or pickled: its client writes into it. "
-            "Take dict(client.rates.items())."
+            "The view of a client's rates cannot be copied or pickled, because the client changes "
+            "it. Use dict(client.rates.items())."
         )
 
     def __repr__(self) -> str:
         return f"<RateView of {count(len(self), 'instrument')}>"
 
     def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
-        # To list a dictionary's keys is one step. A loop over it is not, nor is the list of its
-        # items: those are new tuples, so the garbage collector may run in between, and with it
-        # other threads.
+        # list() of the keys is one step, during which no other thread runs. A loop over the
+        # dictionary is not, nor is list() of its items: the garbage collector may run for one of
+        # the new tuples, and with it other threads.
         latest = self._book.latest
         there = [(key, one) for key in list(latest) if (one := latest.get(key)) is not None]
         return ((key, make_rate(one.visible)) for key, one in there)
 
 
 class _Items(ItemsView[int, WsInstrumentRate]):
-    """The pairs of a view; the inherited loop fails when a key goes away under it."""
+    """The items of a view. The inherited loop would raise if a key is removed meanwhile."""
 
     _mapping: RateView
 
@@ -95,7 +95,7 @@ class _Items(ItemsView[int, WsInstrumentRate]):
 
 
 class _Values(ValuesView[WsInstrumentRate]):
-    """The rates of a view, for the same reason."""
+    """The values of a view, for the same reason."""
 
     _mapping: RateView
 

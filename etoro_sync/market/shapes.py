@@ -1,9 +1,9 @@
-"""The usual shapes of market messages, and what has to be done to each.
+"""The usual shapes of market messages, for the fast way through the feed handler.
 
-eToro sends the same few sets of fields over and over (protocol fact sheet, section 4), all of them
-texts. For such a set the work is laid out once, from the model's metadata, so that a message costs
-one look-up and one step for each number that the model knows. What has a usual shape can still
-hold unusual values: ``merge_usual`` notices, and ``merge`` then goes field by field.
+eToro sends the same few sets of fields again and again, with texts as values. For each such set, a
+shape is made once from the model's metadata, and then a message takes one look-up and one step for
+each number that the model knows. If a value is unusual, ``merge_usual`` raises, and ``merge``
+decodes the message field by field.
 
 Pure: no sockets, no threads, no clock.
 """
@@ -16,34 +16,34 @@ __all__ = ["Shape", "ShapeTable"]
 _FIELDS = wire_fields(WsInstrumentRate)
 _STAMP = frozenset(["PriceRateID", "Date"])
 _PRICES = frozenset(["Ask", "Bid", "LastExecution"])
-#: eToro has about ten; a server that invents more must not fill the memory.
+#: eToro sends about ten. A bound, because a server may make up more.
 _MOST_SHAPES = 200
 
 
 class Shape:
-    """One set of fields: the stamp, and with it any decimal numbers.
+    """One set of fields: ``PriceRateID``, ``Date``, and any decimal numbers.
 
-    :param numbers: the wire names of the numbers that the model knows.
+    :param numbers: the wire names of those numbers that the model knows.
     :param changed: the Python names of all fields that the model knows, in the message's order.
     """
 
     __slots__ = ("changed", "has_last", "numbers")
 
     def __init__(self, numbers: list[str], changed: tuple[str, ...]) -> None:
-        #: Python name and wire name of each; empty for a heartbeat, which has the stamp alone.
+        #: Python name and wire name of each number; empty for a heartbeat.
         self.numbers = tuple((_FIELDS[wire].name, wire) for wire in numbers)
         self.changed = changed
         self.has_last = "LastExecution" in numbers
 
 
 class ShapeTable(dict[tuple[str, ...], Shape | None]):
-    """The fields of a message, in their order -> its shape; None: nothing usual.
+    """The wire names of a message, in order -> its shape; None: the shape is unusual.
 
-    Used by the reader thread alone.
+    Used by the reader thread only.
     """
 
     def learn(self, fields: tuple[str, ...]) -> None:
-        """Lay out the work for the next message that has these fields."""
+        """Add the shape of these fields, for the next message that has them."""
         if fields not in self and len(self) < _MOST_SHAPES:
             self[fields] = _lay_out(fields)
 

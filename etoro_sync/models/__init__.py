@@ -1,9 +1,8 @@
-"""What eToro sends and what users receive, as dataclasses with explicit wire names.
+"""Dataclasses for what eToro sends and what users receive, with explicit wire names.
 
-dataclasses-json's field metadata is the single definition of the wire format;
-:mod:`etoro_sync.codec` compiles its decoders from it. Two facts about eToro's feed shape the
-models (both from recorded frames): market values arrive as *strings* and a message carries only
-what changed, so an absent field means "unchanged".
+The wire format is defined once, in dataclasses-json's field metadata; :mod:`etoro_sync.codec`
+compiles its decoders from it. Recorded frames show two things that shape the models: market values
+are sent as *strings*, and a message carries only what changed, so an absent field is unchanged.
 
 ``Optional[...]`` is spelled out and annotations are not postponed, because dataclasses-json
 evaluates postponed ones on every call.

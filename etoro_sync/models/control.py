@@ -1,4 +1,4 @@
-"""Envelopes, requests, and the gap between two connections."""
+"""Envelopes and their messages, requests, and the gap between two connections."""
 
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple  # noqa: UP035  # dataclasses-json wants them
@@ -26,11 +26,10 @@ class WsMessage(WireModel):
     """One message of an envelope, as received.
 
     :param topic: ``"instrument:<id>"`` or ``"private"``.
-    :param content: JSON inside a string: it must be parsed a second time. Where eToro sends an
-        object instead, this is the JSON of it.
-    :param id: a uuid, unique per message; ``""`` where it is missing.
-    :param type: such as ``"Trading.Instrument.Rate"`` or ``"Snapshot"``; ``""`` where it is
-        missing.
+    :param content: the message's fields, as JSON text that is still to be parsed. If eToro sends an
+        object instead of a text, this is its JSON.
+    :param id: a uuid, unique for each message; ``""`` if it is missing.
+    :param type: such as ``"Trading.Instrument.Rate"`` or ``"Snapshot"``; ``""`` if it is missing.
     """
 
     topic: str = text("topic")
@@ -43,10 +42,10 @@ _message_fields = compile_fields(WsMessage)
 
 
 def decode_message(data: Any) -> WsMessage:
-    """Return or raise what ``WsMessage.from_dict`` does, about fifty times faster."""
+    """Do what ``WsMessage.from_dict`` does, about fifty times faster."""
     try:
         return WsMessage(**_message_fields(data))
-    except Exception:  # from_dict says below what is wrong, in its own words
+    except Exception:  # from_dict raises the error, below
         pass
     return WsMessage.from_dict(data)
 
@@ -61,7 +60,7 @@ def _messages(value: Any) -> List[WsMessage]:
 class WsEnvelope(WireModel):
     """One data frame of the feed.
 
-    :param messages: every recorded frame held exactly one, but more are legal.
+    :param messages: its messages. All recorded frames have exactly one, but more are legal.
     """
 
     messages: List[WsMessage] = field(
@@ -73,30 +72,29 @@ _envelope_fields = compile_fields(WsEnvelope)
 
 
 def decode_envelope(data: Any) -> WsEnvelope:
-    """Return or raise what ``WsEnvelope.from_dict`` does, much faster."""
+    """Do what ``WsEnvelope.from_dict`` does, much faster."""
     try:
         return WsEnvelope(**_envelope_fields(data))
-    except Exception:  # likewise
+    except Exception:  # as above
         pass
     return WsEnvelope.from_dict(data)
 
 
 @dataclass(frozen=True)
 class WsGap(WireModel):
-    """A hole in the stream that has ended: what was sent in between is gone.
+    """The time between a lost connection and its replacement, in which messages were missed.
 
-    It counts the time for which the process was stopped or the machine slept. To fetch what was
-    missed, ask for the time from a few seconds before :attr:`from_` on: what was on its way then is
-    gone, too.
+    eToro does not send them again. To fetch them by REST, ask for the time from a few seconds
+    before :attr:`from_` until :attr:`until`, because messages that were on their way at
+    :attr:`from_` are missing, too. The time for which the process was stopped or the machine slept
+    is part of the gap.
 
-    :param from_: when the client can last prove that it was listening, by the clock of
-        :attr:`until`: a second at most before the last data was received, or, where the connection
-        has brought none, before it was authenticated; earlier where the process had stood still, or
-        had read without a pause. In seconds since the epoch, UTC.
-    :param until: when the subscriptions were acknowledged again, likewise.
-    :param generation: the number of the connection that follows the gap; each that was opened
-        counts.
-    :param topics: the topics that were restored, each with a snapshot to come.
+    :param from_: when the client had last read all that had come; seconds since the epoch, UTC. At
+        most a second before the last data, or before the authentication if there was no data;
+        earlier if the process had stood still, or data had come without a pause.
+    :param until: when all subscriptions were acknowledged again; seconds since the epoch, UTC.
+    :param generation: the number of the new connection; see :attr:`WsInstrumentRate.generation`.
+    :param topics: the topics that were restored; a snapshot of each instrument follows.
     """
 
     from_: float = field(metadata=config(field_name="from"))
@@ -106,13 +104,13 @@ class WsGap(WireModel):
 
     @property
     def seconds(self) -> float:
-        """How long the gap lasted, to the microsecond."""
+        """How long the gap lasted, in seconds, rounded to microseconds."""
         return round(self.until - self.from_, 6)
 
 
 @dataclass
 class WsAuthenticateOperation(WireModel):
-    """The first request on a connection; its ``repr`` does not show the keys.
+    """The request that logs in, first on each connection. Its ``repr`` does not show the keys.
 
     :param id: a uuid that the answer repeats.
     :param data: ``apiKey`` and ``userKey``.
@@ -125,10 +123,10 @@ class WsAuthenticateOperation(WireModel):
 
 @dataclass
 class WsSubscribeOperation(WireModel):
-    """A request for topics.
+    """A request to subscribe to topics.
 
     :param id: a uuid that the acknowledgement repeats.
-    :param data: ``topics`` and ``snapshot``.
+    :param data: ``topics``, a list of strings, and ``snapshot``, a bool.
     """
 
     id: str
@@ -138,10 +136,10 @@ class WsSubscribeOperation(WireModel):
 
 @dataclass
 class WsUnsubscribeOperation(WireModel):
-    """A request to end topics.
+    """A request to unsubscribe from topics.
 
     :param id: a uuid that the acknowledgement repeats.
-    :param data: ``topics``.
+    :param data: ``topics``, a list of strings.
     """
 
     id: str

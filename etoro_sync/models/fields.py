@@ -1,4 +1,4 @@
-"""How the models spell the wire: field helpers, and the base class that reads null as absent."""
+"""The base class of the models, and helpers that declare their fields."""
 
 from copy import deepcopy
 from dataclasses import MISSING, field, fields
@@ -15,36 +15,36 @@ Model = TypeVar("Model", bound="WireModel")
 
 
 class WireModel(DataClassJsonMixin):
-    """Base of the models: a null on the wire is the same as an absent field.
+    """Base of the models. It reads a null like an absent field.
 
-    dataclasses-json lets None into fields that must not be None, with no more than a warning.
+    dataclasses-json would set fields to None that must not be None, with a mere warning.
     """
 
     @classmethod
     def from_dict(cls: type[Model], kvs: Any, *, infer_missing: bool = False) -> Model:
-        """Return an object made of *kvs*, by wire names.
+        """Return an object with the values of *kvs*, a dictionary by wire names.
 
         :raises KeyError: when a required field is absent or null.
-        :raises TypeError: when a value has a wrong type, as ``ValueError`` and ``OverflowError``.
+        :raises TypeError: when a value cannot be decoded, as ``ValueError`` and ``OverflowError``.
         """
         if type(kvs) is dict:
             kvs = {key: value for key, value in kvs.items() if value is not None}
         return super().from_dict(kvs, infer_missing=infer_missing)
 
     def to_row(self) -> dict[str, Any]:
-        """Return all fields by their Python names, in a new dictionary that is yours to change.
+        """Return a new dictionary of all fields, by their Python names.
 
-        Lists and dictionaries in it are copies, too; a tuple stays a tuple. Properties such as
-        ``mid`` are not in it, and :meth:`to_dict` uses the names of the wire.
+        Lists and dictionaries in it are copies, so that changing them does not change this object.
+        Properties such as ``mid`` are left out. (:meth:`to_dict` uses the wire names.)
         """
-        # dataclasses.asdict() takes five times as long, which counts where each rate is a row.
+        # dataclasses.asdict() takes five times as long, which matters if each rate becomes a row.
         known = fields(self)  # type: ignore[arg-type]  # each model is a dataclass
         values = ((f.name, getattr(self, f.name)) for f in known)
         return {name: deepcopy(v) if type(v) in (list, dict) else v for name, v in values}
 
 
 def wire(name: str, decoder: Any, default: Any = MISSING) -> Any:
-    """Return a field that is called *name* on the wire; required when it has no default."""
+    """Return a field with the wire name *name*; it is required if it has no default."""
     return field(default=default, metadata=config(field_name=name, decoder=decoder))
 
 
@@ -64,12 +64,12 @@ def text(name: str, default: Any = MISSING) -> Any:
 
 
 def flag(name: str) -> Any:
-    """Return a field for true, false, or unknown."""
+    """Return a field for True, False, or None while it is unknown."""
     return wire(name, decode_bool, None)
 
 
 def decimals(value: float) -> int:
-    """Return how many decimals a number has in its shortest spelling, which is that of the feed.
+    """Return the number of decimals in the shortest spelling of *value*, as in the feed.
 
     ``66500.0`` has none, ``1.2345e-08`` has twelve.
     """
@@ -79,9 +79,9 @@ def decimals(value: float) -> int:
 
 
 def parse_date(text: str) -> Optional[datetime]:
-    """Return the time that eToro wrote as *text*, in UTC, or None when it is not one.
+    """Return a date of the feed as an aware datetime in UTC; None if *text* is not a date.
 
-    The feed trims trailing zeros, so a fraction has 0 to 7 digits; Python keeps 6 of them.
+    The feed trims trailing zeros, so the fraction has 0 to 7 digits. Python keeps 6 of them.
 
     :param text: such as ``"2025-04-01T08:36:02.8305456Z"``.
     """

@@ -1,4 +1,4 @@
-"""Prices: the merged state of an instrument, and one market message as it was sent."""
+"""Models of prices: the merged state of an instrument, and one market message as it was sent."""
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -14,30 +14,34 @@ __all__ = ["WsInstrumentDelta", "WsInstrumentRate"]
 
 @dataclass(frozen=True)
 class WsInstrumentRate(WireModel):
-    """The complete state of one instrument: every delta so far, merged.
+    """The complete state of one instrument: all messages of this connection so far, merged.
 
-    Prices are in the instrument's own currency, before conversion.
+    Prices are in the instrument's own currency. Fields that eToro does not send for every
+    instrument are None until it does.
 
-    :param ask: the price at which one buys.
-    :param bid: the price at which one sells.
-    :param last_execution: eToro's last execution price; 0.0 while none is known. It never leaves
-        the spread and is no trade print.
-    :param date: when eToro made the price, as sent: UTC, ISO format, 0 to 7 digits of fraction.
-    :param price_rate_id: eToro's id of the price; it repeats and is not monotone.
-    :param bid_discounted: the bid before the retail markup, where sent.
-    :param ask_discounted: the ask before the retail markup, where sent.
-    :param conversion_rate_ask: from the instrument's currency to US dollars, where sent.
-    :param conversion_rate_bid: from the instrument's currency to US dollars, where sent.
-    :param is_instrument_active: whether the instrument can be traded now, where sent.
-    :param is_market_open: whether its market is open, where sent.
-    :param is_exchange_open: whether its exchange is open, where sent; independent of the former.
-    :param allow_buy: where sent.
-    :param allow_sell: where sent.
-    :param availability_reason: 2 was seen with open instruments, 4 and 6 with closed ones.
-    :param changed: names of the fields that the last message carried.
-    :param generation: the number of the connection that brought the last message; each that the
-        client has opened counts, from 1.
-    :param received_at: when it was received: seconds since the epoch, UTC, by the local clock.
+    :param ask: the price at which you buy.
+    :param bid: the price at which you sell.
+    :param last_execution: eToro's last execution price; 0.0 until one is known. It always lies
+        within the spread, so it is not the price of a trade on an exchange.
+    :param date: when eToro made the price, as sent: UTC, ISO format, with 0 to 7 digits of
+        fraction; see :attr:`timestamp`.
+    :param price_rate_id: eToro's id of the price. Ids repeat, and do not always rise.
+    :param bid_discounted: the bid before eToro's markup for retail customers.
+    :param ask_discounted: the ask before eToro's markup for retail customers.
+    :param conversion_rate_ask: ask of the rate from the instrument's currency to US dollars.
+    :param conversion_rate_bid: bid of the rate from the instrument's currency to US dollars.
+    :param is_instrument_active: whether the instrument can be traded now.
+    :param is_market_open: whether its market is open.
+    :param is_exchange_open: whether its exchange is open, which may differ from the market.
+    :param allow_buy: whether it may be bought.
+    :param allow_sell: whether it may be sold.
+    :param availability_reason: a code without public meaning; 2 was seen while an instrument was
+        open, 4 and 6 while it was closed.
+    :param changed: the Python names of the fields that the last message carried.
+    :param generation: the number of the connection on which the last message came. The client
+        counts every connection that it has opened, from 1.
+    :param received_at: when the last message was received, by the local clock: seconds since the
+        epoch, UTC.
     """
 
     ask: float = number("Ask")
@@ -61,33 +65,32 @@ class WsInstrumentRate(WireModel):
 
     @property
     def mid(self) -> float:
-        """The middle between bid and ask, in their currency, to one decimal more than they have."""
+        """The middle between bid and ask, in their currency, with one decimal more than theirs."""
         return round((self.ask + self.bid) / 2, max(decimals(self.ask), decimals(self.bid)) + 1)
 
     @property
     def spread(self) -> float:
-        """Ask minus bid, in their currency, to as many decimals as they have."""
-        # The difference of two binary fractions has an error: 24.80000000000291 for 24.8.
+        """Ask minus bid, in their currency, with as many decimals as theirs."""
+        # Floats cannot represent most decimal fractions: without this, 24.80000000000291.
         return round(self.ask - self.bid, max(decimals(self.ask), decimals(self.bid)))
 
     @property
     def timestamp(self) -> Optional[datetime]:
-        """:attr:`date` as an aware datetime in UTC; None when the feed sent none."""
+        """:attr:`date` as an aware datetime in UTC; None if eToro sent none."""
         return parse_date(self.date)
 
 
 @dataclass(frozen=True)
 class WsInstrumentDelta(WireModel):
-    """One market message as it was sent; a field that it does not carry is None.
+    """One market message as it was sent. Fields that it does not carry are None.
 
-    A heartbeat carries only :attr:`date` and :attr:`price_rate_id`. ``last_execution`` may be 0,
-    which means "no valid value". Field meanings are those of :class:`WsInstrumentRate`; those
-    that only stand here are undocumented or deprecated by eToro.
+    A heartbeat carries only :attr:`date` and :attr:`price_rate_id`. A ``last_execution`` of 0 means
+    that there is no valid one. The fields mean the same as in :class:`WsInstrumentRate`; eToro does
+    not document the others, or has deprecated them.
 
     :param type: the message's type on the wire, such as ``"Snapshot"``.
-    :param generation: the number of the connection that brought it; each that the client has opened
-        counts, from 1.
-    :param received_at: seconds since the epoch, UTC, by the local clock.
+    :param generation: the number of its connection; see :class:`WsInstrumentRate`.
+    :param received_at: when it was received, by the local clock: seconds since the epoch, UTC.
     """
 
     ask: Optional[float] = number("Ask", None)
@@ -119,7 +122,7 @@ class WsInstrumentDelta(WireModel):
     cfd_markup_bid: Optional[float] = number("CfdMarkupBid", None)
     real_markup_ask: Optional[float] = number("RealMarkupAsk", None)
     real_markup_bid: Optional[float] = number("RealMarkupBid", None)
-    # JSON in a string, or the name of a .NET type by a mistake of the server: kept as sent.
+    # As sent: JSON in a string or, because of a bug of the server, the name of a .NET type.
     closing_prices: Optional[str] = wire("ClosingPrices", decode_as_text, None)
     type: str = ""
     generation: int = 0
@@ -127,17 +130,17 @@ class WsInstrumentDelta(WireModel):
 
     @property
     def is_heartbeat(self) -> bool:
-        """Whether the message carries no price and no state: a sign of life only."""
+        """Whether the message carries no price and no state, but shows that the feed is alive."""
         return not any(getattr(self, name) is not None for name in _STATE_FIELDS)
 
     @property
     def is_snapshot(self) -> bool:
-        """Whether the message is the full state that follows a subscription."""
+        """Whether the message is the full state, which eToro sends after a subscription."""
         return self.type == "Snapshot"
 
     @property
     def timestamp(self) -> Optional[datetime]:
-        """:attr:`date` as an aware datetime in UTC; None when the message carries none."""
+        """:attr:`date` as an aware datetime in UTC; None if the message carries none."""
         return None if self.date is None else parse_date(self.date)
 
 

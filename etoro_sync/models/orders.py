@@ -1,4 +1,4 @@
-"""Order events, and names for eToro's numbers."""
+"""Models of order events, and names for the codes in them."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -15,8 +15,9 @@ Code = TypeVar("Code", bound=IntEnum)
 
 
 class OrderStatus(IntEnum):
-    """Names of ``StatusID``, from eToro's REST portal (v1.375), the table that agrees with users'
-    logs; two older public tables contradict it.
+    """Names for ``StatusID``, from eToro's REST portal (v1.375).
+
+    Two older public tables contradict this one, but users' logs agree with it.
     """
 
     RECEIVED = 1
@@ -37,7 +38,7 @@ class OrderStatus(IntEnum):
 
 
 class OrderType(IntEnum):
-    """Names of ``OrderType``, as seen in users' logs; there is no public list."""
+    """Names for ``OrderType``, taken from users' logs, because there is no public list."""
 
     OPEN_BY_AMOUNT = 17
     CLOSE_POSITION = 19
@@ -55,25 +56,28 @@ def _known(enum: type[Code], value: Any) -> Optional[Code]:
 class WsPrivateEvent(WireModel):
     """One event of the account: an order was placed, filled, refused, ...
 
-    eToro documents one type, ``Trading.OrderForCloseMultiple.Update``; other types may lack any
-    of its fields, so nothing here is required. Users treat these events as hints and confirm
-    them by REST.
+    eToro documents one type, ``Trading.OrderForCloseMultiple.Update``. Other types may lack any of
+    its fields, so no field is required. Confirm what matters by REST, as other users do.
 
     :param order_id: eToro's id of the order.
-    :param order_type: see :class:`OrderType`.
-    :param status_id: see :class:`OrderStatus` and :attr:`status`.
-    :param instrument_id: what is traded.
-    :param cid: the account; it differs between demo and real.
-    :param close_reason: a number on the wire; 0 is the only value ever seen.
+    :param order_type: a code; :attr:`order_type_name` has its name.
+    :param status_id: a code; :attr:`status` has its name.
+    :param instrument_id: the instrument that is traded.
+    :param cid: the id of the account, which differs between demo and real.
+    :param requested_units: units ordered; 0.0 if absent.
+    :param executed_units: units bought or sold so far; 0.0 if absent.
+    :param net_profit: as sent; 0.0 if absent.
+    :param close_reason: a code, a number on the wire; only 0 was seen.
+    :param open_date_time: when the order was opened, as sent.
+    :param request_occurred: when it was requested, as sent.
     :param error_code: 0 is success; 720 was seen for a size below the minimum.
-    :param status_id_variant: the second key of the same meaning, ``StatusId``.
+    :param status_id_variant: the value of a second key of the same meaning, ``StatusId``.
     :param type: the message's type on the wire.
-    :param extra: fields that are not known here, and known ones whose value has another type
-        than documented, by wire name and as sent. Of an event that could not be read at all,
-        ``extra["content"]`` is what eToro sent.
-    :param generation: the number of the connection that brought it; each that the client has opened
-        counts, from 1.
-    :param received_at: seconds since the epoch, UTC, by the local clock.
+    :param extra: by wire name, as sent: fields that are not known here, and known ones whose value
+        could not be decoded. If nothing of the event could be parsed, ``extra["content"]`` is what
+        eToro sent.
+    :param generation: the number of its connection; see :class:`WsInstrumentRate`.
+    :param received_at: when it was received, by the local clock: seconds since the epoch, UTC.
     """
 
     order_id: Optional[int] = integer("OrderID", None)
@@ -115,11 +119,11 @@ class WsPrivateEvent(WireModel):
 
     @property
     def status(self) -> Optional[OrderStatus]:
-        """:attr:`status_id` by name; None when it is absent or not in the table."""
+        """The name of :attr:`status_id`; None if it is absent or unknown."""
         known = self.status_id if self.status_id is not None else self.status_id_variant
         return _known(OrderStatus, known)
 
     @property
     def order_type_name(self) -> Optional[OrderType]:
-        """:attr:`order_type` by name; None when it is absent or not in the table."""
+        """The name of :attr:`order_type`; None if it is absent or unknown."""
         return _known(OrderType, self.order_type)

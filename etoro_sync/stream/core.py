@@ -59,7 +59,7 @@ class StreamCore:
     are the user's. Nothing in here calls a method of the stream, since a subclass may have replaced
     it.
 
-    :param registry: who listens.
+    :param registry: the listeners.
     :param counters: what is counted.
     :param source: where the events come from.
     """
@@ -73,7 +73,7 @@ class StreamCore:
         self.lifecycle = source.lifecycle
         self.rates = RateView(source.book, source)
         self.guard = ProcessGuard()
-        self.gate = LogThrottle()
+        self.throttle = LogThrottle()
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -161,9 +161,11 @@ class StreamCore:
             self.registry.add(event, Handler(function, instrument_id, once))
             self.source.listeners_changed()
             times = times_registered(function, known) + 1
-            # Each further time is told, and a loop that does so for long is told once a minute.
-            gated = times == 1 or self.gate.passes((event, name_of(function), times)) is None
-            if not gated:
+            # Each further time is logged; a loop that does so for long, once a minute.
+            throttled = (
+                times == 1 or self.throttle.passes((event, name_of(function), times)) is None
+            )
+            if not throttled:
                 log(
                     logging.WARNING,
                     "The handler %s is registered for %r %d times, and called as often for each "
@@ -216,7 +218,7 @@ class StreamCore:
 
     def _is_fed(self, new: ItemQueue) -> None:
         self.source.listeners_changed()
-        # Asked after it was added: whoever ends the queues of a client changes the state first.
+        # Asked after it was added: the state changes before the queues of a client are ended.
         state, error = self.state, self.lifecycle.error
         if state is ClientState.FAILED and error is not None:
             new.abandon()
@@ -234,11 +236,11 @@ class StreamCore:
     ) -> Iterator[tuple[int, WsInstrumentRate]]:
         """Subscribe, yield rates, unsubscribe; as the client's method, with checked arguments."""
         topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        # Who asks for another policy wants each rate.
+        # Another policy is a request for each rate.
         after = self.source.conflate_after if overflow in (None, "conflate") else None
         with self.new_queue("instrument:rate", maxsize, overflow, after) as rates:
             self.feed(rates, ids)
-            # Not before: whoever disconnects in between would find no queue to end.
+            # Not before: a disconnect() in between would find no queue to end.
             self.check_connected()
             use = object()
             try:
@@ -263,7 +265,7 @@ class StreamCore:
         with self.new_queue(event) as events:
             # In here, where it will be closed, whenever Ctrl-C comes.
             self.feed(events, None)
-            # Not before: whoever disconnects in between would find no queue to end.
+            # Not before: a disconnect() in between would find no queue to end.
             self.check_connected()
             while True:
                 now = clocks.monotonic()

@@ -57,8 +57,8 @@ class MarketStream:
     method.
 
     A source of your own is a function that writes to a :class:`~etoro_sync.Feed`; it runs on the
-    background thread, once for each :meth:`connect`. It begins when somebody listens, and waits
-    whenever those who read are behind, so nothing is conflated or dropped, and two runs bring the
+    background thread, once for each :meth:`connect`. It begins when there is a listener, and waits
+    whenever its readers are behind, so nothing is conflated or dropped, and two runs bring the
     same events in the same order. When it returns and all callbacks were called, the stream is
     closed: loops end, and :meth:`run_forever` returns. When it raises, that is what ends the
     stream.
@@ -264,9 +264,9 @@ class MarketStream:
         """Return a queue that collects *event* from now on, until the client ends.
 
         It can be made before :meth:`connect`, and waits for it; when somebody reads it for five
-        seconds and nobody connects, the log says so. One that is made after a failure has the
-        failure to tell. It keeps the client alive and connected. Close it when it is not read any
-        more, or use it in a ``with`` block: the log warns of one that is full, once a minute.
+        seconds and nobody connects, the log says so. One that is made after a failure raises that
+        failure. It keeps the client alive and connected. Close it when it is not read any more, or
+        use it in a ``with`` block: the log warns of one that is full, once a minute.
 
         :param event: such as ``"private:event"``; or several, as in ``["instrument:rate",
             "private:event", "reconnected"]``. The items of several are ``(event, *arguments)``, in

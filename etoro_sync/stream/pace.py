@@ -36,13 +36,13 @@ class Pace:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._monitor = Monitor()
-        self._told = False
+        self._logged = False
         #: Somebody waits for the end, so that the source goes on without listeners.
         self.awaited = False
 
     def reset(self) -> None:
         """Begin anew, with ``connect()``: nobody waits for the end yet."""
-        self.awaited = self._told = False
+        self.awaited = self._logged = False
 
     def changed(self) -> None:
         """Let the source look again. Any thread."""
@@ -73,20 +73,20 @@ class Pace:
             raise Interrupted
 
     def _has_room(self, dispatcher: Dispatcher) -> bool:
-        if not (self.awaited or self._registry.is_heard):
+        if not (self.awaited or self._registry.has_listeners):
             return False
         if len(dispatcher.lanes) >= _MOST_WAITING:
             return False
         return all(queue.has_room for queue in self._registry.queues())
 
     def _wait(self, ready: Callable[[], bool]) -> None:
-        if not self._told and not self._monitor.wait(ready, clocks.monotonic() + _PATIENCE):
-            self._told = True
+        if not self._logged and not self._monitor.wait(ready, clocks.monotonic() + _PATIENCE):
+            self._logged = True
             log(
                 logging.WARNING,
                 "The source waits for its readers: %s.",
                 "a queue that nobody reads is full, or a callback is slow"
-                if self._registry.is_heard
+                if self._registry.has_listeners
                 else "nobody listens. Register a callback, make a queue, or call run_forever()",
             )
         self._monitor.wait(ready, None)

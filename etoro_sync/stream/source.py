@@ -35,7 +35,7 @@ class Source(Protocol):
         """End, from any thread."""
 
     def end_is_awaited(self) -> None:
-        """Note that somebody waits for the end, and so wants it to go on without listeners."""
+        """Note that run_forever() waits for the end, which needs no listener to go on."""
 
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
         """Have *topics* sent for as long as *use* is not released, where that can be asked."""

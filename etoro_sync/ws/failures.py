@@ -1,4 +1,4 @@
-"""Why a connection cannot go on."""
+"""What ends a connection, and whether and when to try another one."""
 
 from ..errors import EToroError
 
@@ -6,13 +6,13 @@ __all__ = ["ConnectionFailed"]
 
 
 class ConnectionFailed(Exception):
-    """The present connection cannot go on; never leaves the reader thread.
+    """The present connection, or attempt to connect, has failed; never leaves the reader thread.
 
-    :param error: what users are told.
-    :param code: the close code, where the connection was open.
-    :param fatal: no other connection would do better: the client ends.
-    :param slow: the next attempt is to wait longer.
-    :param asked: seconds that the server asked to wait before it; 0.0 is none.
+    :param error: what users get.
+    :param code: the close code to report if the connection was open.
+    :param fatal: another connection would fail as well, so the client ends.
+    :param slow: wait longer than usual before the next attempt.
+    :param retry_after: seconds that the server requires before the next attempt; 0.0: none.
     """
 
     def __init__(
@@ -22,11 +22,11 @@ class ConnectionFailed(Exception):
         code: int = 1006,
         fatal: bool = False,
         slow: bool = False,
-        asked: float = 0.0,
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(str(error))
         self.error = error
         self.code = code
         self.fatal = fatal
         self.slow = slow
-        self.asked = asked
+        self.retry_after = retry_after

@@ -58,7 +58,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _discreet(function: Callable[P, T]) -> Callable[P, T]:
+def _hide_locals(function: Callable[P, T]) -> Callable[P, T]:
     """Let no traceback out of *function* show its arguments, keys among them."""
 
     @wraps(function)
@@ -79,8 +79,8 @@ def _discreet(function: Callable[P, T]) -> Callable[P, T]:
 class WsClientOptions:
     """Connection settings of :class:`~etoro_sync.WsClient`. All times are in seconds.
 
-    They can be pickled, for clients in other processes. A pickle holds the keys: whoever writes one
-    to a file gives functions of a module for them, which are read again where it is loaded.
+    They can be pickled, for clients in other processes. A pickle holds the keys: to write one to a
+    file, give functions of a module for them, which are called again where it is loaded.
 
     The first eight fields are etoropy's, with its order and defaults.
 
@@ -173,7 +173,7 @@ class WsClientOptions:
         return dict(vars(self))
 
     @classmethod
-    @_discreet
+    @_hide_locals
     def from_env(cls, **overrides: Any) -> "WsClientOptions":
         """Read ``ETORO_API_KEY``, ``ETORO_USER_KEY`` and ``ETORO_WS_URL``.
 
@@ -203,7 +203,7 @@ class WsClientOptions:
 
 
 # dataclass writes __init__ only after the class's body.
-WsClientOptions.__init__ = _discreet(WsClientOptions.__init__)  # type: ignore[method-assign]
+WsClientOptions.__init__ = _hide_locals(WsClientOptions.__init__)  # type: ignore[method-assign]
 
 
 def is_options(value: object) -> bool:

@@ -143,9 +143,10 @@ def test_a_buffer_that_nobody_reads_holds_no_more_through_many_connections() -> 
     for connection in range(100):
         buffer.barrier()
         buffer.extend([(key, connection) for key in reversed(range(7))], 0.0)
-    crowd = buffer._crowd
-    assert crowd is not None
-    assert [len(kept) for kept in (crowd.waiting, crowd._newest, crowd._superseded)] == [8, 8, 0]
+    backlog = buffer._backlog
+    assert backlog is not None
+    kept = (backlog.waiting, backlog._newest, backlog._superseded)
+    assert [len(entries) for entries in kept] == [8, 8, 0]
     assert buffer.dropped == 700
 
 
@@ -156,9 +157,9 @@ def test_a_reader_that_lags_for_ever_costs_no_more_memory() -> None:
     for number in range(1000):
         buffer.take(3, 0.0)
         buffer.extend([(key % 4, number) for key in range(number, number + 3)], 0.0)
-        crowd = buffer._crowd
-        assert crowd is not None
-        assert len(crowd._newest) + len(crowd._superseded) == len(crowd.waiting) <= 8
+        backlog = buffer._backlog
+        assert backlog is not None
+        assert len(backlog._newest) + len(backlog._superseded) == len(backlog.waiting) <= 8
 
 
 @pytest.mark.parametrize("most", [1, 2, 64])
@@ -235,14 +236,14 @@ def test_notes_are_taken_only_while_there_is_no_room() -> None:
     """They cost time with each entry, and memory."""
     buffer = ConflatingBuffer(4)
     buffer.extend(entries("a1 b1 c1 d1"), 0.0)
-    assert buffer._crowd is None
+    assert buffer._backlog is None
     buffer.extend(entries("e1"), 0.0)
-    assert buffer._crowd is not None
+    assert buffer._backlog is not None
     assert not buffer._entries
     buffer.take(1, 0.0)
-    assert buffer._crowd is not None
+    assert buffer._backlog is not None
     buffer.take(1, 0.0)
-    assert buffer._crowd is None
+    assert buffer._backlog is None
     assert [entry[1] for entry in drain(buffer)] == ["d1", "e1"]
 
 
@@ -310,9 +311,9 @@ def test_what_is_superseded_is_noted_until_the_consumer_has_caught_up_by_half() 
         buffer.extend([(n, n)], n / 10)
     assert buffer.take(5, 3.0) == [(0, 0)]
     while buffer.oldest is not None and 3.0 - buffer.oldest > 0.5:
-        assert buffer._crowd is not None
+        assert buffer._backlog is not None
         buffer.take(5, 3.0)
-    assert buffer._crowd is None
+    assert buffer._backlog is None
     assert len(buffer) == 5
 
 
@@ -429,7 +430,7 @@ class Conflation(RuleBasedStateMachine):
     def take(self, most: int, ahead: int | None, back: int, late: bool) -> None:
         given = None if ahead is None else self.buffer.start + ahead
         before = self.buffer.end if given is None else given
-        calm = self.buffer._crowd is None and not self.model.is_late(self.now)
+        calm = self.buffer._backlog is None and not self.model.is_late(self.now)
         taken = self.buffer.take(most, self.now, before=given)
         assert len(taken) <= most
         self.model.taken = []
@@ -445,7 +446,7 @@ class Conflation(RuleBasedStateMachine):
             self.extend([1, 2, 3, 4, None, 1])  # while what was taken is being used
         back = min(back, len(taken))
         self.buffer.put_back(taken[len(taken) - back :])
-        self.model.put_back(back, noted=self.buffer._crowd is not None)
+        self.model.put_back(back, noted=self.buffer._backlog is not None)
         self.delivered.extend(taken[: len(taken) - back])
 
     @rule()

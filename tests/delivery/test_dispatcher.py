@@ -446,8 +446,8 @@ class SlowBench(Bench):
         """Call out everything that waits."""
         while self.dispatcher.lanes.ready:
             assert self.dispatcher._step()
-            if self.dispatcher._hand:
-                self.dispatcher._call_hand()
+            if self.dispatcher._taken:
+                self.dispatcher._call_taken()
         return self.heard
 
 
@@ -507,7 +507,7 @@ def test_a_rate_that_waited_for_an_order_is_judged_anew() -> None:
     bench.dispatcher.extend([(1, "a"), (2, "a"), (1, "b")])
     assert bench.dispatcher._step()
     bench.dispatcher.post("private:event", "p1")
-    bench.dispatcher._call_hand()
+    bench.dispatcher._call_taken()
     assert bench.heard == ["private:event"]
     assert bench.run() == ["private:event", "a", "b"]
     assert bench.dispatcher.lanes.rates.conflated == 1
@@ -563,7 +563,7 @@ def test_a_lag_is_logged_by_its_age_and_stands_in_the_figures(
     bench.clock.advance(2.5)
     bench.dispatcher._step()
     assert caplog.records == []  # so late may a rate be that is not skipped
-    bench.dispatcher._call_hand()
+    bench.dispatcher._call_taken()
     bench.dispatcher.extend([(1, "a"), (2, "b")])
     bench.clock.advance(3.5)
     assert bench.dispatcher.lag() == 3.5
@@ -609,7 +609,7 @@ def test_an_order_callback_that_hangs_is_logged_and_stands_in_the_figures(
     (record,) = caplog.records
     assert "they are 60.0 s behind" in record.getMessage()
     assert record.getMessage().endswith("<locals>.hangs.")
-    bench.dispatcher._call_hand()
+    bench.dispatcher._call_taken()
     bench.clock.advance(5)
     assert bench.dispatcher.lag() == 0.0
 
@@ -700,7 +700,7 @@ def test_a_finalizer_that_disconnects_while_rates_are_put_back_loses_no_count(
 
     def interrupted(entries: Any) -> None:
         if crowded:
-            rates._gather()
+            rates._to_backlog()
 
         def stops_on_its_way() -> Iterator[Any]:
             late = list(reversed(entries))
@@ -975,6 +975,6 @@ def test_a_message_that_was_taken_when_the_session_ended_counts_as_dropped() -> 
     bench.dispatcher.extend([], [(0, "message", ("m",))])
     assert bench.dispatcher._step()
     bench.dispatcher.stop()
-    bench.dispatcher._call_hand()
+    bench.dispatcher._call_taken()
     others = bench.dispatcher.lanes.others
     assert (bench.heard, others.received, others.delivered, others.dropped) == ([], 1, 0, 1)

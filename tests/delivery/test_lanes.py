@@ -103,7 +103,7 @@ def test_shedding_drops_rates_only() -> None:
     lanes.shed()
     assert (lanes.rates.delivered, lanes.rates.dropped, len(lanes)) == (1, 1, 2)
     assert lanes.others.dropped == 1
-    assert lanes.is_owing
+    assert lanes.has_lossless
     assert names(lanes) == ["order", "close"]
 
 

@@ -292,7 +292,7 @@ def proxy(data: bytes) -> None:
     target = Target("ws.etoro.com", 443, True)
     tunnel = make_tunnel(urlsplit(f"http://user:{API_KEY}@127.0.0.1:1"), target)
     stream: Any = _Stream(data)
-    error = _error_of(lambda: tunnel.pierce(stream, _dialer()))
+    error = _error_of(lambda: tunnel.establish(stream, _dialer()))
     assert error or data[1:].startswith(b"HTTP/")
 
 

@@ -101,7 +101,7 @@ class Side:
         }
         counts = {name: getattr(self.counters, name) for name in Counters.__slots__}
         kept = {
-            topic: (one.state, one.visible, one.settled, one.heard_at, one.awaits_snapshot)
+            topic: (one.state, one.visible, one.settled, one.last_message_at, one.awaits_snapshot)
             for topic, one in self.book.by_topic.items()
         }
         latest = {key: one.visible for key, one in self.book.latest.items()}

@@ -64,7 +64,7 @@ def test_a_heartbeat_is_no_rate_and_not_the_time_of_a_price(content: dict[str, A
     instrument.stale = True
     assert feed.send(content) is None
     assert feed.rate == before
-    assert instrument.heard_at == feed.now
+    assert instrument.last_message_at == feed.now
     assert not instrument.stale
 
 

@@ -82,6 +82,17 @@ def test_a_snapshot_without_a_price_ends_the_holding_too() -> None:
     assert feed.send({"Date": "e"}) is None
 
 
+def test_a_snapshot_of_flags_alone_publishes_the_price_that_was_held_back() -> None:
+    """With the flags, and once: what follows without a price is no rate."""
+    feed = Feed()
+    feed.book.expect_snapshots([TOPIC])
+    feed.send({"Ask": "2", "Bid": "1"})
+    rate = feed.send({"IsMarketOpen": "True"}, "Snapshot")
+    assert (rate.ask, rate.bid, rate.is_market_open) == (2.0, 1.0, True)
+    assert feed.rate == rate
+    assert feed.send({"IsMarketOpen": "False"}) is None
+
+
 def test_a_price_that_was_held_back_is_published_when_the_snapshot_is_overdue() -> None:
     """Ten seconds after the acknowledgement the deltas alone have to do, though nothing follows."""
     feed = Feed(snapshot_timeout=10.0)

@@ -321,7 +321,7 @@ def test_promise_12_what_would_wait_for_the_reader_is_refused_on_its_thread(
         ear.wait_for("instrument:rate")
     (error,) = outcomes
     assert type(error) is EToroWebSocketError
-    assert "client's own thread that reads the connection" in str(error)
+    assert "stream's own thread that reads the connection" in str(error)
     assert ("wait=False" in str(error)) is ("subscribe" in call)
     assert c.subscriptions == ("instrument:18",)
     assert c.state is ClientState.LIVE
@@ -397,7 +397,7 @@ def test_promise_12_what_would_wait_for_a_key_is_refused_where_the_key_is_read(
         c.connect()
     (error,) = outcomes
     assert type(error) is EToroWebSocketError
-    assert "client's own thread that reads the keys" in str(error)
+    assert "stream's own thread that reads the keys" in str(error)
 
 
 @pytest.mark.parametrize("call", NOT_WAITING)

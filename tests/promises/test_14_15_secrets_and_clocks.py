@@ -186,7 +186,7 @@ def test_promise_14_a_localhost_that_is_elsewhere_gets_no_keys_over_unverified_t
         raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
     monkeypatch.setattr(Race, "run", no_way)  # nothing leaves this machine
-    words = "to a proxy over TLS that is not verified" if proxied else "is another machine here"
+    words = "to a proxy over TLS that is not verified" if proxied else "resolves to another machine"
     with pytest.raises(EToroError) as caught:
         c.connect()
     assert (words in str(caught.value)) is not verified

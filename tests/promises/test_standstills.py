@@ -197,7 +197,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> LeapingTime:
         monkeypatch.setattr(module, "clocks", time)
     monkeypatch.setattr(connector, "Connection", partial(Connection, clock=time.monotonic))
     monkeypatch.setattr(dialer, "SocketStream", partial(SocketStream, clock=time.monotonic))
-    monkeypatch.setattr(connection_loop, "_LOOK", 0.05)
+    monkeypatch.setattr(connection_loop, "_CLOCK_INTERVAL", 0.05)
     return time
 
 
@@ -333,7 +333,7 @@ def test_promise_1_a_connection_that_has_survived_a_sleep_goes_on(
     caplog: pytest.LogCaptureFixture,
     interval: int,
 ) -> None:
-    """It is asked for a sign of life once, or not at all; what was silent for so long is stale."""
+    """It is pinged once, or not at all; what was silent for so long is stale."""
     frames: list[int] = []
 
     def script(peer: Peer) -> None:
@@ -363,8 +363,8 @@ def test_promise_1_a_connection_that_has_survived_a_sleep_goes_on(
     c.subscribe([20])
     assert frames == ([PING, TEXT] if interval else [TEXT, TEXT])
     (record,) = [r.getMessage() for r in caplog.records if "slept" in r.getMessage()]
-    assert ("sign of life" in record) is bool(interval)
-    assert ("heartbeat_interval=0" in record) is not interval
+    assert ("is pinged" in record) is bool(interval)
+    assert ("heartbeat_interval=0" in record) is not bool(interval)
     assert c.generation == 1
     assert ear.names("close") == []
 
@@ -400,7 +400,7 @@ def test_promise_15_a_standstill_between_the_looks_at_two_clocks_is_no_sleep(
 def test_promise_8_a_sleep_in_an_outage_is_part_of_the_gap(
     raw_server: StartServer, client: MakeClient, clock: LeapingTime
 ) -> None:
-    """There is nobody who could be asked for a sign of life then."""
+    """Without a connection there is nothing to ping."""
 
     def script(peer: Peer) -> None:
         asleep(peer)

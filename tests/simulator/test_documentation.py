@@ -41,6 +41,8 @@ def scope(simulate: Simulate, request: pytest.FixtureRequest) -> Iterator[dict[s
     scope = namespace(sim)
     given = {f: getattr(scope["options"], f) for f in scope["options"].__dataclass_fields__}
     given |= {"proxy": "", "ssl_context": sim.client_ssl_context() if tls else None}
+    if name == "drip_handshake":
+        given["connect_timeout"] = 5.0  # it is to come to its end on a busy machine, too
     scope["options"] = WsClientOptions(**given)
     with WsClient(scope["options"]) as client:
         rates = client.queue("instrument:rate")

@@ -133,7 +133,7 @@ def test_a_close_code_is_echoed(waker: Waker, code: int) -> None:
         far.sendall(frame(CLOSE, close_payload(code, "why")) * 2 + frame(PING))
         connection = make_connection(stream)
         read_on(connection)
-        assert connection.close_words() == (code, "why")
+        assert connection.close_status() == (code, "why")
         stream.close()
         assert sent_by(far).read_frames(SOON) == [(CLOSE, struct.pack("!H", code))]
 

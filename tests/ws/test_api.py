@@ -120,6 +120,7 @@ PURE = [
     "delivery/arrivals",
     "delivery/buffers",
     "delivery/conflation",
+    "delivery/lag_watch",
     "delivery/lanes",
     "events",
     "market/merging",

@@ -320,7 +320,7 @@ def test_an_instrument_without_a_rate_is_a_key_error_that_says_what_to_do(
         c.rates[18]
     assert isinstance(caught.value, EToroKeyError)
     assert str(caught.value).startswith("No rate of instrument 18 has come. Subscribe")
-    for key, advice in (("18", "Write 18."), ("BTC", "number of a symbol."), (None, "not None.")):
+    for key, advice in (("18", "Write 18."), ("BTC", "id of a symbol."), (None, "not None.")):
         with pytest.raises(EToroKeyError, match="keys of rates are instrument ids") as caught:
             c.rates[key]  # type: ignore[index]
         assert str(caught.value).endswith(advice)

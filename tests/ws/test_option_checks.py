@@ -41,6 +41,8 @@ BAD = [
         for value in (True, 10**400, 1e300, -(10**5000), 1_000_001)
     ),
     *((name, 0) for name in POSITIVE),
+    *((name, 0.009) for name in ("heartbeat_interval", "stale_after")),
+    *(("conflate_after", value) for value in (-1, float("nan"), "1", True, 1_000_001)),
     *(("reconnect_attempts", value) for value in (-1, 1.5, "1", True, -(10**5000))),
     *(("callback_queue_size", value) for value in (0, -1, 1.5, None, True)),
     *(("max_message_bytes", value) for value in (0, 1023, 2048.0, None, True)),
@@ -130,6 +132,9 @@ def test_what_would_not_be_sent_of_the_url_is_refused(path: str) -> None:
         {"reconnect_attempts": None},
         {"reconnect_attempts": 0, "reconnect_delay": 0, "reconnect_max_delay": 0},
         {"heartbeat_interval": 0, "heartbeat_timeout": 0, "stale_after": 0},
+        {"heartbeat_interval": 0.01, "heartbeat_timeout": 0.001, "stale_after": 0.01},
+        {"conflate_after": None},
+        {"conflate_after": 0},
         {"auth_timeout": 0.001, "close_timeout": 1_000_000, "max_message_bytes": 1024},
         {"callback_queue_size": 1, "ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},
         {"proxy": "http://user:pass@proxy:3128"},

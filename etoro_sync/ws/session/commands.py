@@ -1,6 +1,6 @@
-"""What other threads ask of the reader thread: operations, and to come to its end.
+"""What other threads request from the reader thread: operations, and its end.
 
-They only put something down and wake it; no lock is needed, since each of these is one step.
+They set or append a value, each in one atomic step that needs no lock, and wake the reader.
 """
 
 import contextlib
@@ -14,56 +14,56 @@ from ..transport.waker import Waker
 
 __all__ = ["Commands", "closed"]
 
-#: Seconds between two looks at whether the client is to stop.
-_NAP = 0.02
+#: Seconds between two checks in :meth:`Commands.poll_until`.
+_POLL_INTERVAL = 0.02
 
 
 class Commands:
-    """Takes what is asked in any thread, until the reader has time for it."""
+    """Holds the requests of other threads until the reader thread handles them."""
 
     def __init__(self) -> None:
         self.waker = Waker()
-        #: What was asked and not taken yet.
+        #: Posted and not taken yet.
         self.operations: deque[Operation] = deque()
         self._over = False
-        #: The client is to end at once, and not politely.
+        #: Whether the session is to end at once, without a closing handshake.
         self.aborting = False
 
     # -- any thread ----------------------------------------------------------------------------
 
     def post(self, operation: Operation) -> None:
-        """Hand over an operation; one that comes too late is ended with EToroClosedError."""
+        """Hand over an operation; after :meth:`finish` it ends at once with EToroClosedError."""
         self.operations.append(operation)
         self.waker.wake()
         if self._over:
             self._drop(closed())
 
     def stop(self) -> None:
-        """Ask for the end, with a closing handshake of at most ``close_timeout``."""
+        """Request the end, with a closing handshake of at most ``close_timeout``."""
         self.waker.stop()
 
     def abort(self) -> None:
-        """Ask for the end at once."""
+        """Request the end at once, without a closing handshake."""
         self.aborting = True
         self.stop()
 
     # -- the reader thread ---------------------------------------------------------------------
 
     def take(self) -> list[Operation]:
-        """Return what was asked until now, in order."""
-        # As many as there are now: others may post faster than this thread takes.
+        """Return the operations that were posted until now, in order."""
+        # Counted first, because other threads may post faster than this one takes.
         return [self.operations.popleft() for _ in range(len(self.operations))]
 
-    def sit_out(self, deadline: float) -> None:
-        """Wait in the simplest way, where another one has failed; :meth:`stop` ends it soon.
+    def poll_until(self, deadline: float) -> None:
+        """Sleep until *deadline* or :meth:`stop`, without the waker, in case that has failed.
 
         :param deadline: absolute monotonic time.
         """
         while not self.waker.stopping and clocks.monotonic() < deadline:
-            time.sleep(_NAP)
+            time.sleep(_POLL_INTERVAL)
 
     def finish(self, error: EToroError | None) -> None:
-        """End all operations that were not taken, those that are still to come, too.
+        """End all operations that were not taken, and from now on those that are posted.
 
         :param error: what ended the session; None: the user did.
         """
@@ -81,5 +81,5 @@ class Commands:
 
 
 def closed() -> EToroClosedError:
-    """Return what operations end with when the user ends the session."""
+    """Return the error for operations of a session that the user has ended."""
     return EToroClosedError("The client was disconnected. Call connect() to use it again.")

@@ -1,4 +1,4 @@
-"""From the options to an open connection: which way to take, and all steps in their order."""
+"""Opens connections as the options say: through a proxy or not, then TLS and the handshake."""
 
 import ssl
 from dataclasses import replace
@@ -22,9 +22,9 @@ class Connector:
     """Opens the connections of one session. Runs on the reader thread.
 
     :param options: the client's.
-    :param redactor: masks the keys, and learns the password of a proxy of the environment.
+    :param redactor: masks the keys; a proxy's password from the environment is added to it.
     :param waker: ends waits, and says whether the client is to stop.
-    :param addresses: what earlier sessions of the client have learnt of them.
+    :param addresses: which of the server's addresses have worked; shared by the client's sessions.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class Connector:
         waker: Waker,
         addresses: Addresses,
     ) -> None:
-        # Loaded late, since the standard library's search for proxies is larger than this package;
-        # but not with the first connection: an import needs a descriptor, and memory.
+        # Not at the top, because it imports much of the standard library; not at the first attempt
+        # either, because an import fails when descriptors or memory have run out.
         from ..transport import proxy
 
         self._proxies = proxy
@@ -44,19 +44,21 @@ class Connector:
         self._waker = waker
         self._context = options.ssl_context
         self._addresses = addresses
-        self._taken: tuple[object, ...] | None = None
+        self._address: tuple[object, ...] | None = None
 
-    def trust(self) -> None:
-        """Note that the last connection was authenticated, so that its address is a good one."""
-        if self._taken is not None:
-            self._addresses.trust(self._taken)
+    def mark_address_proven(self) -> None:
+        """Note that the last connection was authenticated, so that its address is tried first."""
+        if self._address is not None:
+            self._addresses.mark_proven(self._address)
 
     def open(self, deadline: float) -> Connection:
-        """Return an open connection, nothing sent on it yet.
+        """Return an open connection on which nothing was sent yet.
 
         :param deadline: absolute monotonic time.
-        :raises EToroWebSocketError: when the server is not reached by then.
-        :raises ConnectionFailed: when it answers with an HTTP error.
+        :raises EToroWebSocketError: when the server cannot be reached.
+        :raises EToroTimeoutError: when *deadline* has passed.
+        :raises ConnectionFailed: when the server answers with an HTTP error, or when the TLS
+            context does not verify enough.
         :raises Interrupted: when the client is to stop.
         """
         options = self._options
@@ -65,12 +67,12 @@ class Connector:
         proxy = self._proxies.find_proxy(options.proxy, target)
         tunnel = None
         if proxy is not None:
-            # One of the environment, which the options have not seen.
+            # A proxy of the environment is not in the options, so its password is new here.
             for password in readings(proxy.password or ""):
                 self._redactor.add(password)
             tunnel = self._proxies.make_tunnel(proxy, target)
         stream = dialer.open(target, self._tls, tunnel)
-        self._taken = dialer.taken
+        self._address = dialer.address
         try:
             early = open_websocket(options.ws_url, stream, dialer, self._redactor)
             return Connection(
@@ -86,7 +88,11 @@ class Connector:
             raise
 
     def _target(self) -> Target:
-        """Return where to; a ``localhost`` that proves nothing must be this machine indeed."""
+        """Return where to connect.
+
+        A loopback host may use TLS that is not verified; the target is marked then, so that its
+        name is resolved to this machine only.
+        """
         target = Target.of(self._options.ws_url)
         lenient = target.secure and not self._options.allow_unverified_tls
         if lenient and is_loopback(target.host) and not is_verified(self._tls()):
@@ -94,12 +100,12 @@ class Connector:
         return target
 
     def _tls(self) -> ssl.SSLContext:
-        # Making one takes 20 ms, so one serves all connections.
+        # Cached, because creating one takes 20 ms.
         context = self._context = self._context or make_default_context()
         options = self._options
         if not options.allow_unverified_tls:
-            # Checked when the options were made, but a context can be changed; and programs that
-            # replace the function which makes the default one often turn verification off.
+            # Checked again, because a context can change after the options were made, and programs
+            # that replace ssl.create_default_context() often turn verification off.
             given = options.ssl_context is not None
             what = "ssl_context" if given else "What ssl.create_default_context() returns here"
             try:

@@ -1,10 +1,10 @@
-"""Keeps what eToro was asked, what it has confirmed, and what users are shown in agreement.
+"""Keeps three things consistent: eToro's subscriptions, the rate book and the gap.
 
-The one place that knows the protocol, the book and the gap together: each request, reply, loss and
-silence comes through here. It holds what survives a connection: whether the session was ever live,
-since when there is a gap, and whether the last connection was restored. Everything here runs on the
-reader thread. Ages and gaps are of the clock that counts the machine's sleep, as users are told of
-them; deadlines of requests are of the monotonic one.
+The controller alone knows all three, so each request, reply, loss and silence passes through it. It
+holds what outlives a connection: whether the session was ever live, since when there is a gap, and
+whether the last connection was restored. Everything here runs on the reader thread. Ages and gaps
+are measured by ``clocks.uptime``, which counts the machine's sleep, because users see them;
+deadlines of requests are monotonic times.
 """
 
 import logging
@@ -26,22 +26,22 @@ from .credentials import Keys
 
 __all__ = ["Controller"]
 
-#: A connection must have lived this long behind its restoration for the waits to begin anew. Else
-#: two clients that throw each other out, each after its first snapshot, would never calm down.
+#: Seconds that a connection must last after its restoration for the waits to become short again.
+#: Otherwise two clients with the same keys could disconnect each other all the time.
 _LASTING_SECONDS = 5.0
 _NEVER = float("inf")
 
 
 class Controller:
-    """Brings each connection to what is wanted, and tells of what was missed.
+    """Subscribes each connection to what is wanted, and emits what users must know about gaps.
 
-    :param protocol: requests and replies.
-    :param book: merged states; users read what it shows.
+    :param protocol: builds requests and matches replies.
+    :param book: the merged state of each instrument.
     :param feed: turns messages into events.
-    :param counters: what is counted.
-    :param advance: notes where the session stands.
+    :param counters: the client's.
+    :param advance: sets the client's state.
     :param stale_after: seconds without a message after which an instrument is stale; 0: never.
-    :param resumed: the session before this one failed, so that there was a gap.
+    :param resumed: whether the session before this one failed, so that there was a gap.
     """
 
     def __init__(
@@ -62,45 +62,47 @@ class Controller:
         self._advance = advance
         self._stale_after = stale_after
         self._resumed = resumed
-        self._gate = LogThrottle()
+        self._throttle = LogThrottle()
         self._gap_from: float | None = None
-        #: Until when nothing that eToro has sent can be missing: when everything was read for the
-        #: last time before the last message came. That may be long before it was read, if the
-        #: process stood still meanwhile.
+        #: Where a gap would begin: nothing that eToro has sent before this moment can be missing.
+        #: It is the last time at which everything was read before the last message was received.
+        #: If the process was paused, that may be long before the message was read.
         self.complete_until = 0.0
-        # What was wanted when the connection was opened, and whether with a snapshot.
-        self._wanted_then: dict[str, bool] = {}
+        # Topics wanted when the connection was opened -> whether a snapshot is due.
+        self._wanted_at_open: dict[str, bool] = {}
         self._restored: list[str] = []
         self._restored_at = _NEVER
         self.ever_live = False
-        #: When everything was read for the last time before the present read.
+        #: The last time at which everything was read before the present read.
         self.read_all_at = 0.0
-        # When _check_stale() has something to look for.
+        # When to call _check_stale() next.
         self._next_stale_check = _NEVER
 
     # -- a connection's beginning and end --------------------------------------------------------
 
     def begin(self) -> None:
-        """Make ready for a new connection."""
+        """Reset what belongs to the last connection, before the next attempt."""
         self._restored_at = self._next_stale_check = _NEVER
 
     def opened(self, now: float) -> None:
-        """Note that a connection is open: what comes on it is of a new generation.
+        """Begin a new generation, because a connection is open.
 
-        Also what comes before eToro has accepted the keys; where a snapshot will be asked for, it
-        waits for that one.
+        Messages may arrive before eToro has accepted the keys. Where a snapshot will be requested,
+        they are not published before that snapshot.
+
+        :param now: by ``clocks.uptime``.
         """
         self.read_all_at = now
         self._advance(ClientState.RECONNECTING if self.ever_live else ClientState.AUTHENTICATING)
         self._out.barrier()
-        self._wanted_then = wanted = self._protocol.restoration(with_snapshots=self.is_resumed)
+        self._wanted_at_open = wanted = self._protocol.restoration(with_snapshots=self.is_resumed)
         self._book.begin_generation(wanted)
         self._book.expect_snapshots([topic for topic, snapshot in wanted.items() if snapshot])
 
     def authenticate(self, keys: Keys, now: float) -> str:
-        """Return the first request of a connection.
+        """Return the text of the Authenticate request.
 
-        :param now: monotonic time, from which eToro has ``auth_timeout`` to answer.
+        :param now: monotonic time, from which ``auth_timeout`` counts.
         """
         return self._protocol.authenticate(keys.api_key, keys.user_key, now)
 
@@ -111,58 +113,59 @@ class Controller:
 
     @property
     def is_resumed(self) -> bool:
-        """Whether what is wanted has seen a gap; also one before this session, if it failed."""
+        """Whether there may have been a gap, in this session or because the last one failed."""
         return self.ever_live or self._resumed
 
     def end(self) -> None:
-        """Note that the connection is over; requests under way start anew on the next one."""
+        """Note that the connection is over; unfinished operations start again on the next one."""
         self._next_stale_check = _NEVER
         self._protocol.connection_lost()
-        if not self._feed.over:  # else the next session may have the book already
+        if not self._feed.over:  # otherwise the next session may use the book already
             self._book.connection_lost(self._protocol.wanted)
 
     def lost(self) -> None:
-        """Note that data may be missing since the last message, if there was any before.
+        """Begin a gap, unless there is one already or the session was never live.
 
-        Where no message came, since the authentication: what was sent into a connection that is
-        dead for a while already, such as the first order event of the day, is missing, too.
+        It begins before the last message, or at the authentication if there was no message: what
+        was sent into a connection that had died without notice, such as the first order event of
+        the day, is missing, too.
         """
         if self._gap_from is None and self.ever_live:
             self._gap_from = self.complete_until
 
     @property
     def restored(self) -> bool:
-        """Whether all that is wanted was acknowledged on the last connection."""
+        """Whether all wanted topics were acknowledged on the last connection."""
         return self._restored_at != _NEVER
 
     @property
     def lasting(self) -> bool:
-        """Whether it lived long enough, too, for the next wait to be short again."""
+        """Whether the last connection lasted long enough for the next wait to be short again."""
         return clocks.uptime() >= self._restored_at + _LASTING_SECONDS
 
     def reconnecting(self) -> None:
-        """Note that there is no connection, and that another one will be tried."""
+        """Set the state to RECONNECTING."""
         self._advance(ClientState.RECONNECTING)
 
     def finish(self, error: EToroError) -> None:
-        """End all operations that wait for eToro: the session is over."""
+        """End all unfinished operations with *error*, because the session is over."""
         self._protocol.fail_all(error)
 
     # -- requests ------------------------------------------------------------------------------
 
     def submit(self, operations: Iterable[Operation]) -> None:
-        """Take what users ask for; it is sent when its turn has come."""
+        """Queue users' operations, to be sent one after the other."""
         for operation in operations:
             if operation.name == "Unsubscribe" and not self._protocol.authenticated:
-                # Nothing will be sent, so that no reply would do it.
+                # No request will be sent, so no reply would make the book forget them.
                 topics = operation.topics
                 self._book.forget([t for t in topics if not self._protocol.is_needed(t)])
             self._protocol.submit(operation)
 
     def next_request(self, now: float) -> str | None:
-        """Return what is to be sent next; None: nothing now.
+        """Return the text of the next request; None: there is nothing to send now.
 
-        :param now: monotonic time, from which eToro has ``request_timeout`` to answer.
+        :param now: monotonic time, from which ``request_timeout`` counts.
         """
         request = self._protocol.next_request(now)
         if request is None:
@@ -190,28 +193,28 @@ class Controller:
         elif outcome.name == "Unsubscribe":
             self._book.forget(outcome.topics)
         if outcome.name == "Subscribe" and (outcome.duplicate or outcome.error is not None):
-            # Also of a refused topic, which another call may have asked for without a snapshot.
+            # Also for a refused topic: it may be subscribed by another call, without a snapshot.
             self._publish(self._book.expect_none(outcome.topics))
         if restoring and not self._protocol.restoring:
             self._on_restored()
 
     def _on_refusal(self, error: EToroError, raised: bool) -> None:
-        """Tell of a refusal; the log only where no caller raises it."""
+        """Emit a refusal, and log it unless a caller raises it."""
         if isinstance(error, EToroSubscriptionError):
             topics = [topic for topic in error.topics if not self._protocol.is_needed(topic)]
             self._book.forget(topics)
-        if not raised and self._gate.passes(getattr(error, "error_code", None)) is not None:
+        if not raised and self._throttle.passes(getattr(error, "error_code", None)) is not None:
             log(logging.ERROR, "%s", error)
         self._out.error(error)
 
     def _on_authenticated(self) -> None:
-        self.complete_until = self.read_all_at  # what is wanted was not sent before
+        self.complete_until = self.read_all_at  # eToro sends nothing wanted before this
         if self._stale_after:
             self._next_stale_check = clocks.uptime()
         snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)
         self._restored = self._protocol.restore(with_snapshots=self.is_resumed)
-        # Users may have changed their wishes since the connection was opened.
-        then = self._wanted_then
+        # Users may have changed what is wanted since the connection was opened.
+        then = self._wanted_at_open
         self._book.forget(topic for topic in then if topic not in snapshots)
         unasked = [
             topic for topic, snapshot in snapshots.items() if then.get(topic) and not snapshot
@@ -224,13 +227,13 @@ class Controller:
         self._out.emit("authenticated")
 
     def _on_restored(self) -> None:
-        """All subscriptions are acknowledged: the gap, if there was one, is over."""
+        """End the gap, if there was one, because all subscriptions are acknowledged."""
         now = clocks.uptime()
         self._restored_at = now
         if self._gap_from is None:
             return
         topics = tuple(topic for topic in self._restored if self._protocol.is_confirmed(topic))
-        # By the clock of now: somebody may have set it since.
+        # Both ends by the wall clock of now, because it may have been set since the gap began.
         until = clocks.wall_clock()
         gap = WsGap(until - (now - self._gap_from), until, self._book.generation, topics)
         self._gap_from = None
@@ -245,7 +248,7 @@ class Controller:
         self._out.emit("reconnected", gap)
 
     def _publish(self, released: list[tuple[int, dict[str, object]]]) -> None:
-        """Publish what was held back until now."""
+        """Publish rates that were held back until now."""
         for key, state in released:
             self._counters.rates += 1
             self._out.publish(key, state)
@@ -253,21 +256,21 @@ class Controller:
     # -- silence -------------------------------------------------------------------------------
 
     def next_check(self, now: float, up: float) -> float:
-        """Return when :meth:`check` has something to look for, in monotonic time.
+        """Return the monotonic time at which to call :meth:`check` next.
 
         :param now: monotonic time.
-        :param up: the same moment of the clock that counts the machine's sleep.
+        :param up: the same moment by ``clocks.uptime``.
         """
         silent = now + (min(self._next_stale_check, self._book.next_overdue) - up)
         answer_due = self._protocol.deadline
         return silent if answer_due is None else min(silent, answer_due)
 
     def check(self, now: float, up: float) -> None:
-        """Act on instruments that are silent, snapshots that never came, and a missing answer.
+        """Act on silent instruments, on snapshots that did not arrive, and on an overdue reply.
 
         :param now: monotonic time.
-        :param up: the same moment of the clock that counts the machine's sleep.
-        :raises ConnectionFailed: when the answer to a request is overdue.
+        :param up: the same moment by ``clocks.uptime``.
+        :raises ConnectionFailed: when the reply to a request is overdue.
         """
         if up >= self._next_stale_check:
             self._check_stale(up)
@@ -277,32 +280,35 @@ class Controller:
         self._protocol.check_deadline(now)
 
     def _check_stale(self, now: float) -> None:
-        """Emit ``"stale"`` for subscribed instruments that are too quiet, a few times per limit."""
+        """Emit ``"stale"`` for subscribed instruments without a message for ``stale_after``.
+
+        Called four times per ``stale_after``, so an event is late by a quarter of it at most.
+        """
         limit = self._stale_after
         self._next_stale_check = now + limit / 4 if limit else _NEVER
-        unheard: list[tuple[int, float]] = []
+        unhandled: list[tuple[int, float]] = []
         for topic, instrument in self._book.instruments:
-            age = now - instrument.heard_at
+            age = now - instrument.last_message_at
             if age < limit or instrument.stale or instrument.closed:
                 continue
             if self._protocol.is_confirmed(topic):
                 instrument.stale = True
-                if not self._out.is_heard("stale", instrument.id):
-                    unheard.append((instrument.id, age))
+                if not self._out.has_listeners("stale", instrument.id):
+                    unhandled.append((instrument.id, age))
                 self._out.emit("stale", instrument.id, age)
-        if unheard:
-            self._log_silence(unheard)
+        if unhandled:
+            self._log_silence(unhandled)
 
-    def _log_silence(self, unheard: list[tuple[int, float]]) -> None:
-        """Write to the log what no handler and no queue of ``"stale"`` hears."""
-        quiet = self._gate.passes("stale")
+    def _log_silence(self, unhandled: list[tuple[int, float]]) -> None:
+        """Log the stale instruments for which ``"stale"`` has no handler and no queue."""
+        quiet = self._throttle.passes("stale")
         if quiet is not None:
-            first, age = unheard[0]
+            first, age = unhandled[0]
             log(
                 logging.WARNING,
                 "Silent for longer than stale_after: %s (first %d, for %s)%s. There is no handler "
                 "of 'stale' to act on it.",
-                count(len(unheard), "instrument"),
+                count(len(unhandled), "instrument"),
                 first,
                 duration(age),
                 repeated(quiet),

@@ -1,8 +1,8 @@
-"""The keys of a client: as they were given, or read anew before each attempt to connect.
+"""The keys of a client: given as strings, or returned by callables before each attempt to connect.
 
-A callable that reads a key is the user's code, and may wait for a vault that never answers. It has
-a thread of its own, for which the reader waits no longer than an attempt may take: it can hold up
-neither recovery nor ``disconnect()``, and while data flows it does not run.
+Such a callable is the user's code and may hang, for example in a request to a key store. So it
+runs in a thread of its own, and the reader waits for it only as long as an attempt may take: it
+delays neither recovery nor ``disconnect()``. While a connection is open it does not run.
 """
 
 import signal
@@ -21,7 +21,7 @@ from ..transport.waker import Waker
 
 __all__ = ["Credentials", "Keys"]
 
-#: Seconds of one wait, at most: how long the process may stand still at its end and not be noticed.
+#: Longest single wait, in seconds: a pause of the process is noticed at the end of each wait.
 _SLICE = 1.0
 
 
@@ -37,9 +37,9 @@ class Credentials:
     """Gets the keys for each attempt of one session. Every method runs on the reader thread.
 
     :param options: the client's.
-    :param redactor: learns the keys that are read.
+    :param redactor: keys that callables return are added to it.
     :param waker: ends waits, and says whether the client is to stop.
-    :param own_threads: those of the client.
+    :param own_threads: the client's.
     """
 
     def __init__(
@@ -54,24 +54,24 @@ class Credentials:
         self._waker = waker
         self._own_threads = own_threads or OwnThreads()
         self._reading: _Reading | None = None
-        #: The signals to block while a callable runs; None: those that the reader blocks.
+        #: The signals to block while a callable runs; None: the same as the reader.
         self.signals: set[int] | None = None
 
     def get(self, deadline: float) -> tuple[Keys, float]:
-        """Return the keys as they are now, and what the deadline has become.
+        """Return the keys and the attempt's deadline.
 
-        :param deadline: absolute monotonic time of the attempt; put off if the process stands still
-            in here, since the callables then cannot go on either.
-        :raises ConnectionFailed: when a callable raises, does not return in time, or, which is
-            fatal, returns what is no key.
+        :param deadline: absolute monotonic time of the attempt. If the process was paused while
+            this waited, a later one is returned, because the callables were paused, too.
+        :raises ConnectionFailed: when a callable raises, does not return in time, or returns
+            something that is no key; the last is fatal.
         :raises Interrupted: when the client is to stop.
         """
         api_key, user_key = self._options.api_key, self._options.user_key
         if isinstance(api_key, str) and isinstance(user_key, str):
             return Keys(api_key, user_key), deadline
         if self._reading is not None:
-            # One at a time, or each attempt would leave another thread in a call that hangs. What
-            # the late one returns may have been replaced since.
+            # One at a time, or each attempt would leave another thread in a call that hangs. The
+            # result of the late one is not used, because the keys may have changed since.
             deadline = self._wait(self._reading, deadline)
         self._reading = _Reading(
             self._options, self._redactor, self._waker, self._own_threads, self.signals
@@ -102,9 +102,9 @@ class _Reading:
     """One call of the user's callables, in a thread of its own.
 
     :param options: with at least one callable.
-    :param redactor: learns the keys.
-    :param waker: woken at the end.
-    :param own_threads: the thread counts among them.
+    :param redactor: the keys are added to it.
+    :param waker: woken when the call has ended.
+    :param own_threads: the thread is added to these while it runs.
     :param signals: to be blocked in that thread; None: as in the calling one.
     :raises ConnectionFailed: when the system has no thread left.
     """
@@ -136,7 +136,7 @@ class _Reading:
             ) from exc
 
     def result(self) -> Keys:
-        """Return the keys, once they are read.
+        """Return the keys; only after :attr:`done` is set.
 
         :raises ConnectionFailed: as :meth:`Credentials.get`.
         """
@@ -148,8 +148,8 @@ class _Reading:
     def _run(self) -> None:
         try:
             if self._signals is not None:
-                # The processes that a callable starts inherit them: a pipeline of a shell whose
-                # first command is deaf to SIGPIPE does not end with its last.
+                # Child processes of the callable inherit the mask; in a shell's pipeline, commands
+                # that block SIGPIPE do not end when their reader does.
                 signal.pthread_sigmask(signal.SIG_SETMASK, self._signals)
             with self._own_threads.working(KEYS):
                 keys = Keys(self._read("api_key"), self._read("user_key"))
@@ -166,8 +166,8 @@ class _Reading:
             return source
         try:
             key = source()
-        except BaseException as exc:  # also SystemExit, which would end this thread without a word
-            # Without its words: they may hold a key that nobody knows yet.
+        except BaseException as exc:  # also SystemExit, which would end this thread silently
+            # Without its message, which may contain a key that the redactor does not know.
             error = EToroAuthError(
                 f"The {name} could not be read: the callable that was given for it raised "
                 f"{type(exc).__name__}."

@@ -1,4 +1,4 @@
-"""The sessions of a client, one after the other: how each begins, and how it is ended."""
+"""Starts and ends the sessions of a client, one after the other."""
 
 import itertools
 import threading
@@ -35,20 +35,20 @@ from .subscriptions import Subscriptions
 __all__ = ["SessionManager"]
 
 _numbers = itertools.count(1)
-_OVERTAKEN = "disconnect() was called while connect() was waiting."
+_DISCONNECTED_MEANWHILE = "disconnect() was called while connect() was waiting."
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
 
 
 class SessionManager:
-    """Connects and disconnects, from any thread. It holds what outlives a session.
+    """Connects and disconnects, from any thread, and holds what outlives a session.
 
-    The lock guards which session is the present one, and what changes with it. Nothing else is
-    locked under it.
+    The lock guards the present session, its ``post`` and its finalizer. No other lock is taken
+    while it is held.
 
     :param options: the client's.
-    :param registry: who listens.
-    :param counters: what is counted.
+    :param registry: the client's handlers and queues.
+    :param counters: the client's.
     """
 
     def __init__(self, options: WsClientOptions, registry: Registry, counters: Counters) -> None:
@@ -56,9 +56,9 @@ class SessionManager:
         self._registry = registry
         self._counters = counters
         self._addresses = Addresses()
-        #: Masks the keys; those that users' functions return are added to it.
+        #: Masks the keys; those that users' callables return are added to it.
         self.redactor = Redactor(secrets_of(options))
-        #: What runs the callbacks.
+        #: Runs the callbacks of all sessions.
         self.dispatcher = Dispatcher(
             f"etoro-sync-dispatcher-{next(_numbers)}",
             registry,
@@ -74,28 +74,29 @@ class SessionManager:
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
         self._lock = threading.RLock()
         self._finalizer: weakref.finalize[Any, Any] | None = None
-        #: The session at work, or the last one; None before the first.
+        #: The active session, or the last one; None before the first.
         self.present: Session | None = None
 
     # -- beginning -----------------------------------------------------------------------------
 
     def connect(self, timeout: float | None) -> None:
-        """Begin a session and wait until it is authenticated; raises as the client's method.
+        """Begin a session and wait until it is authenticated.
 
-        :param timeout: seconds; None trusts the options.
+        :param timeout: seconds; None: as long as the timeouts of the options allow.
+        :raises EToroError: as :meth:`WsClient.connect`.
         """
         self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
         self._check_credentials()
         options = self._options
-        patience = options.connect_timeout + options.auth_timeout + 1.0
-        seconds = patience if timeout is None else min(timeout, patience)
+        longest = options.connect_timeout + options.auth_timeout + 1.0
+        seconds = longest if timeout is None else min(timeout, longest)
         begun: list[int] = []
         try:
             self._connect(begun, seconds)
         except EToroError:
             raise
         except BaseException:
-            # Ctrl-C, wherever it came: nobody may wait for a session that nobody makes.
+            # Ctrl-C: end the session, or other threads could wait for it forever.
             if begun:
                 self._give_up(begun[0], EToroClosedError("connect() was interrupted."))
             raise
@@ -106,7 +107,7 @@ class SessionManager:
         done, begins = True, not self._is_over(number)
         try:
             if begins:
-                # From before the start, since it may fail before it is waited for.
+                # Entered before the start, because the session may fail at once.
                 with self.lifecycle.awaiting(number):
                     session.start()
                     done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
@@ -122,16 +123,15 @@ class SessionManager:
             raise late
         if self._is_over(number):
             if not begins:
-                # Whoever disconnected may have come before there was a session to close. One that
-                # has begun is theirs: it has close_timeout for its end.
+                # disconnect() may have run before this session existed, so it could not close it.
                 session.close(0.0)
-            raise EToroClosedError(_OVERTAKEN)
+            raise EToroClosedError(_DISCONNECTED_MEANWHILE)
 
     def _is_over(self, number: int) -> bool:
         return self.lifecycle.session != number or self.lifecycle.state in _OVER
 
     def _give_up(self, number: int, error: EToroError) -> None:
-        """End a session that has not come to be, unless it is over already."""
+        """End a session that could not be established, unless it has ended already."""
         self._fail(number, error)
         session = self._session(number)
         if session is not None:
@@ -164,11 +164,11 @@ class SessionManager:
                 f"This client is {state.value} already. Call disconnect() first, or make another "
                 "client."
                 if not self.lifecycle.idle
-                else "The client's last session is being ended. Connect when that is done."
+                else "The client's last session is still ending. Call connect() again later."
             )
         before = self.present
         if before is not None and before.number > number:
-            before = None  # overtaken: it is not over
+            before = None  # a newer session, started by another thread meanwhile
         try:
             session = Session(
                 number,
@@ -192,14 +192,14 @@ class SessionManager:
         return number, session
 
     def _publish(self, session: Session) -> None:
-        """Make *session* the present one, unless a newer one is."""
+        """Make *session* the present one, unless another thread has set a newer one."""
         with self._lock:
             if self.present is not None and self.present.number > session.number:
                 return
             self.present = session
             self.requests.post = session.reader.post
-            # A client that is collected takes its session with it; at the interpreter's exit
-            # the session module sees to it.
+            # Ends the session when the client is collected. Not at the interpreter's exit, for
+            # which the session module has a handler.
             if self._finalizer is not None:
                 self._finalizer.detach()
             self._finalizer = weakref.finalize(self, session.abandon)
@@ -219,7 +219,7 @@ class SessionManager:
         try:
             self._end(number, self._options.close_timeout if timeout is None else timeout)
         except BaseException:
-            # Ctrl-C: wherever it came, nothing stays half ended.
+            # Ctrl-C: the end is completed, without waiting.
             self._end(number, 0.0)
             raise
 
@@ -228,9 +228,9 @@ class SessionManager:
             return
         session = self._session(number)
         if session is not None and session.is_run_by_caller:
-            # It cannot wait for itself: the rest is done when its thread comes to its end.
+            # The reader thread cannot wait for itself; it does the rest when it ends.
             self.lifecycle.settle(number, self._clear)
-            session.leave(DISCONNECTED, self._forget)
+            session.request_end(DISCONNECTED, self._forget)
             return
         try:
             self.lifecycle.settle(number, self._clear)
@@ -244,15 +244,15 @@ class SessionManager:
         self._registry.end_queues(DISCONNECTED)
 
     def _forget(self) -> None:
-        # Callbacks that ran meanwhile may have subscribed.
+        # Again, because callbacks that ran meanwhile may have subscribed.
         self.requests.clear()
         self.book.clear()
 
-    # -- what a stream asks for ----------------------------------------------------------------
+    # -- the source of a stream ----------------------------------------------------------------
 
     @property
     def conflate_after(self) -> float | None:
-        """Seconds after which a ``stream()`` skips a superseded rate; None: when full."""
+        """Seconds after which a ``stream()`` skips a superseded rate; None: only when full."""
         return self._options.conflate_after
 
     @property
@@ -261,7 +261,7 @@ class SessionManager:
         return self.present is not None and self.present.reader.is_connected
 
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
-        """Want *topics* for a stream, until :meth:`release`, however this ends."""
+        """Subscribe a stream to *topics*; see :meth:`Subscriptions.hold`."""
         self.requests.hold(use, topics, timeout)
 
     def make_items(
@@ -272,16 +272,16 @@ class SessionManager:
         conflate_after: float | None,
         on_close: Callable[[ItemQueue], None],
     ) -> ItemQueue:
-        """Return what a queue of *event* collects into, with the arguments of ``queue()``."""
+        """Return the item queue behind a queue of *event*; arguments as of ``queue()``."""
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
         return ItemQueue(name_of_events(event), buffer, on_close, self.lifecycle)
 
     def listeners_changed(self) -> None:
-        """A connection never waits for its readers."""
+        """Do nothing: a connection never waits for its readers."""
 
     def end_is_awaited(self) -> None:
-        """A connection goes on without listeners in any case."""
+        """Do nothing: a connection goes on without listeners, too."""
 
     def release(self, use: object) -> None:
-        """End a stream's use of topics; those that nobody uses any more are unsubscribed."""
+        """End a stream's use of its topics; see :meth:`Subscriptions.release`."""
         self.requests.release(use)

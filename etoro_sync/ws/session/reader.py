@@ -1,7 +1,7 @@
-"""The reader thread: it alone touches the socket, and it brings the stream back.
+"""The reader thread, which alone uses the socket, and reconnects.
 
-One connection after the other: get the keys, connect, run its loop, and find out why it
-ended; then wait, and try again. Other threads only put down commands.
+For each connection it gets the keys, connects, runs the connection loop and finds out why that
+ended; then it waits and tries again. Other threads only post commands.
 """
 
 import logging
@@ -40,12 +40,12 @@ class Reader:
 
     :param name: of the thread.
     :param options: the client's.
-    :param redactor: masks the keys, and learns those that users' functions return.
-    :param controller: brings each connection to what is wanted.
+    :param redactor: masks the keys; those that users' callables return are added to it.
+    :param controller: subscribes each connection to what is wanted.
     :param feed: turns messages into events.
-    :param counters: what is counted.
-    :param own_threads: those of the client.
-    :param addresses: which of the server's have worked; used by this thread alone.
+    :param counters: the client's.
+    :param own_threads: the client's; this thread is added to these while it runs.
+    :param addresses: which of the server's addresses have worked; used by this thread alone.
     :param on_end: called once, last of all, with None or the error that ended the session.
     """
 
@@ -75,15 +75,16 @@ class Reader:
         self._waker = self._commands.waker
         self._credentials = Credentials(options, redactor, self._waker, own_threads)
         self._connector = Connector(options, redactor, self._waker, addresses)
-        self._gate = LogThrottle()
-        # Made in advance, so that running out of memory ends the session as a failure, and not as a
-        # disconnect.
-        self._unsaid = EToroWebSocketError(
-            "Internal error of etoro_sync, of which no more is known"
+        self._throttle = LogThrottle()
+        # Allocated in advance, so that running out of memory ends the session as a failure, and not
+        # as a disconnect.
+        self._unknown_error = EToroWebSocketError(
+            "Internal error of etoro_sync; its details could not be recorded. The system may have "
+            "run out of memory."
         )
         self._begun = False
         self.is_connected = False
-        # A daemon, so that a script may end in mid-stream; disconnect() joins it.
+        # A daemon, so that a program can end without disconnect(), which joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     # -- any thread ----------------------------------------------------------------------------
@@ -93,17 +94,18 @@ class Reader:
         self._thread.start()
 
     def post(self, operation: Operation) -> None:
-        """Hand over an operation; one that comes too late is ended with EToroClosedError."""
+        """Hand over an operation; after the session's end it ends with EToroClosedError."""
         self._commands.post(operation)
 
     def stop(self) -> None:
-        """Ask for the end, with a closing handshake of at most ``close_timeout``."""
+        """Request the end, with a closing handshake of at most ``close_timeout``."""
         self._commands.stop()
 
     def abort(self) -> None:
-        """Ask for the end at once; free what a thread that never began would have freed.
+        """Request the end at once.
 
-        One that begins only now finds that it is to stop, and uses nothing any more.
+        If the thread has not begun, its resources are freed here; if it begins later, it ends at
+        once and does not use them.
         """
         self._feed.over = True
         self._commands.abort()
@@ -111,7 +113,10 @@ class Reader:
             self._commands.close()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread's end; False: it takes longer."""
+        """Wait for the thread's end, for *timeout* seconds; return whether it has ended.
+
+        On the thread itself this returns False at once.
+        """
         if self.is_current:
             return False
         return join_thread(self._thread, timeout)
@@ -123,7 +128,7 @@ class Reader:
 
     @property
     def is_resumed(self) -> bool:
-        """Whether this session, or a failed one that it goes on with, was ever live."""
+        """Whether this session, or the failed one before it, was ever live."""
         return self._controller.is_resumed
 
     @property
@@ -134,14 +139,14 @@ class Reader:
     # -- the session; from here on everything runs on the reader thread --------------------------
 
     def _run(self) -> None:
-        self._begun = True  # before the first look at whether it is to stop
-        error: EToroError | None = self._unsaid
+        self._begun = True  # before it first checks whether to stop; see abort()
+        error: EToroError | None = self._unknown_error
         with self._own_threads.working(READER):
             try:
                 self._credentials.signals = block_sigpipe()
                 error = self._session()
-            except BaseException as exc:  # a defect of this library must not become a silent end
-                error = self._defect(exc)
+            except BaseException as exc:  # a defect must end the session with an error, too
+                error = self._report_defect(exc)
             finally:
                 self._finish(error)
 
@@ -154,19 +159,19 @@ class Reader:
             if failure.fatal or not self._controller.ever_live:
                 return failure.error
             if not self._pause(failure):
-                return self._gave_up(failure.error)
+                return self._final_error(failure.error)
         return None
 
     def _pause(self, failure: ConnectionFailed) -> bool:
-        """Wait before the next attempt, as long as is due after *failure*; False: none is left.
+        """Wait before the next attempt; False: no attempt is left.
 
-        Whatever goes wrong in here, for want of memory perhaps, is no reason to end the client.
+        If something fails in here, such as an allocation, the client waits and tries again.
         """
         deadline = clocks.monotonic() + self._options.reconnect_delay
         try:
             if self._controller.restored:
                 self._backoff.reset(lasting=self._controller.lasting)
-            delay = self._backoff.next(slow=failure.slow, asked=failure.asked)
+            delay = self._backoff.next(slow=failure.slow, retry_after=failure.retry_after)
             if delay is None:
                 return False
             deadline = clocks.monotonic() + delay
@@ -182,39 +187,39 @@ class Reader:
             self._feed.out.emit("reconnecting", attempt, delay)
             self._wait(deadline)
         except Exception as exc:
-            self._defect(exc)
-            self._commands.sit_out(deadline)
+            self._report_defect(exc)
+            self._commands.poll_until(deadline)
         return True
 
     def _wait(self, deadline: float) -> None:
-        """Wait, and take what users ask for meanwhile; :meth:`stop` ends the wait."""
+        """Wait until *deadline* or :meth:`stop`, and submit what users request meanwhile."""
         while not self._waker.stopping and (left := deadline - clocks.monotonic()) > 0:
             self._waker.wait(left)
             self._controller.submit(self._commands.take())
 
-    def _gave_up(self, last: EToroError) -> EToroError:
+    def _final_error(self, last: EToroError) -> EToroError:
         attempts = self._options.reconnect_attempts
         if not attempts:
             return last
-        words = f"Gave up after {count(attempts, 'attempt')} to reconnect. The last one: {last}"
+        message = f"Gave up after {count(attempts, 'attempt')} to reconnect. The last one: {last}"
         if isinstance(last, EToroAuthError):
-            # The same class as from connect(), for those who ask for other keys then.
-            refusal = EToroAuthError(words, last.error_code)
+            # The same class as from connect(), so that one handler can ask for other keys.
+            refusal = EToroAuthError(message, last.error_code)
             refusal.__cause__ = last.__cause__
             return refusal
-        error = EToroWebSocketError(words, getattr(last, "error_code", None))
+        error = EToroWebSocketError(message, getattr(last, "error_code", None))
         error.__cause__ = last
         return error
 
     # -- one connection ------------------------------------------------------------------------
 
     def _connection(self) -> ConnectionFailed | None:
-        """Live through one connection; return why it ended, None when the user wished so."""
+        """Open and run one connection; return why it ended, None if the user ended it."""
         connection: Connection | None = None
         failure: ConnectionFailed | None = None
         try:
             self._counters.connect_attempts += 1
-            self._controller.lost()  # known already, unless telling of the last end has failed
+            self._controller.lost()  # again, in case reporting the last end has failed
             self._controller.begin()
             deadline = clocks.monotonic() + self._options.connect_timeout
             keys, deadline = self._credentials.get(deadline)
@@ -226,34 +231,34 @@ class Reader:
             failure = exc
         except EToroError as exc:
             failure = ConnectionFailed(exc)
-        except Exception as exc:  # one more reason why an attempt may fail, and the next may not
-            failure = ConnectionFailed(self._defect(exc))
+        except Exception as exc:  # a defect ends this attempt, but the next one may succeed
+            failure = ConnectionFailed(self._report_defect(exc))
         finally:
             self._clean_up(connection)
         tidy(
             _nothing if failure is None else partial(forget_locals, failure, failure.error),
-            partial(self._tell_end, connection, failure),
-            report=self._defect,
+            partial(self._report_end, connection, failure),
+            report=self._report_defect,
         )
         return failure
 
     def _clean_up(self, connection: Connection | None) -> None:
-        """Leave nothing of an attempt behind; what fails of that ends neither it nor the client."""
+        """Free what belongs to an attempt; a step that fails is reported, and the others run."""
         self.is_connected = False
         authenticated = self._controller.is_authenticated
         tidy(
-            self._connector.trust if authenticated else _nothing,
+            self._connector.mark_address_proven if authenticated else _nothing,
             self._controller.end,
             _nothing if connection is None else connection.dispose,
-            report=self._defect,
+            report=self._report_defect,
         )
 
-    def _tell_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
+    def _report_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
         reconnecting = self._controller.ever_live and not self._waker.stopping
         if connection is not None:
-            self._closed(connection, failure)
+            self._report_close(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
-            # What is fatal is told at the end.
+            # A fatal error is emitted at the session's end.
             self._feed.out.error(failure.error)
 
     def _open(self, deadline: float) -> Connection:
@@ -276,30 +281,31 @@ class Reader:
 
     # -- ends ----------------------------------------------------------------------------------
 
-    def _defect(self, exc: BaseException) -> EToroError:
-        """Return what an exception that nobody has expected is to users; tell the log of it."""
-        error = self._unsaid
+    def _report_defect(self, exc: BaseException) -> EToroError:
+        """Log an unexpected exception, and return the error that users get for it."""
+        error = self._unknown_error
         try:
             forget_locals(exc)
-            words = self._redactor(repr(exc))
-            # With its place instead of as its cause, whose own words may hold a key.
-            error = EToroWebSocketError(f"Internal error of etoro_sync: {words}")
+            # With its traceback instead of as its cause, whose message may contain a key.
+            error = EToroWebSocketError(
+                f"Internal error of etoro_sync: {self._redactor(repr(exc))}"
+            )
             error.__traceback__ = exc.__traceback__
-            quiet = self._gate.passes(type(exc).__name__)
+            quiet = self._throttle.passes(type(exc).__name__)
             if quiet is not None:
-                words = f"Internal error; please report this{repeated(quiet)}"
-                log(logging.ERROR, "%s", words, exc_info=error)
+                message = f"Internal error; please report this{repeated(quiet)}"
+                log(logging.ERROR, "%s", message, exc_info=error)
         except Exception:
-            pass  # for want of memory, perhaps; then it is as much of the error as there is
+            pass  # out of memory, perhaps; the error made so far is returned
         return error
 
-    def _closed(self, connection: Connection, failure: ConnectionFailed | None) -> None:
-        """Tell of the end of an open connection; exactly once for each."""
+    def _report_close(self, connection: Connection, failure: ConnectionFailed | None) -> None:
+        """Emit ``"close"`` for an open connection; called exactly once for each."""
         if self._feed.over:
-            return  # the next session may be at work, and all of this would be its own
+            return  # the next session may have begun, and uses the counters and the registry
         self._counters.connected_at = None
         if connection.peer_close is not None:
-            code, reason = connection.close_words()
+            code, reason = connection.close_status()
         elif failure is not None:
             code, reason = failure.code, str(failure.error)
         else:
@@ -310,7 +316,7 @@ class Reader:
         self._feed.out.emit("close", code, reason)
 
     def _finish(self, error: EToroError | None) -> None:
-        """End everything that waits for this thread; the last thing it does."""
+        """End everything that waits for this thread; runs last on it."""
         out = self._feed.out
         try:
             tidy(
@@ -318,19 +324,21 @@ class Reader:
                 partial(self._controller.finish, error or closed()),
                 _nothing if error is None else partial(out.error, error),
                 out.flush,
-                report=self._defect,
+                report=self._report_defect,
             )
         finally:
-            tidy(partial(self._end_session, error), self._commands.close, report=self._defect)
+            tidy(
+                partial(self._end_session, error), self._commands.close, report=self._report_defect
+            )
 
     def _end_session(self, error: EToroError | None) -> None:
         try:
             self._on_end(error)
         except Exception as exc:
-            self._defect(exc)
-            # Once more: where it has failed for want of memory, nobody has heard of the end.
+            self._report_defect(exc)
+            # Again: if memory ran out, waiting threads do not know of the end yet.
             self._on_end(error)
 
 
 def _nothing() -> None:
-    """Do nothing, where a cleanup has nothing to do."""
+    """Do nothing; a cleanup step that does not apply."""

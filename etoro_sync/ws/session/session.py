@@ -1,7 +1,7 @@
-"""One session of a client, from ``connect()`` to its end: its reader, and the client's callbacks.
+"""One session of a client, from ``connect()`` to its end.
 
-It holds no reference to the client, so that a client that nobody uses any more (a notebook cell
-run twice) can be collected, and takes its session with it.
+It holds no reference to the client. So a client that is not used any more (as when a notebook cell
+runs again) can be collected, which ends the session.
 """
 
 import atexit
@@ -35,27 +35,30 @@ from .reader import Reader
 
 __all__ = ["Session"]
 
-#: On top of close_timeout, for the threads to notice that it is over.
+#: Seconds beyond the timeout of close(), for the threads to end.
 _GRACE = 0.1
-_COLLECTED = "The client of this queue is not in use any more, and was closed."
+_COLLECTED = (
+    "The client of this queue was closed, because nothing referred to it any more. Keep a "
+    "reference to the client while its queues are read."
+)
 _numbers = itertools.count(1)
 
 
 class Session:
-    """What works for one ``connect()``: a reader of its own, and the client's dispatcher.
+    """Builds and runs what serves one ``connect()``: the reader, with the client's dispatcher.
 
     :param number: from the lifecycle.
     :param options: the client's.
     :param redactor: masks the keys.
     :param tracker: the wanted topics.
-    :param registry: who listens.
-    :param book: merged states.
+    :param registry: the client's handlers and queues.
+    :param book: the merged state of each instrument.
     :param order_states: the last states of orders.
-    :param lifecycle: where the client stands.
-    :param counters: what is counted.
+    :param lifecycle: the client's state.
+    :param counters: the client's.
     :param dispatcher: runs the client's callbacks, in all its sessions.
-    :param addresses: which of the server's have worked.
-    :param resumed: the session before this one failed, so that there was a gap.
+    :param addresses: which of the server's addresses have worked.
+    :param resumed: whether the session before this one failed, so that there was a gap.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Session:
         self._registry = registry
         self._lifecycle = lifecycle
         self._guard = ProcessGuard()
-        # Why it ends without a disconnect() that waits for its end, and what is to be done then.
+        # Set by an end that nobody waits for: its reason, and what to call then.
         self._reason = ""
         self._at_end: Callable[[], None] = lambda: None
         self._over = False
@@ -121,7 +124,7 @@ class Session:
             raise
 
     def _on_end(self, error: EToroError | None) -> None:
-        """Runs on the reader thread, last of all."""
+        """Report the end of the reader. Runs on its thread, last of all."""
         try:
             if error is not None:
                 self.fail(error)
@@ -131,35 +134,36 @@ class Session:
         finally:
             self._dispatcher.stop(self.number)
         if self._reason == _COLLECTED and self._registry.has_callbacks:
-            # Readers of its queues are told; and a notebook's cell that runs again is no trouble.
+            # Not without callbacks: readers of queues get an error, and a notebook cell that runs
+            # again needs no warning.
             log(
                 logging.WARNING,
-                "A client that was connected is closed, because nothing refers to it any more; its "
-                "callbacks hear nothing more. Keep a reference to it for as long as it is to work, "
+                "A connected client was closed, because nothing refers to it any more; its "
+                "callbacks get no more events. Keep a reference to the client while it is needed, "
                 "or use it in a with block.",
             )
 
     def conclude(self) -> None:
-        """Wake whoever waits for a session that ends without ``disconnect()``. Any thread."""
+        """Close a session that ends without ``disconnect()``, and wake its waiters. Any thread."""
         if not self._lifecycle.idle:
             self._lifecycle.closing(self.number)
             self._lifecycle.closed(self.number, self._clean_up)
 
     def _clean_up(self) -> None:
-        # Who left is no user who closed it: a loop over a queue must not end as if one had.
+        # An error, because the user did not close the client: a loop over a queue must raise.
         error = EToroClosedError(_COLLECTED) if self._reason == _COLLECTED else None
         self._registry.end_queues(self._reason, error)
         self._at_end()
 
     def _on_callbacks_failed(self, error: EToroError) -> None:
-        """Runs on the dispatcher thread, last of all: nobody must take its silence for quiet."""
+        """End the client, which would get no more callbacks. Runs on the dispatcher thread."""
         self.fail(error)
         self.reader.stop()
 
     def fail(self, error: EToroError) -> None:
-        """End the client by *error*, unless it is over already. Any thread.
+        """End the client with *error*, unless it has ended already. Any thread.
 
-        It is logged, unless connect() or run_forever() waits: they raise it, in the same words.
+        The error is logged, unless ``connect()`` or ``run_forever()`` waits and raises it.
         """
         if not self._lifecycle.is_awaited(self.number):
             log(logging.ERROR, "The client ended: %s", error)
@@ -167,11 +171,12 @@ class Session:
         self._lifecycle.failed(self.number, error, end_queues)
 
     def close(self, timeout: float, caller: str = "disconnect()") -> None:
-        """End politely and wait for it, for about *timeout* seconds at most. Any thread.
+        """End the session with a closing handshake and wait for its threads. Any thread.
 
-        A callback may call this; its own thread then ends after it has returned.
+        A callback may call this; the dispatcher thread then ends after the callback has returned.
 
-        :param caller: who ends the session, for the log.
+        :param timeout: seconds to wait at most; the threads get a little more to end.
+        :param caller: what ends the session, for the log.
         """
         if self._guard.foreign:
             return
@@ -181,27 +186,27 @@ class Session:
             if not self.reader.join(timeout + _GRACE / 2):
                 self.reader.abort()
                 self.reader.join(_GRACE / 4)
-            # Where the reader hangs in a name resolution, the callbacks still have to end.
+            # The reader may hang in a name resolution, and would not stop the dispatcher.
             self._dispatcher.stop(self.number)
             left = begun + timeout + _GRACE * 0.9 - clocks.monotonic()
             self._dispatcher.join(self.number, left, caller)
         finally:
-            # Also after Ctrl-C in here.
+            # In finally, because Ctrl-C may interrupt the waits above.
             self.reader.abort()
             self._dispatcher.stop(self.number)
             _sessions.discard(self)
 
     def abandon(self) -> None:
-        """End without waiting and without a lock: the garbage collector may call from anywhere."""
+        """End without waiting and without a lock, as the garbage collector may call it anywhere."""
         if not self._guard.foreign:
             self._reason = _COLLECTED
             self.reader.abort()
 
-    def leave(self, reason: str, at_end: Callable[[], None] = lambda: None) -> None:
-        """Ask for the end, and do not wait for it. Any thread.
+    def request_end(self, reason: str, at_end: Callable[[], None] = lambda: None) -> None:
+        """Request the end and return at once. Any thread.
 
-        :param reason: what readers of queues are told.
-        :param at_end: called then, before a new session can begin.
+        :param reason: the message for readers of queues.
+        :param at_end: called at the end, before a new session can begin.
         """
         if not self._reason:
             self._reason, self._at_end = reason, at_end
@@ -209,12 +214,12 @@ class Session:
 
     @property
     def is_run_by_caller(self) -> bool:
-        """Whether the caller runs on the thread that reads, and this has not come to its end."""
+        """Whether the caller runs on the reader thread, before its end is reported."""
         return self.reader.is_current and not self._over
 
     @property
     def is_foreign(self) -> bool:
-        """Whether this is a forked child of the owner."""
+        """Whether this process is a forked child of the one that made the session."""
         return self._guard.foreign
 
 
@@ -231,17 +236,17 @@ def _all_sessions() -> list[Session]:
 
 @atexit.register
 def _end_all() -> None:
-    """End the sessions of a program that ends without ``disconnect()``.
+    """End all sessions when the program ends.
 
-    Daemon threads that still run while the interpreter is taken apart may crash it.
+    Daemon threads that still run while the interpreter shuts down may crash it.
     """
     sessions = _all_sessions()
-    for session in sessions:  # all at once, not one after the other
-        session.leave("The program ends.")
+    for session in sessions:  # all at once, so that the waits below overlap
+        session.request_end("The program ends.")
     deadline = clocks.monotonic() + 1.0
     for session in sessions:
         left = max(deadline - clocks.monotonic(), 0.0)
         with contextlib.suppress(Exception):
             session.close(min(session._options.close_timeout, left), "The end of the program")
-            # Where the reader hangs.
+            # Needed if the reader hangs.
             session.conclude()

@@ -1,4 +1,4 @@
-"""What a thread of the client does about signals."""
+"""Signals in the client's threads: SIGPIPE must not end the program."""
 
 import signal
 
@@ -6,12 +6,13 @@ __all__ = ["block_sigpipe"]
 
 
 def block_sigpipe() -> set[int] | None:
-    """Make a reset an error of the write, also in programs that have put SIGPIPE to its default.
+    """Block SIGPIPE in the calling thread, so that writing to a lost connection raises an error.
 
-    Python ignores SIGPIPE; filters that restore it would be killed by a server that goes away.
-    Only the calling thread is concerned, and those that it starts: they inherit what is blocked.
+    Python ignores SIGPIPE, but some programs restore its default, which kills the process when a
+    write finds the connection closed. Threads and processes that this thread starts inherit the
+    mask.
 
-    :returns: what was blocked before; None where the system has no such thing.
+    :returns: the signals that were blocked before; None where the system has no signal masks.
     """
     if not hasattr(signal, "pthread_sigmask"):
         return None

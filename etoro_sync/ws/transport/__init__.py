@@ -1,1 +1,1 @@
-"""Bytes: sockets, TLS, proxies, frames. Nothing in here knows eToro."""
+"""Sockets, TLS, proxies, frames. Nothing in here knows eToro's protocol."""

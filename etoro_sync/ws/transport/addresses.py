@@ -1,21 +1,22 @@
-"""In which order the addresses of a host are tried: what has worked first, what led nowhere last.
+"""The order in which a host's addresses are tried: the one that has worked first, failed ones last.
 
-That TCP connects says nothing of what is behind it. An address that is silent in HTTP, or to the
-authentication, takes all the time of an attempt; the next one must not begin there again.
+An address counts as working once a connection to it was authenticated; that TCP connects is not
+enough. One that accepts TCP and then stays silent uses up the whole time of an attempt, so the next
+attempt must not begin with it.
 """
 
 from itertools import chain, zip_longest
 
 __all__ = ["Address", "Addresses"]
 
-#: What getaddrinfo() returns one of: family, kind, protocol, canonical name, address.
+#: One result of getaddrinfo(): family, kind, protocol, canonical name, address.
 Address = tuple[int, int, int, str, tuple[object, ...]]
 
 
 class Addresses:
-    """Remembers, for one client and all its sessions, which addresses lead to eToro.
+    """Remembers, for all sessions of one client, which addresses have worked.
 
-    Every method runs on the reader thread of the session that is at work.
+    Every method runs on the reader thread of the present session.
     """
 
     def __init__(self) -> None:
@@ -23,14 +24,16 @@ class Addresses:
         self._best: tuple[object, ...] | None = None
 
     def order(self, found: list[Address]) -> list[Address]:
-        """Return what the resolver has found in the order in which it is to be tried.
+        """Return the addresses in the order in which to try them.
 
-        The one that has worked last comes first, and the unproven ones come last. Among the
-        others the resolver's order holds, but IPv6 and IPv4 take turns (RFC 8305, section 4): all
-        addresses of a family may be dead.
+        The one that has worked last is first, unproven ones are last. The others keep the
+        resolver's order, but IPv6 and IPv4 alternate (RFC 8305, section 4), because all addresses
+        of one family may be unreachable.
+
+        :param found: from the resolver.
         """
         known = {each[4] for each in found}
-        # What the resolver does not name any more is forgotten, or the set would grow for ever.
+        # Others are forgotten, or the set would grow without bound.
         self._unproven &= known
         if self._unproven == known:
             self._unproven.clear()
@@ -39,20 +42,20 @@ class Addresses:
         rest = [each for each in found if each[4] in self._unproven]
         return [*_alternating(good), *_alternating(rest)]
 
-    def doubt(self, address: tuple[object, ...]) -> None:
-        """Note that *address* has failed, or is connected to and has yet to prove itself."""
+    def mark_unproven(self, address: tuple[object, ...]) -> None:
+        """Note that *address* has failed, or is connected but not authenticated yet."""
         self._unproven.add(address)
         if address == self._best:
             self._best = None
 
-    def trust(self, address: tuple[object, ...]) -> None:
-        """Note that *address* has led to an authenticated connection."""
+    def mark_proven(self, address: tuple[object, ...]) -> None:
+        """Note that a connection to *address* was authenticated."""
         self._unproven.discard(address)
         self._best = address
 
 
 def _alternating(found: list[Address]) -> list[Address]:
-    """Let the families take turns, beginning with that of the first address."""
+    """Return *found* with the families alternating, beginning with that of the first address."""
     families: dict[int, list[Address]] = {}
     for each in found:
         families.setdefault(each[0], []).append(each)

@@ -1,6 +1,6 @@
-"""One open WebSocket connection: frames in and out, keepalive, close codes.
+"""An open WebSocket connection: reads and sends frames, pings, and handles close codes.
 
-Every method here runs on the reader thread; nothing blocks but :meth:`Connection.wait`.
+Every method runs on the reader thread; only :meth:`Connection.wait` blocks.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from .websocket_client import ABNF
 
 __all__ = ["Connection"]
 
-#: More than a session of 4,999 topics ever has to send at once.
+#: In bytes: more than subscribing to 4,999 topics needs.
 _MAX_UNSENT = 4 * 1024 * 1024
-#: What RFC 6455 leaves for a close frame's reason, in bytes.
+#: Longest reason of a close frame in RFC 6455, in bytes.
 _MAX_REASON = 123
 _NEVER = float("inf")
 
@@ -28,10 +28,10 @@ _NEVER = float("inf")
 class Connection:
     """An open WebSocket.
 
-    :param stream: what the handshake was done on; owned by the connection from now on.
-    :param early: bytes that came right behind the handshake.
+    :param stream: with the opening handshake complete; owned by the connection from now on.
+    :param early: bytes that were received after the handshake.
     :param max_message_bytes: a longer message ends the connection.
-    :param heartbeat_interval: seconds of silence before a ping; 0 is never.
+    :param heartbeat_interval: seconds of silence before a ping; 0: never.
     :param heartbeat_timeout: seconds of silence after a ping before the connection is dead.
     :param redact: removes the keys from text of the server.
     :param clock: monotonic seconds.
@@ -54,39 +54,41 @@ class Connection:
         self._clock = clock
         self._parser = FrameParser(max_message_bytes)
         self._keepalive = Keepalive(heartbeat_interval, heartbeat_timeout, clock())
-        # A peer that reads nothing is as dead as one that sends nothing.
+        # A peer that reads nothing for this long is treated as dead, like a silent one.
         self._send_timeout = heartbeat_timeout or 10.0
         self._send_error: OSError | None = None
         self._closing = False
-        # The newest ping that is not answered yet.
+        # The payload of the newest ping that is not answered yet.
         self._ping: bytes | None = None
+        #: Code and reason of the peer's close frame; None: none was received.
         self.peer_close: tuple[int, str] | None = None
+        #: Seconds since the epoch; 0.0: no pong was received.
         self.last_pong_at = 0.0
         self.bytes_received = 0
-        #: Whether the last :meth:`receive` has taken all that was there, and knows of no failure.
+        #: Whether the last :meth:`receive` has read all that was there, and nothing has failed.
         self.drained = False
 
     # -- reading -------------------------------------------------------------------------------
 
     def receive(self) -> list[str] | None:
-        """Return the text messages of one read, which may be none; None: nothing is there.
+        """Read once and return the complete text messages; None: there is nothing to read now.
 
-        Pings are answered and pongs noted on the way. When the peer has closed, its code is in
-        :attr:`peer_close`, and the messages before it are returned first.
+        Pings are answered and pongs recorded. When the peer has sent a close frame, the messages
+        before it are returned, and :attr:`peer_close` is set.
 
-        :raises ConnectionFailed: when the connection is lost or broken, after all messages
-            before that have been returned.
+        :raises ConnectionFailed: when the connection is lost, or the server has violated the
+            protocol; all messages before that were returned by earlier calls.
         """
         if self._parser.violation is not None:
             self._fail_violation()
         if self._stream.unsent:
-            # A busy stream never gets as far as wait().
+            # On a busy stream wait() is not called, which otherwise flushes.
             self.flush()
         stream, parser = self._stream, self._parser
         data: bytes | None
         if self._early:
             data, self._early = self._early, b""
-            # What the handshake's last read has left says nothing of now.
+            # It was set by the handshake's last read, and may not be true any more.
             stream.drained = False
         else:
             send_error = self._send_error
@@ -96,14 +98,14 @@ class Connection:
                 raise _lost(exc) from exc
             if data is None:
                 if send_error is not None:
-                    # Seen before this read, so all that the peer had sent until then is read.
+                    # It came before this read, so everything that the peer has sent is read.
                     raise _lost(send_error) from send_error
                 return None
             if not data:
                 raise _lost(None)
         self.bytes_received += len(data)
         texts = parser.feed(data)
-        self._keepalive.heard(self._clock(), parser.unfinished)
+        self._keepalive.received(self._clock(), parser.unfinished)
         if parser.controls:
             self._on_controls()
         self.drained = stream.drained and self._send_error is None and parser.violation is None
@@ -113,7 +115,7 @@ class Connection:
         controls, self._parser.controls = self._parser.controls, []
         for opcode, payload in controls:
             if opcode == CLOSE:
-                # Always the last one: the parser ignores what comes after it.
+                # Always the last frame: the parser ignores what follows.
                 self.peer_close = read_close(payload)
                 self._echo_close(self.peer_close[0])
             elif opcode == PING:
@@ -125,8 +127,8 @@ class Connection:
     def _answer_ping(self) -> None:
         """Answer the newest ping, unless something waits to be sent.
 
-        RFC 6455, 5.5.3: answering the latest of several is enough. So a peer that sends pings and
-        reads nothing cannot make the answers pile up.
+        RFC 6455, 5.5.3, allows to answer only the latest of several. So answers cannot pile up
+        when a peer sends pings and does not read.
         """
         if self._ping is not None and not self._stream.unsent:
             payload, self._ping = self._ping, None
@@ -148,17 +150,18 @@ class Connection:
     # -- deadlines -----------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
-        """Ping, or give the connection up, as its silence demands.
+        """Send a ping if one is due, and raise if the connection is dead.
 
-        To be called only when nothing was left to read: unread bytes are life.
+        Call it only when everything is read, because unread bytes show that the peer is alive.
 
+        :param now: monotonic time.
         :raises ConnectionFailed: when the peer is silent, does not read what is sent, or does not
             finish a message.
         """
         verdict = self._keepalive.judge(now)
         if verdict is Verdict.PING:
             self._send(ABNF.OPCODE_PING, b"")
-            # The process may have stood still since the look at the clock that *now* is.
+            # By the clock, not *now*: the process may have been paused since that was read.
             self._keepalive.pinged(self._clock())
         elif verdict is Verdict.DEAD:
             silence = self._keepalive.silence(now)
@@ -179,18 +182,18 @@ class Connection:
         if self._stream.stalled(now) >= self._send_timeout:
             raise _reads_nothing()
 
-    def doubt(self, slept: float) -> bool:
-        """Send a ping as soon as nothing is left to read: the peer may have gone meanwhile.
+    def ping_soon(self, slept: float) -> bool:
+        """Make the next :meth:`check` send a ping: the peer may have gone while the machine slept.
 
-        :param slept: seconds for which the machine did.
-        :returns: False: keepalive is switched off.
+        :param slept: seconds of that sleep.
+        :returns: False: keepalive is disabled, so no ping is sent.
         """
-        return self._keepalive.doubt(self._clock(), slept)
+        return self._keepalive.ping_soon(self._clock(), slept)
 
     def next_check(self, now: float) -> float:
-        """Return when :meth:`check` has something new to say, as absolute monotonic time.
+        """Return the absolute monotonic time at which to call :meth:`check` next.
 
-        What is read later can only put that off, so it holds until something is sent.
+        Reading can only make it later, so it needs no update until something is sent.
         """
         silent = self._keepalive.deadline
         if self._stream.unsent:
@@ -200,27 +203,28 @@ class Connection:
 
     @property
     def is_sending(self) -> bool:
-        """Whether something waits that the peer has not taken yet."""
+        """Whether something waits to be sent."""
         return bool(self._stream.unsent)
 
     def wait(self, deadline: float | None) -> None:
-        """Sleep until something can be done, a wake-up, or *deadline*.
+        """Sleep until something can be read or sent, until a wake-up, or until *deadline*.
 
-        It does not sleep when sending has failed: :meth:`receive` then knows what is left.
+        Returns at once when sending has failed, so that :meth:`receive` reads what is left and then
+        raises.
 
-        :param deadline: absolute monotonic time; None is never.
+        :param deadline: absolute monotonic time; None: no deadline.
         """
         if self._send_error is not None:
             return
         self._stream.wait(deadline)
-        # A ping is only unanswered while something waits to be sent.
+        # Also answers a ping; one is only left unanswered while something waits to be sent.
         if self._stream.unsent:
             self.flush()
 
     # -- sending -------------------------------------------------------------------------------
 
     def send_text(self, text: str) -> None:
-        """Send one text message; what the peer does not take now waits for :meth:`flush`."""
+        """Send one text message; what cannot be sent now is sent by :meth:`flush`."""
         self._send(ABNF.OPCODE_TEXT, text)
 
     def _send(self, opcode: int, payload: str | bytes) -> None:
@@ -237,8 +241,8 @@ class Connection:
     def flush(self) -> None:
         """Send what waits.
 
-        A failure to send is not an end yet: what the peer sent before it went away, its close
-        frame above all, is still to be read.
+        If that fails, :meth:`receive` raises later, after it has read what the peer sent before,
+        such as a close frame.
         """
         if self._send_error is None:
             try:
@@ -249,17 +253,20 @@ class Connection:
                 self._answer_ping()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Send a close frame, once; failures are nothing, since the end is near anyway."""
+        """Send a close frame, once; failures are ignored, because the connection ends anyway."""
         if self._closing:
             return
-        # Cut between two characters, or the reason is no UTF-8 any more.
-        words = reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
+        # Shortened at a character's end, because it must be valid UTF-8.
+        payload = reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
         with contextlib.suppress(ConnectionFailed):
-            self._send(ABNF.OPCODE_CLOSE, code.to_bytes(2, "big") + words)
+            self._send(ABNF.OPCODE_CLOSE, code.to_bytes(2, "big") + payload)
         self._closing = True
 
-    def close_words(self) -> tuple[int, str]:
-        """Return the peer's close code and its reason, fit to be shown."""
+    def close_status(self) -> tuple[int, str]:
+        """Return the peer's close code and its reason, shortened and without the keys.
+
+        1006 and ``""``: the peer has not sent a close frame.
+        """
         code, reason = self.peer_close or (1006, "")
         return code, shorten(self._redact(reason))
 
@@ -269,8 +276,8 @@ class Connection:
 
 
 def _lost(cause: OSError | None) -> ConnectionFailed:
-    words = "without a close frame" if cause is None else f"({reason(cause)})"
-    return ConnectionFailed(EToroWebSocketError(f"The connection ended {words}."))
+    how = "without a close frame" if cause is None else f"({reason(cause)})"
+    return ConnectionFailed(EToroWebSocketError(f"The connection ended {how}."))
 
 
 def _reads_nothing() -> ConnectionFailed:

@@ -1,12 +1,11 @@
-"""From a URL to a connected stream: resolve, connect, tunnel, TLS.
+"""Opens a stream to a host: resolves, connects, goes through a proxy if needed, and does TLS.
 
-websocket-client can do this too, but with one timeout per step and address, no fallback from a
-dead IPv6 address, and no way to interrupt it; here one absolute deadline holds for all of it and
-``disconnect()`` ends it at once. Only the name resolution itself, which the operating system does
-not let anybody interrupt, can take longer. Everything here runs on the reader thread.
+websocket-client can do this, too, but with one timeout for each step and address, without fallback
+from a dead IPv6 address, and without a way to interrupt it. Here one deadline holds for everything,
+and ``disconnect()`` ends it at once. Only name resolution can take longer, because operating
+systems do not allow to interrupt it. Everything here runs on the reader thread.
 """
 
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from ...synchronization import Interrupted
 from .addresses import Address, Addresses
 from .racing import Failure, Race, RaceLost
 from .reasons import reason, reason_to_connect
-from .socket_stream import SocketStream
+from .socket_stream import SocketStream, tune
 from .target import Target, is_loopback
 from .tls import tls_error
 from .waker import Waker
@@ -27,33 +26,23 @@ from .waker import Waker
 __all__ = ["Dialer", "Tunnel"]
 
 _ADVICE = "Check ws_url, the proxy if there is one, and the network."
-#: An HTTP head longer than this is nobody's honest answer.
+#: Longest HTTP head that is accepted, in bytes.
 _MAX_HEAD = 64 * 1024
-#: Seconds, but for the last one, which is in milliseconds; a system has some of them. Together
-#: they let the kernel give a silent peer up after a minute, for those who switch keepalive off.
-_TCP_OPTIONS = {
-    "TCP_NODELAY": 1,
-    "TCP_KEEPIDLE": 30,
-    "TCP_KEEPALIVE": 30,
-    "TCP_KEEPINTVL": 10,
-    "TCP_KEEPCNT": 3,
-    "TCP_USER_TIMEOUT": 60_000,
-}
 
 
 class Tunnel(Protocol):
-    """A way to the target through another host."""
+    """A connection to the target through another host."""
 
     @property
     def entry(self) -> Target:
-        """The host to connect to."""
+        """The host to connect to first."""
 
     @property
     def advice(self) -> str:
-        """What to check when that host cannot be reached."""
+        """A sentence on what to check when that host cannot be reached."""
 
-    def pierce(self, stream: SocketStream, dialer: "Dialer") -> None:
-        """Make *stream*, which leads to the entry, lead to the target."""
+    def establish(self, stream: SocketStream, dialer: "Dialer") -> None:
+        """Make *stream*, which is connected to the entry, lead to the target."""
 
 
 class Dialer:
@@ -61,7 +50,7 @@ class Dialer:
 
     :param waker: ends waits, and says whether the client is to stop.
     :param deadline: absolute monotonic time for all steps together.
-    :param addresses: says which one to try first, and is told which have failed.
+    :param addresses: decides which address is tried first, and remembers which have failed.
     """
 
     def __init__(
@@ -72,11 +61,11 @@ class Dialer:
     ) -> None:
         self._waker = waker
         self._deadline = deadline
-        self._looked_at = clocks.monotonic()
+        self._checked_at = clocks.monotonic()
         self._addresses = addresses or Addresses()
         self._send_error: OSError | None = None
-        #: Where the connection leads to, once it is there.
-        self.taken: tuple[object, ...] | None = None
+        #: The address that the connection leads to; None: not connected yet.
+        self.address: tuple[object, ...] | None = None
 
     def open(
         self,
@@ -84,31 +73,32 @@ class Dialer:
         context: Callable[[], ssl.SSLContext],
         tunnel: Tunnel | None = None,
     ) -> SocketStream:
-        """Return a connected stream, with TLS done.
+        """Return a connected stream, with TLS complete if the target requires it.
 
-        The addresses race for it; with a tunnel, those of the host that it begins at, over TCP.
+        The host's addresses are tried in parallel; with a tunnel, those of its entry.
 
-        :param target: where to.
-        :param context: makes the TLS context when it is needed.
-        :param tunnel: the way there; None is the direct one.
-        :raises EToroWebSocketError: when no address answers, or TLS fails.
+        :param target: where to connect.
+        :param context: makes the TLS context; called only when it is needed.
+        :param tunnel: None: connect directly.
+        :raises EToroWebSocketError: when no address can be connected to, or TLS fails.
+        :raises EToroTimeoutError: at the deadline.
         :raises Interrupted: when the client is to stop.
         """
-        # Every name on the way is checked, since ``localhost`` may lead anywhere.
-        private = target.private
+        # Target and entry are both checked, because ``localhost`` may resolve to any address.
+        loopback_only = target.loopback_only
         if tunnel is None:
-            sock = self._connect(target, _ADVICE, private, context)
+            sock = self._connect(target, _ADVICE, loopback_only, context)
         else:
-            if private:
-                self.resolve(target, private=True)
-            sock = self._connect(tunnel.entry, tunnel.advice, private, None)
+            if loopback_only:
+                self.resolve(target, loopback_only=True)
+            sock = self._connect(tunnel.entry, tunnel.advice, loopback_only, None)
         try:
             stream = SocketStream(sock, self._waker)
         except OSError as exc:
             raise EToroWebSocketError(f"Cannot connect to {target}: {reason(exc)}.") from exc
         try:
             if tunnel is not None:
-                tunnel.pierce(stream, self)
+                tunnel.establish(stream, self)
                 if target.secure:
                     self._secure(stream, target, context)
         except BaseException:
@@ -117,9 +107,11 @@ class Dialer:
         return stream
 
     def wait(self, stream: SocketStream, what: str) -> None:
-        """Wait for *stream*, to try again what was in vain just now.
+        """Wait until something can be read from *stream* or sent.
 
+        :param what: what is being done, for the error.
         :raises EToroTimeoutError: at the deadline, naming *what*.
+        :raises Interrupted: when the client is to stop.
         """
         self._check(what)
         stream.wait(self._deadline)
@@ -128,9 +120,10 @@ class Dialer:
     def send(self, stream: SocketStream, data: bytes, what: str) -> None:
         """Send all of *data*.
 
-        Where that fails, :meth:`read` tells of it, after all that the peer has said before: why it
-        wants no more, perhaps.
+        If that fails, :meth:`read` raises the error, but only after what the peer has sent before,
+        which may say why.
 
+        :param what: as for :meth:`wait`.
         :raises EToroTimeoutError: at the deadline, naming *what*.
         """
         try:
@@ -144,11 +137,12 @@ class Dialer:
             self._send_error = exc
 
     def read(self, stream: SocketStream, what: str) -> bytes:
-        """Return what comes next, at least one byte.
+        """Wait for the next bytes and return them, at least one.
 
+        :param what: as for :meth:`wait`.
         :raises OSError: when the connection is lost.
         :raises EToroTimeoutError: at the deadline, naming *what*.
-        :raises EToroWebSocketError: when nothing more will come.
+        :raises EToroWebSocketError: when the other end has closed the connection.
         """
         while (data := stream.read()) is None and self._send_error is None:
             self.wait(stream, what)
@@ -159,11 +153,12 @@ class Dialer:
         raise EToroWebSocketError(f"The other end closed the connection during {what}. {_ADVICE}")
 
     def read_head(self, stream: SocketStream, what: str) -> tuple[bytes, bytes]:
-        """Return the head of an HTTP answer with its empty line, and the bytes read behind it.
+        """Return the head of an HTTP answer with its empty line, and the bytes read after it.
 
+        :param what: as for :meth:`wait`.
         :raises OSError: when the connection is lost.
         :raises EToroTimeoutError: at the deadline, naming *what*.
-        :raises EToroWebSocketError: when there is no such head.
+        :raises EToroWebSocketError: when the head is too long, or the other end closes.
         """
         buffer = bytearray()
         size = -1
@@ -173,19 +168,21 @@ class Dialer:
             buffer += data
             size = buffer.find(b"\r\n\r\n", searched)
         if not 0 <= size <= _MAX_HEAD:
-            raise EToroWebSocketError(f"The answer to {what} is over {_MAX_HEAD} B.")
+            raise EToroWebSocketError(
+                f"The answer to {what} has more than {_MAX_HEAD} bytes of headers. {_ADVICE}"
+            )
         return bytes(buffer[: size + 4]), bytes(buffer[size + 4 :])
 
     def _check(self, what: str) -> None:
-        """Judge the deadline by the last look at the clock, and look again.
+        """Compare the deadline with the previous reading of the clock, and read the clock again.
 
-        So that what is tried between two looks, and was there at the first of them, counts as
-        being in time, also when the process stood still meanwhile.
+        So what was there at a reading before the deadline, and was read from the socket after it,
+        is in time, even if the process was paused meanwhile.
         """
         if self._waker.stopping:
             raise Interrupted
-        looked_at, self._looked_at = self._looked_at, clocks.monotonic()
-        if looked_at >= self._deadline:
+        checked_at, self._checked_at = self._checked_at, clocks.monotonic()
+        if checked_at >= self._deadline:
             raise EToroTimeoutError(
                 f"Connecting timed out: {what} did not finish in connect_timeout. "
                 "Check the network, or raise connect_timeout."
@@ -195,15 +192,18 @@ class Dialer:
         self,
         target: Target,
         advice: str,
-        private: bool,
+        loopback_only: bool,
         context: Callable[[], ssl.SSLContext] | None,
     ) -> socket.socket:
         """Return a socket that is connected to one of a host's addresses.
 
-        :param context: for TLS; None: TCP is all that is wanted.
+        :param advice: what to check, for errors.
+        :param loopback_only: as for :meth:`resolve`.
+        :param context: makes the TLS context; None: TCP only.
         """
-        found = self.resolve(target, advice, private=private)
-        # Before what all sessions remember is touched: resolving may have taken very long.
+        found = self.resolve(target, advice, loopback_only=loopback_only)
+        # Before self._addresses changes: resolving may have taken so long that this session has
+        # ended, and the next one uses them.
         self._check_connecting(target, False)
         race = Race(
             self._addresses.order(found),
@@ -214,21 +214,21 @@ class Dialer:
             clocks.monotonic,
         )
         try:
-            sock, self.taken = race.run()
+            sock, self.address = race.run()
         except RaceLost as lost:
             raise self._race_lost(target, lost.failure, advice) from lost.failure.error
         except EToroTimeoutError as late:
             if race.failure is None:
                 raise
-            words = f"{late} Another of its addresses failed: {_failed(race.failure)}."
-            raise EToroTimeoutError(words) from race.failure.error
+            message = f"{late} Another of its addresses failed: {_failed(race.failure)}."
+            raise EToroTimeoutError(message) from race.failure.error
         except OSError as exc:
             raise EToroWebSocketError(f"Cannot connect to {target}: {reason(exc)}.") from exc
         finally:
             for address in race.losers:
-                self._addresses.doubt(address)
-        self._addresses.doubt(self.taken)
-        _tune(sock)
+                self._addresses.mark_unproven(address)
+        self._addresses.mark_unproven(self.address)
+        tune(sock)
         return sock
 
     def _race_lost(self, target: Target, failure: Failure, advice: str) -> EToroError:
@@ -241,11 +241,12 @@ class Dialer:
         self._check(f"the {step} {target}")
 
     def resolve(
-        self, target: Target, advice: str = _ADVICE, *, private: bool = False
+        self, target: Target, advice: str = _ADVICE, *, loopback_only: bool = False
     ) -> list[Address]:
-        """Return the addresses of a host, the best first.
+        """Return the addresses of a host, in the resolver's order.
 
-        :param private: leave out those of other machines.
+        :param advice: what to check, for errors.
+        :param loopback_only: leave out addresses of other machines.
         :raises EToroWebSocketError: when there are none.
         """
         self._check(f"resolving {target.host}")
@@ -257,13 +258,13 @@ class Dialer:
             raise EToroWebSocketError(
                 f"Cannot resolve {target.host}: {reason(exc)}. {advice}"
             ) from exc
-        if private and found:
+        if loopback_only and found:
             found = [each for each in found if is_loopback(str(each[4][0]))]
             if not found:
                 raise EToroWebSocketError(
-                    f"{target.host} is another machine here, and without TLS that is verified the "
-                    "keys could be read on the way. Use wss:// with a certificate that can be "
-                    "verified, or see why it is not 127.0.0.1."
+                    f"{target.host} resolves to another machine, and without TLS that is verified "
+                    "the keys could be read on the way. Use wss:// with a certificate that can be "
+                    "verified, or find out why it does not resolve to 127.0.0.1."
                 )
         if not found:
             raise EToroWebSocketError(f"Cannot connect to {target}: it has no address. {advice}")
@@ -285,15 +286,3 @@ class Dialer:
 
 def _failed(failure: Failure) -> str:
     return f"{reason_to_connect(failure.error)} ({failure.address[0]})"
-
-
-def _tune(sock: socket.socket) -> None:
-    """Send small frames at once, and let the kernel help to notice a dead peer."""
-    # Each is an improvement that some system lacks or refuses, and none is a need.
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _TCP_OPTIONS.items():
-        option = getattr(socket, name, None)
-        if option is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)

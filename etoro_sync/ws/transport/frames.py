@@ -1,9 +1,9 @@
-"""From bytes to messages: RFC 6455 frames of a server, cut out of whatever a read returned.
+"""Parses a server's RFC 6455 frames, however the reads have cut them, and returns messages.
 
 Pure: no socket, no clock. websocket-client's own frame reader makes several system calls and
-about ten Python calls per frame, sets no limit to a frame's size, checks UTF-8 byte by byte in
-Python, and joins fragments in quadratic time; this one handles all complete frames of a read in
-one loop. The common frame (final, text, unmasked) takes the short way, everything else
+about ten Python calls per frame, does not limit a frame's size, checks UTF-8 byte by byte in
+Python, and joins fragments in quadratic time. This one handles all complete frames of a read in
+one loop. The usual frame (final, text, unmasked) takes a fast path; all others are handled by
 :meth:`FrameParser._irregular`.
 """
 
@@ -22,14 +22,18 @@ _KNOWN_CODES = frozenset([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 
 
 @dataclass(frozen=True)
 class Violation:
-    """Why a connection must be failed, with the close code that RFC 6455 has for it."""
+    """How the server has violated the protocol.
+
+    :param code: the close code that RFC 6455 assigns to it.
+    :param reason: what was wrong.
+    """
 
     code: int
     reason: str
 
 
 class _Broken(Exception):
-    """Leaves the parsing loop; never leaves this module."""
+    """A violation; ends the parsing loop and never leaves this module."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -37,32 +41,34 @@ class _Broken(Exception):
 
 
 class FrameParser:
-    """Cuts the frames of one connection and joins fragmented messages.
+    """Parses the frames of one connection and joins fragmented messages.
 
-    :param max_message_bytes: a longer message is refused at its frame header.
+    At a violation :attr:`violation` is set; the messages before it are returned, and all that
+    follows is ignored. What follows a close frame is ignored, too.
 
-    After a violation :attr:`violation` is set, and what follows is ignored; the messages before
-    it are returned all the same. After a close frame, too, what follows is ignored.
+    :param max_message_bytes: a longer message is a violation, found at its frame header.
     """
 
     def __init__(self, max_message_bytes: int) -> None:
         self._limit = max_message_bytes
-        # Both grow by appending, which is linear however small the pieces are.
+        # Both grow by appending, which takes linear time however small the pieces are.
         self._pending = bytearray()  # an incomplete frame
-        self._need = 0  # how many bytes that frame has, as far as is known
+        self._need = 0  # the size of that frame, as far as it is known
         self._message: bytearray | None = None  # the fragments of an incomplete message
         self._message_opcode = TEXT
         self._begun = 0
+        #: Opcode and payload of each control frame; the caller empties the list.
         self.controls: list[tuple[int, bytes]] = []
         self._closed = False
+        #: None: the server has followed the protocol so far.
         self.violation: Violation | None = None
 
     def feed(self, data: bytes) -> list[str]:
-        """Take the next bytes and return the text messages that they complete.
+        """Parse the next bytes and return the text messages that they complete.
 
-        Control frames are appended to :attr:`controls`. Binary messages of NULs are eToro's
-        keepalives, without meaning; what else came as binary is returned as text: it may be an
-        order event, and what it is not, the reader of JSON will tell.
+        Control frames are appended to :attr:`controls`. Binary messages of NULs, which eToro sends
+        as keepalives, are dropped. Other binary messages are returned as text, because one may be
+        an order event; if it is not JSON, the feed handler reports it.
         """
         if self.violation is not None or self._closed:
             return []
@@ -77,7 +83,7 @@ class FrameParser:
             if self._message is None:
                 used = self._cut_usual(data, 0, texts)
                 if used == len(data) and texts:
-                    # What nearly every read is: whole frames of the usual kind.
+                    # Nearly every read: complete frames of the usual kind, and nothing else.
                     self._pending = bytearray()
                     self._begun += 1
                     return texts
@@ -94,13 +100,13 @@ class FrameParser:
 
     @property
     def unfinished(self) -> int | None:
-        """A number for the message that is not complete yet, the same until it is; None: none."""
+        """A number that identifies the incomplete message until it is complete; None: none is."""
         return self._begun if self._pending or self._message is not None else None
 
     def _cut(self, data: bytes, position: int, texts: list[str]) -> tuple[int, int]:
         """Handle all complete frames from *position* on.
 
-        :returns: the bytes used, and the bytes that the next frame needs.
+        :returns: where the first incomplete frame begins, and its size as far as it is known.
         """
         end, limit = len(data), self._limit
         while True:
@@ -134,7 +140,7 @@ class FrameParser:
                 position = self._cut_usual(data, position, texts)
 
     def _cut_usual(self, data: bytes, position: int, texts: list[str]) -> int:
-        """Handle the complete frames of usual size from *position* on; return where that ends."""
+        """Handle complete frames of the usual kind from *position* on; return where they end."""
         last, limit, usual = len(data) - _USUAL.size, self._limit, _USUAL.unpack_from
         while position <= last:
             header, size = usual(data, position)
@@ -146,7 +152,11 @@ class FrameParser:
         return position
 
     def _check_header(self, first: int, size: int) -> None:
-        """Refuse a header before a byte of its payload is waited for."""
+        """Raise if a frame header is a violation, before its payload is waited for.
+
+        :param first: the first byte of the header.
+        :param size: of the payload, in bytes.
+        """
         final, opcode = first & 0x80, first & 0x0F
         if first & 0x70:
             raise _Broken(1002, "reserved bits are set, but no extension was agreed on")
@@ -166,7 +176,7 @@ class FrameParser:
             raise _Broken(1002, "a new message began inside a fragmented one")
 
     def _irregular(self, first: int, payload: bytes, texts: list[str]) -> None:
-        """Take a control frame, a binary message or a fragment whose header was checked."""
+        """Handle a control frame, a binary message or a fragment; its header was checked."""
         opcode = first & 0x0F
         if opcode >= CLOSE:
             self.controls.append((opcode, payload))
@@ -184,10 +194,10 @@ class FrameParser:
 
 
 def read_close(payload: bytes) -> tuple[int, str]:
-    """Return code and reason of a close frame's payload; 1005 when it carries none.
+    """Return code and reason of a close frame's payload; 1005 if it is empty.
 
-    A payload that RFC 6455 forbids is told as 1002, with what was wrong as the reason; but where
-    only the reason is not UTF-8, the code is worth more, and stays.
+    For a payload that RFC 6455 forbids the code is 1002, and the reason says what was wrong. If
+    only the reason is invalid UTF-8, the code is kept, because it is more useful.
     """
     if not payload:
         return 1005, ""

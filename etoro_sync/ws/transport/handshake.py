@@ -1,8 +1,8 @@
-"""The opening handshake: from a connected stream to an open WebSocket.
+"""The opening handshake, which makes a WebSocket of a connected stream.
 
-websocket-client builds the request and checks the answer; the socket that it is given is a small
-stand-in over the stream, so that one deadline holds, ``disconnect()`` interrupts, and the size of
-the answer is bounded. Everything here runs on the reader thread.
+websocket-client builds the request and checks the answer. It gets a wrapper of the stream in place
+of a socket, so that the deadline holds, ``disconnect()`` can interrupt, and the answer's size is
+bounded. Everything here runs on the reader thread.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from ...text import shorten
 from ..failures import ConnectionFailed
 from .dialer import Dialer
 from .reasons import reason
-from .retry_after import retry_after, status_words
+from .retry_after import retry_after, status_text
 from .socket_stream import SocketStream
 from .target import Target
 from .websocket_client import WebSocket, WebSocketBadStatusException, WebSocketException
@@ -26,19 +26,24 @@ from .websocket_client import WebSocket, WebSocketBadStatusException, WebSocketE
 __all__ = ["open_websocket"]
 
 _USER_AGENT = f"etoro-sync/{__version__}"
-#: Headers of the answer that are kept from websocket-client. It has one jar of cookies for the
-#: whole process and would send them for other accounts too; and it reads the page that comes with
-#: an error to its end, however long or slow, while all that counts is the status.
-_HIDDEN = frozenset(["set-cookie", "content-length"])
-#: Headers that are lists, which may be cut into several lines; the library knows the last one only.
+#: Headers of the answer that websocket-client does not get to see. It keeps cookies for the whole
+#: process and would send them for other accounts, too. It also reads the body of an error to its
+#: end, however long or slow that is, although only the status is used.
+_DROPPED = frozenset(["set-cookie", "content-length"])
+#: Headers that may be split into several lines; the library would use the last line only.
 _LISTS = (b"connection", b"upgrade")
 
 
 class _HandshakeSocket:
-    """What websocket-client takes for a socket while it does the opening handshake.
+    """The socket that websocket-client gets for the opening handshake.
 
-    It reads the whole head of the answer first: within the deadline, interruptible, of bounded
+    It reads the whole head of the answer first, interruptibly, with the deadline and a bounded
     size. The library gets the head and nothing else.
+
+    :param stream: connected, with TLS complete.
+    :param dialer: has the deadline, and knows whether to stop.
+    :param what: named by errors.
+    :param redact: removes the keys from text of the server.
     """
 
     def __init__(
@@ -49,17 +54,17 @@ class _HandshakeSocket:
         self._what = what
         self._redact = redact
         self._head: io.BytesIO | None = None
-        #: The head of the answer, without secrets; empty before it is there.
+        #: The head of the answer, without secrets; empty until it was read.
         self.head = b""
-        #: What came right behind the head.
+        #: Bytes that were received after the head.
         self.early = b""
 
     def gettimeout(self) -> float:
-        # 0 makes the library call recv() and send() directly; the waiting is done in here.
+        # 0 makes the library call recv() and send() directly; these do the waiting.
         return 0.0
 
     def send(self, data: bytes) -> int:
-        # The jar may hold cookies that other users of the library in this process have collected.
+        # Cookies may come from other connections that the library has made in this process.
         lines = [line for line in data.split(b"\r\n") if not line.startswith(b"Cookie:")]
         self._dialer.send(self._stream, b"\r\n".join(lines), self._what)
         return len(data)
@@ -67,11 +72,11 @@ class _HandshakeSocket:
     def recv(self, size: int) -> bytes:
         if self._head is None:
             raw, self.early = self._dialer.read_head(self._stream, self._what)
-            # Before the library sees it, which logs it when its trace is on.
+            # Redacted before the library gets it, which logs it when its trace is enabled.
             text = self._redact(raw.decode("utf-8", "surrogateescape"))
             self.head = text.encode("utf-8", "surrogateescape")
-            # Cut into lines and names exactly as the library does it, or a header gets past.
-            lines = [line for line in self.head.split(b"\n") if _name_of(line) not in _HIDDEN]
+            # Split exactly as the library does it, or it would see a header that is not dropped.
+            lines = [line for line in self.head.split(b"\n") if _name_of(line) not in _DROPPED]
             self._head = io.BytesIO(b"\n".join(_joined(lines)))
         return self._head.read(size)
 
@@ -84,7 +89,7 @@ def _name_of(line: bytes) -> str:
 
 
 def _joined(lines: list[bytes]) -> list[bytes]:
-    """Return the lines of a head with one line for each list; what is behind the head is left."""
+    """Join the lines of each header in ``_LISTS`` into one; lines after the head are kept."""
     end = next((n for n, line in enumerate(lines) if not line.strip()), len(lines))
     head, rest = lines[:end], lines[end:]
     for name in _LISTS:
@@ -99,26 +104,27 @@ def _joined(lines: list[bytes]) -> list[bytes]:
 def open_websocket(
     url: str, stream: SocketStream, dialer: Dialer, redact: Callable[[str], str]
 ) -> bytes:
-    """Do the opening handshake on *stream*; return the bytes that came right behind it.
+    """Do the opening handshake on *stream*; return the bytes that were received after it.
 
-    :param url: what to ask for.
-    :param stream: connected, TLS done.
-    :param dialer: knows the deadline and whether to stop.
+    :param url: of the WebSocket.
+    :param stream: connected, with TLS complete.
+    :param dialer: has the deadline, and knows whether to stop.
     :param redact: removes the keys from text of the server.
     :raises ConnectionFailed: when the answer is an HTTP error.
-    :raises EToroWebSocketError: when there is no WebSocket server at the other end.
+    :raises EToroWebSocketError: when the other end is no WebSocket server, or closes.
+    :raises EToroTimeoutError: at the deadline.
     :raises Interrupted: when the client is to stop.
     """
     target = Target.of(url)
     shim = _HandshakeSocket(stream, dialer, f"the opening handshake with {target}", redact)
-    # A new one for each connection: it would keep half a frame of the last.
+    # A new one for each connection, because it may keep part of a frame.
     ws = WebSocket(enable_multithread=False, skip_utf8_validation=True)
     with _translated(target, shim, redact):
         ws.connect(
-            # The library knows schemes in lower case only.
+            # With the scheme in lower case, as the library requires.
             urlsplit(url).geturl(),
             socket=shim,
-            # The library would send the same headers to wherever it is redirected.
+            # The library would send the same headers to any host that it is redirected to.
             redirect_limit=0,
             suppress_origin=True,
             header=[f"User-Agent: {_USER_AGENT}"],
@@ -138,7 +144,7 @@ def _translated(
     except WebSocketBadStatusException as exc:
         raise _http_error(target, exc.status_code, shim.head) from None
     except WebSocketException as exc:
-        # The library wraps every timeout; ours says more.
+        # The library wraps our own errors, too; these say more.
         if isinstance(exc.__context__, EToroError):
             raise exc.__context__ from None
         # Not chained: the library quotes the server in full, without redaction.
@@ -162,9 +168,9 @@ def _http_error(target: Target, status: int | None, head: bytes) -> ConnectionFa
         )
     asked = retry_after(status, head, clocks.wall_clock())
     error = EToroWebSocketError(
-        f"{target} refused the opening handshake with {status_words(status, asked)}. That is the "
+        f"{target} refused the opening handshake with {status_text(status, asked)}. That is the "
         "answer of a proxy, firewall or gateway on the way, not of eToro's stream.",
         f"HTTP {status}",
     )
     slow = status == HTTPStatus.TOO_MANY_REQUESTS
-    return ConnectionFailed(error, slow=slow, asked=asked or 0.0)
+    return ConnectionFailed(error, slow=slow, retry_after=asked or 0.0)

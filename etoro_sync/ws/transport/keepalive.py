@@ -1,11 +1,11 @@
-"""When to ping, and when a silent connection is dead. Pure: the clock's readings are passed in.
+"""When to ping, and when a silent connection is dead. Pure: times are passed in.
 
-A ping goes out after *interval* seconds without a single inbound byte; *timeout* seconds later,
-still without one, the connection is dead. Any byte counts as life, not only the pong: quiet
-sockets at eToro are said to leave pings unanswered (protocol fact sheet, section 6).
+A ping is sent after *interval* seconds without an inbound byte. After *timeout* more seconds
+without one the connection is dead. Any byte counts, not only a pong, because eToro is said to leave
+pings on quiet connections unanswered (protocol fact sheet, section 6).
 
-But a message that has begun holds up all that come after it, so it has as long to become
-complete as silence may last, whatever drips in meanwhile.
+An incomplete message delays all that follow it. So it must become complete within *interval* and
+*timeout* together, also if bytes of it keep arriving.
 """
 
 from enum import Enum, auto
@@ -14,7 +14,7 @@ __all__ = ["Keepalive", "Verdict"]
 
 
 class Verdict(Enum):
-    """What the silence of a connection asks for."""
+    """What to do about a connection's silence."""
 
     WAIT = auto()  #: nothing to do yet
     PING = auto()  #: send a ping now
@@ -23,62 +23,64 @@ class Verdict(Enum):
 
 
 class Keepalive:
-    """The ping clock of one connection.
+    """Decides when to ping on one connection, and when it is dead.
 
-    :param interval: seconds of silence before a ping; 0 switches all of it off.
+    All times are monotonic, in seconds.
+
+    :param interval: seconds of silence before a ping; 0 disables pings and all deadlines.
     :param timeout: seconds of silence after a ping before the connection is dead; 0: never.
-    :param now: monotonic time at which the connection opened.
+    :param now: when the connection was opened.
     """
 
     def __init__(self, interval: float, timeout: float, now: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._heard_at = now
+        self._received_at = now
         self._pinged_at: float | None = None
-        self._doubted_at: float | None = None
-        self._slept = 0.0  # since then
+        self._ping_wanted_at: float | None = None
+        self._slept = 0.0  # the machine's sleep since the last byte
         self._unfinished: int | None = None
         self._begun_at = now
 
-    def heard(self, now: float, unfinished: int | None = None) -> None:
-        """Note that bytes have come in.
+    def received(self, now: float, unfinished: int | None = None) -> None:
+        """Note that bytes were received.
 
-        :param unfinished: a number for the message that they have left incomplete; None: none.
+        :param unfinished: the number of the message that is incomplete after them; None: none is.
         """
-        self._heard_at = now
+        self._received_at = now
         self._pinged_at = None
         self._slept = 0.0
         if unfinished != self._unfinished:
             self._unfinished = unfinished
             self._begun_at = now
 
-    def doubt(self, now: float, slept: float) -> bool:
-        """Have the peer asked for a sign of life at once, unless it is being asked already.
+    def ping_soon(self, now: float, slept: float) -> bool:
+        """Make a ping due at once, unless one is unanswered.
 
-        :param slept: seconds of silence that the monotonic clock has not counted.
-        :returns: False: keepalive is switched off.
+        :param slept: seconds of the machine's sleep, which the monotonic clock has not counted.
+        :returns: False: keepalive is disabled.
         """
         self._slept += slept
         if self._interval > 0 and self._pinged_at is None:
-            self._doubted_at = now
+            self._ping_wanted_at = now
         return self._interval > 0
 
     def pinged(self, now: float) -> None:
-        """Note that a ping has just been sent: its answer has the whole time from now on."""
+        """Note that a ping was sent; the timeout for its answer counts from *now*."""
         self._pinged_at = now
 
     def silence(self, now: float) -> float:
-        """Return the seconds since the last inbound byte."""
-        return now - self._heard_at + self._slept
+        """Return the seconds since the last inbound byte, the machine's sleep included."""
+        return now - self._received_at + self._slept
 
     def unfinished_for(self, now: float) -> float:
         """Return the seconds since the unfinished message began; 0.0 when there is none."""
         return 0.0 if self._unfinished is None else now - self._begun_at
 
     def judge(self, now: float) -> Verdict:
-        """Say what to do now; PING is said once per silence.
+        """Return what to do now; PING is returned once per silence.
 
-        To be asked only after a read came back empty: unread bytes are life.
+        Only valid when everything is read, because unread bytes show that the connection works.
         """
         deadline = self.deadline
         if deadline is None or now < deadline:
@@ -86,13 +88,13 @@ class Keepalive:
         if self._pinged_at is not None:
             return Verdict.DEAD
         if now >= self._silent_at:
-            self._pinged_at, self._doubted_at = now, None
+            self._pinged_at, self._ping_wanted_at = now, None
             return Verdict.PING
         return Verdict.STUCK
 
     @property
     def deadline(self) -> float | None:
-        """Monotonic time at which :meth:`judge` will have something new to say, or None."""
+        """When :meth:`judge` may next return something other than WAIT; None: never."""
         if self._interval <= 0:
             return None
         if self._pinged_at is not None:
@@ -103,5 +105,7 @@ class Keepalive:
 
     @property
     def _silent_at(self) -> float:
-        """When a ping is due."""
-        return self._heard_at + self._interval if self._doubted_at is None else self._doubted_at
+        """Monotonic time at which a ping is due."""
+        if self._ping_wanted_at is not None:
+            return self._ping_wanted_at
+        return self._received_at + self._interval

@@ -1,7 +1,7 @@
-"""Which proxy to use, and what kind of tunnel it makes.
+"""Chooses the proxy, and the kind of tunnel through it.
 
-Loaded only when a client connects, because the standard library's search for the system's
-proxies is large. Everything here runs on the reader thread.
+Imported only when a client connects, because the standard library's search for proxies imports
+much. Everything here runs on the reader thread.
 """
 
 from urllib.parse import SplitResult, urlsplit
@@ -16,9 +16,9 @@ from .target import Target, is_loopback
 
 __all__ = ["find_proxy", "make_tunnel"]
 
-#: Scheme of the proxy's URL -> its port, where the URL has none.
+#: Scheme of the proxy's URL -> its default port.
 _PORTS = {"http": 80, "socks5": 1080, "socks5h": 1080}
-#: How often the environment is read, where another thread changes it meanwhile.
+#: How many times to try to read the environment, if another thread changes it meanwhile.
 _READINGS = 10
 
 
@@ -26,13 +26,14 @@ def find_proxy(option: str | None, target: Target) -> SplitResult | None:
     """Return the proxy to use for *target*, or None for a direct connection.
 
     :param option: the client's ``proxy``; None means the environment: ``https_proxy`` for wss and
-        ``http_proxy`` for ws, else ``all_proxy``, unless ``no_proxy`` names the host. Each may be
-        written in capitals too, and the small letters win.
-    :raises EToroWebSocketError: when the environment's proxy is no URL, or cannot be read.
+        ``http_proxy`` for ws, else ``all_proxy``, unless ``no_proxy`` names the host. The variables
+        may be in capitals, too; those in small letters take precedence.
+    :param target: where the connection is to lead.
+    :raises EToroWebSocketError: when the environment's proxy is not a URL, or cannot be read.
     """
     if option is not None:
         return urlsplit(option) if option else None
-    # A proxy's own loopback is another machine's.
+    # Never for this machine: a proxy would connect to its own loopback instead.
     url = None if is_loopback(target.host) else _of_environment(target)
     if not url:
         return None
@@ -51,38 +52,41 @@ def _of_environment(target: Target) -> str | None:
             proxies = getproxies()
             return proxies.get("https" if target.secure else "http") or proxies.get("all")
         except (KeyError, RuntimeError):
-            # The library goes through os.environ name by name, and a name may be gone by then.
+            # The library iterates over os.environ, from which another thread has removed a name.
             continue
     raise EToroWebSocketError(
-        f"The proxy's variables cannot be read: another thread keeps changing them. {ADVICE}"
+        "The environment cannot be searched for a proxy, because another thread keeps changing it. "
+        "Pass the proxy option, '' for a direct connection."
     )
 
 
 def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:
-    """Return the tunnel that a proxy makes.
+    """Return a tunnel through *proxy*, not established yet.
 
-    :param proxy: of the kind ``http://``, ``socks5://`` or ``socks5h://``.
-    :param target: where it is to lead.
-    :raises EToroWebSocketError: when this proxy cannot be used, or must not be.
+    :param proxy: its URL: ``http://``, ``socks5://`` or ``socks5h://``.
+    :param target: where the tunnel is to lead.
+    :raises EToroWebSocketError: when the URL is wrong or its scheme is not supported, when a
+        package is missing, or when the keys could be read on the way to the proxy.
     """
     try:
         host, port = proxy.hostname, proxy.port
     except ValueError:
         host = port = None
-    # A password with an unescaped / or # ends up in there, and its beginning in the port.
+    # A password with an unescaped / or # is parsed as path or fragment, its beginning as port.
     if not host or "@" in proxy.path + proxy.query + proxy.fragment:
         raise _unusable()
     scheme = proxy.scheme.lower()
     if scheme not in _PORTS:
-        # Not even https: the password would travel to it in the clear.
+        # Not https either: the proxy's password would be sent to it without encryption.
         raise EToroWebSocketError(
             f"A proxy of the kind {scheme}:// is not supported, only http://, socks5:// and "
             f"socks5h://. {ADVICE}"
         )
-    if target.private and not is_loopback(host):
+    if target.loopback_only and not is_loopback(host):
         how = "TLS that is not verified" if target.secure else "plain ws://"
         raise EToroWebSocketError(
-            f"The keys must not travel to a proxy over {how}. Use wss://, verified, or proxy=''."
+            f"The keys must not be sent to a proxy over {how}, because they could be read on the "
+            "way. Use wss:// with a certificate that is verified, or proxy=''."
         )
     login: Login | None = None
     if proxy.username is not None:
@@ -93,11 +97,11 @@ def make_tunnel(proxy: SplitResult, target: Target) -> Tunnel:
     try:
         from .socks_proxy import SocksTunnel
     except ImportError as exc:
-        words = f"A SOCKS proxy needs an extra: {advice('socksio', 'socks')}."
-        raise EToroWebSocketError(f"{words} {ADVICE}") from exc
+        missing = f"A SOCKS proxy needs an extra: {advice('socksio', 'socks')}."
+        raise EToroWebSocketError(f"{missing} {ADVICE}") from exc
     return SocksTunnel(entry, target, login, by_name=scheme == "socks5h")
 
 
 def _unusable() -> EToroWebSocketError:
-    # Without the URL: it may hold a password.
-    return EToroWebSocketError(f"The proxy is not like http://host:port. {ADVICE}")
+    # Without the URL, which may contain a password.
+    return EToroWebSocketError(f"The proxy is not a URL like http://host:port. {ADVICE}")

@@ -1,7 +1,7 @@
-"""Why a connection failed, in words that say what to do. Pure.
+"""Why a connection failed, in words that help users. Pure.
 
-The system's own words for some errors mislead ("Invalid argument" is a route that leads nowhere),
-and OpenSSL's are its internals.
+The system's messages for some errors mislead ("Invalid argument" means a blackhole route), and
+OpenSSL's describe its internals.
 """
 
 import errno
@@ -17,7 +17,7 @@ _CONNECTING = {
     errno.EAFNOSUPPORT: "this machine has no addresses of that kind",
 }
 _CLIENT_CERTIFICATE = "load one with ssl_context.load_cert_chain()"
-#: What OpenSSL calls it -> what it means here.
+#: Part of OpenSSL's name for an error -> what it means for users.
 _TLS = {
     "ALERT_CERTIFICATE_REQUIRED": f"the server wants a client certificate: {_CLIENT_CERTIFICATE}",
     "ALERT_HANDSHAKE_FAILURE": "the server refused it (handshake failure): it may want a client "
@@ -36,7 +36,10 @@ _TLS = {
 
 
 def reason(error: BaseException | None) -> str:
-    """Return why something failed, without a full stop."""
+    """Return why something failed, without a full stop.
+
+    :param error: what was raised; None: there was no address to try.
+    """
     if error is None:
         return "no address"
     if isinstance(error, ssl.SSLError):
@@ -46,11 +49,11 @@ def reason(error: BaseException | None) -> str:
                 return words
         if isinstance(error, ssl.SSLEOFError):
             return "the other end closed the connection"
-    told = getattr(error, "strerror", None)
-    if not told:
-        # OpenSSL's errors without a number show as a tuple.
-        told = error.args[0] if len(error.args) == 1 else error
-    return str(told).rstrip(".")
+    message = getattr(error, "strerror", None)
+    if not message:
+        # str() of an OpenSSL error without a number is that of a tuple.
+        message = error.args[0] if len(error.args) == 1 else error
+    return str(message).rstrip(".")
 
 
 def reason_to_connect(error: BaseException) -> str:

@@ -1,7 +1,7 @@
-"""What an HTTP refusal says: its status in words, and the wait that Retry-After asks for. Pure.
+"""Reads an HTTP refusal: its status, and the wait that the header Retry-After requires. Pure.
 
-The header holds seconds or a date. A date is compared with the server's own header Date, where
-there is one: this machine's clock may be wrong.
+Retry-After holds seconds or a date. A date is compared with the header Date, if there is one,
+because this machine's clock may be wrong.
 """
 
 import re
@@ -9,14 +9,14 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-__all__ = ["retry_after", "status_words"]
+__all__ = ["retry_after", "status_text"]
 
-#: The statuses whose Retry-After says when to ask again.
+#: The statuses for which Retry-After is read.
 _STATUSES = frozenset([HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
 
 
 def retry_after(status: int | None, head: bytes, now: float) -> float | None:
-    """Return the seconds to wait, or None when the answer does not say, or not understandably.
+    """Return the seconds to wait; None: the answer has no Retry-After that can be parsed.
 
     :param status: of the answer.
     :param head: status line and headers.
@@ -36,16 +36,17 @@ def retry_after(status: int | None, head: bytes, now: float) -> float | None:
     return max(moment - (now if said is None else said), 0.0)
 
 
-def status_words(status: int, asked: float | None = None) -> str:
-    """Return a status with its name, and with what was asked for.
+def status_text(status: int, asked: float | None = None) -> str:
+    """Return a status with its name, and with the wait that the answer requires.
 
-    :param asked: what :func:`retry_after` has returned.
+    :param status: of the answer.
+    :param asked: from :func:`retry_after`.
     """
     try:
-        words = f"HTTP {status} {HTTPStatus(status).phrase}"
+        text = f"HTTP {status} {HTTPStatus(status).phrase}"
     except ValueError:
-        words = f"HTTP {status}"
-    return words if asked is None else f"{words} and asks to wait for {asked:.0f} s (Retry-After)"
+        text = f"HTTP {status}"
+    return text if asked is None else f"{text} and asks to wait for {asked:.0f} s (Retry-After)"
 
 
 def _header(head: bytes, name: bytes) -> str | None:
@@ -58,7 +59,7 @@ def _header(head: bytes, name: bytes) -> str | None:
 
 def _moment(date: str) -> float | None:
     try:
-        # Dates of HTTP are of Greenwich; the oldest form does not say so.
+        # HTTP dates are UTC, but the oldest format does not say so.
         return parsedate_to_datetime(date).replace(tzinfo=timezone.utc).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None

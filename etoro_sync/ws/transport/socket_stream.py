@@ -1,8 +1,7 @@
-"""A non-blocking socket for one thread, and the means for other threads to wake that thread.
+"""A non-blocking socket for one thread, whose waits other threads can end.
 
-No lock guards the socket because only the reader thread touches it: OpenSSL forbids two threads
-in one connection, and CPython up to 3.12 then loses healthy connections (cpython #77271). The
-same loop reads, writes, waits, and notices a wake-up.
+No lock guards the socket, because only the reader thread uses it: OpenSSL forbids two threads in
+one connection, and CPython up to 3.12 then loses healthy connections (cpython #77271).
 """
 
 import _socket
@@ -18,26 +17,35 @@ from ... import clocks
 from ...logs import tidy
 from .waker import Waker, cap
 
-__all__ = ["SocketStream", "end_stream", "put_tls_on"]
+__all__ = ["SocketStream", "end_stream", "start_tls", "tune"]
 
-#: What eventlet, gevent and others put into ``socket`` in place of the standard library's class may
-#: be no subclass of this one, which nobody replaces.
+#: The base class of ``socket.socket``. Unlike that one, eventlet and gevent do not replace it.
 _PlainSocket = _socket.socket
 _READ_SIZE = 262144
-#: What one TLS record holds. OpenSSL counts a write only when all of it is sent, so a larger one
-#: would look like a stall; and it wants a write that has to be repeated to be at least as long,
-#: which the next piece is, because the queue only grows until a piece is sent.
+#: The size of a TLS record. OpenSSL reports a write only when all of it is sent, so a larger one
+#: would look like a stall. A write that is repeated must be at least as long as the first time; the
+#: next piece is, because the queue only grows until a piece is sent.
 _WRITE_SIZE = 16384
 _WANTS_RETRY = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+#: In seconds, the last one in milliseconds; each system has some of them. They make the kernel give
+#: up a silent peer after a minute, also with heartbeat_interval=0.
+_TCP_OPTIONS = {
+    "TCP_NODELAY": 1,
+    "TCP_KEEPIDLE": 30,
+    "TCP_KEEPALIVE": 30,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 60_000,
+}
 
 
 class SocketStream:
     """A connected stream socket, plain or TLS. Every method runs on the reader thread.
 
-    :param sock: the socket; from now on non-blocking, and owned by the stream, which closes it
-        also when it cannot be made.
+    :param sock: made non-blocking, and owned by the stream; closed also when this raises.
     :param waker: ends waits.
     :param clock: monotonic seconds.
+    :raises OSError: when no selector can be made, because descriptors have run out.
     """
 
     def __init__(
@@ -50,15 +58,15 @@ class SocketStream:
         self._waker = waker
         self._clock = clock
         self._plain = not hasattr(sock, "do_handshake")
-        #: Queued bytes that the peer has not taken yet.
+        #: Queued bytes that the system has not accepted yet.
         self.unsent = bytearray()
         self._stalled_since: float | None = None
-        # TLS may have to write in order to read, and the other way round, as when keys change in
-        # mid-stream. To wait for the wrong one is to wait for ever, or not at all.
+        # TLS may have to write in order to read, and the other way round, as when keys are renewed.
+        # Waiting for the wrong event would last forever, or become a busy loop.
         self._read_wants_write = False
         self._write_wants_read = False
-        #: Whether the last read has taken all that was there, so that the next would be in vain.
-        #: Never known of TLS, which reads record by record.
+        #: Whether the last read has returned all that was there, so that another read is useless.
+        #: Always False with TLS, which reads record by record.
         self.drained = False
         self._events = selectors.EVENT_READ
         with contextlib.ExitStack() as cleanup:
@@ -71,23 +79,23 @@ class SocketStream:
             cleanup.pop_all()
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Put TLS on the socket; :meth:`handshake_step` does the rest.
+        """Start TLS on the socket; :meth:`handshake_step` does the handshake.
 
-        :raises OSError: when the peer has left.
+        :raises OSError: when the peer has closed the connection.
         :raises ValueError: when *host* cannot be the name in a certificate.
         """
         self._selector.unregister(self._sock)
         self._plain = self.drained = False
-        self._sock = put_tls_on(self._sock, context, host)
+        self._sock = start_tls(self._sock, context, host)
         self._events = selectors.EVENT_READ
         self._selector.register(self._sock, self._events)
 
     def handshake_step(self) -> bool:
-        """Do what can be done of the TLS handshake now; return whether it is complete.
+        """Continue the TLS handshake without blocking; return whether it is complete.
 
-        :raises OSError: when the peer, or its certificate, is refused.
+        :raises OSError: when the handshake fails.
         """
-        # Not by its class: a context of another library makes others.
+        # A cast instead of isinstance(), because other libraries' contexts make other classes.
         secured = cast(ssl.SSLSocket, self._sock)
         try:
             secured.do_handshake()
@@ -98,10 +106,10 @@ class SocketStream:
         return True
 
     def read(self) -> bytes | None:
-        """Return bytes that are there, b"" at the end of the stream, None when nothing is there.
+        """Return received bytes; b"" at the end of the stream; None: there is nothing to read now.
 
-        To be repeated until it returns None, or :attr:`drained`, before :meth:`wait`: a selector
-        does not know of bytes that TLS has already taken from the socket.
+        Call it until it returns None or :attr:`drained` is set, and only then :meth:`wait`: a
+        selector does not see bytes that TLS has already read from the socket.
 
         :raises OSError: when the connection is lost.
         """
@@ -136,25 +144,25 @@ class SocketStream:
                     self._stalled_since = self._clock()
                 return
             except OSError:
-                # Nothing that can never be sent may make a wait look for room to send it.
+                # Otherwise wait() would return at once, again and again, to send them.
                 self.unsent.clear()
                 self._stalled_since = None
                 raise
             self._write_wants_read = False
             self._stalled_since = None
-            # Linear in all: a bytearray forgets its beginning without moving the rest.
+            # Cheap: a bytearray drops its beginning without moving the rest.
             del self.unsent[:sent]
 
     def stalled(self, now: float) -> float:
-        """Seconds for which not one queued byte could be sent; 0.0 when all is well."""
+        """Return the seconds for which no queued byte could be sent; 0.0: nothing is held up."""
         return 0.0 if self._stalled_since is None else now - self._stalled_since
 
     def wait(self, deadline: float | None) -> None:
-        """Sleep until there is something to read or to send, a wake-up, or *deadline*.
+        """Sleep until something can be read or sent, until a wake-up, or until *deadline*.
 
-        It may also end for no reason. The caller then looks for work, whatever has ended it.
+        It may also end earlier; the caller checks what there is to do in any case.
 
-        :param deadline: absolute monotonic time; None is never.
+        :param deadline: absolute monotonic time; None: no deadline.
         """
         if self.unsent or self._read_wants_write or self._events != selectors.EVENT_READ:
             self._watch(self._awaited_events())
@@ -170,37 +178,49 @@ class SocketStream:
 
     def _awaited_events(self) -> int:
         if self._read_wants_write:
-            # Not EVENT_READ: unread bytes would end the wait, and could not be read.
+            # Without EVENT_READ: unread bytes would end the wait, but cannot be read yet.
             return selectors.EVENT_WRITE
         if self.unsent and not self._write_wants_read:
             return selectors.EVENT_READ | selectors.EVENT_WRITE
         return selectors.EVENT_READ
 
     def close(self) -> None:
-        """End the stream and free the descriptors; idempotent, and without errors."""
+        """End the stream and free the descriptors; idempotent, and never raises."""
         tidy(self._selector.close, self._end_stream, self._sock.close)
 
     def _end_stream(self) -> None:
         end_stream(self._sock)
 
 
+def tune(sock: socket.socket) -> None:
+    """Send small frames at once, and let the kernel help to notice a dead peer."""
+    # Each is optional, and some systems lack or refuse it.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _TCP_OPTIONS.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def end_stream(sock: Any) -> None:
-    """Tell the peer that nothing more comes, also where a forked child has a copy of *sock*."""
+    """Shut the connection down, so that the peer notices even if a forked child has a copy."""
     with contextlib.suppress(OSError):
         if isinstance(sock, _PlainSocket):
-            # The base class's method leaves TLS as it is.
+            # The base class's method, because that of an SSLSocket would also drop its TLS state.
             _PlainSocket.shutdown(sock, socket.SHUT_RDWR)
         else:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def put_tls_on(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-    """Return *sock* with TLS on it, whose handshake is still to be done.
+def start_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    """Return *sock* wrapped in TLS, non-blocking, with the handshake still to be done.
 
-    :raises OSError: when the peer has left.
+    :raises OSError: when the peer has closed the connection.
     :raises ValueError: when *host* cannot be the name in a certificate.
     """
-    # Asked first: CPython takes a socket whose peer has left for one still to be connected.
+    # Raises if the peer has left; CPython would treat that socket as not connected yet.
     sock.getpeername()
     try:
         secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
@@ -212,13 +232,13 @@ def put_tls_on(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.S
 
 
 def _close_lost_sockets(error: Exception) -> None:
-    """Close the socket that a failed ``wrap_socket()`` has made, and that nobody else knows.
+    """Close the socket that a failed ``wrap_socket()`` has made, found through the traceback.
 
-    When the peer leaves at that very moment, or the host cannot be a name, CPython (up to 3.13)
-    forgets the descriptor, which then stays open for as long as anybody keeps the error.
+    CPython (up to 3.13) does not close it when the peer leaves at that moment, or when the host
+    cannot be a name; the descriptor would stay open for as long as the error is kept.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         lost: Any = frame.f_locals.get("self")
-        # Not by its class: others put one of theirs into ``ssl``.
+        # Not isinstance(), because other libraries replace the class in ``ssl``.
         if hasattr(lost, "do_handshake"):
             tidy(lost.close)

@@ -1,4 +1,7 @@
-"""Where a URL leads, and which hosts are this machine: to it alone keys may go over ``ws://``."""
+"""Host and port of a URL, and which hosts are this machine.
+
+Keys may be sent without verified TLS to this machine only.
+"""
 
 import ipaddress
 from dataclasses import dataclass
@@ -11,12 +14,12 @@ NO_SOCKS = 'A SOCKS proxy needs an extra: pip install "etoro-sync[socks]".'
 
 @dataclass(frozen=True)
 class Target:
-    """Where a WebSocket URL leads.
+    """The host and port to connect to, and how.
 
     :param host: name or address, without brackets.
     :param port: from the URL, else 443 or 80.
-    :param secure: whether TLS is spoken.
-    :param unverified: whether it is TLS with which anybody could pass for the host.
+    :param secure: whether to use TLS.
+    :param unverified: whether that TLS does not verify the host.
     """
 
     host: str
@@ -25,13 +28,13 @@ class Target:
     unverified: bool = False
 
     @property
-    def private(self) -> bool:
-        """Whether what is sent could be read on the way, so that it may not leave this machine."""
+    def loopback_only(self) -> bool:
+        """Whether only this machine may be connected to: others on the way could read the keys."""
         return self.unverified or not self.secure
 
     @classmethod
     def of(cls, url: str) -> "Target":
-        """Parse a ``ws://`` or ``wss://`` URL that was validated before."""
+        """Return the target of a valid ``ws://`` or ``wss://`` URL."""
         parts = urlsplit(url)
         secure = parts.scheme == "wss"
         return cls(parts.hostname or "", parts.port or (443 if secure else 80), secure)
@@ -42,9 +45,11 @@ class Target:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether *host*, a name in lower case or an address, means this machine.
+    """Return whether *host* means this machine.
 
-    ``localhost`` is taken at its word here; where it leads is checked when it was resolved.
+    ``localhost`` counts here; that it resolves to a loopback address is checked when connecting.
+
+    :param host: a name in lower case, or an address.
     """
     if host == "localhost":
         return True

@@ -1,6 +1,6 @@
-"""TLS contexts: whether one proves who the other end is, and why TLS has failed.
+"""TLS contexts: whether one verifies the host, and why a handshake has failed.
 
-Much of that is decided by the environment, in variables that nobody remembers; so errors name them.
+Environment variables influence both, and are easily forgotten, so errors name them.
 """
 
 import os
@@ -26,15 +26,16 @@ __all__ = [
 _OF_THE_CLOCK = (9, 10)
 #: No issuer, self-signed, self-signed in the chain, no local issuer, no signature to verify.
 _OF_TRUST = (2, 18, 19, 20, 21)
-#: Variables with which other programs are told whom to trust.
+#: Variables with which other programs are given certificate authorities.
 _OF_OTHERS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE")
 
 
 def check_verified(context: ssl.SSLContext, host: str, what: str = "ssl_context") -> None:
-    """Refuse a context with which anybody could pass for *host*.
+    """Raise if *context* does not verify that the other end is *host*.
 
+    :param context: an ``ssl.SSLContext``, or another library's replacement.
+    :param host: where the keys will be sent; for this machine any context is accepted.
     :param what: where the context comes from, for the error.
-    :param host: where the keys are to go; to this machine itself any context will do.
     :raises EToroValidationError: naming ``ssl_context``.
     """
     if is_loopback(host) or is_verified(context):
@@ -44,23 +45,23 @@ def check_verified(context: ssl.SSLContext, host: str, what: str = "ssl_context"
     else:
         fault = "accepts the certificate of any host (check_hostname is False)"
     raise EToroValidationError(
-        f"{what} {fault}, so that whoever is on the way to {host} could read the keys. Use "
-        "ssl.create_default_context(), and its load_verify_locations() for an authority of your "
+        f"{what} {fault}, so the keys could be read on the way to {host}. Use "
+        "ssl.create_default_context(), with its load_verify_locations() for an authority of your "
         "own. For a test without secrets there is allow_unverified_tls=True.",
         "ssl_context",
     )
 
 
 def is_verified(context: ssl.SSLContext) -> bool:
-    """Return whether *context* lets only the host itself pass for it."""
+    """Return whether *context* verifies certificates, and that they belong to the host."""
     mode = getattr(context, "verify_mode", ssl.CERT_NONE)
     return mode != ssl.CERT_NONE and bool(getattr(context, "check_hostname", False))
 
 
 def make_default_context() -> ssl.SSLContext:
-    """Return the context for those who pass none.
+    """Return the context for clients without the option ``ssl_context``.
 
-    :raises EToroWebSocketError: when it cannot be made, naming the variable that is the cause.
+    :raises EToroWebSocketError: when it cannot be made; names the variable if that is the cause.
     """
     try:
         return ssl.create_default_context()
@@ -76,6 +77,7 @@ def make_default_context() -> ssl.SSLContext:
 
 
 def _unwritable(path: str) -> str:
+    """Return why *path* cannot be written; ``""``: it can."""
     try:
         with open(path, "ab"):
             return ""
@@ -84,14 +86,14 @@ def _unwritable(path: str) -> str:
 
 
 def tls_error(target: Target, error: BaseException) -> EToroWebSocketError:
-    """Return what a failure of TLS is to users.
+    """Return the error that users get when TLS has failed, with advice.
 
-    :param target: the host that the certificate is to be of.
+    :param target: the host whose certificate was expected.
     :param error: what was raised.
     """
     if not isinstance(error, ssl.SSLCertVerificationError):
         return EToroWebSocketError(f"The TLS handshake with {target} failed: {reason(error)}.")
-    words = (getattr(error, "verify_message", None) or reason(error)).rstrip(".")
+    fault = (getattr(error, "verify_message", None) or reason(error)).rstrip(".")
     advice = ["If a proxy of your own inspects TLS, pass an ssl_context that trusts it."]
     code = getattr(error, "verify_code", None)
     if code in _OF_THE_CLOCK:
@@ -100,14 +102,14 @@ def tls_error(target: Target, error: BaseException) -> EToroWebSocketError:
     elif code in _OF_TRUST:
         advice = [*environment_faults(os.environ), *advice]
     return EToroWebSocketError(
-        f"The certificate of {target} is not trusted: {words}. {' '.join(advice)}"
+        f"The certificate of {target} is not trusted: {fault}. {' '.join(advice)}"
     )
 
 
 def environment_faults(environ: Mapping[str, str]) -> list[str]:
-    """Return, as sentences, why the system's authorities may not be found.
+    """Return sentences that say why certificate authorities may not be found; none: no fault.
 
-    :param environ: the variables.
+    :param environ: the environment variables.
     """
     paths = ssl.get_default_verify_paths()
     faults = [*_file_faults(environ, paths), *_directory_faults(environ, paths)]

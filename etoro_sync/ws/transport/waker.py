@@ -1,4 +1,4 @@
-"""How any thread wakes the reader or has it end, and how long a selector may wait."""
+"""Lets any thread wake or stop the reader, and limits how long a selector waits."""
 
 import contextlib
 import selectors
@@ -10,12 +10,12 @@ __all__ = ["Waker", "cap"]
 
 #: Bytes of wake-ups that are read at once.
 _MOST = 4096
-#: A year of heartbeat is a legal option, but more than a selector takes (epoll: 24 days).
+#: Seconds. A heartbeat of a year is a legal option, but selectors overflow (epoll: at 24 days).
 _LONGEST_WAIT = 3600.0
 
 
 def cap(seconds: float) -> float:
-    """Return a timeout that every selector takes; who waits for longer has to wait again."""
+    """Return a timeout that every selector accepts; for a longer wait the caller waits again."""
     return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
@@ -23,7 +23,7 @@ class Waker:
     """A socket pair that ends the reader's wait from any thread, and says whether it is to stop."""
 
     def __init__(self) -> None:
-        #: The reader is to come to its end; whoever has waited looks here.
+        #: Whether the reader is to stop; checked after each wait.
         self.stopping = False
         with contextlib.ExitStack() as cleanup:
             self._receiver, self._sender = socket.socketpair()
@@ -31,7 +31,7 @@ class Waker:
             cleanup.callback(self._sender.close)
             self._receiver.setblocking(False)
             self._sender.setblocking(False)
-            # Made once: a wait between two attempts must not fail for want of descriptors.
+            # Made once, so that a wait cannot fail later because descriptors have run out.
             self._selector = selectors.DefaultSelector()
             cleanup.callback(self._selector.close)
             self._selector.register(self._receiver, selectors.EVENT_READ)
@@ -40,27 +40,27 @@ class Waker:
     def wake(self) -> None:
         """End the present wait, or the next one. Any thread; never blocks.
 
-        Every call writes a byte. A flag that saves the second one would have to be lowered at
-        the very moment at which the byte is read, or a wake-up in between is lost for good.
+        Every call writes a byte. A flag that avoids a second byte would have to be cleared in the
+        same moment in which the byte is read, or a wake-up in between would be lost.
         """
-        # A full pair wakes just as well, and a closed one has nobody to wake.
+        # If the pair is full, a wake-up is pending already; if it is closed, the reader has ended.
         with contextlib.suppress(OSError):
             self._sender.send(b"\0")
 
     def stop(self) -> None:
-        """Have the reader come to its end, out of whatever it waits for. Any thread."""
+        """Make the reader stop, also if it waits. Any thread."""
         self.stopping = True
         self.wake()
 
     def drain(self) -> None:
-        """Make ready for the next wake-up. Runs on the reader thread, before it looks for work."""
-        # Once: bytes that come all the time must not hold the reader here, and one that is left
-        # only ends the next wait.
+        """Remove pending wake-ups. Runs on the reader thread, before it handles commands."""
+        # One read: a loop could run forever if other threads wake all the time, and a byte that is
+        # left only ends the next wait.
         with contextlib.suppress(OSError):
             self._receiver.recv(_MOST)
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable."""
+        """Return the descriptor that becomes readable by a wake-up."""
         return self._receiver.fileno()
 
     def wait(self, seconds: float) -> None:
@@ -70,5 +70,5 @@ class Waker:
 
     def close(self) -> None:
         """Free the descriptors; idempotent."""
-        # The sender first: to write to it while only the other end is closed means SIGPIPE.
+        # The sender first: writing to it while only the receiver is closed raises SIGPIPE.
         tidy(self._selector.close, self._sender.close, self._receiver.close)

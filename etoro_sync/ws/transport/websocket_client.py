@@ -1,8 +1,8 @@
-"""The parts of websocket-client that this package uses, taken only from the right package.
+"""Imports websocket-client, and checks that it is that package and recent enough.
 
-PyPI has another package that installs a module named ``websocket``, and a file of that name beside
-a user's program comes first, too. Either would pass the import and fail at ``connect()``. So what
-was found is checked here, once, at the import of etoro_sync; nothing else imports ``websocket``.
+Another package on PyPI installs a module named ``websocket``, too, and a file of that name beside a
+user's program is found first. Either could be imported, and would fail at ``connect()``. So the
+module is checked here, when etoro_sync is imported; nothing else imports ``websocket``.
 """
 
 import re
@@ -28,12 +28,12 @@ _REPAIR = """
 def load() -> ModuleType:
     """Import ``websocket`` and return it.
 
-    :raises ImportError: when it is missing, another package's or too old; names the file that was
-        found, and what to do.
+    :raises ImportError: when it is missing, belongs to another package, or is too old. The message
+        names the file that was found, and says what to do.
     """
     try:
         import websocket
-    except Exception as exc:  # whatever a foreign module raises while it is imported
+    except Exception as exc:  # a foreign module may raise anything when imported
         where = file_of("websocket")
         if where is None:
             raise ImportError(

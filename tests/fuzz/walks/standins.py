@@ -61,7 +61,7 @@ class FakeConnection:
     def next_check(self, now: float) -> float:
         return float("inf")
 
-    def doubt(self, slept: float) -> bool:
+    def ping_soon(self, slept: float) -> bool:
         return True
 
     def wait(self, deadline: float | None) -> None:
@@ -70,7 +70,7 @@ class FakeConnection:
     def close(self, code: int = 1000) -> None:
         self.peer_close = (code, "")
 
-    def close_words(self) -> tuple[int, str]:
+    def close_status(self) -> tuple[int, str]:
         return self.peer_close or (1006, "")
 
     def dispose(self) -> None: ...

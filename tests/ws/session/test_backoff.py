@@ -53,23 +53,23 @@ def test_the_slow_lane_waits_for_half_the_cap_at_least() -> None:
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_wait_that_was_asked_for_is_kept_and_spread(slow: bool) -> None:
     """All clients were told the same time, and must not come back in the same instant."""
-    waits = [Backoff(1.0, 60.0, None).next(slow=slow, asked=100.0) for _ in range(50)]
+    waits = [Backoff(1.0, 60.0, None).next(slow=slow, retry_after=100.0) for _ in range(50)]
     assert all(wait is not None and 100.0 <= wait <= 101.0 for wait in waits)
     assert len({*waits}) > 40
 
 
 def test_a_wait_that_was_asked_for_shortens_none() -> None:
     """Its own is longer after some attempts, and for a server that is asked too often."""
-    wait = Backoff(1.0, 60.0, None).next(slow=True, asked=1.0)
+    wait = Backoff(1.0, 60.0, None).next(slow=True, retry_after=1.0)
     assert wait is not None
     assert wait >= 30.0
-    assert bounds(Backoff(1.0, 60.0, None), asked=0.0) == (0.0, 1.0)
+    assert bounds(Backoff(1.0, 60.0, None), retry_after=0.0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("cap", "most"), [(60.0, 3600.0), (7200.0, 7200.0)])
 def test_a_wait_that_was_asked_for_has_a_cap(cap: float, most: float) -> None:
     """A wrong header would silence the client for years."""
-    wait = Backoff(0.0, cap, None).next(asked=1e9)
+    wait = Backoff(0.0, cap, None).next(retry_after=1e9)
     assert wait == most
 
 

@@ -71,14 +71,14 @@ class Still:
 
     def __init__(self) -> None:
         self.is_sending = False
-        self.checks = self.doubts = 0
+        self.checks = self.pings_soon = 0
         self.deadline = 0.0
 
     def check(self, now: float) -> None:
         self.checks += 1
 
-    def doubt(self, slept: float) -> bool:
-        self.doubts += 1
+    def ping_soon(self, slept: float) -> bool:
+        self.pings_soon += 1
         return True
 
     def next_check(self, now: float) -> float:
@@ -170,7 +170,7 @@ def test_a_sleep_of_the_machine_is_looked_at_at_once(monkeypatch: pytest.MonkeyP
     bench = Bench()
     checks = bench.connection.checks
     clock.slept += 3600.0
-    bench.loop._look_at_clocks()
+    bench.loop._read_clocks()
     bench.idle()
-    assert (bench.connection.doubts, bench.connection.checks) == (1, checks + 1)
+    assert (bench.connection.pings_soon, bench.connection.checks) == (1, checks + 1)
     assert bench.left == pytest.approx(clocks.TIME_TO_READ, abs=0.1)

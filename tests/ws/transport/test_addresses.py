@@ -36,9 +36,9 @@ def test_the_families_take_turns(names: str, tried: str) -> None:
 def test_addresses_that_have_led_nowhere_come_last() -> None:
     """In the resolver's order among themselves, too."""
     addresses = Addresses()
-    addresses.doubt(("a", 443))
+    addresses.mark_unproven(("a", 443))
     assert order(addresses) == "bca"
-    addresses.doubt(("b", 443))
+    addresses.mark_unproven(("b", 443))
     assert order(addresses) == "cab"
 
 
@@ -46,36 +46,36 @@ def test_the_families_take_turns_also_among_those_that_have_led_nowhere() -> Non
     """And what has led nowhere waits for all others, whatever their family."""
     addresses = Addresses()
     for name in "ABc":
-        addresses.doubt((name, 443))
+        addresses.mark_unproven((name, 443))
     assert order(addresses, "ABcdef") == "defAcB"
 
 
 def test_what_has_worked_last_comes_first() -> None:
     """Before all that the resolver prefers; the other family is next."""
     addresses = Addresses()
-    addresses.trust(("c", 443))
+    addresses.mark_proven(("c", 443))
     assert order(addresses) == "cab"
     assert order(addresses, "ABcd") == "cAdB"
-    addresses.trust(("b", 443))
+    addresses.mark_proven(("b", 443))
     assert order(addresses) == "bac"
 
 
 def test_what_has_worked_must_prove_itself_each_time() -> None:
     """An address that was good and is silent now must not take every attempt."""
     addresses = Addresses()
-    addresses.trust(("a", 443))
-    addresses.doubt(("a", 443))
+    addresses.mark_proven(("a", 443))
+    addresses.mark_unproven(("a", 443))
     assert order(addresses) == "bca"
-    addresses.trust(("a", 443))
+    addresses.mark_proven(("a", 443))
     assert order(addresses) == "abc"
 
 
 def test_one_that_has_proven_itself_is_tried_before_those_that_have_not() -> None:
     """Whatever has ended the connection later."""
     addresses = Addresses()
-    addresses.doubt(("a", 443))
-    addresses.doubt(("b", 443))
-    addresses.trust(("b", 443))
+    addresses.mark_unproven(("a", 443))
+    addresses.mark_unproven(("b", 443))
+    addresses.mark_proven(("b", 443))
     assert order(addresses) == "bca"
 
 
@@ -83,24 +83,24 @@ def test_where_all_have_led_nowhere_the_round_begins_anew() -> None:
     """So that each of them gets its turn, and none is given up for ever."""
     addresses = Addresses()
     for name in "abc":
-        addresses.doubt((name, 443))
+        addresses.mark_unproven((name, 443))
     assert order(addresses) == "abc"
-    addresses.doubt(("a", 443))
+    addresses.mark_unproven(("a", 443))
     assert order(addresses) == "bca"
 
 
 def test_a_new_round_forgets_what_worked_once() -> None:
     """It has led nowhere since, like all the others."""
     addresses = Addresses()
-    addresses.trust(("c", 443))
+    addresses.mark_proven(("c", 443))
     for name in "abc":
-        addresses.doubt((name, 443))
+        addresses.mark_unproven((name, 443))
     assert order(addresses) == "abc"
 
 
 def test_what_the_resolver_does_not_name_any_more_is_forgotten() -> None:
     """A name that leads to another address each time does not fill the memory."""
     addresses = Addresses()
-    addresses.doubt(("a", 443))
+    addresses.mark_unproven(("a", 443))
     assert order(addresses, "bc") == "bc"
     assert order(addresses) == "abc"

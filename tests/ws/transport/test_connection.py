@@ -318,7 +318,7 @@ def test_a_close_frame_is_kept_and_echoed(
         far.sendall(frame(TEXT, b"last") + frame(PING, b"p") + frame(CLOSE, payload))
         assert read_on(connection) == ["last"]
         assert connection.peer_close == (code, reason)
-        assert connection.close_words() == (code, reason)
+        assert connection.close_status() == (code, reason)
         # Not a pong: nothing may follow the answer to a close frame, nor help before it.
         assert receive_frame(far) in [(PONG, b"p"), (CLOSE, close_payload(echo))]
 
@@ -345,7 +345,7 @@ def test_no_close_frame_is_1006(waker: Waker) -> None:
         failed = failure(connection)
         assert failed.code == 1006
         assert "without a close frame" in str(failed.error)
-        assert connection.close_words() == (1006, "")
+        assert connection.close_status() == (1006, "")
 
 
 def test_a_reset_is_1006(waker: Waker) -> None:
@@ -370,7 +370,7 @@ def test_4001_and_a_reset_is_4001(waker: Waker, sends: int) -> None:
             connection.send_text("unaware")
             connection.wait(time.monotonic())
         assert read_on(connection) == ["last"]
-        assert connection.close_words() == (4001, "Unauthorized")
+        assert connection.close_status() == (4001, "Unauthorized")
 
 
 def test_4001_with_unread_requests_is_4001(raw_server: StartServer, waker: Waker) -> None:
@@ -389,7 +389,7 @@ def test_4001_with_unread_requests_is_4001(raw_server: StartServer, waker: Waker
             connection.send_text("request")
         ready.set()
         assert read_on(connection) == ["last"]
-        assert connection.close_words()[0] == 4001
+        assert connection.close_status()[0] == 4001
 
 
 def test_a_close_reason_is_redacted_and_shortened(waker: Waker) -> None:
@@ -397,7 +397,7 @@ def test_a_close_reason_is_redacted_and_shortened(waker: Waker) -> None:
     with pair(waker, redact=lambda text: text.replace("secret", "***")) as (connection, far):
         far.sendall(frame(CLOSE, close_payload(4001, "your secret is " + "x" * 108)))
         read_on(connection)
-        _, reason = connection.close_words()
+        _, reason = connection.close_status()
         assert reason.startswith("your *** is x")
         assert len(reason) <= 150
 
@@ -585,7 +585,7 @@ def test_a_peer_that_answers_pings_lives_on(raw_server: StartServer, waker: Wake
     options = {"heartbeat_interval": A_WHILE / 2, "heartbeat_timeout": SOON}
     with connected(server.url, waker, **options) as connection:
         read_on(connection)
-        assert connection.close_words() == (1000, "")
+        assert connection.close_status() == (1000, "")
 
 
 # A peer that reads nothing

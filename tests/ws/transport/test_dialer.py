@@ -14,6 +14,7 @@ import pytest
 from etoro_sync.errors import EToroTimeoutError, EToroWebSocketError
 from etoro_sync.synchronization import Interrupted
 from etoro_sync.ws.transport import dialer as dialer_module
+from etoro_sync.ws.transport import socket_stream
 from etoro_sync.ws.transport.dialer import Dialer
 from etoro_sync.ws.transport.target import Target
 from etoro_sync.ws.transport.waker import Waker
@@ -101,7 +102,7 @@ def test_a_system_that_refuses_an_option_is_no_obstacle(
     raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Socket options are improvements; one that is unknown or refused is left out."""
-    monkeypatch.setattr(dialer_module, "_TCP_OPTIONS", {"TCP_NOT_HERE": 1, "TCP_KEEPINTVL": -1})
+    monkeypatch.setattr(socket_stream, "_TCP_OPTIONS", {"TCP_NOT_HERE": 1, "TCP_KEEPINTVL": -1})
     server = raw_server(greet)
     with dialled(server.url, waker) as stream:
         assert read_all(stream, 5) == b"hello"
@@ -172,7 +173,7 @@ def test_a_localhost_that_is_elsewhere_is_not_called_without_tls(
     """Of its addresses only those of this machine are: keys may not leave it in the clear."""
     server = raw_server(greet)
     resolve_to(monkeypatch, ("192.0.2.1", server.port))
-    with pytest.raises(EToroWebSocketError, match="localhost is another machine here"):
+    with pytest.raises(EToroWebSocketError, match="localhost resolves to another machine"):
         dial(f"ws://localhost:{server.port}/ws", waker)
     resolve_to(monkeypatch, ("192.0.2.1", server.port), ("127.0.0.1", server.port))
     with dialled(f"ws://localhost:{server.port}/ws", waker) as stream:

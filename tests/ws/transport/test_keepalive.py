@@ -23,7 +23,7 @@ def test_any_byte_is_life() -> None:
     """Not only a pong: eToro is said not to answer pings on quiet sockets."""
     keepalive = Keepalive(30.0, 10.0, 0.0)
     assert keepalive.judge(30.0) is Verdict.PING
-    keepalive.heard(39.0)
+    keepalive.received(39.0)
     assert keepalive.silence(40.0) == 1.0
     assert keepalive.deadline == 69.0
     assert keepalive.judge(50.0) is Verdict.WAIT
@@ -40,9 +40,9 @@ def test_a_late_judgement_pings_before_it_condemns() -> None:
 def test_a_message_has_as_long_to_become_complete_as_silence_may_last() -> None:
     """Bytes that drip in are life, but what comes after the message waits for it."""
     keepalive = Keepalive(30.0, 10.0, 0.0)
-    keepalive.heard(5.0)
+    keepalive.received(5.0)
     for now in range(100, 140):
-        keepalive.heard(float(now), 7)
+        keepalive.received(float(now), 7)
         assert keepalive.judge(float(now)) is Verdict.WAIT
     assert keepalive.deadline == 140.0
     assert keepalive.judge(139.9) is Verdict.WAIT
@@ -53,9 +53,9 @@ def test_a_message_has_as_long_to_become_complete_as_silence_may_last() -> None:
 def test_a_late_judgement_pings_before_it_gives_a_message_up() -> None:
     """The rest of it may be among the bytes that a suspended process has not read."""
     keepalive = Keepalive(30.0, 10.0, 0.0)
-    keepalive.heard(0.0, 1)
+    keepalive.received(0.0, 1)
     assert keepalive.judge(10_000.0) is Verdict.PING
-    keepalive.heard(10_000.0, 1)
+    keepalive.received(10_000.0, 1)
     assert keepalive.judge(10_000.0) is Verdict.STUCK
 
 
@@ -63,12 +63,12 @@ def test_a_stream_that_always_ends_inside_a_message_is_not_stuck() -> None:
     """As long as it is another message each time, or none for a moment."""
     keepalive = Keepalive(30.0, 10.0, 0.0)
     for now in range(0, 1000, 20):
-        keepalive.heard(float(now), now)
+        keepalive.received(float(now), now)
         assert keepalive.judge(float(now)) is Verdict.WAIT
-    keepalive.heard(1000.0, 3)
-    keepalive.heard(1035.0)
+    keepalive.received(1000.0, 3)
+    keepalive.received(1035.0)
     assert keepalive.unfinished_for(1036.0) == 0.0
-    keepalive.heard(1036.0, 3)
+    keepalive.received(1036.0, 3)
     assert keepalive.judge(1050.0) is Verdict.WAIT
     assert keepalive.deadline == 1066.0
 
@@ -77,8 +77,8 @@ def test_a_stream_that_always_ends_inside_a_message_is_not_stuck() -> None:
 def test_without_keepalive_a_message_may_take_for_ever(interval: float, timeout: float) -> None:
     """Whoever switches the verdict off has it switched off for good."""
     keepalive = Keepalive(interval, timeout, 0.0)
-    keepalive.heard(0.0, 1)
-    keepalive.heard(1e6, 1)
+    keepalive.received(0.0, 1)
+    keepalive.received(1e6, 1)
     assert keepalive.judge(1e6) is Verdict.WAIT
 
 
@@ -96,7 +96,7 @@ def test_a_timeout_of_zero_pings_but_never_condemns() -> None:
     assert keepalive.judge(30.0) is Verdict.PING
     assert keepalive.deadline is None
     assert keepalive.judge(1e9) is Verdict.WAIT
-    keepalive.heard(1e9)
+    keepalive.received(1e9)
     assert keepalive.judge(1e9 + 30.0) is Verdict.PING
 
 
@@ -106,7 +106,7 @@ def test_after_a_sleep_the_peer_is_asked_once(pinged: bool) -> None:
     keepalive = Keepalive(30.0, 10.0, 1000.0)
     if pinged:
         assert keepalive.judge(1030.0) is Verdict.PING
-    assert keepalive.doubt(1031.0 if pinged else 1001.0, 3600.0)
+    assert keepalive.ping_soon(1031.0 if pinged else 1001.0, 3600.0)
     verdicts = [keepalive.judge(now) for now in (1031.0, 1032.0, 1040.0, 1041.0)]
     assert verdicts.count(Verdict.PING) == (0 if pinged else 1)
     assert verdicts.index(Verdict.DEAD) == (2 if pinged else 3)
@@ -115,15 +115,15 @@ def test_after_a_sleep_the_peer_is_asked_once(pinged: bool) -> None:
 def test_a_silence_counts_the_sleep_and_any_byte_ends_it() -> None:
     """What is told of a dead connection is how long no byte came, and not how long by a timer."""
     keepalive = Keepalive(30.0, 10.0, 1000.0)
-    keepalive.doubt(1002.0, 3600.0)
+    keepalive.ping_soon(1002.0, 3600.0)
     assert keepalive.silence(1003.0) == 3603.0
-    keepalive.heard(1004.0)
+    keepalive.received(1004.0)
     assert keepalive.silence(1005.0) == 1.0
 
 
 def test_after_a_sleep_nothing_is_asked_where_keepalive_is_off() -> None:
     """Neither then nor later."""
     keepalive = Keepalive(0.0, 10.0, 1000.0)
-    assert not keepalive.doubt(1001.0, 3600.0)
+    assert not keepalive.ping_soon(1001.0, 3600.0)
     assert keepalive.deadline is None
     assert keepalive.judge(9999.0) is Verdict.WAIT

@@ -161,7 +161,7 @@ def test_variables_that_never_stand_still_are_a_failed_attempt(
     """They are no internal error, and no connection goes past the proxy for want of its name."""
     environment(https_proxy="http://p:3128")
     vanish(monkeypatch, 1_000_000)
-    with pytest.raises(EToroWebSocketError, match="another thread keeps changing them"):
+    with pytest.raises(EToroWebSocketError, match="another thread keeps changing it"):
         find_proxy(None, ETORO)
 
 
@@ -215,7 +215,7 @@ def test_a_localhost_that_is_elsewhere_is_no_way_for_keys(
     url = f"ws://{hosts[0]}:1/ws"
     for scheme in ("http", "socks5", "socks5h"):
         tunnel = make_tunnel(urlsplit(f"{scheme}://{hosts[1]}:{proxy.port}"), Target.of(url))
-        with pytest.raises(EToroWebSocketError, match="localhost is another machine here"):
+        with pytest.raises(EToroWebSocketError, match="localhost resolves to another machine"):
             dial(url, waker, tunnel=tunnel)
     assert proxy.connections == 0
 
@@ -276,7 +276,7 @@ def test_the_tunnel_is_asked_for_by_name(raw_server: StartServer, waker: Waker) 
     """The proxy resolves the name; the client does not have to be able to."""
     proxy = raw_server(lambda peer: peer.respond(b"HTTP/1.1 502 Enough\r\n\r\n"))
     url = "wss://nowhere.invalid:444/ws"
-    with pytest.raises(EToroWebSocketError, match=r"did not lead to nowhere\.invalid:444"):
+    with pytest.raises(EToroWebSocketError, match=r"did not connect to nowhere\.invalid:444"):
         through(url, proxy, waker)
     assert proxy.peers[0].request.startswith("CONNECT nowhere.invalid:444 HTTP/1.1")
 
@@ -398,7 +398,7 @@ def test_a_refusal_says_who_refused_what(
     with Watchdog(AT_ONCE), pytest.raises(EToroWebSocketError) as caught:
         through(LOCAL, proxy, waker, f"user:{SECRET}@")
     text = str(caught.value)
-    assert f"The proxy 127.0.0.1:{proxy.port} did not lead to localhost:1" in text
+    assert f"The proxy 127.0.0.1:{proxy.port} did not connect to localhost:1" in text
     assert words in text
     assert "Check the proxy option" in text
     assert caught.value.error_code == "HTTP " + line.split()[1].decode()
@@ -423,7 +423,7 @@ def test_a_proxy_that_asks_for_patience_gets_it(
     with pytest.raises(ConnectionFailed, match=f"refused with HTTP {status}") as caught:
         through(LOCAL, proxy, waker)
     assert caught.value.slow is (status == 429)
-    assert caught.value.asked == asked
+    assert caught.value.retry_after == asked
     assert ("asks to wait for 7 s" in str(caught.value)) is bool(asked)
 
 
@@ -482,7 +482,7 @@ def test_a_proxy_that_is_not_there_is_said_so(waker: Waker) -> None:
 def test_an_endless_answer_is_refused(raw_server: StartServer, waker: Waker) -> None:
     """The head of a proxy's answer has a limit."""
     proxy = raw_server(answer(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n"))
-    with pytest.raises(EToroWebSocketError, match="is over 65536 B"):
+    with pytest.raises(EToroWebSocketError, match="has more than 65536 bytes of headers"):
         through(LOCAL, proxy, waker)
 
 
@@ -503,6 +503,17 @@ def test_a_dripping_proxy_ends_at_the_deadline(raw_server: StartServer, waker: W
         through(LOCAL, proxy, waker, seconds=3 * A_WHILE)
 
 
+def test_a_target_that_does_not_answer_tls_in_the_tunnel_ends_at_the_deadline(
+    raw_server: StartServer, waker: Waker, certificates: Certificates
+) -> None:
+    """It is called late, and not a failure of TLS."""
+    proxy = raw_server(lambda peer: (peer.respond(ESTABLISHED), peer.wait_closed()))
+    url = "wss://localhost:444/ws"
+    tunnel = tunnel_to(url, proxy)
+    with Watchdog(AT_ONCE), pytest.raises(EToroTimeoutError, match="the TLS handshake with local"):
+        dial(url, waker, certificates.client, tunnel=tunnel, seconds=3 * A_WHILE)
+
+
 def test_disconnect_ends_the_wait_for_a_proxy_at_once(
     raw_server: StartServer, waker: Waker
 ) -> None:
@@ -521,7 +532,7 @@ def test_disconnect_ends_the_wait_for_a_proxy_at_once(
     assert asked.is_set()
 
 
-def test_a_tunnel_is_a_wire_like_any_other(raw_server: StartServer, waker: Waker) -> None:
+def test_a_tunnel_is_a_stream_like_any_other(raw_server: StartServer, waker: Waker) -> None:
     """Behind the proxy's answer, bytes come as from the target itself."""
 
     def script(peer: Peer) -> None:

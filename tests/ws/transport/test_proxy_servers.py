@@ -143,7 +143,7 @@ def test_a_403_of_a_real_proxy_says_so(caplog: pytest.LogCaptureFixture) -> None
     with HttpProxy(plugin="tests.support.refusing_plugin.Refuse") as proxy:
         error = refused(caplog, url_of(proxy, "http", LOGIN), "wss://127.0.0.1:1/ws")
     assert str(error).startswith(
-        f"The proxy 127.0.0.1:{proxy.port} did not lead to 127.0.0.1:1: "
+        f"The proxy 127.0.0.1:{proxy.port} did not connect to 127.0.0.1:1: "
         "it refused with HTTP 403 Forbidden."
     )
     assert error.error_code == "HTTP 403"
@@ -176,7 +176,7 @@ def test_a_real_socks_proxy_refuses_a_wrong_password(
     with SocksProxy(LOGIN) as proxy:
         error = refused(caplog, url_of(proxy, "socks5", login), "wss://127.0.0.1:1/ws")
         assert not proxy.asked
-    assert f"The proxy 127.0.0.1:{proxy.port} did not lead to 127.0.0.1:1: {words}" in str(error)
+    assert f"The proxy 127.0.0.1:{proxy.port} did not connect to 127.0.0.1:1: {words}" in str(error)
 
 
 def test_a_target_that_a_real_proxy_cannot_reach_is_said_so(
@@ -226,7 +226,9 @@ def test_the_environment_leads_the_client_to_a_real_proxy(
         with pytest.raises(EToroWebSocketError) as caught:
             client.connect()
         text = str(caught.value)
-        by_name = f"The proxy 127.0.0.1:{ports.get(way or '')} did not lead to stream.invalid:443"
+        by_name = (
+            f"The proxy 127.0.0.1:{ports.get(way or '')} did not connect to stream.invalid:443"
+        )
         expected = "Cannot resolve stream.invalid" if way in (None, "socks5") else by_name
         assert expected in text
         # Where nobody calls there is nothing to wait for.

@@ -78,7 +78,7 @@ def refusal(server: RawServer, waker: Waker, **options: Any) -> EToroWebSocketEr
         through(server, waker, **options)
     text = str(caught.value)
     target = Target.of(options.get("url", LOCAL))
-    assert f"The proxy 127.0.0.1:{server.port} did not lead to {target}: it " in text
+    assert f"The proxy 127.0.0.1:{server.port} did not connect to {target}: it " in text
     assert "Check the proxy option" in text
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     return caught.value
@@ -152,7 +152,7 @@ def test_a_name_that_moves_away_meanwhile_is_no_way_for_keys(
 
     monkeypatch.setattr(socket, "getaddrinfo", moving)
     server = raw_server(lambda peer: (greet(peer), peer.wait_closed()))
-    with pytest.raises(EToroWebSocketError, match="localhost is another machine here"):
+    with pytest.raises(EToroWebSocketError, match="localhost resolves to another machine"):
         through(server, waker, url="ws://localhost:81/ws", scheme="socks5")
     assert not answers
 

@@ -193,7 +193,7 @@ def test_an_attempt_that_has_come_as_far_as_tls_gets_another_quarter_of_a_second
 
     begun: list[float] = []
     clock = FakeClock()
-    monkeypatch.setattr(racing, "_Runner", Runner)
+    monkeypatch.setattr(racing, "_Attempt", Runner)
     addresses: Any = [(0, 0, 0, "", (name, 1)) for name in "ab"]
     race = Race(addresses, (no_context, ""), waker, lambda _: clock.advance(0.05), 1e6, clock)
     sock, address = race.run()
@@ -261,7 +261,7 @@ def test_what_was_begun_when_disconnect_came_has_not_failed(
     with BlackHole() as hole:
         place = ("127.0.0.1", hole.port)
         resolve_to(monkeypatch, place, ("127.0.0.2", 1))
-        addresses.trust(place)
+        addresses.mark_proven(place)
         dialer = Dialer(waker, time.monotonic() + SOON, addresses)
         select = selectors.DefaultSelector.select
         monkeypatch.setattr(

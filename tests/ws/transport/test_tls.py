@@ -491,7 +491,7 @@ def test_4001_and_a_reset_is_4001(
         for _ in range(sends):
             connection.send_text("unaware")
         assert read_on(connection) == ["last"]
-        assert connection.close_words() == (4001, "Unauthorized")
+        assert connection.close_status() == (4001, "Unauthorized")
 
 
 @pytest.mark.parametrize("end", ["close", "reset", "shutdown_write"])
@@ -655,7 +655,7 @@ def test_both_directions_at_once(
         finally:
             done.set()
             posting.wait(SOON)
-        assert connection.close_words() == (1000, "")
+        assert connection.close_status() == (1000, "")
     serving.result(SOON)
     assert received == Duplex.MESSAGES
     assert duplex.echoes == list(range(Duplex.MESSAGES))
