@@ -4,8 +4,10 @@
 
     EToroError
     |-- EToroAuthError             the credentials are missing, unreadable, rejected or not answered
+    |-- EToroInstrumentError       a symbol or id has no instrument, or several (also LookupError)
     |-- EToroKeyError              there is no rate of that instrument (also KeyError)
     |-- EToroOrderError            an order was rejected, or has expired
+    |-- EToroRestError             a request to eToro's REST API failed
     |-- EToroTypeError             an object cannot be copied or pickled (also TypeError)
     |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
     `-- EToroWebSocketError        the connection, or a request on it, failed
@@ -31,9 +33,11 @@ __all__ = [
     "EToroAuthError",
     "EToroClosedError",
     "EToroError",
+    "EToroInstrumentError",
     "EToroKeyError",
     "EToroOrderError",
     "EToroQueueOverflowError",
+    "EToroRestError",
     "EToroSubscriptionError",
     "EToroTimeoutError",
     "EToroTypeError",
@@ -81,6 +85,25 @@ class EToroAuthError(EToroError):
         self.error_code = error_code
 
 
+class EToroInstrumentError(EToroError, LookupError):
+    """No instrument has that symbol or that id, or several have the symbol.
+
+    :param message: what was looked for, and what comes near.
+    :param candidates: the instruments that come near, or that share the symbol. Each is an
+        :class:`~etoro_sync.Instrument`, whose id can be subscribed to.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        candidates: Iterable[int] = (),
+        *,
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, cause=cause)
+        self.candidates: tuple[int, ...] = tuple(candidates)
+
+
 class EToroKeyError(EToroError, KeyError):
     """There is no rate of that instrument in ``client.rates``.
 
@@ -110,6 +133,27 @@ class EToroOrderError(EToroError):
         self.code = event.error_code
         #: eToro's ``ErrorMessage``; None: it sent none.
         self.message = event.error_message
+
+
+class EToroRestError(EToroError):
+    """A request to eToro's REST API failed.
+
+    :param message: what happened.
+    :param error_code: such as ``"HTTP 503"``, or eToro's ``errorCode``; None: there was no answer.
+    :param retry_after: seconds that the server asks to wait; None: it does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        error_code: str | None = None,
+        retry_after: float | None = None,
+        *,
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, cause=cause)
+        self.error_code = error_code
+        self.retry_after = retry_after
 
 
 class EToroTypeError(EToroError, TypeError):

@@ -13,8 +13,10 @@ from etoro_sync.errors import (
     EToroAuthError,
     EToroClosedError,
     EToroError,
+    EToroInstrumentError,
     EToroKeyError,
     EToroQueueOverflowError,
+    EToroRestError,
     EToroSubscriptionError,
     EToroTimeoutError,
     EToroTypeError,
@@ -34,6 +36,8 @@ EXAMPLES = [
     EToroClosedError("m"),
     EToroQueueOverflowError("m", 7),
     EToroKeyError("m"),
+    EToroInstrumentError("m", [1, 2]),
+    EToroRestError("m", "HTTP 503", 2.0),
     EToroTypeError("m"),
 ]
 
@@ -47,6 +51,7 @@ def test_every_error_is_an_etoro_error() -> None:
 def test_errors_are_also_the_builtin_that_they_mean() -> None:
     """``except TimeoutError`` and ``except ValueError`` work as everywhere else."""
     assert issubclass(EToroKeyError, KeyError)
+    assert issubclass(EToroInstrumentError, LookupError)
     assert issubclass(EToroTypeError, TypeError)
     assert issubclass(EToroTimeoutError, TimeoutError)
     assert issubclass(EToroValidationError, ValueError)
