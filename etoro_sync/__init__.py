@@ -37,7 +37,15 @@ from .models import (
     WsMessage,
     WsPrivateEvent,
 )
-from .stream import Alert, Crossing, Feed, MarketStream, OrderUpdates
+from .stream import (
+    Alert,
+    Crossing,
+    Expectation,
+    Feed,
+    MarketStream,
+    OrderUpdates,
+    RateStream,
+)
 from .ws import (
     DEFAULT_WS_URL,
     EVENTS,
@@ -72,6 +80,7 @@ __all__ = [
     "EToroValidationError",
     "EToroWebSocketError",
     "EventQueue",
+    "Expectation",
     "Feed",
     "Instrument",
     "Instruments",
@@ -79,6 +88,7 @@ __all__ = [
     "OrderStatus",
     "OrderType",
     "OrderUpdates",
+    "RateStream",
     "WsClient",
     "WsClientOptions",
     "WsEnvelope",

@@ -18,6 +18,7 @@ __all__ = [
     "check_events",
     "check_filter",
     "check_filter_of_several",
+    "check_flag",
     "check_instrument_id",
     "check_instrument_ids",
     "check_snapshot",
@@ -211,6 +212,14 @@ def check_snapshot(snapshot: Any) -> bool:
             "list: subscribe([100000, 1001]).",
             "snapshot",
         )
+    return known
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return *value* as a bool; :raises EToroValidationError: naming the argument."""
+    known = flag(value)
+    if known is None:
+        raise EToroValidationError(f"{name} must be True or False, not {show(value, 60)}.", name)
     return known
 
 

@@ -1,10 +1,11 @@
 """The queue that ``client.queue()`` returns, and the defaults of its arguments."""
 
+import queue
 import weakref
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from ..errors import EToroTypeError, EToroValidationError
+from ..errors import EToroClosedError, EToroTypeError, EToroValidationError
 from ..events import MARKET_EVENTS, check_timeout
 from ..numbers import whole
 from .buffers import BoundedBuffer, Buffer
@@ -139,6 +140,31 @@ class EventQueue:
         """
         # A generator of this object, which keeps it alive, and with it the client.
         yield from self._items
+
+    def iterate(self, timeout: float | None = None) -> Iterator[Any]:
+        """Yield items as the queue itself does, and None whenever none came in time.
+
+        For a loop that has other work, too.
+
+        :param timeout: seconds that each step waits at most; None is no limit.
+        :raises EToroValidationError: for a negative timeout.
+        :raises EToroError: from the loop: what ended the client, when it failed.
+        """
+        seconds = check_timeout(timeout)
+
+        def items() -> Iterator[Any]:
+            while True:
+                try:
+                    item = self._items.get(timeout=seconds)
+                except queue.Empty:
+                    item = None
+                except EToroClosedError:
+                    if self._items.has_failed:
+                        raise
+                    return
+                yield item
+
+        return items()
 
     def qsize(self) -> int:
         """How many items wait."""

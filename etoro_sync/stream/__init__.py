@@ -4,5 +4,14 @@ from .alerts import Alert, Crossing
 from .feed import Feed
 from .market_stream import MarketStream
 from .orders import OrderUpdates
+from .reading import Expectation, RateStream
 
-__all__ = ["Alert", "Crossing", "Feed", "MarketStream", "OrderUpdates"]
+__all__ = [
+    "Alert",
+    "Crossing",
+    "Expectation",
+    "Feed",
+    "MarketStream",
+    "OrderUpdates",
+    "RateStream",
+]

@@ -9,9 +9,9 @@ from typing import Any
 from ..delivery.registration import check_callable
 from ..delivery.registry import Handler
 from ..errors import EToroValidationError
-from ..events import check_instrument_id
+from ..events import check_flag, check_instrument_id
 from ..models import WsInstrumentRate
-from ..numbers import flag, real
+from ..numbers import real
 from ..text import show
 from .core import StreamCore
 
@@ -176,9 +176,7 @@ def make_alert(
         raise EToroValidationError(
             f"side must be one of {', '.join(SIDES)}, not {show(side, 60)}.", "side"
         )
-    is_once = flag(once)
-    if is_once is None:
-        raise EToroValidationError(f"once must be True or False, not {show(once, 60)}.", "once")
+    is_once = check_flag("once", once)
 
     def make(handler: Callable[[Crossing], Any]) -> Alert:
         # It has one argument, as that of an order event.

@@ -4,8 +4,7 @@ Everything in here is about reading; where the events come from is known to the 
 """
 
 import logging
-import queue as standard_queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .. import clocks
@@ -13,12 +12,11 @@ from ..delivery.mixed import Ports
 from ..delivery.queues import ItemQueue
 from ..delivery.registration import check_callable, times_registered
 from ..delivery.registry import Handler, Registry
-from ..errors import EToroClosedError, EToroError, EToroTimeoutError, EToroWebSocketError
+from ..errors import EToroClosedError, EToroError, EToroWebSocketError
 from ..events import check_event, check_filter
 from ..lifecycle import AT_WORK, DISCONNECTED
 from ..logs import log, name_of
 from ..market.rate_view import RateView
-from ..models import WsInstrumentRate
 from ..state import ClientState
 from ..stats import Counters, WsStats
 from ..synchronization import ProcessGuard
@@ -125,8 +123,8 @@ class StreamCore:
             last_message_age=None if last is None else now - last,
         )
 
-    def outlast(self) -> None:
-        """Block until the present session has ended.
+    def outlast(self, timeout: float | None = None) -> bool:
+        """Block until the present session has ended; False: *timeout* has passed.
 
         :raises EToroError: what ended it, when the user did not.
         """
@@ -138,8 +136,9 @@ class StreamCore:
                 "the thread that is to wait."
             )
         self.source.end_is_awaited()
+        deadline = None if timeout is None else clocks.monotonic() + timeout
         try:
-            self.lifecycle.outcome(session, *AT_WORK)
+            return self.lifecycle.outcome(session, *AT_WORK, deadline=deadline)
         except KeyboardInterrupt:
             self.source.disconnect(None)
             raise
@@ -226,59 +225,3 @@ class StreamCore:
         elif state is ClientState.CLOSING:
             new.abandon()
             new.end(DISCONNECTED)
-
-    def stream(
-        self,
-        ids: tuple[int, ...],
-        maxsize: int | None,
-        overflow: str | None,
-        timeout: float | None,
-    ) -> Iterator[tuple[int, WsInstrumentRate]]:
-        """Subscribe, yield rates, unsubscribe; as the client's method, with checked arguments."""
-        topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        # Another policy is a request for each rate.
-        after = self.source.conflate_after if overflow in (None, "conflate") else None
-        with self.new_queue("instrument:rate", maxsize, overflow, after) as rates:
-            self.feed(rates, ids)
-            # Not before: a disconnect() in between would find no queue to end.
-            self.check_connected()
-            use = object()
-            try:
-                try:
-                    self.source.hold(use, topics, timeout)
-                except EToroClosedError:
-                    # Closed by the user while subscribing: the loop ends, as it does later on.
-                    if self.guard.foreign or self.state is ClientState.FAILED:
-                        raise
-                    return
-                yield from rates
-            finally:
-                if not self.guard.foreign:
-                    self.source.release(use)
-
-    def wait_for(
-        self, event: str, predicate: Callable[..., bool] | None, timeout: float | None
-    ) -> Any:
-        """Wait for an event; as the client's method, with checked arguments."""
-        self.lifecycle.own_threads.check("wait_for()", "Call it in another thread.")
-        deadline = None if timeout is None else clocks.monotonic() + timeout
-        with self.new_queue(event) as events:
-            # In here, where it will be closed, whenever Ctrl-C comes.
-            self.feed(events, None)
-            # Not before: a disconnect() in between would find no queue to end.
-            self.check_connected()
-            while True:
-                now = clocks.monotonic()
-                left = None if deadline is None else max(deadline - now, 0.0)
-                try:
-                    item = events.get(timeout=left)
-                except standard_queue.Empty:
-                    raise EToroTimeoutError(
-                        f"No matching {event!r} came within {timeout:g} s; the client is "
-                        f"{self.state.value}."
-                    ) from None
-                arguments = item if isinstance(item, tuple) else (item,)
-                if left is not None and deadline is not None:
-                    deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
-                if predicate is None or predicate(*arguments):
-                    return item

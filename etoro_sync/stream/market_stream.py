@@ -5,7 +5,7 @@ where it comes from. :class:`MarketStream` is that part; :class:`~etoro_sync.WsC
 connects it to eToro.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -30,6 +30,7 @@ from .core import NOT_CONNECTED, StreamCore, core_of, equip
 from .feed import Feed
 from .orders import Confirm, OrderUpdates, check_order, wait_for_order
 from .playing import PlayedSource
+from .reading import Expectation, RateStream, wait_for
 
 __all__ = ["MarketStream"]
 
@@ -137,22 +138,24 @@ class MarketStream:
         if failure is not None and error is None:
             raise failure
 
-    def run_forever(self) -> None:
-        """Block until the client ends.
+    def run_forever(self, timeout: float | None = None) -> bool:
+        """Block until the client ends, or for so long.
 
         Returns after :meth:`disconnect`; Ctrl-C disconnects and leaves as KeyboardInterrupt.
 
+        :param timeout: seconds to wait at most; None is no limit. The client goes on then.
+        :returns: True when the client has ended; False when *timeout* has passed.
         :raises EToroClosedError: when the client was never connected.
         :raises EToroError: what ended the client.
         """
         core = core_of(self)
         core.guard.check()
+        timeout = check_timeout(timeout)
         # Looked at once: disconnect() may come at any time.
         state = core.state
         if state is ClientState.DISCONNECTED:
             raise EToroClosedError(NOT_CONNECTED)
-        if state is not ClientState.CLOSED:
-            core.outlast()
+        return state is ClientState.CLOSED or core.outlast(timeout)
 
     # -- callbacks -----------------------------------------------------------------------------
 
@@ -296,6 +299,7 @@ class MarketStream:
         core.feed(items, ids)
         return new
 
+    @overload
     def stream(
         self,
         instrument_ids: Iterable[int] | int,
@@ -303,18 +307,44 @@ class MarketStream:
         maxsize: int | None = None,
         overflow: str | None = None,
         timeout: float | None = None,
-    ) -> Iterator[tuple[int, WsInstrumentRate]]:
+        item_timeout: None = None,
+    ) -> RateStream[tuple[int, WsInstrumentRate]]: ...
+
+    @overload
+    def stream(
+        self,
+        instrument_ids: Iterable[int] | int,
+        *,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        timeout: float | None = None,
+        item_timeout: float,
+    ) -> RateStream[tuple[int, WsInstrumentRate] | None]: ...
+
+    def stream(
+        self,
+        instrument_ids: Iterable[int] | int,
+        *,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        timeout: float | None = None,
+        item_timeout: float | None = None,
+    ) -> RateStream[Any]:
         """Subscribe with a snapshot, yield ``(instrument_id, rate)``, unsubscribe at the end.
 
-        The end is when the loop is left, or when the client ends. Topics that were subscribed to
-        otherwise, or that another stream still uses, stay subscribed. For a loop that lags, a rate
-        that is older than the option ``conflate_after`` is skipped if a newer one of its instrument
-        waits, too, unless *overflow* is another policy than ``"conflate"``.
+        The end is when the loop is left, when ``close()`` is called in any thread, or when the
+        client ends. Topics that were subscribed to otherwise, or that another stream still uses,
+        stay subscribed. For a loop that lags, a rate that is older than the option
+        ``conflate_after`` is skipped if a newer one of its instrument waits, too, unless *overflow*
+        is another policy than ``"conflate"``.
 
         :param instrument_ids: one or several.
         :param maxsize: as :meth:`queue`.
         :param overflow: as :meth:`queue`.
-        :param timeout: seconds for the subscription; None is ``request_timeout``.
+        :param timeout: seconds for the subscription; None is ``request_timeout``. For the time
+            between two rates there is *item_timeout*.
+        :param item_timeout: seconds without a rate after which the loop gets None instead, for
+            other work; None waits without limit.
         :raises EToroValidationError: naming the argument.
         :raises EToroSubscriptionError: from the loop, when eToro refuses.
         :raises EToroClosedError: from the loop, when the client is not connected.
@@ -324,7 +354,8 @@ class MarketStream:
         ids = check_instrument_ids(instrument_ids)
         make_buffer("instrument:rate", maxsize, overflow)
         timeout = check_timeout(timeout)
-        return core.stream(ids, maxsize, overflow, timeout)
+        step = check_timeout(item_timeout, "item_timeout")
+        return RateStream(core, ids, maxsize, overflow, timeout, step)
 
     def wait_for(
         self,
@@ -334,8 +365,9 @@ class MarketStream:
     ) -> Any:
         """Block until the next *event* and return what a queue would.
 
-        For an event that :meth:`connect` brings, or a thread that is started before it, make a
-        :meth:`queue` instead: that may wait for ``connect()``.
+        Where the event answers something that you do, use :meth:`expect`: this one may begin to
+        listen when the answer has come already. For an event that :meth:`connect` brings, or a
+        thread that is started before it, make a :meth:`queue`: that may wait for ``connect()``.
 
         :param event: such as ``"instrument:rate"``.
         :param predicate: called with the event's arguments, on this thread; False: wait on.
@@ -348,7 +380,37 @@ class MarketStream:
         timeout = check_timeout(timeout)
         if predicate is not None:
             check_callable(predicate, check_event(event), "predicate")
-        return core.wait_for(event, predicate, timeout)
+        return wait_for(core, check_event(event), predicate, timeout)
+
+    def expect(
+        self,
+        event: str,
+        predicate: Callable[..., bool] | None = None,
+        timeout: float | None = None,
+    ) -> Expectation:
+        """Listen for *event* from the beginning of a ``with`` block, and wait for it at its end.
+
+        So nothing is missed between what the block does and the wait::
+
+            with client.expect("private:event", timeout=5) as got:
+                place_order()
+            print(got.value)
+
+        :param event: as :meth:`wait_for`.
+        :param predicate: as :meth:`wait_for`.
+        :param timeout: seconds to wait at most, from the end of the block; None is no limit.
+        :returns: the context manager; ``value`` is what a queue would return, ``wait()`` waits for
+            it within the block.
+        :raises EToroTimeoutError: at the end of the block, when no such event came in time.
+        :raises EToroError: as :meth:`wait_for`.
+        """
+        core = core_of(self)
+        core.guard.check()
+        timeout = check_timeout(timeout)
+        event = check_event(event)
+        if predicate is not None:
+            check_callable(predicate, event, "predicate")
+        return Expectation(core, event, predicate, timeout)
 
     # -- alerts --------------------------------------------------------------------------------
 

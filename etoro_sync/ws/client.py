@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ..errors import EToroError, EToroValidationError
-from ..events import check_snapshot, check_timeout, check_topics
+from ..events import check_flag, check_snapshot, check_timeout, check_topics
 from ..stream import MarketStream
 from ..stream.core import equip
 from ..text import count
@@ -36,13 +36,18 @@ class WsClient(MarketStream):
 
     # -- connection ----------------------------------------------------------------------------
 
-    def connect(self, timeout: float | None = None) -> None:
-        """Connect and authenticate; returns when data can flow. The attempt is not repeated.
+    def connect(self, timeout: float | None = None, *, retry: bool = False) -> None:
+        """Connect and authenticate; returns when data can flow.
+
+        The first attempt is not repeated unless *retry* says so: a mistake in the address or the
+        keys is to be seen at once. A service that may start before the network does wants it.
 
         Topics that were subscribed to before are then requested in the background.
 
         :param timeout: seconds to wait at most; None trusts ``connect_timeout`` and
-            ``auth_timeout``.
+            ``auth_timeout``, or *retry*, which has ``reconnect_attempts``.
+        :param retry: try the first connection as often, and as patiently, as any later one; what
+            fails is logged, and emitted as ``"reconnecting"``. Rejected keys end it all the same.
         :raises EToroAuthError: when credentials are missing or rejected, when a callable that is to
             return one raises or hangs, or when authentication times out.
         :raises EToroValidationError: when such a callable returns what is no key.
@@ -53,7 +58,7 @@ class WsClient(MarketStream):
         core = core_of(self)
         core.guard.check()
         timeout = check_timeout(timeout)
-        core.sessions.connect(timeout)
+        core.sessions.connect(timeout, check_flag("retry", retry))
 
     # -- subscriptions -------------------------------------------------------------------------
 

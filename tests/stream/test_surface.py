@@ -224,6 +224,16 @@ def test_wait_for_returns_what_matches(make: Make) -> None:
         assert found.result()[0] == 19
 
 
+def test_expect_listens_before_the_block_and_waits_behind_it(make: Make) -> None:
+    """So that what the block brings about is not missed."""
+    stream = make(wanted=False)
+    with stream:
+        with stream.expect("private:event", timeout=10) as got:
+            if isinstance(stream, WsClient):
+                stream.subscribe(TOPICS)
+        assert got.value.order_id == 7
+
+
 def test_rates_are_the_latest(make: Make) -> None:
     """A read-only view; it stays when the stream is left alone."""
     stream = make()
@@ -393,6 +403,7 @@ def test_nothing_of_the_surface_is_left_out() -> None:
         "close",
         "connect",
         "disconnect",
+        "expect",
         "off",
         "on",
         "once",

@@ -79,20 +79,23 @@ class SessionManager:
 
     # -- beginning -----------------------------------------------------------------------------
 
-    def connect(self, timeout: float | None) -> None:
+    def connect(self, timeout: float | None, retry: bool = False) -> None:
         """Begin a session and wait until it is authenticated.
 
         :param timeout: seconds; None: as long as the timeouts of the options allow.
+        :param retry: try the first connection as often as any later one.
         :raises EToroError: as :meth:`WsClient.connect`.
         """
         self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
         self._check_credentials()
         options = self._options
-        longest = options.connect_timeout + options.auth_timeout + 1.0
-        seconds = longest if timeout is None else min(timeout, longest)
+        longest: float | None = options.connect_timeout + options.auth_timeout + 1.0
+        if retry:
+            longest = None  # the attempts come to their end
+        seconds = min((s for s in (timeout, longest) if s is not None), default=None)
         begun: list[int] = []
         try:
-            self._connect(begun, seconds)
+            self._connect(begun, seconds, retry)
         except EToroError:
             raise
         except BaseException:
@@ -101,16 +104,19 @@ class SessionManager:
                 self._give_up(begun[0], EToroClosedError("connect() was interrupted."))
             raise
 
-    def _connect(self, begun: list[int], seconds: float) -> None:
-        deadline = clocks.monotonic() + seconds
+    def _connect(self, begun: list[int], seconds: float | None, retry: bool) -> None:
+        deadline = None if seconds is None else clocks.monotonic() + seconds
         number, session = self._begin(begun, deadline)
+        session.reader.retries_first = retry
         done, begins = True, not self._is_over(number)
+        # The reader goes from one attempt to the next by way of RECONNECTING.
+        waiting = (*_CONNECTING, ClientState.RECONNECTING) if retry else _CONNECTING
         try:
             if begins:
                 # Entered before the start, because the session may fail at once.
                 with self.lifecycle.awaiting(number):
                     session.start()
-                    done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
+                    done = self.lifecycle.outcome(number, *waiting, deadline=deadline)
         except RuntimeError as exc:
             error = EToroWebSocketError(f"Cannot start the client's threads: {no_thread(exc)}")
             self._give_up(number, error)
