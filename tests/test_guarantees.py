@@ -59,6 +59,12 @@ def test_every_test_of_a_promise_is_named_in_its_section() -> None:
                     assert any(file in files_of(p) and fnmatchcase(name, g) for p, g in named), name
 
 
+def test_there_are_fifteen_promises() -> None:
+    """Each promise stands in the table, in order."""
+    numbers = re.findall(r"^\| (\d+) \| \*?\*?\w", TEXT, flags=re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 16)]
+
+
 def test_every_bound_is_what_the_options_give() -> None:
     """A formula of options, with its value for the defaults in brackets."""
     bounds = re.findall(r"`([a-z_0-9.+* ]+)`\s\((\d+(?:\.\d+)?)\ss\b", TEXT)

@@ -25,7 +25,7 @@ def test_threads_are_told_apart_by_their_numbers(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(threading, "get_ident", lambda: 2)
         own.check("connect()", "Call it elsewhere.")
         monkeypatch.setattr(threading, "get_ident", lambda: 1)
-        with pytest.raises(EToroWebSocketError, match="client's own thread"):
+        with pytest.raises(EToroWebSocketError, match="stream's own thread"):
             own.check("connect()", "Call it elsewhere.")
 
 

@@ -1,4 +1,4 @@
-"""The README's programs run, and its tables name everything that there is."""
+"""The programs of the README and of the pages for users run, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from etoro_sync.simulator import FAULTS, EToroSimulator
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
+PAGES = [README, *(README.parent / "docs" / name for name in ("connection.md", "sources.md"))]
+PROGRAM = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+#: Each block with code, by the page that it is on and its number there.
+BLOCKS = {
+    f"{page.name}-{number}": code
+    for page in PAGES
+    for number, code in enumerate(PROGRAM.findall(page.read_text(encoding="utf-8")))
+}
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
 #: Lines of output after which a program that has no end of its own is interrupted.
 ENOUGH = 3
@@ -75,7 +82,7 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[EToroSimulator]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of POSIX")
-@pytest.mark.parametrize("code", BLOCKS, ids=[str(number) for number in range(len(BLOCKS))])
+@pytest.mark.parametrize("code", BLOCKS.values(), ids=BLOCKS)
 def test_every_program_of_the_readme_runs(
     code: str, reader: Reader, feed: EToroSimulator, etoro_simulator: EToroSimulator
 ) -> None:
@@ -98,9 +105,10 @@ def test_every_program_of_the_readme_runs(
 def test_the_blocks_were_found() -> None:
     """A change of the README's layout does not turn these tests off."""
     assert len(BLOCKS) >= 8
-    assert any("client.stream(" in block for block in BLOCKS)
-    assert any("run_forever()" in block for block in BLOCKS)
-    assert any("(etoro_simulator)" in block for block in BLOCKS)
+    assert {name.partition("-")[0] for name in BLOCKS} == {page.name for page in PAGES}
+    assert any("client.stream(" in block for block in BLOCKS.values())
+    assert any("run_forever()" in block for block in BLOCKS.values())
+    assert any("(etoro_simulator)" in block for block in BLOCKS.values())
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(WsClientOptions)])
@@ -190,18 +198,18 @@ def test_other_figures_are_those_of_the_code() -> None:
     assert "go wrong in over forty ways" in TEXT
 
 
-def test_there_are_fifteen_promises() -> None:
-    """Each promise stands in the table, in order."""
-    numbers = re.findall(r"^\| (\d+) \| \*?\*?\w", TEXT, flags=re.MULTILINE)
-    assert numbers == [str(number) for number in range(1, 16)]
-
-
-def test_every_linked_file_exists() -> None:
-    """No link within the repository is dead."""
-    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """No link within the repository is dead, neither its file nor the heading in it."""
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))
     assert links
-    for link in links:
-        assert "://" in link or (README.parent / link).exists(), link
+    for link, heading in links:
+        target = page.parent / link if link else page
+        assert "://" in link or target.exists(), link
+        if heading and "://" not in link:
+            text = target.read_text(encoding="utf-8")
+            found = re.findall(r"^#+ (.*)", text, flags=re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in found]
 
 
 def test_the_commands_for_development_are_shown() -> None:

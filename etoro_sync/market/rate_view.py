@@ -69,8 +69,8 @@ class RateView(Mapping[int, WsInstrumentRate]):
 
     def __reduce__(self) -> NoReturn:
         raise EToroTypeError(
-            "The view of a client's rates cannot be copied or pickled, because the client changes "
-            "it. Use dict(client.rates.items())."
+            "The view of a client's rates cannot be copied or pickled: the client changes it. Use "
+            "dict(client.rates.items())."
         )
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What reads a stream, whatever its source is."""
+"""The class that reads a stream of any source, and what such a source writes to."""
 
 from .alerts import Alert, Crossing
 from .feed import Feed

@@ -1,6 +1,6 @@
-"""What a stream is made of, apart from the class that users call and derive from.
+"""The parts of a stream, apart from the class that users call and derive from.
 
-Everything in here is about reading; where the events come from is known to the :class:`Source`.
+Everything in here is about reading. Only the :class:`Source` knows where the events come from.
 """
 
 import logging
@@ -25,16 +25,19 @@ from .source import Source
 
 __all__ = ["NOT_CONNECTED", "StreamCore", "core_of", "equip"]
 
-#: The one name that a client's instances have of the library; no subclass stumbles over it.
+#: The only attribute that the library sets on a stream, so that no subclass uses its name.
 _NAME = "__etoro_sync__"
-NOT_CONNECTED = "The client is not connected. Call connect() first."
+NOT_CONNECTED = "The stream is not connected. Call connect() first."
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def core_of(stream: object) -> "StreamCore":
-    """Return what *stream* is made of; :raises EToroError: when its ``__init__`` has not run."""
-    # Looked up past a subclass's __getattr__, which may need the stream itself.
+    """Return the core of *stream*.
+
+    :raises EToroError: when a subclass has not called ``super().__init__()``.
+    """
+    # Not by getattr(), because a subclass's __getattr__ may need the core itself.
     core: StreamCore | None = vars(stream).get(_NAME)
     if core is None:
         raise EToroError(
@@ -45,20 +48,19 @@ def core_of(stream: object) -> "StreamCore":
 
 
 def equip(stream: object, core: "StreamCore") -> None:
-    """Make what *stream* consists of."""
-    # Past a subclass's __setattr__, such as that of a frozen dataclass.
+    """Give *stream* its core."""
+    # Not by setattr(), because a subclass may forbid it, such as a frozen dataclass.
     vars(stream)[_NAME] = core
 
 
 class StreamCore:
     """The parts of a stream, and what its methods share.
 
-    It is an object of its own, which a stream keeps under a single name: all others in a subclass
-    are the user's. Nothing in here calls a method of the stream, since a subclass may have replaced
-    it.
+    A stream keeps it in a single attribute, so that subclasses may use all other names. It calls no
+    method of the stream, because a subclass may have replaced it.
 
     :param registry: the listeners.
-    :param counters: what is counted.
+    :param counters: the stream's.
     :param source: where the events come from.
     """
 
@@ -77,7 +79,7 @@ class StreamCore:
 
     @property
     def state(self) -> ClientState:
-        """Where the client stands; CLOSED in a forked child."""
+        """The present state; CLOSED in a forked child."""
         return ClientState.CLOSED if self.guard.foreign else self.lifecycle.state
 
     @property
@@ -86,16 +88,19 @@ class StreamCore:
         return not self.guard.foreign and self.source.is_connected
 
     def check_connected(self) -> None:
-        """:raises EToroClosedError: when nothing can come: closed, or not connected yet."""
+        """Refuse to wait where no event can come.
+
+        :raises EToroClosedError: when the stream is closed, or not connected yet.
+        """
         self.guard.check()
         state = self.state
         if state is ClientState.CLOSED:
-            raise EToroClosedError("The client is closed. Call connect() first.")
+            raise EToroClosedError("The stream is closed. Call connect() first.")
         if state is ClientState.DISCONNECTED:
             raise EToroClosedError(NOT_CONNECTED)
 
     def stats(self) -> WsStats:
-        """Return a reading of all counters."""
+        """Return all counters, as they are now."""
         counters, now = self.counters, clocks.uptime()
         dispatcher = self.source.dispatcher
         lanes = dispatcher.lanes
@@ -126,7 +131,7 @@ class StreamCore:
     def outlast(self, timeout: float | None = None) -> bool:
         """Block until the present session has ended; False: *timeout* has passed.
 
-        :raises EToroError: what ended it, when the user did not.
+        :raises EToroError: the error that ended it, if it failed.
         """
         self.lifecycle.own_threads.check("run_forever()", "Call it in the thread that is to wait.")
         session = self.lifecycle.session
@@ -148,7 +153,7 @@ class StreamCore:
     def registrar(
         self, event: str, instrument_id: int | None, once: bool
     ) -> Callable[[Function], Function]:
-        """Return what registers a handler for *event* and returns it: a decorator."""
+        """Return a decorator that registers a handler for *event*."""
         self.guard.check()
         event = check_event(event)
         if instrument_id is not None:
@@ -160,7 +165,7 @@ class StreamCore:
             self.registry.add(event, Handler(function, instrument_id, once))
             self.source.listeners_changed()
             times = times_registered(function, known) + 1
-            # Each further time is logged; a loop that does so for long, once a minute.
+            # Each registration but the first is logged. The throttle is for loops that go on.
             throttled = (
                 times == 1 or self.throttle.passes((event, name_of(function), times)) is None
             )
@@ -188,7 +193,7 @@ class StreamCore:
         overflow: str | None = None,
         conflate_after: float | None = None,
     ) -> ItemQueue:
-        """Return a queue of *event* that collects nothing yet."""
+        """Return the items of a queue of *event*, which collects nothing yet."""
         self.guard.check()
         event = check_event(event)
         on_close = self.registry.remove_queue
@@ -211,13 +216,16 @@ class StreamCore:
         return new
 
     def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
-        """Let *new* collect its event from now on."""
+        """Let *new* collect its event from now on.
+
+        :param ids: only of these instruments; None: of all.
+        """
         self.registry.add_queue(new, ids)
         self._is_fed(new)
 
     def _is_fed(self, new: ItemQueue) -> None:
         self.source.listeners_changed()
-        # Asked after it was added: the state changes before the queues of a client are ended.
+        # Checked after it was added: an end changes the state first, and then ends all queues.
         state, error = self.state, self.lifecycle.error
         if state is ClientState.FAILED and error is not None:
             new.abandon()

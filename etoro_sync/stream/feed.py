@@ -1,4 +1,4 @@
-"""What the author of a source writes to: texts, merged rates and events, from one thread."""
+"""The feed, to which a function that plays a source writes texts, rates and events."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,23 +14,25 @@ from ..stats import Counters
 
 __all__ = ["Feed"]
 
-#: Texts that are handled before a look at whether whoever reads has caught up.
+#: How many texts are handled between two waits for the readers.
 _SLICE = 256
 
 
 class Feed:
-    """Takes what a source has, and hands it to callbacks and queues.
+    """The argument of a function that plays a source: what it writes goes to callbacks and queues.
 
-    Made by :class:`~etoro_sync.MarketStream`, and given to the function that plays the source. All
-    methods run on that function's thread. Each waits until those who read have room, and raises an
-    exception of its own once the stream is to end, which leaves the function: so a source need not
-    ask whether it is to stop; what it has opened by ``with`` is closed.
+    :class:`~etoro_sync.MarketStream` makes it and calls the function with it. Every method has to
+    be called on that function's thread, and waits until the readers of the stream have room. When
+    the stream is to end, the method raises an exception that must not be caught; it leaves the
+    function, and ``with`` blocks close what they have opened. So the function need not check
+    whether it is to stop.
 
     :param handler: parses and merges texts.
-    :param book: where merged rates are shown.
-    :param out: hands over what is made here.
-    :param counters: what is counted.
-    :param pace: waits until there is room; raises Interrupted once the stream is to end.
+    :param book: holds the rates that ``MarketStream.rates`` shows.
+    :param out: gets the events.
+    :param counters: the stream's.
+    :param pace: waits until there is room, for as many seconds as it is called with at least;
+        raises Interrupted once the stream is to end.
     """
 
     def __init__(
@@ -48,21 +50,21 @@ class Feed:
         self._pace = pace
 
     def new_connection(self) -> None:
-        """Begin a new generation: what comes from now on is not merged with what came before.
+        """Begin a new generation, as after a reconnect: later texts are not merged with earlier.
 
-        The first one has begun already. See ``WsInstrumentRate.generation``.
+        The first generation begins by itself. See ``WsInstrumentRate.generation``.
         """
         self._pace(None)
         self._book.begin_generation(self._book.by_topic)
 
     def texts(self, texts: Sequence[str]) -> None:
-        """Take text frames as eToro sends them; deltas are merged into rates.
+        """Write text frames as eToro sends them. Deltas are merged into rates.
 
-        Frames that are no data, such as acknowledgements, are left out. A bad one is logged,
-        counted, and emitted as ``"error"``.
+        Frames without data, such as acknowledgements, are ignored. A bad frame is logged, counted,
+        and emitted as ``"error"``.
 
-        :param texts: in the order in which they came.
-        :raises EToroValidationError: for a single text.
+        :param texts: a list of frames, in the order in which they came.
+        :raises EToroValidationError: for a single text instead of a list.
         """
         if isinstance(texts, str):
             raise EToroValidationError(
@@ -75,10 +77,10 @@ class Feed:
             self._out.flush()
 
     def rates(self, rates: Iterable[tuple[int, WsInstrumentRate]]) -> None:
-        """Take rates that are merged already.
+        """Write rates that are merged already. Each is published as it is.
 
-        :param rates: pairs of instrument id and rate; each is published as it is.
-        :raises EToroValidationError: for what is no instrument id.
+        :param rates: pairs of instrument id and rate.
+        :raises EToroValidationError: for a bad instrument id.
         """
         for instrument_id, rate in rates:
             (key,) = check_instrument_ids(instrument_id)
@@ -91,10 +93,10 @@ class Feed:
             self._out.flush()
 
     def emit(self, event: str, *arguments: Any) -> None:
-        """Emit an event that must not be lost, such as ``"reconnected"`` with its gap.
+        """Emit any other event, such as ``"reconnected"`` with a gap.
 
         :param event: one of :data:`etoro_sync.EVENTS`.
-        :param arguments: what its handlers get.
+        :param arguments: the arguments of its handlers.
         :raises EToroValidationError: for an unknown event, with the nearest known one.
         """
         event = check_event(event)
@@ -105,7 +107,9 @@ class Feed:
             self._out.emit(event, *arguments)
 
     def wait(self, seconds: float) -> None:
-        """Wait, as between two frames that came apart; the end of the stream ends it at once.
+        """Pause, for instance as long as the time between two recorded frames.
+
+        The end of the stream ends the pause at once.
 
         :param seconds: 0 or more.
         """
@@ -113,4 +117,4 @@ class Feed:
 
 
 def _ignore(reply: dict[str, Any]) -> None:
-    """Leave out a control message: nobody has asked for anything."""
+    """Ignore a control message, because this stream has sent no request."""

@@ -1,8 +1,7 @@
-"""The reading surface of every source of prices and order events.
+"""The class with which users read a stream of prices and order events.
 
-What reads a stream (callbacks, queues, loops, the latest prices, its state) has nothing to do with
-where it comes from. :class:`MarketStream` is that part; :class:`~etoro_sync.WsClient` adds what
-connects it to eToro.
+Callbacks, queues, loops, the latest prices and the state are the same for every source, and are
+methods of :class:`MarketStream`. :class:`~etoro_sync.WsClient` adds what connects it to eToro.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +35,10 @@ __all__ = ["MarketStream"]
 
 
 class _Omitted:
-    """In the place of a handler, for decorators: None is what show() returns in that of show."""
+    """The default of ``handler``, for decorators.
+
+    None would not do: a user who passes ``show()`` instead of ``show`` passes None.
+    """
 
     def __repr__(self) -> str:
         return "<decorator>"
@@ -52,20 +54,20 @@ class MarketStream:
     """Prices and order events of one source, for programs without asyncio.
 
     A background thread reads the source; a second one runs the callbacks. Every method may be
-    called from any thread and from any callback. After a ``fork()`` the child's copy is closed:
-    whatever waits or changes raises :class:`~etoro_sync.EToroClosedError`. A subclass may use any
-    name that is not public here; its ``__init__`` calls ``super().__init__()`` before any other
-    method.
+    called from any thread and from any callback. In a forked child the stream is closed: methods
+    that wait or change something raise :class:`~etoro_sync.EToroClosedError`. A subclass may use
+    any name that is not public here, and has to call ``super().__init__()`` before other methods.
 
-    A source of your own is a function that writes to a :class:`~etoro_sync.Feed`; it runs on the
-    background thread, once for each :meth:`connect`. It begins when there is a listener, and waits
-    whenever its readers are behind, so nothing is conflated or dropped, and two runs bring the
-    same events in the same order. When it returns and all callbacks were called, the stream is
-    closed: loops end, and :meth:`run_forever` returns. When it raises, that is what ends the
-    stream.
+    :class:`~etoro_sync.WsClient` is the stream of a connection to eToro. For a source of your own,
+    such as recorded frames, pass a function that writes to a :class:`~etoro_sync.Feed`. Each
+    :meth:`connect` calls it once, on the background thread. It is paused until there is a callback
+    or a queue, and whenever these are behind; so nothing is skipped or dropped, and every run
+    brings the same events in the same order. When it has returned and all callbacks were called,
+    the stream is closed: loops end, and :meth:`run_forever` returns. When it raises, the stream has
+    failed.
 
-    :param play: the function.
-    :raises EToroValidationError: when it cannot be called.
+    :param play: called with a :class:`~etoro_sync.Feed`.
+    :raises EToroValidationError: when *play* cannot be called.
     """
 
     def __init__(self, play: Callable[[Feed], None]) -> None:
@@ -79,25 +81,25 @@ class MarketStream:
     # -- beginning and end ---------------------------------------------------------------------
 
     def connect(self, timeout: float | None = None) -> None:
-        """Begin; returns when events can come.
+        """Start the source; return when events can come.
 
-        :param timeout: seconds to wait at most; None trusts the source.
+        :param timeout: seconds to wait at most; None is the source's own limit.
         :raises EToroTimeoutError: when *timeout* has passed.
-        :raises EToroWebSocketError: when it has begun already.
-        :raises EToroError: why the source cannot begin.
+        :raises EToroWebSocketError: when the stream is connected already.
+        :raises EToroError: when the source cannot start.
         """
         core = core_of(self)
         core.guard.check()
         core.source.connect(check_timeout(timeout))
 
     def disconnect(self, timeout: float | None = None) -> None:
-        """End the session: close the connection, forget the subscriptions, stop the threads.
+        """Close the connection, forget the subscriptions, and stop the threads.
 
-        Blocked calls end with :class:`~etoro_sync.EToroClosedError`; callbacks stay registered.
-        Idempotent; legal from a callback, whose thread then ends after it has returned. Order
-        events that were received are still delivered to callbacks that return in time.
+        Blocked calls raise :class:`~etoro_sync.EToroClosedError`, and loops end. Callbacks stay
+        registered; they still get the order and connection events that have come, if they return
+        in time. May be called several times, and in a callback, whose thread ends after it.
 
-        :param timeout: seconds to wait at most; None is ``close_timeout``.
+        :param timeout: seconds to wait at most; None is the option ``close_timeout``.
         """
         core = core_of(self)
         if core.guard.foreign:
@@ -108,7 +110,7 @@ class MarketStream:
     def close(self, timeout: float | None = None) -> None:
         """Do what :meth:`disconnect` does.
 
-        :param timeout: as there.
+        :param timeout: as for :meth:`disconnect`.
         """
         self.disconnect(timeout)
 
@@ -122,36 +124,36 @@ class MarketStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Disconnect.
+        """Disconnect, and raise the error that ended the stream, if it has failed.
 
-        A program whose client has failed must not look as if all were well. So this raises what
-        ended the client, also when something in the block has raised it already and was caught
-        there: ``disconnect()`` in the block says that the failure is dealt with.
+        So a program does not end as if all were well. Call ``disconnect()`` in the block if you
+        have handled the error there.
 
-        :raises EToroError: what ended the client, if it failed, and nothing else is on its way.
+        :raises EToroError: the error that ended the stream, unless the block raises an exception.
         """
         core = core_of(self)
         closed, session = core.state is ClientState.CLOSED, core.lifecycle.session
         self.disconnect()
-        # Looked at behind it: until then the client may fail.
+        # Looked up after disconnect(), until which the stream may fail.
         failure = None if closed else core.lifecycle.failure_of(session)
         if failure is not None and error is None:
             raise failure
 
     def run_forever(self, timeout: float | None = None) -> bool:
-        """Block until the client ends, or for so long.
+        """Block until the stream ends, or for so long.
 
-        Returns after :meth:`disconnect`; Ctrl-C disconnects and leaves as KeyboardInterrupt.
+        Returns after :meth:`disconnect`, and when the source has come to its end. Ctrl-C
+        disconnects and is raised as KeyboardInterrupt.
 
-        :param timeout: seconds to wait at most; None is no limit. The client goes on then.
-        :returns: True when the client has ended; False when *timeout* has passed.
-        :raises EToroClosedError: when the client was never connected.
-        :raises EToroError: what ended the client.
+        :param timeout: seconds to wait at most; None is no limit. The stream goes on then.
+        :returns: True when the stream has ended; False when *timeout* has passed.
+        :raises EToroClosedError: when the stream was never connected.
+        :raises EToroError: the error that ended the stream, if it has failed.
         """
         core = core_of(self)
         core.guard.check()
         timeout = check_timeout(timeout)
-        # Looked at once: disconnect() may come at any time.
+        # Read once, because disconnect() may change it at any time.
         state = core.state
         if state is ClientState.DISCONNECTED:
             raise EToroClosedError(NOT_CONNECTED)
@@ -178,18 +180,21 @@ class MarketStream:
     ) -> Any:
         """Call *handler* for every *event*; see :data:`etoro_sync.EVENTS` for the arguments.
 
-        Handlers run one at a time on the client's own thread, in the order of registration. Order
-        events overtake all that waits for them. For handlers that lag, a rate that is older than
-        the option ``conflate_after`` is skipped if a newer one of its instrument waits, too.
-        What one raises is logged, counted, and emitted as ``"error"``. One that is registered twice
-        is called twice; the log says so, for a notebook's cell that runs again does it, too.
+        Handlers run one at a time, on a thread of the stream, in the order of registration. They
+        get events in the order in which these came, except order events, which come first. If they
+        are too slow, a rate that has waited longer than the option ``conflate_after`` is skipped
+        when a newer one of its instrument waits, too.
+
+        An exception of a handler is logged, counted, and emitted as ``"error"``. A handler that is
+        registered twice is called twice, and a warning is logged: in a notebook, running a cell
+        again registers its handlers again.
 
         :param event: such as ``"instrument:rate"``.
-        :param handler: any callable; without one this is a decorator.
-        :param instrument_id: only for this instrument.
-        :returns: the client, or the decorator.
-        :raises EToroValidationError: for an unknown event, with the nearest known one; and for a
-            handler that cannot be called with the event's arguments.
+        :param handler: any callable; if omitted, this returns a decorator.
+        :param instrument_id: call it for events of this instrument only.
+        :returns: the stream itself, or the decorator.
+        :raises EToroValidationError: for an unknown event, with the most similar known one, and for
+            a handler that cannot be called with the event's arguments.
         """
         register = core_of(self).registrar(event, instrument_id, once=False)
         if handler is _OMITTED:
@@ -219,7 +224,7 @@ class MarketStream:
         :param event: as for :meth:`on`.
         :param handler: as for :meth:`on`.
         :param instrument_id: as for :meth:`on`.
-        :returns: the client, or the decorator.
+        :returns: the stream itself, or the decorator.
         :raises EToroValidationError: as :meth:`on`.
         """
         register = core_of(self).registrar(event, instrument_id, once=True)
@@ -229,11 +234,11 @@ class MarketStream:
         return self
 
     def off(self: Stream, event: str, handler: Callable[..., Any]) -> Stream:
-        """Call *handler* no longer for *event*, however often and however it was registered.
+        """Remove all registrations of *handler* for *event*, with and without a filter.
 
         :param event: as for :meth:`on`.
-        :param handler: as it was given to :meth:`on` or :meth:`once`.
-        :returns: the client.
+        :param handler: the callable that was passed to :meth:`on` or :meth:`once`.
+        :returns: the stream itself.
         :raises EToroValidationError: for an unknown event.
         """
         core = core_of(self)
@@ -244,8 +249,8 @@ class MarketStream:
     def remove_all_listeners(self: Stream, event: str | None = None) -> Stream:
         """Remove the callbacks of *event*, or of all events. Queues stay.
 
-        :param event: None is all events.
-        :returns: the client.
+        :param event: the event; None: all events.
+        :returns: the stream itself.
         :raises EToroValidationError: for an unknown event.
         """
         core = core_of(self)
@@ -264,27 +269,28 @@ class MarketStream:
         overflow: str | None = None,
         conflate_after: float | None = None,
     ) -> EventQueue:
-        """Return a queue that collects *event* from now on, until the client ends.
+        """Return a queue that collects *event* from now on, until the stream ends.
 
-        It can be made before :meth:`connect`, and waits for it; when somebody reads it for five
-        seconds and nobody connects, the log says so. One that is made after a failure raises that
-        failure. It keeps the client alive and connected. Close it when it is not read any more, or
-        use it in a ``with`` block: the log warns of one that is full, once a minute.
+        A queue may be made and read before :meth:`connect`; after five seconds of waiting, a
+        warning is logged. Reading one that is made after a failure raises the error of the failure.
+        A queue keeps the stream alive and connected. Close it when you stop reading it, or use a
+        ``with`` block: while a queue is full, a warning is logged once a minute.
 
         :param event: such as ``"private:event"``; or several, as in ``["instrument:rate",
             "private:event", "reconnected"]``. The items of several are ``(event, *arguments)``, in
             the order in which they happened, and each event has a limit of its own, so that a flood
             of rates costs no order.
-        :param instrument_ids: only of these instruments.
-        :param maxsize: most items that wait, of each event; 0 is unbounded; None is 10,000 for
-            market events and 100,000 for the rest.
-        :param overflow: what to do when it is full: ``"conflate"`` (default of
-            ``"instrument:rate"``; the newest rate of an instrument wins, and none of them is lost
-            while *maxsize* is no less than the number of instruments), ``"drop_oldest"``,
-            ``"drop_newest"``, or ``"raise"`` (default of the rest).
+        :param instrument_ids: collect events of these instruments only; None: of all.
+        :param maxsize: the most items of each event that wait; 0 is unbounded; None is 10,000 for
+            market events and 100,000 for all others.
+        :param overflow: what happens to a new item when the queue is full. ``"conflate"``: it
+            replaces the waiting rate of its instrument; if none waits, an outdated rate is dropped
+            or, if there is none, the oldest. ``"drop_oldest"``: the oldest item is dropped.
+            ``"drop_newest"``: the new item is dropped. ``"raise"``: likewise, and where items are
+            missing, the reader gets :class:`~etoro_sync.EToroQueueOverflowError`. None is
+            ``"conflate"`` for ``"instrument:rate"``, and ``"raise"`` for all others.
         :param conflate_after: seconds; a rate that has waited longer is skipped if a newer one of
-            its instrument waits, too. None keeps everything while there is room, for loops that
-            read a lot at once, now and then.
+            its instrument waits, too. None keeps every rate while there is room.
         :raises EToroValidationError: naming the argument.
         """
         core = core_of(self)
@@ -330,24 +336,26 @@ class MarketStream:
         timeout: float | None = None,
         item_timeout: float | None = None,
     ) -> RateStream[Any]:
-        """Subscribe with a snapshot, yield ``(instrument_id, rate)``, unsubscribe at the end.
+        """Iterate over the rates of some instruments, which are subscribed to during the loop.
 
-        The end is when the loop is left, when ``close()`` is called in any thread, or when the
-        client ends. Topics that were subscribed to otherwise, or that another stream still uses,
-        stay subscribed. For a loop that lags, a rate that is older than the option
-        ``conflate_after`` is skipped if a newer one of its instrument waits, too, unless *overflow*
-        is another policy than ``"conflate"``.
+        The loop subscribes with a snapshot when it begins, yields ``(instrument_id, rate)``, and
+        unsubscribes when it is left, or closed by any thread. Topics that
+        :meth:`~etoro_sync.WsClient.subscribe` or another loop also wants stay subscribed. The loop
+        ends when the stream is closed. If it is too slow, a rate that has waited longer than the
+        option ``conflate_after`` is skipped when a newer one of its instrument waits, too; with
+        another *overflow* than ``"conflate"`` none is skipped.
 
-        :param instrument_ids: one or several.
-        :param maxsize: as :meth:`queue`.
-        :param overflow: as :meth:`queue`.
-        :param timeout: seconds for the subscription; None is ``request_timeout``. For the time
-            between two rates there is *item_timeout*.
-        :param item_timeout: seconds without a rate after which the loop gets None instead, for
-            other work; None waits without limit.
+        :param instrument_ids: one id or several.
+        :param maxsize: as for :meth:`queue`.
+        :param overflow: as for :meth:`queue`.
+        :param timeout: seconds for the subscription; None is the option ``request_timeout``. For
+            the time between two rates there is *item_timeout*.
+        :param item_timeout: seconds without a rate after which the loop gets None, for other work;
+            None is no limit.
         :raises EToroValidationError: naming the argument.
-        :raises EToroSubscriptionError: from the loop, when eToro refuses.
-        :raises EToroClosedError: from the loop, when the client is not connected.
+        :raises EToroSubscriptionError: from the loop, when eToro refuses the subscription.
+        :raises EToroClosedError: from the loop, when the stream is not connected.
+        :raises EToroError: from the loop, the error that ended the stream, if it has failed.
         """
         core = core_of(self)
         core.guard.check()
@@ -363,18 +371,19 @@ class MarketStream:
         predicate: Callable[..., bool] | None = None,
         timeout: float | None = None,
     ) -> Any:
-        """Block until the next *event* and return what a queue would.
+        """Block until the next *event*, and return its argument, or a tuple of its arguments.
 
-        Where the event answers something that you do, use :meth:`expect`: this one may begin to
-        listen when the answer has come already. For an event that :meth:`connect` brings, or a
-        thread that is started before it, make a :meth:`queue`: that may wait for ``connect()``.
+        The stream has to be connected. Where the event answers something that you do, use
+        :meth:`expect`: this method may begin to listen when the answer has come already. To wait
+        for an event that comes during :meth:`connect`, make a :meth:`queue` before it.
 
         :param event: such as ``"instrument:rate"``.
-        :param predicate: called with the event's arguments, on this thread; False: wait on.
-        :param timeout: seconds to wait at most; None is without limit.
+        :param predicate: called on this thread with the event's arguments; while it returns False,
+            this waits for the next event.
+        :param timeout: seconds to wait at most; None is no limit.
         :raises EToroTimeoutError: when no such event came in time.
-        :raises EToroClosedError: when the client was closed, or is not connected.
-        :raises EToroError: what ended the client, when it failed.
+        :raises EToroClosedError: when the stream is closed, or not connected.
+        :raises EToroError: the error that ended the stream, if it has failed.
         """
         core = core_of(self)
         timeout = check_timeout(timeout)
@@ -544,9 +553,9 @@ class MarketStream:
 
     @property
     def rates(self) -> Mapping[int, WsInstrumentRate]:
-        """Instrument id -> latest merged rate: a read-only live view that never blocks.
+        """A read-only mapping from instrument id to the latest complete rate.
 
-        It keeps the client alive and connected, as a queue does.
+        It always shows the present rates, never blocks, and keeps the stream alive and connected.
         """
         core = core_of(self)
         core.guard.check()
@@ -554,11 +563,11 @@ class MarketStream:
 
     @property
     def state(self) -> ClientState:
-        """Where the client stands; CLOSED in a forked child."""
+        """The present state; CLOSED in a forked child."""
         return core_of(self).state
 
     def stats(self) -> WsStats:
-        """Return a reading of all counters; cheap, never blocks on user code."""
+        """Return all counters, as they are now. Cheap, and never waits for user code."""
         core = core_of(self)
         core.guard.check()
         return core.stats()
@@ -566,7 +575,7 @@ class MarketStream:
     def __reduce__(self) -> NoReturn:
         raise EToroTypeError(
             f"A {type(self).__name__} cannot be copied or pickled: its threads and its connection "
-            "belong to this process. Pass on its WsClientOptions, and make another client of them."
+            "belong to this process. Make another one there, with the same options or source."
         )
 
     def __repr__(self) -> str:

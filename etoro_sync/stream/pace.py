@@ -1,4 +1,4 @@
-"""How a source without a clock of its own waits for those who read it, so that nothing is lost."""
+"""Makes a source that is played wait for its readers, so that nothing is lost."""
 
 import logging
 from collections.abc import Callable
@@ -15,44 +15,45 @@ from ..synchronization import Interrupted, Monitor
 
 __all__ = ["Pace", "PacedQueue"]
 
-#: Events that may wait for callbacks.
+#: How many events may wait for callbacks before the source waits.
 _MOST_WAITING = 1_000
-#: Seconds of waiting for a reader without a word in the log.
+#: Seconds that the source waits for its readers before this is logged.
 _PATIENCE = 5.0
 
 
 class Pace:
-    """Lets a source's thread wait until there is room for more.
+    """Makes a source's thread wait until there is room for more events.
 
-    There is room when somebody listens and neither the callbacks nor a queue are behind. A
-    connection has no such thing: it never waits for its readers.
+    There is room when there is a listener, and neither the callbacks nor a queue are behind. Only
+    sources that are played wait; a connection never waits for its readers.
 
-    The monitor's lock guards the wait alone. The dispatcher's is taken under it, for a look at
-    whether it is idle, and never the other way round.
+    The monitor's lock guards the waiting only. The dispatcher's lock is taken under it, to check
+    whether the dispatcher is idle, and never the other way round.
 
-    :param registry: who listens.
+    :param registry: the listeners.
     """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._monitor = Monitor()
         self._logged = False
-        #: Somebody waits for the end, so that the source goes on without listeners.
+        #: Whether ``run_forever()`` waits for the end: then the source needs no listener to go on.
         self.awaited = False
 
     def reset(self) -> None:
-        """Begin anew, with ``connect()``: nobody waits for the end yet."""
+        """Reset the flags for a new session."""
         self.awaited = self._logged = False
 
     def changed(self) -> None:
-        """Let the source look again. Any thread."""
+        """Make the source check again whether there is room. Any thread."""
         with self._monitor.lock:
             self._monitor.changed()
 
     def wait_for_room(self, dispatcher: Dispatcher, stopping: Callable[[], bool]) -> None:
-        """Block until there is room. The source's thread.
+        """Block until there is room. Runs on the source's thread.
 
-        :raises Interrupted: when the stream is to end.
+        :param stopping: returns whether the stream is to end.
+        :raises Interrupted: when it is to end.
         """
 
         def ready() -> bool:
@@ -68,7 +69,10 @@ class Pace:
         self._monitor.wait(lambda: stopping() or dispatcher.is_idle, None)
 
     def sleep(self, seconds: float, stopping: Callable[[], bool]) -> None:
-        """Wait *seconds*. :raises Interrupted: when the stream is to end, at once."""
+        """Wait *seconds*.
+
+        :raises Interrupted: at once, when the stream is to end.
+        """
         if self._monitor.wait(stopping, clocks.monotonic() + seconds):
             raise Interrupted
 
@@ -87,20 +91,20 @@ class Pace:
                 "The source waits for its readers: %s.",
                 "a queue that nobody reads is full, or a callback is slow"
                 if self._registry.has_listeners
-                else "nobody listens. Register a callback, make a queue, or call run_forever()",
+                else "there are none. Register a callback, make a queue, or call run_forever()",
             )
         self._monitor.wait(ready, None)
 
 
 class PacedQueue(ItemQueue):
-    """A queue that loses nothing, since its source waits while it is full.
+    """A queue that loses nothing, because its source waits while it is full.
 
-    :param event: what is queued.
-    :param buffer: without a bound of its own: one read may bring more than there is room for.
-    :param most: items that wait before the source does; 0 is without limit.
-    :param pace: of the source.
-    :param on_close: takes the queue off its stream.
-    :param lifecycle: of the stream.
+    :param event: the name of the event.
+    :param buffer: an unbounded one, because one read may bring more than there is room for.
+    :param most: how many items make the source wait; 0 is unbounded.
+    :param pace: the source's.
+    :param on_close: removes the queue from its stream.
+    :param lifecycle: the stream's.
     """
 
     def __init__(
@@ -119,9 +123,9 @@ class PacedQueue(ItemQueue):
 
     @property
     def has_room(self) -> bool:
-        """Whether the source may go on; once it is full, only when half of it was read."""
+        """Whether the source may go on. A full queue has room again when half of it was read."""
         limit = self._most / 2 if self._full else self._most - 1
-        # First, so that a reader who takes the last one meanwhile wakes the source.
+        # Set before the check, so that a reader that makes room meanwhile wakes the source.
         self._full = True
         self._full = self.qsize() > limit
         return not self._full
@@ -134,11 +138,11 @@ class PacedQueue(ItemQueue):
         return item
 
     def abandon(self) -> None:
-        """Collect nothing more; the source does not wait for this one any longer."""
+        """Collect nothing more, and let the source stop waiting for this queue."""
         super().abandon()
         self._pace.changed()
 
     def close(self) -> None:
-        """Stop collecting; the source does not wait for this one any longer."""
+        """Stop collecting, and let the source stop waiting for this queue."""
         super().close()
         self._pace.changed()

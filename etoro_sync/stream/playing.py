@@ -1,4 +1,4 @@
-"""A source that a function plays: how it begins, and how it ends."""
+"""A source whose events a function of the user plays."""
 
 import atexit
 import contextlib
@@ -33,7 +33,7 @@ from .pace import Pace, PacedQueue
 
 __all__ = ["PlayedSource"]
 
-#: Seconds that disconnect() waits for the source's thread and the callbacks, unless it is told.
+#: Seconds that ``disconnect()`` waits by default for the source's thread and the callbacks.
 _CLOSE_TIMEOUT = 1.0
 _ENDED = "The source has come to its end. Call connect() to play it again, and make a new queue."
 _numbers = itertools.count(1)
@@ -44,9 +44,9 @@ Play = Callable[[Feed], None]
 class PlayedSource:
     """Calls a function on a thread of its own, once for each ``connect()``.
 
-    :param play: gets a :class:`Feed`, and writes to it until it returns.
-    :param registry: who listens.
-    :param counters: what is counted.
+    :param play: called with a :class:`Feed`, to which it writes events until it returns.
+    :param registry: the listeners.
+    :param counters: the stream's.
     """
 
     conflate_after = None
@@ -59,7 +59,6 @@ class PlayedSource:
         self.book = RateBook()
         self.order_states = OrderStates()
         self.pace = Pace(registry)
-        #: What runs the callbacks.
         self.dispatcher = Dispatcher(
             f"etoro-sync-played-callbacks-{next(_numbers)}",
             registry,
@@ -77,19 +76,19 @@ class PlayedSource:
         return self.lifecycle.state is ClientState.LIVE
 
     def listeners_changed(self) -> None:
-        """Let a source that waits for listeners look again. Any thread."""
+        """Wake the source if it waits for a listener. Any thread."""
         self.pace.changed()
 
     def end_is_awaited(self) -> None:
-        """Go on without listeners: somebody waits for the end. Any thread."""
+        """Go on without listeners, because ``run_forever()`` waits for the end. Any thread."""
         self.pace.awaited = True
         self.pace.changed()
 
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
-        """A source that is played sends what it has; its readers filter."""
+        """Do nothing: a source that is played has no subscriptions, and readers filter."""
 
     def release(self, use: object) -> None:
-        """Nothing was asked for."""
+        """Do nothing, as :meth:`hold`."""
 
     def make_items(
         self,
@@ -99,7 +98,10 @@ class PlayedSource:
         conflate_after: float | None,
         on_close: Callable[[ItemQueue], None],
     ) -> ItemQueue:
-        """Return the items of a queue; unless the user wants it to drop some, it drops none."""
+        """Return the items of a queue, which makes the source wait when it is full.
+
+        With ``drop_oldest`` or ``drop_newest`` it drops items instead.
+        """
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
         if overflow in ("drop_oldest", "drop_newest"):
             return ItemQueue(name_of_events(event), buffer, on_close, self.lifecycle)
@@ -116,9 +118,10 @@ class PlayedSource:
     # -- beginning and end ---------------------------------------------------------------------
 
     def connect(self, timeout: float | None) -> None:
-        """Begin to play. Any thread.
+        """Start to play. Any thread.
 
-        :param timeout: seconds to wait at most while an earlier run is still being ended.
+        :param timeout: seconds to wait at most for the end of an earlier run.
+        :raises EToroWebSocketError: when it plays already, or no thread can be started.
         """
         self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
         deadline = None if timeout is None else clocks.monotonic() + timeout
@@ -154,7 +157,7 @@ class PlayedSource:
             raise error from exc
 
     def disconnect(self, timeout: float | None) -> None:
-        """End, from any thread; waits for the source's thread and the callbacks.
+        """Stop playing, and wait for the source's thread and the callbacks. Any thread.
 
         :param timeout: seconds to wait at most; None is one second.
         """
@@ -162,7 +165,7 @@ class PlayedSource:
         try:
             self._end(number, _CLOSE_TIMEOUT if timeout is None else timeout)
         except BaseException:
-            # Ctrl-C: wherever it came, nothing stays half ended.
+            # Ctrl-C: done again without waiting, so that nothing stays half ended.
             self._end(number, 0.0)
             raise
 
@@ -179,13 +182,15 @@ class PlayedSource:
 
 
 class Run:
-    """The two threads of one ``connect()``; it does not refer to the stream.
+    """The two threads of one ``connect()``.
 
-    :param number: from the lifecycle.
-    :param source: what is played; not kept, so that it may be collected.
+    It does not refer to the source, so that a stream which is not used any more is collected.
+
+    :param number: the number of the session.
+    :param source: the source; only its parts are kept.
     :param play: the user's function.
-    :param registry: who listens.
-    :param counters: what is counted.
+    :param registry: the listeners.
+    :param counters: the stream's.
     """
 
     def __init__(
@@ -207,7 +212,7 @@ class Run:
         self._dispatcher.open(number, self._on_callbacks_failed)
         self._out = Publisher(registry, self._dispatcher, make_rate, number)
         source.book.clear()
-        # Each run counts from the beginning, or the second one would not bring the same.
+        # Each run begins with generation 1, so that all runs bring the same events.
         source.book.generation = 0
         source.book.begin_generation(())
         self._handler = FeedHandler(
@@ -219,29 +224,32 @@ class Run:
         _runs.add(self)
 
     def start(self) -> None:
-        """Start both threads. :raises RuntimeError: when the system has no thread left."""
+        """Start both threads.
+
+        :raises RuntimeError: when the system cannot start another thread.
+        """
         self._dispatcher.start(self.number)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask for the end. Any thread, also the garbage collector's."""
+        """Ask both threads to end, without waiting. Any thread, also in a finalizer."""
         if not self._guard.foreign:
-            # What hangs in a handler of the log must not change the prices of the next run.
+            # over: if the thread hangs in a log handler, it must not change the next run's prices.
             self._stopping = self._handler.over = True
             self._pace.changed()
             self._dispatcher.stop(self.number)
 
     def abandon(self) -> None:
-        """End because nobody refers to the stream any more. The garbage collector may call."""
+        """End, because nothing refers to the stream any more. The garbage collector calls this."""
         if not self._guard.foreign:
             self._abandoned = True
             self.stop()
 
     def close(self, timeout: float, caller: str = "disconnect()") -> None:
-        """End, and wait for it. Any thread.
+        """End both threads, and wait until they have ended. Any thread.
 
         :param timeout: seconds to wait at most.
-        :param caller: who ends it, for the log.
+        :param caller: the name of the call that waits, for the log.
         """
         deadline = clocks.monotonic() + timeout
         self.stop()
@@ -271,9 +279,9 @@ class Run:
                 self._finish(error)
 
     def _finish(self, error: EToroError | None) -> None:
-        """End whatever waits, once the callbacks have got everything.
+        """End the session once all callbacks were called.
 
-        Each step is taken whatever the others raise: a stream that has ended must not look alive.
+        Each step is taken even if another raises: a stream that has ended must not look alive.
         """
         if error is not None:
             tidy(partial(self._out.error, error))
@@ -286,12 +294,12 @@ class Run:
             log(
                 logging.WARNING,
                 "A stream that was played is closed, because nothing refers to it any more; its "
-                "callbacks hear nothing more. Keep a reference to it for as long as it is to work, "
+                "callbacks are not called any more. Keep a reference to it as long as you need it, "
                 "or use it in a with block.",
             )
 
     def _end(self, error: EToroError | None) -> None:
-        """Say how the stream has ended, unless the user has ended it. Either thread."""
+        """Set the final state and end the queues, unless the user did. Either thread."""
         if self._stopping:
             return
         if error is None:
@@ -304,19 +312,19 @@ class Run:
         self._lifecycle.failed(self.number, error, end_queues)
 
     def _on_callbacks_failed(self, error: EToroError) -> None:
-        """Runs on the dispatcher thread, last of all: the source would wait for it for ever."""
+        """End the stream, which would wait for the callbacks for ever. Dispatcher thread."""
         self._end(error)
         self.stop()
 
 
 def _what_it_raised(exc: BaseException) -> EToroError:
-    """Return what users are told of an exception that the source has raised."""
-    # Its own text is code of the user, and may raise, too.
+    """Return the error that ends the stream when the user's function has raised *exc*."""
+    # str() of it is user code, and may raise, too.
     try:
-        words = f": {exc!s:.200}"
+        text = f": {exc!s:.200}"
     except Exception:
-        words = ""
-    error = EToroError(f"The source raised {type(exc).__name__}{words}")
+        text = ""
+    error = EToroError(f"The source raised {type(exc).__name__}{text}")
     error.__cause__ = exc
     return error
 
@@ -326,7 +334,7 @@ _runs: "weakref.WeakSet[Run]" = weakref.WeakSet()
 
 @atexit.register
 def _end_all() -> None:
-    """End what a program leaves at work: daemon threads may crash an interpreter that ends."""
+    """End all runs at the end of the program: daemon threads may crash the interpreter then."""
     with contextlib.suppress(RuntimeError):
         for run in list(_runs):
             with contextlib.suppress(Exception):

@@ -212,7 +212,7 @@ class Expectation:
                 item = self._items.get(timeout=left)
             except queue.Empty:
                 raise EToroTimeoutError(
-                    f"No matching {self._event!r} came within {timeout:g} s; the client is "
+                    f"No matching {self._event!r} came within {timeout:g} s; the stream is "
                     f"{self._core.state.value}."
                 ) from None
             arguments = item if isinstance(item, tuple) else (item,)

@@ -1,4 +1,4 @@
-"""What a stream needs of the place that its events come from."""
+"""The interface between a stream and its source: a connection, or a function that plays events."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -13,7 +13,7 @@ __all__ = ["Source"]
 
 
 class Source(Protocol):
-    """Where the events of a stream come from: how it begins and ends, and what it can be asked."""
+    """The source of a stream's events. Methods may be called from any thread."""
 
     lifecycle: Lifecycle
     book: RateBook
@@ -22,26 +22,36 @@ class Source(Protocol):
 
     @property
     def conflate_after(self) -> float | None:
-        """Seconds after which a ``stream()`` skips a superseded rate; None: when full."""
+        """Seconds after which a ``stream()`` skips a superseded rate; None: only when full."""
 
     @property
     def is_connected(self) -> bool:
         """Whether events can come now."""
 
     def connect(self, timeout: float | None) -> None:
-        """Begin, and wait until events can come."""
+        """Start a session, and wait until events can come.
+
+        :param timeout: seconds; None is the source's own limit.
+        """
 
     def disconnect(self, timeout: float | None) -> None:
-        """End, from any thread."""
+        """End the session, and wait until its threads have ended.
+
+        :param timeout: seconds; None is the source's own limit.
+        """
 
     def end_is_awaited(self) -> None:
-        """Note that run_forever() waits for the end, which needs no listener to go on."""
+        """Note that ``run_forever()`` waits: a source that pauses without listeners goes on."""
 
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
-        """Have *topics* sent for as long as *use* is not released, where that can be asked."""
+        """Subscribe to *topics* until :meth:`release`, if the source has subscriptions.
+
+        :param use: any object that stands for this use; several uses may share topics.
+        :param timeout: seconds for the acknowledgement; None is the source's own limit.
+        """
 
     def release(self, use: object) -> None:
-        """End one use of topics."""
+        """End a use, and unsubscribe from those of its topics that no other use needs."""
 
     def make_items(
         self,
@@ -51,7 +61,10 @@ class Source(Protocol):
         conflate_after: float | None,
         on_close: Callable[[ItemQueue], None],
     ) -> ItemQueue:
-        """Return what a queue of *event* collects into, with the arguments of ``queue()``."""
+        """Return the items for a queue of *event*; the arguments are those of ``queue()``.
+
+        :param on_close: removes the queue from the stream.
+        """
 
     def listeners_changed(self) -> None:
-        """Note that there is one more callback or queue."""
+        """Note that a callback or a queue was added."""

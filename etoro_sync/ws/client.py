@@ -1,4 +1,4 @@
-"""The client: everything that users call, each method safe in any thread and any callback."""
+"""The client that users work with; each method may be called from any thread and any callback."""
 
 from collections.abc import Iterable
 
@@ -16,14 +16,15 @@ __all__ = ["WsClient"]
 class WsClient(MarketStream):
     """A streaming client for eToro, for programs without asyncio.
 
-    A background thread reads, keeps alive and reconnects; a second one runs the callbacks.
-    Every method may be called from any thread and from any callback. After a ``fork()`` the child's
-    copy is closed: whatever waits or changes raises :class:`~etoro_sync.EToroClosedError`. The
-    names are those of etoropy's ``WsClient``. A subclass may use any name that is not public here;
-    its ``__init__`` calls ``super().__init__()`` before any other method.
+    One background thread reads, sends pings and reconnects; another one runs the callbacks. Every
+    method may be called from any thread and from any callback. After a ``fork()`` the child's copy
+    is closed: methods that wait or change something raise
+    :class:`~etoro_sync.EToroClosedError`. The names are those of etoropy's ``WsClient``. A subclass
+    may use any name that is not public here; its ``__init__`` must call ``super().__init__()``
+    before any other method.
 
     :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
-    :raises EToroValidationError: naming the field.
+    :raises EToroValidationError: when an option is not valid; names the field.
     """
 
     def __init__(self, options: WsClientOptions | None = None) -> None:
@@ -37,21 +38,22 @@ class WsClient(MarketStream):
     # -- connection ----------------------------------------------------------------------------
 
     def connect(self, timeout: float | None = None, *, retry: bool = False) -> None:
-        """Connect and authenticate; returns when data can flow.
+        """Connect and authenticate; returns once eToro has accepted the keys.
 
-        The first attempt is not repeated unless *retry* says so: a mistake in the address or the
-        keys is to be seen at once. A service that may start before the network does wants it.
+        The first connection is tried once, so that a mistake in the address or the keys is seen at
+        once. A service that may start before the network does passes *retry*.
 
         Topics that were subscribed to before are then requested in the background.
 
-        :param timeout: seconds to wait at most; None trusts ``connect_timeout`` and
-            ``auth_timeout``, or *retry*, which has ``reconnect_attempts``.
-        :param retry: try the first connection as often, and as patiently, as any later one; what
-            fails is logged, and emitted as ``"reconnecting"``. Rejected keys end it all the same.
-        :raises EToroAuthError: when credentials are missing or rejected, when a callable that is to
-            return one raises or hangs, or when authentication times out.
-        :raises EToroValidationError: when such a callable returns what is no key.
+        :param timeout: seconds to wait at most; None: as long as ``connect_timeout`` and
+            ``auth_timeout`` allow, and with *retry* as long as ``reconnect_attempts`` do.
+        :param retry: try the first connection as often, and with the same waits, as any later one;
+            each failure is logged and emitted. Rejected keys are not tried again.
+        :raises EToroAuthError: when a key is missing or rejected, when a callable that returns one
+            raises or hangs, or when authentication times out.
+        :raises EToroValidationError: when such a callable returns something that is not a key.
         :raises EToroTimeoutError: when *timeout* has passed.
+        :raises EToroClosedError: when :meth:`disconnect` is called meanwhile.
         :raises EToroWebSocketError: when the server cannot be reached, or the client is
             connected already.
         """
@@ -70,21 +72,25 @@ class WsClient(MarketStream):
         wait: bool = True,
         timeout: float | None = None,
     ) -> None:
-        """Want *topics* from now on, through all reconnects.
+        """Subscribe to *topics*, on this and all later connections.
 
-        Before :meth:`connect` and during an outage this only records the wish; else it sends it
-        and waits for eToro's acknowledgement. When the client was closed or has failed, the log
-        says that nothing will come until ``connect()`` is called.
+        While the client is live, this sends the request and waits for eToro's acknowledgement.
+        Before :meth:`connect` and during an outage it only records the topics. If the client was
+        closed or has failed, it also logs a warning that nothing will be received until
+        :meth:`connect` is called.
 
         :param topics: ``"private"``, ``"instrument:<id>"`` or ints for instruments. eToro allows
             4,999 per connection (measured on its demo feed).
-        :param snapshot: send the full state of each instrument first, instead of starting with
-            what changes next.
-        :param wait: False returns at once; a refusal is then told as ``"error"`` only.
-        :param timeout: seconds to wait for the acknowledgement; None is ``request_timeout``.
+        :param snapshot: whether eToro is to send the full state of each instrument first, instead
+            of starting with the next change.
+        :param wait: False returns at once; a refusal is then only logged and emitted as
+            ``"error"``.
+        :param timeout: seconds to wait for the acknowledgement; None: ``request_timeout``.
         :raises EToroSubscriptionError: when eToro refuses; those topics are no longer wanted.
-        :raises EToroTimeoutError: when it does not answer; the topics stay wanted.
-        :raises EToroValidationError: for a topic that does not exist, and when *snapshot* is one.
+        :raises EToroTimeoutError: when eToro does not answer in time; the topics stay wanted.
+        :raises EToroClosedError: when the client is disconnected meanwhile.
+        :raises EToroValidationError: for a topic that does not exist, or if a topic was passed as
+            *snapshot*.
         """
         core = core_of(self)
         core.guard.check()
@@ -100,15 +106,16 @@ class WsClient(MarketStream):
         wait: bool = True,
         timeout: float | None = None,
     ) -> None:
-        """Want *topics* no longer; waits as :meth:`subscribe` does.
+        """Unsubscribe *topics*, on this and all later connections; waits as :meth:`subscribe` does.
 
-        Also those of a :meth:`stream`, which then waits for rates that do not come.
+        A :meth:`stream` of such a topic gets no more rates of it, but does not end.
 
-        :param topics: as :meth:`subscribe`; those that were not wanted are ignored.
+        :param topics: as for :meth:`subscribe`; those that are not wanted are ignored.
         :param wait: False returns at once.
-        :param timeout: seconds to wait for the acknowledgement; None is ``request_timeout``.
+        :param timeout: seconds to wait for the acknowledgement; None: ``request_timeout``.
         :raises EToroSubscriptionError: when eToro refuses.
-        :raises EToroTimeoutError: when it does not answer.
+        :raises EToroTimeoutError: when eToro does not answer in time.
+        :raises EToroClosedError: when the client is disconnected meanwhile.
         :raises EToroValidationError: for a topic that does not exist.
         """
         core = core_of(self)
@@ -119,7 +126,7 @@ class WsClient(MarketStream):
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
-        """The wanted topics, oldest first."""
+        """The wanted topics, in the order in which they were first subscribed to."""
         core = core_of(self)
         core.guard.check()
         return tuple(core.tracker.get_all())
@@ -146,9 +153,9 @@ class WsClient(MarketStream):
 
     @property
     def last_pong_at(self) -> float:
-        """When the last pong came: seconds since the epoch, UTC; 0.0 before the first.
+        """When the last pong was received: seconds since the epoch, UTC; 0.0 before the first.
 
-        Pings are only sent in silence, so on a busy stream this does not advance.
+        Pings are only sent when nothing is received, so on a busy stream this does not advance.
         """
         return core_of(self).counters.last_pong_at
 

@@ -1,4 +1,4 @@
-"""What a client is made of: the parts of any stream, and what knows of the connection."""
+"""The parts of a client: those of any stream, and those that know the connection."""
 
 from ..delivery.registry import Registry
 from ..events import EVENTS
@@ -12,14 +12,17 @@ __all__ = ["Core", "core_of"]
 
 
 def core_of(client: object) -> "Core":
-    """Return what *client* is made of; :raises EToroError: when its ``__init__`` has not run."""
+    """Return the parts of *client*.
+
+    :raises EToroError: when its ``__init__`` has not run.
+    """
     core = core_of_stream(client)
     assert isinstance(core, Core)
     return core
 
 
 class Core(StreamCore):
-    """The parts of a client.
+    """Makes and holds the parts of a client.
 
     :param options: the client's.
     """

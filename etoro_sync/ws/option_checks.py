@@ -1,8 +1,8 @@
-"""What each setting of a client may be, and what is said where it is something else.
+"""Checks of a client's options, with an error that says what each may be.
 
-A check takes the name and the value of a setting, and returns the value that is kept: numbers and
-flags become Python's own, because those of numpy look and add up otherwise, and are no JSON. No
-error shows a text: it may be a misplaced key.
+A check takes the name and the value of an option, and returns the value to keep. Numbers and flags
+become Python's own types, because those of numpy differ in ``repr`` and arithmetic and cannot be
+written as JSON. No error shows a string, because it may be a key in the wrong place.
 """
 
 import importlib.util
@@ -31,22 +31,23 @@ __all__ = [
 
 Check = Callable[[str, Any], Any]
 
-#: The longest of all times, eleven days: selectors overflow at twenty-five.
+#: Longest time, eleven days: selectors overflow at twenty-five.
 _MOST_SECONDS = 1_000_000
-#: Seconds; looking more often than this is a busy loop.
+#: Shortest interval, in seconds: less would be a busy loop.
 _SHORTEST = 0.01
 _SOCKS = ("socks5", "socks5h")
 
 
 def or_none(check: Check) -> Check:
-    """Return *check* for a setting that may also be None."""
+    """Return a check that accepts None, and what *check* accepts."""
     return lambda name, value: None if value is None else check(name, value)
 
 
 def whole_number(least: int, more: str = "") -> Check:
-    """Return the check of a whole number.
+    """Return a check for a whole number.
 
-    :param more: what the error says behind the least.
+    :param least: the smallest one that is allowed.
+    :param more: added to the error after that number.
     """
 
     def check(name: str, value: Any) -> int:
@@ -63,10 +64,10 @@ def whole_number(least: int, more: str = "") -> Check:
 
 
 def seconds(*, positive: bool = False, recurring: bool = False) -> Check:
-    """Return the check of a time.
+    """Return a check for a number of seconds.
 
-    :param positive: 0 is no time.
-    :param recurring: 0 switches off what otherwise happens again and again.
+    :param positive: whether 0 is refused.
+    :param recurring: whether it is an interval; 0 disables it, and very small values are refused.
     """
 
     def check(name: str, value: Any) -> float:
@@ -82,8 +83,8 @@ def seconds(*, positive: bool = False, recurring: bool = False) -> Check:
             )
         if recurring and 0 < number < _SHORTEST:
             raise EToroValidationError(
-                f"{name} must be 0 (off) or at least {_SHORTEST} s: a shorter one would only "
-                "keep a core busy.",
+                f"{name} must be 0 (off) or at least {_SHORTEST} s: a shorter interval would only "
+                "keep a processor busy.",
                 name,
             )
         return number
@@ -100,16 +101,16 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """Return a number as it is; of anything else the type alone."""
+    """Return *value* for an error: a number as it is, of anything else only the type."""
     return show(value) if real(value) is not None else f"a {type(value).__name__}"
 
 
 def check_key(name: str, value: Any, what: str) -> None:
-    """Check a key that was given, or that a callable has returned; an empty one is legal here.
+    """Check a key that was given or that a callable has returned; it may be empty.
 
     :param name: of the option.
-    :param value: never shown: it may be a key in the wrong wrapping.
-    :param what: how to call it in the error.
+    :param value: never shown, because it may be a key of a wrong type.
+    :param what: what the error calls the value.
     :raises EToroValidationError: naming the option.
     """
     if not isinstance(value, str):
@@ -123,7 +124,7 @@ def check_key(name: str, value: Any, what: str) -> None:
 
 
 def check_key_source(name: str, value: Any) -> Any:
-    """Check a key, or the function that returns one."""
+    """Check a key, or a callable that returns one."""
     if not callable(value):
         check_key(name, value, name)
     elif inspect.iscoroutinefunction(value):
@@ -136,8 +137,8 @@ def check_key_source(name: str, value: Any) -> Any:
 
 
 def check_url(name: str, value: Any) -> Any:
-    """Check where to connect to, and that the keys cannot be read on the way."""
-    # The value itself is never shown: it may hold a password, too.
+    """Check the URL, and that the keys cannot be read on the way to it."""
+    # The value is never shown, because it may contain a password.
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
@@ -147,14 +148,14 @@ def check_url(name: str, value: Any) -> Any:
         raise EToroValidationError(
             f"{name} must be a string like wss://host/path, with a scheme of wss and a host.", name
         )
-    # urlsplit drops line breaks, with which a request could be forged.
+    # urlsplit drops line breaks, which could be used to forge a request.
     if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
         raise EToroValidationError(
             f"{name} must not hold blanks, backslashes, control or non-ASCII characters.", name
         )
     if parts.username is not None or parts.fragment:
         raise EToroValidationError(f"{name} must not hold a user or a fragment.", name)
-    # websocket-client takes what follows for parameters, and does not send them.
+    # websocket-client treats what follows a ; as parameters, and does not send it.
     if ";" in parts.path.rpartition("/")[2]:
         raise EToroValidationError(
             f"{name} must not hold a ; in the last part of its path. Write %3B for it.", name
@@ -169,20 +170,20 @@ def check_url(name: str, value: Any) -> Any:
 
 
 def check_proxy(name: str, value: Any) -> Any:
-    """Check a proxy; None and ``""`` are none."""
+    """Check the URL of a proxy; None and ``""`` are allowed."""
     if value is None or value == "":
         return value
     try:
         parts = urlsplit(value)
         good = isinstance(value, str) and bool(parts.hostname) and parts.port is not None
         good = good and value.isascii() and value.isprintable() and " " not in value
-        # A password with an unescaped / or # ends up in there, and its beginning in the port.
+        # A password with an unescaped / or # is parsed as path or fragment, its beginning as port.
         good = good and "@" not in parts.path + parts.query + parts.fragment
         good = good and parts.scheme in ("http", *_SOCKS)
     except (ValueError, AttributeError, TypeError):
         good = False
     if not good:
-        # Without the value: it may hold a password.
+        # Without the value, which may contain a password.
         raise EToroValidationError(
             f"{name} must look like http://host:port, socks5://host:port or socks5h://host:port, "
             "optionally with user:password@ before the host.",
@@ -194,14 +195,14 @@ def check_proxy(name: str, value: Any) -> Any:
 
 
 def check_context(name: str, value: Any) -> Any:
-    """Check what does TLS; whether it verifies enough is another question."""
-    # Not by its class, which a library may have replaced, as truststore does.
+    """Check that *value* can be used as a TLS context; what it verifies is checked elsewhere."""
+    # Not isinstance(), because libraries such as truststore replace the class.
     methods = ("wrap_socket", "verify_mode", "check_hostname")
     good = not isinstance(value, type) and all(hasattr(value, method) for method in methods)
     if value is not None and not good:
         raise EToroValidationError(
-            f"{name} must be an ssl.SSLContext or what has its wrap_socket(), verify_mode and "
-            f"check_hostname, or None, not {type(value).__name__}.",
+            f"{name} must be None, an ssl.SSLContext, or an object with its wrap_socket(), "
+            f"verify_mode and check_hostname, not {type(value).__name__}.",
             name,
         )
     return value

@@ -1,4 +1,4 @@
-"""The settings of a client, checked where they are written and not where they bite."""
+"""The options of a client, all checked when they are made, so that an error comes at once."""
 
 import os
 import ssl
@@ -26,13 +26,13 @@ from .transport.tls import check_verified
 
 __all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "check_key", "is_options", "secrets_of"]
 
-#: A key, or what returns it.
+#: A key, or a function that returns it.
 Key = str | Callable[[], str]
 
-#: One address for demo and real accounts: the key decides.
+#: For demo and real accounts; the key decides which one is meant.
 DEFAULT_WS_URL = "wss://ws.etoro.com/ws"
 _SECRETS = ("api_key", "user_key")
-#: Setting -> its check, from :mod:`.option_checks`.
+#: Field -> its check, from :mod:`.option_checks`.
 _CHECKS = {
     **dict.fromkeys(_SECRETS, check_key_source),
     "ws_url": check_url,
@@ -59,11 +59,11 @@ T = TypeVar("T")
 
 
 def _hide_locals(function: Callable[P, T]) -> Callable[P, T]:
-    """Let no traceback out of *function* show its arguments, keys among them."""
+    """Wrap *function* so that tracebacks of its errors do not show its arguments, such as keys."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        # An error that the caller is handling becomes the context of ours, and stays the caller's.
+        # An error that the caller is handling becomes the context of ours; it must stay unchanged.
         handled = sys.exc_info()[1]
         try:
             return function(*args, **kwargs)
@@ -77,48 +77,52 @@ def _hide_locals(function: Callable[P, T]) -> Callable[P, T]:
 
 @dataclass(frozen=True)
 class WsClientOptions:
-    """Connection settings of :class:`~etoro_sync.WsClient`. All times are in seconds.
+    """Options of a :class:`~etoro_sync.WsClient`. All times are in seconds.
 
-    They can be pickled, for clients in other processes. A pickle holds the keys: to write one to a
-    file, give functions of a module for them, which are called again where it is loaded.
+    They can be pickled, for clients in other processes. A pickle contains the keys. To keep them
+    out of it, for example to write it to a file, pass functions of a module as keys: these are
+    pickled by name, and called where the pickle is loaded.
 
-    The first eight fields are etoropy's, with its order and defaults.
+    The first eight fields are etoropy's, in its order and with its defaults.
 
-    :param api_key: eToro's API key (REST header ``x-api-key``); or a function without arguments
-        that returns it. It is called before each attempt to connect, in a thread of the client,
-        and has ``connect_timeout`` for it; when it raises, the attempt has failed.
+    :param api_key: eToro's API key (REST header ``x-api-key``), or a function without arguments
+        that returns it. The function is called before each attempt to connect, in a thread of the
+        client; the attempt fails if it raises or takes longer than ``connect_timeout``.
     :param user_key: eToro's user key (REST header ``x-user-key``), likewise.
-    :param ws_url: ``wss://...``; plain ``ws://`` only to this machine, because the keys travel in
-        the first message.
-    :param reconnect_attempts: failed attempts in a row before the client ends; None is unlimited, 0
-        is none. A connection on which all subscriptions were acknowledged ends the row.
-    :param reconnect_delay: upper bound of the first wait before reconnecting; it doubles, until a
-        connection has lasted 5 s behind the acknowledgement of all subscriptions.
+    :param ws_url: ``wss://...``; plain ``ws://`` only to this machine, because the first message
+        contains the keys.
+    :param reconnect_attempts: failed attempts in a row after which the client ends; None:
+        unlimited, 0: none. The count starts again at a connection on which all subscriptions were
+        acknowledged.
+    :param reconnect_delay: upper bound of the first wait before reconnecting. It doubles with each
+        attempt, and starts again after a connection that lasted 5 s after the acknowledgement of
+        all subscriptions.
     :param auth_timeout: how long the answer to Authenticate may take.
-    :param heartbeat_interval: silence after which a ping is sent; 0 switches keepalive off.
-    :param heartbeat_timeout: silence after the ping until the connection is given up; 0: never. A
-        message that is not complete after interval and timeout together ends the connection too.
-    :param reconnect_max_delay: upper bound of any wait before reconnecting, unless the server asks
-        for a longer one (``Retry-After``), up to an hour.
-    :param connect_timeout: how long reading the keys, TCP, the way through a proxy, TLS and the
-        opening handshake may take together.
+    :param heartbeat_interval: silence after which a ping is sent; 0 disables keepalive.
+    :param heartbeat_timeout: silence after the ping that ends the connection; 0: never. A message
+        that is not complete after interval and timeout together ends it, too.
+    :param reconnect_max_delay: upper bound of any wait before reconnecting, unless the server
+        requires a longer one (``Retry-After``), up to an hour.
+    :param connect_timeout: how long getting the keys, TCP, the proxy's tunnel, TLS and the opening
+        handshake may take together.
     :param request_timeout: how long an acknowledgement may take.
     :param close_timeout: how long the closing handshake may take.
-    :param stale_after: silence of one instrument after which ``"stale"`` is emitted; 0: off.
-    :param callback_queue_size: how many rates and messages wait for callbacks before some give way.
+    :param stale_after: silence of one instrument after which ``"stale"`` is emitted; 0: never.
+    :param callback_queue_size: how many rates and messages wait for callbacks at most; then some
+        are conflated or dropped.
     :param conflate_after: seconds; a rate that has waited longer for a callback or a ``stream()``
-        is skipped if a newer one of its instrument waits, too. 0 skips whatever is not the newest;
-        None skips nothing while there is room. A consumer that keeps up gets every rate.
+        is skipped if a newer one of its instrument waits, too. 0 skips all but the newest; None
+        skips nothing while there is room. A consumer that keeps up gets every rate.
     :param allow_unverified_tls: accept an ``ssl_context`` that does not verify certificates, or not
-        that they are the host's. Whoever is on the way can then read the keys. To this machine
-        itself it is not needed.
+        that they belong to the host, so that the keys could be read on the way. Connections to
+        this machine do not need it.
     :param max_message_bytes: a longer message from the server ends the connection.
-    :param proxy: ``http://[user:password@]host:port``, or ``socks5h://`` for a SOCKS5 proxy that
-        resolves names, ``socks5://`` for one that does not; None takes ``https_proxy``,
-        ``all_proxy`` and ``no_proxy`` from the environment, ``""`` connects directly.
-    :param ssl_context: trusts other certificates than the system's; None is the default one. One
-        that verifies less than the default is refused, see ``allow_unverified_tls``.
-    :raises EToroValidationError: naming the field.
+    :param proxy: ``http://[user:password@]host:port``, ``socks5h://`` for a SOCKS5 proxy that
+        resolves host names, or ``socks5://`` for one that does not. None: from ``https_proxy``,
+        ``all_proxy`` and ``no_proxy`` in the environment; ``""``: connect directly.
+    :param ssl_context: for certificates that the system does not trust; None: the default context.
+        One that verifies less than that is refused, see ``allow_unverified_tls``.
+    :raises EToroValidationError: when a value is not valid; names the field.
     """
 
     api_key: Key = field(default="", repr=False)
@@ -157,7 +161,7 @@ class WsClientOptions:
         shown += [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    # Nothing of it changes, so a copy is no other.
+    # Immutable, so a copy can be the same object.
     def __copy__(self) -> "WsClientOptions":
         return self
 
@@ -167,18 +171,22 @@ class WsClientOptions:
     def __getstate__(self) -> dict[str, Any]:
         if self.ssl_context is not None:
             raise EToroTypeError(
-                "Options with an ssl_context cannot be pickled, for the context cannot. Pickle "
-                "dataclasses.replace(options, ssl_context=None), and make a context over there."
+                "Options with an ssl_context cannot be pickled, because the context cannot. Pickle "
+                "dataclasses.replace(options, ssl_context=None), and make a context in the other "
+                "process."
             )
         return dict(vars(self))
 
     @classmethod
     @_hide_locals
     def from_env(cls, **overrides: Any) -> "WsClientOptions":
-        """Read ``ETORO_API_KEY``, ``ETORO_USER_KEY`` and ``ETORO_WS_URL``.
+        """Return options with keys and URL from the environment.
 
-        :param overrides: any field, taking precedence over the environment.
-        :raises EToroValidationError: naming the field.
+        The variables are ``ETORO_API_KEY``, ``ETORO_USER_KEY`` and ``ETORO_WS_URL``; empty ones are
+        ignored.
+
+        :param overrides: any fields; they take precedence over the environment.
+        :raises EToroValidationError: for a value that is not valid, or an unknown field; names it.
         """
         values: dict[str, Any] = {}
         for name in ("api_key", "user_key", "ws_url"):
@@ -195,7 +203,7 @@ class WsClientOptions:
         return cls(**{**values, **overrides})
 
     def redact(self, text: str) -> str:
-        """Return *text* without the keys, and without the proxy's password.
+        """Return *text* with the keys and the proxy's password masked.
 
         :param text: such as an error message of a server, which may repeat them.
         """
@@ -207,13 +215,16 @@ WsClientOptions.__init__ = _hide_locals(WsClientOptions.__init__)  # type: ignor
 
 
 def is_options(value: object) -> bool:
-    """Whether *value* serves as options: also that of a class that a notebook has reloaded."""
+    """Whether *value* has all fields of the options.
+
+    Not by its class, because a notebook may have reloaded the module, and so made another class.
+    """
     names = [f.name for f in fields(WsClientOptions)]
     return not isinstance(value, type) and all(hasattr(value, name) for name in names)
 
 
 def secrets_of(options: WsClientOptions) -> set[str]:
-    """Return what must not be shown; what functions will return for the keys is not known yet."""
+    """Return the keys and the proxy's password; keys that callables return are not known here."""
     secrets = {key for key in (options.api_key, options.user_key) if isinstance(key, str)}
     return secrets | readings(urlsplit(options.proxy or "").password or "")
 

@@ -364,7 +364,9 @@ def test_an_overtaken_session_changes_nothing(sessions: Sessions) -> None:
     sessions.begin(2)
     dispatcher.stop(2)
     assert dispatcher.join(2, 0.01)
+    dispatcher.extend(3, [(1, "rate")])
     dispatcher.post(3, "private:event", 3)
+    assert len(dispatcher.lanes) == 2
     sessions.end(3)
     assert sessions.heard == ["hangs", 3]
 
@@ -391,6 +393,34 @@ def test_each_session_has_a_thread_that_ends_with_it(bench: Bench) -> None:
         assert not bench.dispatcher._thread.is_alive()
     assert heard == [1, 2, 3]
     assert bench.dispatcher.lanes.orders.delivered == 3
+
+
+def test_a_session_that_begins_while_the_thread_comes_to_its_end_gets_another_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the old one still runs: it calls out nothing any more."""
+
+    def begin_the_next(error: Exception) -> None:
+        monkeypatch.undo()
+        bench.dispatcher.open(2, lambda error: None)
+        Dispatcher.start(bench.dispatcher, 2)
+
+    def fail() -> bool:
+        raise MemoryError
+
+    heard, done = [], threading.Event()
+    bench.on("private:event", heard.append)
+    bench.on("open", done.set)
+    bench.dispatcher._on_failure = begin_the_next
+    monkeypatch.setattr(bench.dispatcher, "_step", fail)
+    bench.dispatcher.start()
+    bench.dispatcher._thread.join(5)
+    Dispatcher.post(bench.dispatcher, 2, "private:event", 2)
+    Dispatcher.post(bench.dispatcher, 2, "open")
+    assert done.wait(5)
+    assert heard == [2]
+    Dispatcher.stop(bench.dispatcher, 2)
+    assert Dispatcher.join(bench.dispatcher, 2, 5)
 
 
 def test_a_hanging_callback_that_cannot_be_named_does_not_break_join(

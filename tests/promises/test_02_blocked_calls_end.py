@@ -139,7 +139,7 @@ def test_promise_2_get_keeps_to_its_timeout_as_the_standard_library_does(
     with pytest.raises(ValueError, match="0 or more"):
         q.get(timeout=-1)
     c.connect()
-    with pytest.raises(EToroTimeoutError, match=r"No matching 'open'.*the client is live"):
+    with pytest.raises(EToroTimeoutError, match=r"No matching 'open'.*the stream is live"):
         c.wait_for("open", timeout=0.05)
 
 

@@ -219,7 +219,7 @@ def test_who_forgets_to_listen_is_told(
     """The log says for what the source waits, once."""
     monkeypatch.setattr(pace, "_PATIENCE", 0.01)
     with Watchdog(20), MarketStream(play_many):
-        while "nobody listens" not in caplog.text:
+        while "there are none" not in caplog.text:
             pass
     caplog.clear()
     stream = MarketStream(play_many)
@@ -267,6 +267,7 @@ def test_merged_rates_can_be_played_too() -> None:
     with Watchdog(20), stream:
         assert list(stream.stream([18, 19])) == [(18, rate), (19, rate)]
         assert stream.rates[19] == rate
+        assert (stream.stats().messages, stream.stats().rates) == (2, 2)
 
 
 def test_promise_1_an_error_of_the_source_ends_the_stream(caplog: pytest.LogCaptureFixture) -> None:

@@ -543,7 +543,7 @@ def test_a_localhost_that_is_elsewhere_gets_no_byte(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: elsewhere)
     monkeypatch.setattr(Race, "run", never)
     client = make_client("ws://localhost/ws")
-    with pytest.raises(EToroWebSocketError, match="localhost is another machine"):
+    with pytest.raises(EToroWebSocketError, match="localhost resolves to another machine"):
         client.connect()
 
 

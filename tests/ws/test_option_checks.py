@@ -193,7 +193,7 @@ def test_an_ssl_context_is_what_acts_like_one() -> None:
     context: Any = Context(ssl.create_default_context())
     assert WsClientOptions(ssl_context=context).ssl_context is context
     for other in (ssl, ssl.SSLContext, ssl.create_default_context, Context, "tls"):
-        with pytest.raises(EToroValidationError, match="what has its wrap_socket"):
+        with pytest.raises(EToroValidationError, match="an object with its wrap_socket"):
             WsClientOptions(ssl_context=other)  # type: ignore[arg-type]
 
 

@@ -104,7 +104,7 @@ class ControlChannel:
 
     @property
     def restoring(self) -> bool:
-        """Whether operations of :meth:`restore` are not finished; they are in front of all."""
+        """Whether a restoration is unfinished; its operations are the first of the queue."""
         return bool(self._operations) and self._operations[0].restoring
 
     @property
@@ -211,7 +211,7 @@ class ControlChannel:
             error = auth_error(kind, reply, self._key_faults, self._redact)
             raise ConnectionFailed(error, fatal=fatal, slow=slow)
         refused = refusal(request.name, request.topics, reply, self._redact)
-        # Nobody waits for these, so no caller could retry: another connection does.
+        # No caller waits for these and could retry, so the next connection does.
         kept = operation.restoring or operation.recorded
         if kept and kind in (ErrorKind.RETRY, ErrorKind.SLOW):
             raise ConnectionFailed(refused, slow=slow)
@@ -228,10 +228,11 @@ class ControlChannel:
         return Outcome(request.name, tuple(request.topics), refused, raised=raised)
 
     def _already(self, request: Request) -> Outcome:
-        """Handle a reply that a topic is subscribed already; split the frame to find out which.
+        """Handle a refusal that says that the requested state exists already.
 
-        The refusal has rejected the whole frame. If its topics were confirmed before, or it has
-        only one, nothing is lost by that; of several new ones only some may be duplicates.
+        It rejects the whole frame. That is as good as an acknowledgement for Authenticate, for a
+        single topic, and for topics that were confirmed before. Of several new topics only some may
+        be subscribed already, so their frame is split.
         """
         operation, topics = request.operation, request.topics
         if operation is None or len(topics) == 1 or topics[0] in self._confirmed:
@@ -263,7 +264,7 @@ class ControlChannel:
             failed = [topic for topic in refused.topics if topic not in self._confirmed]
             self._tracker.withdraw(failed, operation.version)
         if operation.restoring:
-            # The rest of a restoration goes on: one bad topic must not cost the others.
+            # The restoration continues, because one bad topic must not cost the others.
             self._restoration.give_up(refused.topics, self._operations)
             awaited = self._fail_waiting_calls(operation.version, refused)
             self._finish_if_done(operation)

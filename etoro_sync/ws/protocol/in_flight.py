@@ -73,7 +73,7 @@ class InFlight:
         )
 
     def end(self, reply: dict[str, Any]) -> Request | None:
-        """Return the request that *reply* answers and end its flight; None: it answers none."""
+        """Return the request that *reply* answers, now no longer in flight; None: there is none."""
         request = self.request
         if request is None or not _answers(reply, request):
             return None

@@ -66,13 +66,13 @@ class Restoration:
         return operations
 
     def take_snapshots_from(self, operation: Operation) -> None:
-        """Drop snapshots from a user's *operation* that the restoration will bring."""
+        """Make a user's *operation* not request snapshots that the restoration requests anyway."""
         for topic, coming in self._snapshots.items():
             if coming and topic not in self._confirmed and topic in operation.snapshot:
                 operation.snapshot[topic] = False
 
     def give_up(self, topics: Iterable[str], operations: Iterable[Operation]) -> None:
-        """Return refused *topics*' snapshots to the users' calls: the restoration brings none."""
+        """Make users' *operations* request the snapshots of *topics*, which were refused here."""
         for topic in topics:
             self._snapshots.pop(topic, None)
         for operation in operations:

@@ -82,7 +82,7 @@ class ConnectionLoop:
         # When to check deadlines again, and whether there may be something to send.
         self._next_check = 0.0
         self._may_send = True
-        # Until when no deadline is enforced, because the process was paused before.
+        # Until when no reply or snapshot counts as overdue, because the process was paused before.
         self._grace_until = self._now
 
     def run(self, keys: Keys) -> None:
@@ -171,7 +171,7 @@ class ConnectionLoop:
             self._controller.check(self._now - self._options.request_timeout, self._up)
 
     def _on_reply(self, reply: dict[str, Any]) -> None:
-        """Handle a control message; if it ends the connection, the rest of the read goes first."""
+        """Handle a control message; an error that ends the connection is kept in ``_failure``."""
         self._next_check, self._may_send = 0.0, True
         if self._failure is None:
             try:
@@ -203,8 +203,8 @@ class ConnectionLoop:
     def _check_deadlines(self, now: float) -> None:
         """Act on deadlines that have passed, and set :attr:`_next_check` to the next one.
 
-        Reading can only make deadlines later, so a check that comes too early is the worst that
-        can happen. What makes one earlier, such as sending a request, sets it to 0.
+        Reading only makes deadlines later, so the value may become too early, but never too late.
+        Whatever makes a deadline earlier, such as sending a request, sets it to 0.
         """
         connection = self._connection
         connection.check(now)

@@ -157,7 +157,7 @@ class Controller:
         """Queue users' operations, to be sent one after the other."""
         for operation in operations:
             if operation.name == "Unsubscribe" and not self._protocol.authenticated:
-                # No request will be sent, so no reply would make the book forget them.
+                # No request will be sent whose acknowledgement would remove them from the book.
                 topics = operation.topics
                 self._book.forget([t for t in topics if not self._protocol.is_needed(t)])
             self._protocol.submit(operation)
@@ -208,7 +208,7 @@ class Controller:
         self._out.error(error)
 
     def _on_authenticated(self) -> None:
-        self.complete_until = self.read_all_at  # eToro sends nothing wanted before this
+        self.complete_until = self.read_all_at  # before this, eToro sends nothing that is wanted
         if self._stale_after:
             self._next_stale_check = clocks.uptime()
         snapshots = self._protocol.restoration(with_snapshots=self.is_resumed)

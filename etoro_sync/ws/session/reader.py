@@ -153,7 +153,7 @@ class Reader:
                 self._finish(error)
 
     def _session(self) -> EToroError | None:
-        """Connect, and reconnect until stopped (None) or until it cannot go on (the error)."""
+        """Connect and reconnect until the session ends; return what ended it, None: the user."""
         while not self._waker.stopping:
             failure = self._connection()
             if self._waker.stopping or failure is None:

@@ -116,7 +116,7 @@ class World:
         self.server.connect()
         return FakeConnection(self.received, self.server.take, self.rest)
 
-    def trust(self) -> None:
+    def mark_address_proven(self) -> None:
         """The connection was authenticated; there is but one address here."""
 
     def rest(self) -> None:

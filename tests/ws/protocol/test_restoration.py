@@ -98,6 +98,22 @@ def test_what_was_unsubscribed_during_an_outage_has_to_prove_itself_again() -> N
     assert client.wanted == []
 
 
+def test_what_was_unsubscribed_on_a_connection_has_to_prove_itself_again() -> None:
+    """A refusal of it on the next one is no reason to replace that one."""
+    client = Client("a").login()
+    client.send()
+    client.ack()
+    client.unsubscribe("a")
+    client.send()
+    client.ack()
+    client.tracker.add(["a"])
+    client.protocol.connection_lost()
+    client.login(with_snapshots=True)
+    client.send()
+    assert isinstance(client.nack("SubscribeFailed").error, EToroSubscriptionError)
+    assert client.wanted == []
+
+
 @pytest.mark.parametrize(
     ("code", "slow"), [("TooManyRequests", True), ("UnhandledException", False)]
 )

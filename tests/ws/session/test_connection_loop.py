@@ -73,6 +73,7 @@ class Still:
         self.is_sending = False
         self.checks = self.pings_soon = 0
         self.deadline = 0.0
+        self.check_at = float("inf")
 
     def check(self, now: float) -> None:
         self.checks += 1
@@ -82,7 +83,7 @@ class Still:
         return True
 
     def next_check(self, now: float) -> float:
-        return float("inf")
+        return self.check_at
 
     def send_text(self, text: str) -> None: ...
 
@@ -174,3 +175,13 @@ def test_a_sleep_of_the_machine_is_looked_at_at_once(monkeypatch: pytest.MonkeyP
     bench.idle()
     assert (bench.connection.pings_soon, bench.connection.checks) == (1, checks + 1)
     assert bench.left == pytest.approx(clocks.TIME_TO_READ, abs=0.1)
+
+
+def test_a_ping_is_due_in_time_also_while_nothing_is_taken_for_missing() -> None:
+    """Behind a standstill answers are waited for; that the peer is asked does not wait."""
+    bench = Bench()
+    bench.loop._grace_until = bench.loop._now + clocks.TIME_TO_READ
+    bench.connection.check_at = bench.loop._now + 0.1
+    bench.loop._next_check = 0.0
+    bench.idle()
+    assert bench.left == pytest.approx(0.1, abs=0.05)

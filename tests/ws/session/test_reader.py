@@ -1,4 +1,4 @@
-"""Errors of the library itself, and of the machine, on the thread that reads."""
+"""The thread that reads: its waits, and errors of the library itself and of the machine on it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from etoro_sync.ws.transport.connection import Connection
 from etoro_sync.ws.transport.socket_stream import SocketStream
 from etoro_sync.ws.transport.waker import Waker
 from tests.conftest import MakeClient, MakeSimulator, StartServer
-from tests.support.clients import Ear
+from tests.support.clients import Ear, envelope
 from tests.support.failing import fail_once
+from tests.support.peer import Peer
 from tests.support.scripts import live, until
 from tests.support.threads import run_in_thread
 
@@ -260,3 +261,38 @@ def test_promise_1_a_logging_filter_that_raises_ends_nothing(
         ear.wait_for("reconnected")
     finally:
         logger.removeFilter(spoil)
+
+
+def test_what_is_unsubscribed_in_a_long_wait_is_shown_no_longer(
+    raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and not with the next connection, which may be an hour away."""
+    monkeypatch.setattr(Backoff, "next", lambda self, **causes: 60.0)
+    lost, taken, submit = threading.Event(), threading.Event(), Controller.submit
+
+    def noted(self: Controller, operations: list[Any]) -> None:
+        submit(self, operations)
+        if operations:
+            taken.set()
+
+    monkeypatch.setattr(Controller, "submit", noted)
+
+    def live_once(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate()
+        peer.acknowledge()
+        peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
+        peer.wait(lost)
+        peer.reset()
+
+    c = client(raw_server(live_once).url)
+    ear = Ear(c)
+    c.subscribe([18])
+    c.connect()
+    ear.wait_for("instrument:rate")
+    lost.set()
+    ear.wait_for("reconnecting")
+    assert list(c.rates) == [18]
+    c.unsubscribe([18])
+    assert taken.wait(5)
+    assert list(c.rates) == []

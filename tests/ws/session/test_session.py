@@ -148,6 +148,8 @@ def test_promise_2_a_queue_goes_on_whose_client_was_dropped(simulator: MakeSimul
     gc.collect()
     sim.drop()
     assert reader.result()[0] == 1006
+    del reader  # and with it the queue
+    gc.collect()
     sim.wait_until(lambda s: not s.clients)
 
 
