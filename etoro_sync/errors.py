@@ -24,7 +24,7 @@ import copy
 import inspect
 import traceback
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .models import WsGap, WsPrivateEvent
@@ -96,12 +96,12 @@ class EToroInstrumentError(EToroError, LookupError):
     def __init__(
         self,
         message: str,
-        candidates: Iterable[int] = (),
+        candidates: Iterable[Any] = (),
         *,
         cause: BaseException | None = None,
     ) -> None:
         super().__init__(message, cause=cause)
-        self.candidates: tuple[int, ...] = tuple(candidates)
+        self.candidates: tuple[Any, ...] = tuple(candidates)
 
 
 class EToroKeyError(EToroError, KeyError):

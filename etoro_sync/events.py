@@ -50,7 +50,7 @@ _FOREVER = 1e9
 #: Words in the order topics of other services; eToro sends order events on "private".
 _OF_ORDERS = ("order", "position", "portfolio", "execution", "account", "trading")
 #: Advice for a symbol, such as "BTC", in the place of an instrument id.
-SYMBOLS = "eToro's REST API returns the id of a symbol."
+SYMBOLS = "Instruments().find() returns the id of a symbol."
 
 
 def check_event(event: Any) -> str:

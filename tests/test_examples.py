@@ -30,6 +30,7 @@ OUTPUT = {
     "consumers.py": ["worker ", "books: order ", "all threads have ended"],
     "embedding.py": ["live; ", "1001: ", "stopped"],
     "porting_from_etoropy.py": ["100000 66"],
+    "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
 #: How long one may take to end, once it was told to.
