@@ -85,7 +85,7 @@ class Feed:
         for instrument_id, rate in rates:
             (key,) = check_instrument_ids(instrument_id)
             self._pace(None)
-            state = dict(vars(rate))
+            state = {**vars(rate), "instrument_id": key}
             self._book.show(key, state, clocks.uptime())
             self._counters.messages += 1
             self._counters.rates += 1

@@ -1,6 +1,7 @@
 """The client that users work with; each method may be called from any thread and any callback."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ..errors import EToroError, EToroValidationError
 from ..events import check_flag, check_snapshot, check_timeout, check_topics
@@ -8,7 +9,12 @@ from ..stream import MarketStream
 from ..stream.core import equip
 from ..text import count
 from .core import Core, core_of
-from .options import WsClientOptions, is_options
+from .options import WsClientOptions, hide_locals, is_options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import Settings
 
 __all__ = ["WsClient"]
 
@@ -24,16 +30,27 @@ class WsClient(MarketStream):
     before any other method.
 
     :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
+    :param settings: options by keyword instead, such as ``WsClient(api_key=..., user_key=...)``;
+        the environment has the others.
     :raises EToroValidationError: when an option is not valid; names the field.
     """
 
-    def __init__(self, options: WsClientOptions | None = None) -> None:
+    @hide_locals
+    def __init__(
+        self, options: WsClientOptions | None = None, **settings: "Unpack[Settings]"
+    ) -> None:
+        if options is not None and settings:
+            raise EToroValidationError(
+                f"Pass {next(iter(settings))} in options, or all options by keyword, but not both: "
+                "dataclasses.replace(options, ...) changes some.",
+                next(iter(settings)),
+            )
         if options is not None and not is_options(options):
             raise EToroValidationError(
                 f"options must be WsClientOptions or None, not {type(options).__name__}.",
                 "options",
             )
-        equip(self, Core(options if options is not None else WsClientOptions.from_env()))
+        equip(self, Core(options if options is not None else WsClientOptions.from_env(**settings)))
 
     # -- connection ----------------------------------------------------------------------------
 
