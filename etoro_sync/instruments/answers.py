@@ -83,11 +83,12 @@ def _text(fields: dict[str, Any], names: Iterable[str]) -> str:
     return ""
 
 
-def choose(symbol: str, found: list[Instrument]) -> Instrument | None:
+def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -> Instrument | None:
     """Return the instrument that has exactly this symbol; None: there is none.
 
     Capitals may differ, unless there is one with the very same letters.
 
+    :param redact: masks the keys, which a server may have written into names.
     :raises EToroInstrumentError: when several have it.
     """
     one_each = list({each.id: each for each in found}.values())
@@ -95,7 +96,7 @@ def choose(symbol: str, found: list[Instrument]) -> Instrument | None:
     exact = exact or [each for each in one_each if each.symbol.upper() == symbol.upper()]
     if len(exact) > 1:
         raise EToroInstrumentError(
-            f"{len(exact)} instruments have the symbol {symbol!r}: {_named(exact)}. Use the id of "
+            f"{len(exact)} instruments have the symbol {symbol!r}: {redact(_named(exact))}. Use the id of "
             "the one that you mean.",
             exact,
         )
@@ -106,7 +107,7 @@ def unknown(symbol: str, near: list[Instrument], redact: Callable[[str], str]) -
     """Return the error for a symbol that no instrument has.
 
     :param near: what a search has found for it.
-    :param redact: masks the keys, which a server may have written into names.
+    :param redact: as in :func:`choose`.
     """
     hint = f"What comes near: {redact(_named(near))}." if near else "Nothing comes near."
     return EToroInstrumentError(

@@ -118,8 +118,8 @@ class Cache:
         except OSError as exc:
             log(logging.DEBUG, "The cache %s cannot be read: %s", self._path, exc.strerror)
             return
-        except ValueError as exc:  # no UTF-8, no JSON, or not ours; without its words, which quote
-            fault = str(exc) if type(exc) is ValueError else "it is no JSON"
+        except ValueError as exc:
+            fault = "it is no text" if isinstance(exc, UnicodeError) else str(exc)
             log(
                 logging.WARNING,
                 "The cache %s is of no use (%s). It is replaced with the next answer.",

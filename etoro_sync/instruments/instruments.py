@@ -222,9 +222,11 @@ class Instruments:
         with self._calls.begin(deadline, needed) as call:
             for spelling in dict.fromkeys([symbol, symbol.upper()]):
                 seen += self._asked(self._queries.by_symbol, spelling, call)
-                found = choose(symbol, seen)
+                found = choose(symbol, seen, self._redactor)
                 if found is not None:
-                    self._keep([found], {symbol: found, found.symbol: found})
+                    # Without a name it would be no answer to name().
+                    named = [found] if found.name else []
+                    self._keep(named, {symbol: found, found.symbol: found})
                     return found
             near = seen
             if not near:

@@ -36,6 +36,8 @@ __all__ = ["Rest"]
 _ATTEMPTS = 3
 #: Seconds. A server that asks to wait for longer is not waited for.
 _PATIENCE = 60.0
+#: What the transport says of streams -> what it is here.
+_WORDS = {"ws_url": "rest_url", "wss://": "https://", "ws://": "http://"}
 #: Seconds to wait where a 429 does not say how long.
 _USUAL_WAIT = 10.0
 
@@ -110,8 +112,9 @@ class Rest:
         if isinstance(failure, (EToroAuthError, EToroValidationError)):
             raise failure
         code = getattr(failure, "error_code", None)
-        words = str(failure).replace("ws_url", "rest_url").replace("ws://", "http://")
-        words = words.replace("whttp://", "https://")
+        words = str(failure)
+        for of_streams, here in _WORDS.items():
+            words = words.replace(of_streams, here)
         raise EToroRestError(
             f"A request to eToro's REST API failed. {self._redactor(words)}", code, cause=failure
         )

@@ -75,8 +75,9 @@ class Stored:
         """
         try:
             content = json.loads(text)
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+        except (ValueError, RecursionError):
+            # Without its words, which quote the file.
+            raise ValueError("it is no JSON") from None
         if not isinstance(content, dict) or content.get("version") != _VERSION:
             raise ValueError("it is of another kind")
         if content.get("address") != address:
