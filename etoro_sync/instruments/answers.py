@@ -96,8 +96,8 @@ def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -
     exact = exact or [each for each in one_each if each.symbol.upper() == symbol.upper()]
     if len(exact) > 1:
         raise EToroInstrumentError(
-            f"{len(exact)} instruments have the symbol {symbol!r}: {redact(_named(exact))}. Use the id of "
-            "the one that you mean.",
+            f"{len(exact)} instruments have the symbol {symbol!r}: {redact(_named(exact))}. Use "
+            "the id of the one that you mean.",
             exact,
         )
     return exact[0] if exact else None
