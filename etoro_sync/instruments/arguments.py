@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import clocks
 from ..errors import EToroValidationError
@@ -13,6 +13,9 @@ from ..ws.options import WsClientOptions, is_options
 from .address import is_local
 from .cache import file_name
 from .folders import cache_folder
+
+if TYPE_CHECKING:
+    from ..ws.options import Settings
 
 __all__ = [
     "cache_path",
@@ -27,10 +30,21 @@ _LONGEST = 64
 _MOST_CANDIDATES = 1000
 
 
-def check_options(value: Any) -> WsClientOptions:
-    """Return the options; None reads them from the environment."""
+def check_options(value: Any, settings: "Settings") -> WsClientOptions:
+    """Return the options.
+
+    :param value: options; None reads them from the environment.
+    :param settings: some of them by keyword.
+    """
     if value is None:
-        return WsClientOptions.from_env()
+        return WsClientOptions.from_env(**settings)
+    if settings:
+        name = next(iter(settings))
+        raise EToroValidationError(
+            f"Pass {name} in options, or all options by keyword, but not both: "
+            "dataclasses.replace(options, ...) changes some.",
+            name,
+        )
     if not is_options(value):
         raise EToroValidationError(
             f"options must be WsClientOptions or None, not {type(value).__name__}.", "options"

@@ -71,7 +71,13 @@ class Calls:
 
         :raises EToroClosedError: when :meth:`close` was called before or meanwhile.
         """
-        waker = Waker()
+        try:
+            waker = Waker()
+        except OSError as exc:
+            raise EToroRestError(
+                f"eToro cannot be asked: {exc.strerror}. Raise the limit of open files "
+                "(ulimit -n), or close some."
+            ) from exc
         try:
             with self._lock:
                 if self._closed:

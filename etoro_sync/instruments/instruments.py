@@ -3,20 +3,18 @@
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable
-from functools import wraps
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import clocks
-from ..errors import EToroClosedError, EToroError, EToroInstrumentError, forget_locals
+from ..errors import EToroClosedError, EToroError, EToroInstrumentError, EToroTypeError
 from ..events import check_instrument_id
 from ..logs import log
 from ..redaction import Redactor
 from ..text import count, repeated
 from ..throttle import LogThrottle
-from ..ws.options import WsClientOptions, secrets_of
+from ..ws.options import WsClientOptions, hide_locals, secrets_of
 from .address import find_address
 from .answers import choose, unknown
 from .arguments import (
@@ -34,30 +32,17 @@ from .queries import Queries
 from .rest import Rest
 from .stored import Entry
 
-__all__ = ["Instruments"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-P = ParamSpec("P")
-T = TypeVar("T")
+    from ..ws.options import Settings
+
+__all__ = ["Instruments"]
 
 #: Seconds after a failure for which an old entry is used without another attempt.
 _PAUSE = 30.0
 #: Candidates that are looked for when no instrument has a symbol.
 _NEAR = 10
-
-
-def _discreet(method: Callable[P, T]) -> Callable[P, T]:
-    """Let no traceback out of *method* show the keys, in the local variables of its frames."""
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        handled = sys.exc_info()[1]
-        try:
-            return method(*args, **kwargs)
-        except BaseException as exc:
-            forget_locals(exc, but=handled)
-            raise
-
-    return call
 
 
 class Instruments:
@@ -73,18 +58,21 @@ class Instruments:
         only to this machine.
     :param cache_dir: the folder for the file; ``""``: no file; None is the user's cache folder, and
         no file where the address is this machine's, as a simulator's is.
+    :param settings: options by keyword instead, such as ``Instruments(api_key=..., user_key=...)``;
+        the environment has the others.
     :raises EToroValidationError: naming the argument.
     """
 
-    @_discreet
+    @hide_locals
     def __init__(
         self,
         options: WsClientOptions | None = None,
         *,
         rest_url: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
+        **settings: "Unpack[Settings]",
     ) -> None:
-        options = check_options(options)
+        options = check_options(options, settings)
         self._address = find_address(rest_url)
         self._redactor = Redactor(secrets_of(options))
         self._queries = Queries(Rest(options, self._address, self._redactor))
@@ -95,7 +83,7 @@ class Instruments:
 
     # Questions -----------------------------------------------------------------------------
 
-    @_discreet
+    @hide_locals
     def find(self, symbol: str, *, timeout: float | None = None) -> Instrument:
         """Return the instrument that has exactly this symbol, as an id that can be subscribed to.
 
@@ -121,7 +109,7 @@ class Instruments:
             self._use_old([entry], f"the symbol {symbol}", exc)
         return entry.instrument
 
-    @_discreet
+    @hide_locals
     def lookup(
         self, ids: Iterable[int] | int, *, timeout: float | None = None
     ) -> dict[int, Instrument]:
@@ -151,7 +139,7 @@ class Instruments:
             self._use_old([known[each] for each in old], count(len(old), "instrument"), exc)
         return {each: found[each] for each in wanted if each in found}
 
-    @_discreet
+    @hide_locals
     def name(self, instrument_id: int, *, timeout: float | None = None) -> str:
         """Return the name of an instrument, such as ``"Bitcoin"``.
 
@@ -169,7 +157,7 @@ class Instruments:
             )
         return found.name or found.symbol
 
-    @_discreet
+    @hide_locals
     def search(
         self, text: str, *, limit: int = 20, timeout: float | None = None
     ) -> list[Instrument]:
@@ -206,6 +194,12 @@ class Instruments:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise EToroTypeError(
+            "Instruments cannot be copied or pickled, for they hold keys and locks. Make others "
+            "from the same options; what is known is in the file of both."
+        )
 
     def __repr__(self) -> str:
         return f"<Instruments of {self._address}>"

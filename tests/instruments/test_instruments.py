@@ -21,6 +21,7 @@ from etoro_sync import (
     EToroClosedError,
     EToroInstrumentError,
     EToroRestError,
+    EToroTypeError,
     EToroValidationError,
     Instrument,
     Instruments,
@@ -440,7 +441,36 @@ def test_wrong_arguments_are_refused(call: Any, words: str, instruments: Instrum
         call(instruments)
 
 
-def test_wrong_settings_are_refused(tmp_path: Path) -> None:
+def test_settings_may_be_given_by_keyword(rest: EToroSimulator) -> None:
+    """As to a client; or in options, but not both."""
+    instruments = Instruments(api_key="any", user_key="any", proxy="", rest_url=rest.rest_url)
+    assert instruments.find("BTC") == 100000
+    with pytest.raises(EToroValidationError, match="not both") as caught:
+        Instruments(WsClientOptions(), api_key="any")
+    assert caught.value.field == "api_key"
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_they_belong_to_their_process(duplicate: Any, instruments: Instruments) -> None:
+    """What to do instead is said."""
+    with pytest.raises(EToroTypeError, match="Make others from the same options"):
+        duplicate(instruments)
+
+
+def test_a_lack_of_descriptors_is_a_failed_request(
+    instruments: Instruments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With which limit to raise."""
+
+    def full(self: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("etoro_sync.ws.transport.waker.Waker.__init__", full)
+    with pytest.raises(EToroRestError, match=r"Too many open files\. Raise the limit"):
+        instruments.find("BTC")
+
+
+def test_wrong_settings_are_refused() -> None:
     """Options, and the folder."""
     with pytest.raises(EToroValidationError, match="WsClientOptions or None, not str"):
         Instruments("key")  # type: ignore[arg-type]
