@@ -31,41 +31,41 @@ $machine
 |---|---|
 $versions
 
-Ratios travel well from machine to machine, absolute numbers do not.
+Ratios are similar on other machines, absolute numbers are not.
 $notes$targets
 ## How it is measured
 
 - Each client runs in an interpreter of its own, and so does the feed server, on a core of its own
   where the system allows it. They talk over loopback, without TLS.
-- The clients take turns, and the best of several repetitions counts: whatever else a machine does
-  can only slow a client down. Of latencies, each figure is the best of its kind, and CPU that of
-  the repetition with the lowest p50.
+- The clients take turns, and the best of several repetitions counts, because other programs on
+  the machine can only slow a client down. Each figure of latency is the best of its kind; CPU is
+  that of the repetition with the lowest p50.
 - Messages have the fields, the texts and the sizes of recorded ones, over 1,000 instruments unless
-  it is said otherwise. Three mixes: `universe` is what all of eToro's instruments send together
-  (15 % full, 59 % heartbeat, 13 % bid side, 11 % ask side, 2 % last execution), `liquid` what one
-  busy instrument sends (70, 21.5, 4.5, 3.5, 0.5 %), and `full` has nothing but full messages.
-- All clients subscribe first and get a snapshot of each instrument; the measurement begins and
+  another number is given. There are three mixes: `universe` is what all of eToro's instruments send
+  together (15 % full, 59 % heartbeat, 13 % bid side, 11 % ask side, 2 % last execution), `liquid`
+  what one busy instrument sends (70, 21.5, 4.5, 3.5, 0.5 %), and `full` has full messages only.
+- All clients subscribe first and get a snapshot of each instrument. The measurement begins and
   ends with a marker message that each of them delivers. CPU is user and system time of the whole
   process between the two.
-- Everybody has the default options, except for `reconnect_delay`, and for the room in
-  etoro_sync's queues where many handlers or queues are tried. What a client delivers is counted,
-  and compared with how many messages carried a price.
+- All clients have their default options, except for `reconnect_delay`, and for the room in
+  etoro_sync's queues in the tests of many handlers or queues. The rates that a client delivers are
+  counted, and compared with the number of messages that carried a price.
 $server
 
-Who takes part:
+The clients:
 
 - **etoro_sync with speed**: this library with the extra `speed`, that is, with orjson.
 - **etoro_sync**: the same without orjson.
-- **etoropy**: its `WsClient`, on asyncio. It delivers messages with both sides only.
-- **naive client**: `websocket-client`'s `recv()` and dataclasses-json's `from_dict`, which is what
-  one writes first with the same two dependencies. It merges nothing.
-- **ceiling**: picows, which cuts frames in C, with orjson, on asyncio. It parses both levels of
-  JSON and makes no object; its figures are what a client in Python cannot pass.
+- **etoropy**: its `WsClient`, on asyncio. It delivers only messages with both sides.
+- **naive client**: `websocket-client`'s `recv()` and dataclasses-json's `from_dict`, a simple
+  client with the same two dependencies. It merges nothing.
+- **ceiling**: picows, which parses frames in C, with orjson, on asyncio. It parses both levels of
+  JSON and makes no object; no client in Python can be much faster.
 
 $sections
 """)
 
-#: Group -> title, what to say before and after its tables.
+#: Group -> the title of its section, and the text above its tables.
 _SECTIONS = {
     "throughput": (
         "Throughput",
@@ -76,19 +76,19 @@ _SECTIONS = {
         "Latency",
         "The mix `universe` at a steady rate, one message at a time: from just before the server "
         "sends it until the handler has it. 3,000/s is what all of eToro's instruments send on "
-        "average, 12,000/s the most that was seen in a second. A client that falls behind has no "
-        "latency to tell.",
+        "average, 12,000/s the most that was seen in a second. No latency is given for a client "
+        "that cannot keep up.",
     ),
     "wake": (
-        "Waking what waits",
-        "200 messages per second, so that everybody sleeps when one comes: from send until the "
-        "handler has it, or until a blocked `get()` has returned it.",
+        "Waking a thread",
+        "200 messages per second, so that all threads sleep when one comes: from the sending until "
+        "the handler has it, or until a blocked `get()` has returned it.",
     ),
     "memory": (
         "Memory",
-        "The most that the whole process has held, interpreter and libraries included, with "
-        "12,000 instruments as fast as the client reads. etoro_sync keeps the merged state of "
-        "each instrument, the others keep nothing.",
+        "The most memory of the whole process, interpreter and libraries included, with 12,000 "
+        "instruments, as fast as the client reads. etoro_sync keeps the merged state of each "
+        "instrument, the others keep nothing.",
     ),
     "instruments": (
         "More instruments, handlers, queues",
@@ -107,35 +107,34 @@ _SECTIONS = {
     ),
     "switching": (
         "A callback that computes",
-        "Python runs one thread at a time: while a callback computes, the thread that reads has to "
-        "wait for the switch interval (`sys.setswitchinterval()`, 5 ms unless somebody changes "
-        "it), and so has the thread that a queue's item is for. First the age of prices that a "
-        "loop gets from a queue, 200 per second; then the same *beside* a callback that computes "
-        "for 4 ms on each of them, which takes 80 % of the interpreter; then the throughput of "
-        "`universe` to a callback. Without the extra `speed`, on any core.\n\n"
-        "So expect a few milliseconds of delay for each thread that computes, whichever thread it "
-        "is and whatever library reads. The interval belongs to the whole process, so this "
-        "library leaves it alone; a program that computes and cannot wait may set "
-        "`sys.setswitchinterval(0.001)`, which the figures say costs next to no throughput, or "
-        "compute in another process. Code that releases the lock (NumPy, input and output, "
-        "`time.sleep`) delays nobody.",
+        "Python runs one thread at a time. While a callback computes, the reader thread has to "
+        "wait for the switch interval (`sys.setswitchinterval()`, 5 ms by default), and so has a "
+        "thread that reads a queue. The first table has the age of prices that a loop gets from a "
+        "queue, 200 per second; then the same *beside* a callback that computes for 4 ms on each "
+        "of them, which takes 80 % of the interpreter; then the throughput of `universe` to a "
+        "callback. Without the extra `speed`, on any core.\n\n"
+        "So expect a delay of a few milliseconds for each thread that computes, in whatever "
+        "library. The interval belongs to the whole process, so this library does not change it. A "
+        "program that computes and needs short delays may set `sys.setswitchinterval(0.001)`, "
+        "which costs next to no throughput here, or compute in another process. Code that releases "
+        "the lock (NumPy, input and output, `time.sleep`) delays no other thread.",
     ),
     "lag": (
         "A consumer that is too slow",
-        "Full messages of a few instruments come at a steady rate, and the consumer works on each "
-        "for so long (it sleeps) that it cannot keep up. After ten seconds the server drops the "
-        "connection. *Age* is from sending a price until the consumer gets it; *order* and "
-        "*`close`* are the longest delay of an order event, one of which comes each second, and "
-        "that of the event `close`. Both are told to callbacks, beside the work on prices there, "
-        "or in a loop of its own. *Seen* and *skipped* are shares of all rates; the rest waited "
+        "Full messages of a few instruments come at a steady rate, and the consumer needs so long "
+        "for each (it sleeps) that it cannot keep up. After ten seconds the server drops the "
+        "connection. *Age* is the time from the sending of a price until the consumer gets it. "
+        "*Order* is the longest delay of an order event, one of which comes each second, and "
+        "*`close`* the delay of the event `close`. Callbacks get both, beside the prices or in a "
+        "loop of its own. *Seen* and *skipped* are shares of all rates; the others still waited "
         "when the connection was lost.\n\n"
-        "What is not conflated gets older without end. With `conflate_after` an order waits for "
-        "one callback, and `close` for one rate of each instrument.\n\n"
-        "The last table is why the default is 1.0. A callback that never keeps up with 50 "
-        "changes/s sees prices of that age. One that keeps up, but for standing still every 2.5 s "
-        "(printing to a slow terminal, an HTTP request), loses nothing as long as it does so for "
-        "less. One that is known to be slow gets fresher prices with a smaller value. A pause of "
-        "the whole process, such as a garbage collection, costs nothing either way: a price waits "
+        "Rates that are not conflated get older and older. With `conflate_after` an order waits "
+        "for one callback, and `close` for one rate of each instrument.\n\n"
+        "The last table shows why the default is 1.0. A callback that never keeps up with 50 "
+        "changes/s gets prices of that age. One that keeps up, but pauses every 2.5 s (to print to "
+        "a slow terminal, or for an HTTP request), loses nothing if the pauses are shorter. One "
+        "that is always slow gets fresher prices with a smaller value. A pause of the whole "
+        "process, such as a garbage collection, costs nothing, because the age of a price counts "
         "from when it was read.",
     ),
     "imports": ("Import", "In a new interpreter; the best of many, in turns."),
@@ -144,9 +143,9 @@ _SECTIONS = {
         "From the loss of a connection with 4,999 topics, the most that eToro allows, until the "
         "first price after all of them are subscribed to again; `reconnect_delay` is 1 ms. "
         "etoro_sync sends requests of at most 20 KiB one after the other, waits for each "
-        "acknowledgement, and asks for snapshots: what was measured includes the delivery of "
-        "4,999 of them. etoropy sends one request and asks for no snapshot; eToro ends a "
-        "connection on which a request is longer than 25 KiB.",
+        "acknowledgement, and asks for snapshots, so the time includes the delivery of 4,999 of "
+        "them. etoropy sends one request and asks for no snapshot; eToro ends a connection on "
+        "which a request is longer than 25 KiB.",
     ),
     "ending": (
         "Ending",
@@ -154,14 +153,14 @@ _SECTIONS = {
     ),
     "stages": (
         "Where the microseconds go",
-        "The stages of the hot path in one process, without sockets: each was timed together with "
-        "those before it, and what it adds is shown, in microseconds of CPU per message of the "
+        "The stages of the hot path in one process, without sockets. Each was timed together with "
+        "those before it; the table has what it adds, in microseconds of CPU per message of the "
         "feed. Heartbeats are merged, but make no object. A small or negative figure is within "
-        "the error of the measurement. With 12,000 instruments it is looking up and merging that "
-        "takes longer, and nothing else: each message is for another instrument, and the states "
-        "of all of them do not fit into the caches.\n\n"
-        "Of a message that comes alone, as in the latencies above, these stages are the smaller "
-        "part: the rest is waking up, twice, and what the system takes for it.",
+        "the error of the measurement. With 12,000 instruments only looking up and merging take "
+        "longer, because each message is for another instrument, and the states of all of them do "
+        "not fit into the caches.\n\n"
+        "For a message that comes alone, as in the latencies above, these stages are the smaller "
+        "part: the rest is for waking two threads.",
     ),
 }
 
@@ -179,8 +178,8 @@ def server_line(results: Results) -> str:
     if not parts:
         return ""
     return (
-        "- The server is not the limit: to a client that reads and looks at nothing, it sends "
-        f"{', '.join(parts)}; in brackets, times the fastest client."
+        "- The server is not the limit: to a client that reads and ignores everything, it sends "
+        f"{', '.join(parts)}; in brackets, how many times as fast as the fastest client reads."
     )
 
 

@@ -93,7 +93,7 @@ def _duration(us: float) -> str:
 def _wake(rows: Rows) -> list[Table]:
     header = ("client", "p50", "p99", "p99.9")
     lines = [(f"{row['client']}, {row['sink']}", *_times(row)) for row in rows]
-    return [Table("Waking what waits", header, lines)]
+    return [Table("Waking a thread", header, lines)]
 
 
 def _memory(rows: Rows) -> list[Table]:

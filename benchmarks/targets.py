@@ -14,19 +14,19 @@ _CLOSE_TIMEOUT_MS = 1000.0
 #: Why a target may be out of reach: the beginning of its figure -> what the other tables show.
 _REASONS = {
     "CPU at 12,000/s": (
-        "at a steady rate nearly every message comes alone, and what it costs is mostly waking up: "
-        "the reader by the system, and the callbacks' thread by the reader. The stages of the hot "
-        "path take about 3 us of it (see the end of this page). Even the ceiling, which has one "
-        "thread and makes no object, takes {ceiling} of a core where etoropy takes {etoropy}, so "
-        "that half of the latter leaves next to nothing for a second thread, which a callback "
-        "that must not hold up reading cannot do without."
+        "at a steady rate nearly every message comes alone, and most of its cost is waking "
+        "threads: the system wakes the reader, and the reader wakes the callbacks' thread. The "
+        "stages of the hot path take about 3 us of it (see the end of this page). Even the "
+        "ceiling, which has one thread and makes no object, takes {ceiling} of a core where "
+        "etoropy takes {etoropy}. So half of etoropy's leaves next to nothing for a second "
+        "thread, without which callbacks would delay reading."
     ),
     "throughput, 100 to 12,000 instruments": (
-        "the feed goes through all instruments in turn, which is the worst order for caches. What "
-        "takes longer is looking up and merging (see the stages with 12,000 instruments, at the "
-        "end of this page): it touches some 0.9 KB in a dozen places for each message, and what "
-        "12,000 instruments have of that does not fit into a core's cache. Clients that keep no "
-        "state, and so cannot merge, do not have to pay for that."
+        "the feed goes through all instruments in turn, which is the worst order for caches. "
+        "Looking up and merging take longer (see the stages with 12,000 instruments, at the end of "
+        "this page): they read some 0.9 KB in a dozen places for each message, and the data of "
+        "12,000 instruments do not fit into a core's cache. Clients that keep no state, and so "
+        "cannot merge, do not have this cost."
     ),
 }
 

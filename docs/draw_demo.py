@@ -26,7 +26,7 @@ _COLUMNS = 80
 
 
 class _Still:
-    """A screen that shows nothing, and remembers everything."""
+    """A screen that stores what it is to show."""
 
     def __init__(self, contents: TableContents) -> None:
         self.contents = contents

@@ -26,19 +26,31 @@ __all__ = [
     "check_topics",
 ]
 
-#: Event name -> what its handlers are called with.
+#: Event name -> the arguments of its handlers. The comments say when each is emitted.
 EVENTS: dict[str, str] = {
+    # A connection is open; the keys are not accepted yet.
     "open": "()",
+    # eToro has accepted the keys on this connection.
     "authenticated": "()",
+    # A data frame has come; as received.
     "message": "(WsEnvelope)",
+    # A message carried a price, and both sides are known; merged with all messages before it.
     "instrument:rate": "(instrument_id, WsInstrumentRate)",
+    # A market message has come, heartbeats included; as sent, with the absent fields None.
     "instrument:delta": "(instrument_id, WsInstrumentDelta)",
+    # An order was placed, filled, refused, ...
     "private:event": "(WsPrivateEvent)",
+    # A message of an unknown topic or type has come.
     "unknown": "(WsMessage)",
+    # The connection is lost, and the next attempt begins in *delay_seconds*.
     "reconnecting": "(attempt, delay_seconds)",
+    # All subscriptions are acknowledged again.
     "reconnected": "(WsGap)",
+    # An instrument has sent nothing for ``stale_after``; once, until it sends something.
     "stale": "(instrument_id, age_seconds)",
+    # A connection has ended.
     "close": "(code, reason)",
+    # Anything went wrong, including an exception of a handler of another event.
     "error": "(Exception)",
 }
 #: Events whose first argument is an instrument id, so that they can be filtered by it.

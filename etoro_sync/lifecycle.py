@@ -23,8 +23,8 @@ AT_WORK = tuple(state for state in ClientState if state not in _IDLE)
 class Lifecycle:
     """The state of a client, the number of its session, and the error that ended it.
 
-    A session lasts from ``connect()`` to the end, and has a number, so that whoever ends an old one
-    late leaves a newer one alone.
+    A session lasts from ``connect()`` to the end. Each has a number, so that a thread that ends an
+    old session late leaves a newer one alone.
 
     The monitor's lock guards all of it, and the cleanups that a new session has to wait for.
     Reading :attr:`state` needs no lock. No other lock is taken under it: a signal handler or a

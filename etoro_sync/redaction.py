@@ -27,7 +27,7 @@ _Patterns = tuple[re.Pattern[str], list[re.Pattern[str]]]
 def bytes_of(word: str) -> bytes:
     """Return the bytes of a user name or password in a URL; they need not be UTF-8.
 
-    :param word: as it stands in the URL, where the environment may have any bytes, too.
+    :param word: the text in the URL; a URL of the environment may have any bytes.
     """
     return unquote_to_bytes(os.fsencode(word))
 

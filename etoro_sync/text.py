@@ -36,7 +36,7 @@ def fit(text: str, redact: Callable[[str], str], limit: int = 120) -> str:
 
 
 def shorten(value: Any, limit: int = 120, size: int = 0) -> str:
-    """Return *value* as one line of about *limit* characters, for messages to people.
+    """Return *value* as one line of about *limit* characters, for errors and logs.
 
     :param size: the length of the whole text, where *value* is only its beginning.
     """

@@ -16,7 +16,7 @@ def main() -> None:
             print(f"order {event.order_id}: {event.status}", flush=True)
 
         @client.on("reconnected")
-        def tell(gap):
+        def restored(gap):
             print(f"nothing was received for {gap.seconds:.1f} s", flush=True)
 
         client.subscribe([100000, 1001, "private"], snapshot=True)

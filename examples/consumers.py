@@ -1,6 +1,6 @@
-"""Several threads that consume: each rate goes to one of the workers, each order to one thread.
+"""Several threads that read: each rate goes to one of two workers, all orders go to a third thread.
 
-All of them end by themselves when the client is closed: iterating over a queue then stops.
+The threads end by themselves when the client is closed, because their loops over the queues end.
 """
 
 import threading
@@ -14,7 +14,7 @@ def work(name: str, rates: EventQueue) -> None:
         print(f"{name}: instrument {instrument_id} at {rate.mid}", flush=True)
 
 
-def keep_books(orders: EventQueue) -> None:
+def sum_profit(orders: EventQueue) -> None:
     profit = 0.0
     for order in orders:
         profit += order.net_profit
@@ -29,7 +29,7 @@ def main() -> None:
             orders = client.queue("private:event")
             for name in ("worker 1", "worker 2"):
                 threads.append(threading.Thread(target=work, args=(name, rates)))
-            threads.append(threading.Thread(target=keep_books, args=(orders,)))
+            threads.append(threading.Thread(target=sum_profit, args=(orders,)))
             for thread in threads:
                 thread.start()
             client.subscribe([100000, 1001, "private"], snapshot=True)

@@ -1,8 +1,7 @@
-"""Embedding in a program that has threads and a shutdown of its own.
+"""A client in a program that has threads and a shutdown of its own.
 
-The service below starts and stops as a whole. Nothing else is needed of the client: it connects
-again by itself, and ``disconnect()`` is bounded in time, wakes the service's thread and leaves no
-thread of its own behind.
+The service below only starts and stops the client, which reconnects by itself. ``disconnect()``
+takes about a second at most, ends the wait of the service's thread, and leaves no thread behind.
 """
 
 import threading
@@ -13,7 +12,7 @@ from etoro_sync.demo import run
 
 
 class PriceService:
-    """Keeps prices for the rest of the program, and says how old they are."""
+    """Holds the latest prices and their ages for the rest of the program."""
 
     def __init__(self, instrument_ids: list[int]) -> None:
         self.failure: EToroError | None = None
@@ -23,13 +22,16 @@ class PriceService:
         self._watcher = threading.Thread(target=self._watch, name="price-watcher")
 
     def start(self) -> None:
-        """Connect; raises what is wrong with the credentials or the network."""
+        """Connect and subscribe.
+
+        :raises EToroError: when the credentials are refused or the server cannot be reached.
+        """
         self._client.connect()
         self._client.subscribe(self._ids, snapshot=True)
         self._watcher.start()
 
     def stop(self) -> None:
-        """End the client, and with it the watcher."""
+        """Disconnect, which also ends the watcher."""
         self._client.disconnect()
         if self._watcher.ident is not None:
             self._watcher.join()
@@ -42,7 +44,7 @@ class PriceService:
         self.ended.set()
 
     def report(self) -> str:
-        """Say what is known; any thread may ask."""
+        """Return the state and all prices as a line of text. Any thread."""
         parts = [self._client.state.value]
         for instrument_id, rate in dict(self._client.rates).items():
             age = max(time.time() - rate.received_at, 0)

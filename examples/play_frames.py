@@ -1,7 +1,7 @@
-"""A source of one's own: frames in a file, read like the live stream.
+"""A source of your own: recorded frames in a file, read in the same way as the live stream.
 
-It records some frames first; a strategy then runs on them as it would run on a WsClient. Nothing is
-lost or skipped, however slow the strategy is, and each run brings the same.
+The program records some frames, and then runs a strategy on them as it would run on a WsClient.
+Nothing is lost or skipped, however slow the strategy is, and every run has the same events.
 """
 
 import gzip
@@ -14,10 +14,10 @@ from etoro_sync.demo import run
 
 
 class FramesFile(MarketStream):
-    """Plays a file of text frames as eToro sends them, one a line; *.gz is unpacked.
+    """Plays a file of text frames as eToro sends them, one on each line.
 
-    :param path: of the file.
-    :param pause: seconds between two frames; 0 is as fast as it is read.
+    :param path: the file; ``*.gz`` is unpacked.
+    :param pause: seconds between two frames; 0 plays as fast as they are read.
     """
 
     def __init__(self, path: Path, pause: float = 0.0) -> None:

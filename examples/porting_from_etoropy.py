@@ -24,7 +24,7 @@ With etoropy::
 
     asyncio.run(main())
 
-What changes: the import, no ``async`` and ``await``, and ``run_forever()`` instead of the loop.
+The changes: another import, no ``async`` and ``await``, and ``run_forever()`` instead of the loop.
 Handlers run on a thread of the client, one at a time.
 """
 

@@ -1,7 +1,7 @@
-"""A loop over a queue: one thread, no callbacks, and the loop may take its time.
+"""A loop over a queue: one thread, and no callbacks.
 
-A slow loop never slows the stream: when a queue is full, its overflow policy decides. This one
-keeps the newest rate of each instrument.
+A slow loop does not slow down the stream. When this queue is full, a new rate replaces the waiting
+one of its instrument, so the loop always gets the newest rate of each.
 """
 
 import queue

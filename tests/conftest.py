@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,9 +38,13 @@ StartServer = Callable[..., RawServer]
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
-    """Fail a test after which one of the library's threads still runs, daemon or not."""
+    """Fail a test after which one of the library's threads still runs, daemon or not.
+
+    Threads of an earlier test are that one's failure.
+    """
+    before = frozenset(threading.enumerate())
     yield
-    left = join_stragglers(prefix="etoro-sync")
+    left = join_stragglers(before, prefix="etoro-sync")
     assert not left, f"the test left threads running: {left}"
 
 

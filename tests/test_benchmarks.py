@@ -81,7 +81,7 @@ def test_every_price_change_is_delivered() -> None:
 
 
 @pytest.mark.heavy
-def test_a_steady_feed_tells_the_age_of_each_price() -> None:
+def test_a_steady_feed_shows_the_age_of_each_price() -> None:
     """From sending to the callback."""
     with FeedServer() as server:
         scenario = Scenario("universe", 200, instruments=50, rate=2000)

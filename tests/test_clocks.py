@@ -49,7 +49,7 @@ def test_the_wall_clock_is_what_a_test_has_frozen() -> None:
 
 
 def test_the_clock_that_counts_sleep_runs_on() -> None:
-    """It tells how long no data came."""
+    """It measures how long no data came."""
     with freeze_time("2026-01-01"):
         before = clients.uptime()
         while clients.uptime() == before:

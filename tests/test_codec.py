@@ -111,7 +111,7 @@ def _outcome(function: Any, data: Any) -> tuple[Any, ...]:
         except Exception as exc:
             told: tuple[Any, ...] = ("raised", type(exc), str(exc))
         else:
-            # repr tells 1 from 1.0 and from True, and NaN from nothing else.
+            # repr distinguishes 1 from 1.0 and from True, and is the same for two NaNs.
             told = ("returned", type(result), repr(result))
     return (*told, [(w.category, str(w.message)) for w in caught])
 

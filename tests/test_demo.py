@@ -66,7 +66,7 @@ def test_the_end_of_the_time_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @POSIX
-def test_ctrl_c_is_told_by_the_exit_code() -> None:
+def test_ctrl_c_has_its_exit_code() -> None:
     """As the shell's own programs do."""
     with pytest.raises(SystemExit) as ended:
         run(lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT))

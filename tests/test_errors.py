@@ -109,7 +109,7 @@ def test_without_a_cause_the_error_that_is_handled_is_shown() -> None:
     assert not error.__suppress_context__
 
 
-def test_a_missing_key_is_told_in_words_without_quotes() -> None:
+def test_the_message_of_a_missing_key_has_no_quotes_around_it() -> None:
     """A plain KeyError shows the repr of its text."""
     assert str(EToroKeyError("There is none.")) == "There is none."
     assert "EToroKeyError: There is none." in "".join(

@@ -86,7 +86,7 @@ def test_what_is_no_topic_is_refused(topics: Any) -> None:
     assert len(str(caught.value)) < 300
 
 
-def test_a_decorator_without_parentheses_is_told_where_the_name_goes() -> None:
+def test_the_error_of_a_decorator_without_parentheses_says_where_the_name_goes() -> None:
     """``@client.on`` passes the handler in the place of the event."""
     with pytest.raises(EToroValidationError, match=r"as in @client\.on\('instrument:rate'\)"):
         check_event(lambda instrument_id, rate: None)

@@ -33,7 +33,7 @@ OUTPUT = {
     "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
-#: How long one may take to end, once it was told to.
+#: Seconds that one may take to end.
 PROMPT = 2000 * MS
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 

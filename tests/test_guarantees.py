@@ -73,7 +73,7 @@ def test_every_bound_is_what_the_options_give() -> None:
         assert eval(formula, {}, DEFAULTS) == pytest.approx(float(value)), formula
 
 
-def test_the_default_attempts_last_as_long_as_is_said() -> None:
+def test_the_default_attempts_last_as_long_as_documented() -> None:
     """The waits of ten attempts: 303 s at most, half of that on average."""
     default = WsClientOptions()
 

@@ -52,7 +52,7 @@ def test_a_session_that_was_replaced_changes_nothing() -> None:
     assert lifecycle.state is ClientState.LIVE
 
 
-def test_the_wish_of_the_user_wins_over_a_failure() -> None:
+def test_disconnect_wins_over_a_failure() -> None:
     """Once disconnect() is at work, a failing connection is no news, and nothing goes live."""
     lifecycle, number = begun()
     assert lifecycle.closing() == number
@@ -84,8 +84,21 @@ def wait_for_a_waiting_thread(lifecycle: Lifecycle) -> None:
         pass
 
 
+def test_only_the_session_right_behind_a_failed_one_goes_on_with_it() -> None:
+    """One that the user has closed in between has dealt with the failure."""
+    lifecycle, first = begun()
+    assert not lifecycle.resumed
+    lifecycle.failed(first, EToroWebSocketError("lost"), nothing)
+    second = lifecycle.begin()
+    assert second is not None
+    assert lifecycle.resumed
+    lifecycle.closed(second, nothing)
+    assert lifecycle.begin() is not None
+    assert not lifecycle.resumed
+
+
 def test_no_session_begins_before_the_queues_of_a_failed_one_are_ended() -> None:
-    """A supervisor connects anew as soon as it hears; its queues must not end by the old error."""
+    """A supervisor connects again at once; its queues must not end by the old error."""
     lifecycle, number = begun()
     beginning: list[Background[int | None]] = []
 
@@ -177,7 +190,7 @@ def test_waiting_ends_with_the_state_or_the_deadline(monkeypatch: pytest.MonkeyP
     assert waiting.result() is True
 
 
-def test_a_failure_is_told_to_who_waited_also_when_the_user_closes_at_once() -> None:
+def test_a_waiting_call_raises_the_failure_also_when_the_user_closes_at_once() -> None:
     """The waiting thread may wake only after both have happened."""
     lifecycle, number = begun()
     lifecycle.failed(number, EToroWebSocketError("gave up"), nothing)

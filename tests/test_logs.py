@@ -1,4 +1,4 @@
-"""What a log record tells besides its words."""
+"""What a log record has besides its message."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def disabled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("disabled")
-def test_a_logger_that_is_disabled_is_told_once() -> None:
+def test_a_disabled_logger_is_warned_of_once() -> None:
     """``dictConfig`` does so with loggers that exist; what they have to say would just vanish."""
     log(logging.INFO, "all is well")
     with warnings.catch_warnings(record=True) as caught:

@@ -223,7 +223,7 @@ def test_operations_are_written_as_etoro_documents_them() -> None:
 
 
 def test_the_keys_are_not_in_the_repr_of_authenticate() -> None:
-    """A request that is logged by mistake tells nothing."""
+    """A request that is logged by mistake shows no key."""
     operation = WsAuthenticateOperation("1", data={"apiKey": "secret-1", "userKey": "secret-2"})
     assert "secret" not in repr(operation)
 

@@ -17,7 +17,7 @@ def test_a_reader_must_not_wait_for_another_client_either() -> None:
     OwnThreads().check("connect()", "Call it elsewhere.")
 
 
-def test_threads_are_told_apart_by_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_distinguished_by_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of gevent and eventlet are all one to the system, and have numbers of their own."""
     own = OwnThreads()
     monkeypatch.setattr(threading, "get_ident", lambda: 1)

@@ -163,7 +163,7 @@ def test_every_default_is_the_real_one() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
 def test_figures_of_speed_are_those_of_the_benchmarks(name: str) -> None:
-    """`make bench` writes all of them, and so whoever rounds or rewords one by hand is told."""
+    """`make bench` writes all of them, so one that is rounded or reworded by hand is noticed."""
     text = (README.parent / name).read_text(encoding="utf-8")
     page = (README.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert text == quote(page, text)

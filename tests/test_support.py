@@ -531,8 +531,7 @@ def test_a_refuser_refuses() -> None:
 
 def test_a_session_over_tls(raw_server: StartServer, certificates: Certificates) -> None:
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.drip(frame(TEXT, b"in pieces"), size=4)
         peer.serve()
 
@@ -591,7 +590,7 @@ def test_stopping_ends_a_tls_handshake(certificates: Certificates) -> None:
 # Clock and threads
 
 
-def test_a_fake_clock_moves_when_told() -> None:
+def test_a_fake_clock_moves_only_on_request() -> None:
     clock = FakeClock()
     assert clock() == 1000.0
     assert clock.advance(0.5) == clock() == 1000.5

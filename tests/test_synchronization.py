@@ -16,7 +16,7 @@ from tests.support.interrupts import every_interrupt, locks_held
 from tests.support.threads import run_in_thread
 
 
-def test_a_change_wakes_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_wakes_all_waiting_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, and not because a wait is cut into slices for Windows."""
     monkeypatch.setattr(module, "_SLICE", 60.0)
     monitor, changes = Monitor(), [0]
@@ -69,7 +69,7 @@ def test_an_interrupted_wait_leaves_no_lock_held() -> None:
     assert places > 5
 
 
-def test_nobody_can_use_a_monitor_itself_in_a_with_statement() -> None:
+def test_a_monitor_itself_cannot_be_used_in_a_with_statement() -> None:
     """An ``__enter__`` written in Python is what Ctrl-C can break."""
     assert not hasattr(Monitor, "__enter__")
     assert type(Monitor().lock).__enter__.__class__.__name__ == "method_descriptor"

@@ -45,7 +45,7 @@ def test_show_survives_values_that_have_no_repr(value: Any, text: str) -> None:
     assert show(value) == text
 
 
-def test_shorten_tells_how_much_was_cut() -> None:
+def test_shorten_shows_how_much_was_cut() -> None:
     """The reader of a log sees that it is not all."""
     assert shorten("x" * 121) == "x" * 120 + "... (121 characters)"
     assert shorten("x" * 120) == "x" * 120
@@ -172,7 +172,7 @@ def test_where_no_thread_can_be_started_something_can_be_done(words: str, advice
     assert advice in text
 
 
-def test_numbers_are_said_as_people_say_them() -> None:
+def test_numbers_have_their_nouns_and_units() -> None:
     """One topic, two topics; nothing of what is none; no 0.0 s."""
     assert [count(n, "topic") for n in (0, 1, 2)] == ["0 topics", "1 topic", "2 topics"]
     assert [duration(s) for s in (0.012, 0.0, 0.1, 12.34)] == [

@@ -7,7 +7,7 @@ from tests.support.clocks import FakeClock
 
 
 def test_a_kind_passes_once_per_period_with_what_was_kept_quiet() -> None:
-    """The second record tells how many there were in between."""
+    """The second record has how many there were in between."""
     clock = FakeClock()
     gate = LogThrottle(60.0, clock=clock)
     assert [gate.passes("a") for _ in range(3)] == [0, None, None]
@@ -30,7 +30,7 @@ def test_the_table_of_kinds_is_bounded() -> None:
 
 
 def test_a_full_table_lets_go_of_kinds_whose_period_is_over() -> None:
-    """A new kind is told apart again then; those that were logged since stay."""
+    """A new kind is distinguished again then; those that were logged since stay."""
     clock = FakeClock()
     gate = LogThrottle(60.0, most=2, clock=clock)
     assert gate.passes("old") == 0

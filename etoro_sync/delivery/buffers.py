@@ -159,7 +159,7 @@ class BoundedBuffer:
         self.delivered += 1
         return entry
 
-    def lose(self) -> int:
+    def drop_all(self) -> int:
         """Drop all entries; return how many."""
         lost = len(self)
         self._start += len(self._entries)

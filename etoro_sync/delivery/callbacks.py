@@ -240,4 +240,4 @@ def _refuse(result: Any) -> None:
     :raises TypeError: always.
     """
     result.close()
-    raise TypeError("the callback returned a coroutine, which nobody awaits")
+    raise TypeError("the callback returned a coroutine, which is not awaited")

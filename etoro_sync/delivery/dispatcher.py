@@ -77,6 +77,7 @@ class Dispatcher:
         self._callbacks = Callbacks(registry, counters, self._next_order, clock)
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
         self._lock = threading.RLock()
+        # Whether a thread is changing the lanes: a finalizer may call stop() in the middle of that.
         self._in_lanes = False
         self._bell = Bell()
         self._lanes = Lanes(bulk_size, _LOSSLESS_SIZE, conflate_after, in_order)
@@ -190,7 +191,7 @@ class Dispatcher:
                 return
             lost = self._lanes.append(event, arguments, now)
             if self._ending.abandoned:
-                self._lanes.lose()
+                self._lanes.drop_lossless()
         if event == ORDER_EVENT:
             self._callbacks.orders_wait = True
         self._bell.ring()
@@ -221,7 +222,7 @@ class Dispatcher:
                 return
             self._ending.stopping = True
             if not self._in_lanes:
-                self._lanes.shed()
+                self._lanes.drop_market_events()
         self._bell.ring()
 
     def _leave_lanes(self) -> None:
@@ -231,9 +232,9 @@ class Dispatcher:
         """
         self._in_lanes = False
         if self._ending.stopping:
-            self._lanes.shed()
+            self._lanes.drop_market_events()
         if self._ending.abandoned:
-            self._lanes.lose()
+            self._lanes.drop_lossless()
 
     def join(self, session: int, timeout: float, caller: str = "disconnect()") -> bool:
         """Wait until the thread has ended, and let it call nothing more if it does not end in time.
@@ -252,7 +253,7 @@ class Dispatcher:
             if session != self._session:
                 return True
             self._ending.abandoned = True
-            lost = 0 if self._in_lanes else self._lanes.lose()
+            lost = 0 if self._in_lanes else self._lanes.drop_lossless()
         self._bell.ring()
         running = self._callbacks.running
         # Otherwise the thread is about to end, and nothing is lost.

@@ -40,7 +40,7 @@ class Lanes:
     :param lossless_size: most orders, and most connection events, that wait.
     :param conflate_after: seconds after which a superseded rate is skipped; None: only when full.
     :param in_order: orders do not overtake, for a source whose runs bring the same order each time.
-    :param name: whose lanes they are, for the errors' text.
+    :param name: what the events wait for, for the errors' text.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Lanes:
         lossless_size: int,
         conflate_after: float | None = None,
         in_order: bool = False,
-        name: str = "the callbacks",
+        name: str = "callbacks",
     ) -> None:
         self._in_order = in_order
-        self.orders = BoundedBuffer(lossless_size, "raise", f"the lane of orders of {name}")
+        self.orders = BoundedBuffer(lossless_size, "raise", f"the order events for {name}")
         self.rates = ConflatingBuffer(bulk_size, conflate_after)
         self.others = BoundedBuffer(bulk_size, "drop_oldest")
-        self.lossless = BoundedBuffer(lossless_size, "raise", f"the lossless lane of {name}")
+        self.lossless = BoundedBuffer(lossless_size, "raise", f"the connection events for {name}")
         self._count = 0
 
     @property
@@ -173,7 +173,7 @@ class Lanes:
         lossless, other = self.lossless.head, self.others.head
         return self.lossless if lossless is None or lossless[3] < other[3] else self.others
 
-    def shed(self) -> None:
+    def drop_market_events(self) -> None:
         """Drop all rates and other market events."""
         for lane in (self.rates, self.others):
             while lane:
@@ -181,6 +181,6 @@ class Lanes:
                 lane.delivered -= 1
                 lane.dropped += 1
 
-    def lose(self) -> int:
+    def drop_lossless(self) -> int:
         """Drop all orders and connection events; return how many."""
-        return self.orders.lose() + self.lossless.lose()
+        return self.orders.drop_all() + self.lossless.drop_all()

@@ -39,14 +39,14 @@ def check_callable(function: Any, event: str, what: str = "handler") -> None:
         )
     if _is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
         raise EToroValidationError(
-            f"{what} must not be a coroutine function: it is called on a thread, and nobody awaits "
-            "it. Write def instead of async def.",
+            f"{what} must not be a coroutine function: it is called on a thread, without an event "
+            "loop. Write def instead of async def.",
             what,
         )
     if _is_any(function, inspect.isgeneratorfunction):
         raise EToroValidationError(
-            f"{what} must not be a generator function: nobody would run it. Write it without "
-            "yield.",
+            f"{what} must not be a generator function: a call would not run its code. Write it "
+            "without yield.",
             what,
         )
     _check_arguments(function, event, what)

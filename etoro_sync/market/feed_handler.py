@@ -108,7 +108,7 @@ class FeedHandler:
         """
         if self._envelopes.active or self._deltas.active:
             for text in texts:
-                self._take_plainly(text, on_reply)
+                self._handle_plainly(text, on_reply)
             return
         loads, known, shapes, merge = self._loads, self._known, self._shapes, merge_usual
         now, received_at, batch = self._now, self._received_at, self.out.batch
@@ -131,7 +131,7 @@ class FeedHandler:
                     raise LookupError
                 state = merge(instrument, shape, content, received_at) if shape.numbers else None
             except Exception:
-                self._take_plainly(text, on_reply)
+                self._handle_plainly(text, on_reply)
                 continue
             instrument.last_message_at = now
             if state is None:
@@ -157,7 +157,7 @@ class FeedHandler:
             counters.messages += heartbeats + rates
             counters.last_message_at = self._now
 
-    def _take_plainly(self, text: str, on_reply: Callable[[dict[str, Any]], None]) -> None:
+    def _handle_plainly(self, text: str, on_reply: Callable[[dict[str, Any]], None]) -> None:
         reply = self.on_text(text)
         if reply is not None:
             on_reply(reply)

@@ -16,7 +16,7 @@ UNKNOWN: dict[str, Any] = {
 
 
 class Instrument:
-    """What is known of one instrument on the present connection.
+    """The merged state of one instrument on the present connection.
 
     :param instrument_id: eToro's id of it.
     :param now: the time; its silence counts from here.

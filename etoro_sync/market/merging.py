@@ -69,7 +69,7 @@ def merge(
         # while a snapshot before the opening has both as false.
         instrument.closed = False in flags
     if priced:
-        _refuse_no_price(news, report)
+        _drop_bad_prices(news, report)
     last = news.get("last_execution")
     if last is not None and last <= 0 and "last_execution" not in bad:
         # eToro sends 0 when it has no fresh value; the previous value stays.
@@ -157,7 +157,7 @@ def _decode_news(content: dict[str, Any], report: Report) -> tuple[dict[str, Any
     return news, bad
 
 
-def _refuse_no_price(news: dict[str, Any], report: Report) -> None:
+def _drop_bad_prices(news: dict[str, Any], report: Report) -> None:
     """Make a side unknown if it is not above zero: a price of 0 would trigger every stop."""
     for name, wire in (("ask", "Ask"), ("bid", "Bid")):
         price = news.get(name)

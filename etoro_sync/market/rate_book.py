@@ -82,7 +82,7 @@ class RateBook:
     def expect_snapshots(self, topics: Iterable[str]) -> None:
         """Hold back the rates of *topics* until their snapshots come, which were requested."""
         for topic in topics:
-            self._start_again(topic)
+            self._forget_unsubscribed(topic)
             instrument_id = instrument_id_of(topic)
             known = self.by_topic.get(topic)
             if instrument_id is not None and (known is None or known.state is UNKNOWN):
@@ -97,7 +97,7 @@ class RateBook:
         """
         self._awaited.difference_update(map(instrument_id_of, topics))
         held = [self.by_topic[topic] for topic in topics if topic in self.by_topic]
-        return [(one.id, one.state) for one in held if one.awaits_snapshot and self._let_go(one)]
+        return [(one.id, one.state) for one in held if one.awaits_snapshot and self._release(one)]
 
     def give_up_waiting(self, now: float) -> list[tuple[int, dict[str, Any]]]:
         """Stop holding back instruments that have waited too long for their snapshots.
@@ -106,7 +106,7 @@ class RateBook:
         """
         held = [one for one in self.by_topic.values() if one.awaits_snapshot]
         overdue = [one for one in held if now >= one.awaited_since + self._snapshot_timeout]
-        released = [(one.id, one.state) for one in overdue if self._let_go(one)]
+        released = [(one.id, one.state) for one in overdue if self._release(one)]
         left = [one.awaited_since for one in held if one.awaits_snapshot]
         self.next_overdue = min(left, default=_NEVER) + self._snapshot_timeout
         return released
@@ -114,14 +114,14 @@ class RateBook:
     def subscribed(self, topics: Iterable[str], now: float) -> None:
         """Note that eToro has acknowledged *topics*, so their silence and snapshots count now."""
         for topic in topics:
-            self._start_again(topic)
+            self._forget_unsubscribed(topic)
             instrument = self.instrument(topic, now, wanted=True)
             if instrument is not None:
                 instrument.awaited_since = now
                 if instrument.awaits_snapshot:
                     self.next_overdue = min(self.next_overdue, now + self._snapshot_timeout)
 
-    def _start_again(self, topic: str) -> None:
+    def _forget_unsubscribed(self, topic: str) -> None:
         """Forget the state of a topic that was unsubscribed: it has missed changes meanwhile."""
         if topic in self._unsubscribed:
             self._unsubscribed.remove(topic)
@@ -181,7 +181,7 @@ class RateBook:
         """
         instrument.last_message_at = now
         # With its snapshot, a price that was held back is published even if this message has none.
-        late = type_ == SNAPSHOT_TYPE and instrument.awaits_snapshot and self._let_go(instrument)
+        late = type_ == SNAPSHOT_TYPE and instrument.awaits_snapshot and self._release(instrument)
         priced = merge(instrument, content, self.generation, received_at, report)
         if priced is None:
             return instrument.state if late else None
@@ -214,7 +214,7 @@ class RateBook:
             del self.latest[instrument.id]
         return False
 
-    def _let_go(self, instrument: Instrument) -> bool:
+    def _release(self, instrument: Instrument) -> bool:
         """Stop holding back an instrument; return whether it has a complete price to publish."""
         instrument.awaits_snapshot = False
         self._awaited.discard(instrument.id)

@@ -31,8 +31,8 @@ class Feed:
     :param book: holds the rates that ``MarketStream.rates`` shows.
     :param out: gets the events.
     :param counters: the stream's.
-    :param pace: waits until there is room, for as many seconds as it is called with at least;
-        raises Interrupted once the stream is to end.
+    :param pace: called with seconds or None; waits that long, and until the readers have room.
+        Raises Interrupted once the stream is to end.
     """
 
     def __init__(

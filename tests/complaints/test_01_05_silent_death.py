@@ -21,8 +21,7 @@ def test_complaint_01_ticks_stop_without_any_event(
     """When data stops, `stale` tells it after `stale_after`, and a dead link is then replaced."""
 
     def mute_after_a_price(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
         if peer.index == 0:
@@ -57,15 +56,13 @@ def test_complaint_02_the_watchdog_is_armed_before_the_first_pong(
     answered = threading.Event()
 
     def deaf(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         opened = time.monotonic()
         seen.append([opcode for opcode, _ in peer.read_frames()])
         lasted.append(time.monotonic() - opened)
 
     def answering(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for _ in range(4):
             opcode, payload = peer.read_frame()
             assert opcode == PING
@@ -160,24 +157,21 @@ def test_complaint_05_the_session_is_up_again_but_no_events_come(
     asked, answer = threading.Event(), threading.Event()
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE))
         peer.reset()
 
     def forgetful(peer: Peer) -> None:
         """Take the request, and send prices of others, but no acknowledgement."""
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.read_json()
         asked.set()
         peer.send_text(envelope("instrument:5", PRICE))
         peer.wait_closed(5)
 
     def live(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         request = peer.read_json()
         peer.wait(answer)
         peer.reply(request)

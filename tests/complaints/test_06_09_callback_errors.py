@@ -16,6 +16,7 @@ from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import BINARY, CONTINUATION, TEXT
 from tests.support.peer import Peer
+from tests.support.scripts import live
 from tests.support.threads import run_in_thread
 
 PRICE = {"Ask": "2", "Bid": "1"}
@@ -27,8 +28,7 @@ def test_complaint_06_an_error_in_a_callback_tears_the_connection_down(
     """A raising callback is logged once, counted and emitted; all messages come all the same."""
 
     def thousand(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for n in range(1000):
             peer.send_text(envelope("instrument:18", {"Ask": str(n + 2), "Bid": "1"}))
         peer.serve()
@@ -150,8 +150,7 @@ def test_complaint_08_bad_data_kills_the_listener_thread(
     """A message that cannot be understood is counted, emitted and skipped; the next one counts."""
 
     def fuzz(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for n, (text, _) in enumerate(BAD_TEXTS.values()):
             peer.send_text(text)
             peer.send_frame(BINARY, b"\x00\xff")
@@ -189,16 +188,10 @@ def test_complaint_08_a_broken_frame_costs_one_connection(
     code, break_it = BROKEN[fault]
 
     def broken(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         break_it(peer)
         if not peer.closed:
             peer.wait_closed(5)
-
-    def live(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
-        peer.serve()
 
     c = client(raw_server([broken, broken, live]).url)
     ear = Ear(c)

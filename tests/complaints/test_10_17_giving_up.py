@@ -21,21 +21,15 @@ from tests.support.certificates import Certificates
 from tests.support.clients import Ear, envelope
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
+from tests.support.scripts import live
 from tests.support.threads import run_in_thread
 
 PRICE = {"Ask": "2", "Bid": "1"}
 
 
-def live(peer: Peer) -> None:
-    peer.handshake()
-    peer.authenticate()
-    peer.serve()
-
-
 def lost(peer: Peer) -> None:
     """Be live, bring one price, and vanish."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.send_text(envelope("instrument:18", PRICE))
     peer.reset()
 
@@ -52,8 +46,7 @@ def test_complaint_10_an_exception_in_user_code_ends_recovery(
     """Handlers of all events that raise on each of 20 reconnects change nothing: it is live."""
 
     def eventful(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
         peer.send_text(envelope("private", {"OrderID": peer.index}, "Trading.New"))
@@ -214,8 +207,7 @@ def test_complaint_12_a_lost_link_just_stops_the_feed(
     """Whatever ends a connection, but for the user's own `disconnect()`, leads to the next one."""
 
     def ending(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         if end == "RST":
             peer.reset()
@@ -266,8 +258,7 @@ def test_complaint_14_a_stale_handle_makes_every_later_attempt_fail(
 
     def old(peer: Peer) -> None:
         """Be mute until the client has left, and then speak all the same."""
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(new_is_up)
         # Sooner or later it fails, for the client's end is closed.
         with contextlib.suppress(OSError):
@@ -317,8 +308,7 @@ def acknowledge(count: int) -> Callable[[Peer], None]:
     """Return a step that answers so many requests, and leaves the next one open."""
 
     def step(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for _ in range(count):
             peer.acknowledge()
         peer.read_json()
@@ -353,8 +343,7 @@ def test_complaint_15_an_error_during_resubscribing_ends_the_reconnecting(
 
     def first(peer: Peer) -> None:
         peer.start_tls(certificates.server)
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for _ in range(3):
             peer.acknowledge()
         peer.reset()
@@ -391,8 +380,7 @@ def test_complaint_16_on_giving_up_the_client_returns_silently(
     cut = threading.Event()
 
     def until_told(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(cut)
         peer.reset()
 

@@ -29,7 +29,7 @@ def test_complaint_23_it_reconnects_but_does_not_resubscribe(
     Some of the losses come by chance in the middle of a recovery.
     """
     sim = simulator()
-    c = client(sim.url, reconnect_delay=0.001, reconnect_max_delay=0.005, request_timeout=0.4)
+    c = client(sim.url, reconnect_delay=0.001, reconnect_max_delay=0.005, request_timeout=1.0)
     gaps = c.queue("reconnected")
     c.connect()
     c.subscribe(range(1, 501))
@@ -110,8 +110,7 @@ def test_complaint_24_the_server_forgets_a_subscription(
     repaired = threading.Event()
 
     def forgetful(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
         # And no more of it, until it is asked for again.

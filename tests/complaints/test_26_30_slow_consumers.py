@@ -79,8 +79,7 @@ def test_complaint_26_a_queue_overflow_ends_the_stream(
 
 def eventful(peer: Peer) -> None:
     """Send six of everything, and vanish; the last connection stays."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.acknowledge()
     for n in range(6):
         peer.send_text(envelope("instrument:18", {"Ask": str(n + 2), "Bid": "1"}, "Snapshot"))
@@ -177,8 +176,7 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
 
     def impatient(peer: Peer) -> None:
         """Hang up on a client that does not take a megabyte in time."""
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(told)
         peer.timeout = 5
         peer.send(block)
@@ -233,6 +231,8 @@ def test_complaint_28_prices_arrive_late_and_then_the_server_hangs_up(
 
 
 @pytest.mark.heavy
+# Work for a whole processor, which the tests that run at the same time want as well.
+@pytest.mark.timeout(90)
 def test_complaint_29_memory_grows_for_days(
     raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,8 +243,7 @@ def test_complaint_29_memory_grows_for_days(
     go = [threading.Event() for _ in range(rounds)]
 
     def one_round(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         number = peer.index
         peer.wait(go[min(number, rounds - 1)])
@@ -279,16 +278,16 @@ def test_complaint_29_memory_grows_for_days(
     def kept_after(number: int) -> int:
         go[number].set()
         # Callbacks run in order, so this one is the last of its round.
-        assert ends.acquire(timeout=20)
+        assert ends.acquire(timeout=60)
         if number < rounds - 1:
-            gaps.get(timeout=10)
+            gaps.get(timeout=30)
         gc.collect()
         only = tracemalloc.Filter(True, "*/etoro_sync/*")
         return sum(t.size for t in tracemalloc.take_snapshot().filter_traces([only]).traces)
 
     tracemalloc.start()
     try:
-        with Watchdog(25):
+        with Watchdog(80):
             sizes = [kept_after(number) for number in range(rounds)]
     finally:
         tracemalloc.stop()
@@ -308,8 +307,7 @@ def test_complaint_30_work_in_a_callback_starves_keepalive(
 
     def strict(peer: Peer) -> None:
         """Ping all the time, and hang up as soon as an answer is late."""
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:18", PRICE))
         peer.wait(hanging)
         until = time.monotonic() + 1.0

@@ -268,8 +268,7 @@ def test_complaint_32_a_thread_per_message(raw_server: StartServer, client: Make
     ]
 
     def flood(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for block in blocks:
             peer.send(block)
         peer.send_text(envelope("instrument:99", PRICE))
@@ -391,8 +390,7 @@ def test_complaint_33_reading_while_others_write(
     """Every view can be looped over while the reader and other threads change what it shows."""
 
     def churning(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         n = 0
         while True:
             n += 1

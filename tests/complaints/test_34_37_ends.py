@@ -172,8 +172,7 @@ def test_complaint_35_a_call_from_a_callback_deadlocks(
     """Every method may be called from every callback, `disconnect` and `connect` included."""
 
     def eventful(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         if peer.index == 0:
             peer.acknowledge()
             peer.send_text(envelope("instrument:18", PRICE))
@@ -249,8 +248,7 @@ def test_complaint_36_a_poll_hangs_if_it_is_closed_elsewhere(
     asked = threading.Event()
 
     def slow_to_acknowledge(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         if call in ("stream", "subscribe"):
             request = peer.read_json()
             asked.set()

@@ -20,6 +20,7 @@ from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, Ear, connect_and_run, envelope
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
+from tests.support.scripts import live
 
 PRICE = {"Ask": "2", "Bid": "1"}
 
@@ -205,15 +206,13 @@ def test_complaint_40_an_outage_of_ten_minutes_is_timed_by_the_monotonic_clock(
     """Refused for ten minutes: attempts within the budget of the backoff, then recovery."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
         peer.reset()
 
     def back(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", {"Ask": "4", "Bid": "3"}, "Snapshot"))
         peer.serve()
@@ -267,12 +266,6 @@ def test_complaint_40_a_certificate_file_of_the_environment_is_trusted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Behind a proxy that inspects TLS, `SSL_CERT_FILE` will do; nobody has to verify less."""
-
-    def live(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
-        peer.serve()
-
     authority = tmp_path / "authority.pem"
     authority.write_bytes(certificates.authority_pem())
     server = raw_server(live, tls=certificates.server)
@@ -306,8 +299,7 @@ def test_complaint_40_a_proxys_password_is_never_shown(
             return
         peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
         assert peer.start_tls(certificates.wrong_host)
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(f"nonsense with {API_KEY} and {USER_KEY}")
         peer.send_close(4000, f"{API_KEY} {USER_KEY}")
 

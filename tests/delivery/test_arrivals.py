@@ -26,7 +26,7 @@ def test_what_is_gone_is_forgotten() -> None:
     assert len(arrivals._notes) == 0
 
 
-def test_notes_are_bounded_however_long_nobody_takes_anything() -> None:
+def test_notes_are_bounded_however_long_nothing_is_taken() -> None:
     """For days: no entry counts as younger than it is, and none of the newer ones as much older."""
     arrivals = Arrivals()
     count = 300_001

@@ -46,7 +46,7 @@ def test_a_full_buffer_follows_its_policy(
     assert (buffer.delivered, len(buffer)) == (3, 0)
 
 
-def test_a_loss_is_told_where_it_happened() -> None:
+def test_a_loss_raises_where_it_happened() -> None:
     """Each hole once, with its size, and the queue goes on."""
     buffer = BoundedBuffer(2, "raise", "the queue of 'x'")
     buffer.extend([1, 2, 3], 0.0)

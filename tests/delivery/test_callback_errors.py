@@ -23,7 +23,7 @@ from tests.support.threads import join_stragglers
 def test_promise_3_an_error_outside_of_a_callback_costs_one_event_at_most(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Wherever their thread is when it is raised: none comes twice, and they hear of the error."""
+    """Wherever their thread is when it is raised: none comes twice, and they get the error."""
     caplog.set_level(logging.CRITICAL)
     heard: list[int] = []
     errors: list[Exception] = []
@@ -90,7 +90,7 @@ def test_promise_3_an_error_between_two_events_costs_one_at_most_and_none_comes_
     assert bench.failures == []
 
 
-def test_promise_1_an_error_in_the_callbacks_thread_is_logged_and_told(
+def test_promise_1_an_error_in_the_callbacks_thread_is_logged_and_emitted(
     simulator: MakeSimulator,
     client: MakeClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -124,7 +124,7 @@ def test_promise_1_an_error_in_the_callbacks_thread_is_logged_and_told(
 def test_promise_1_callbacks_that_cannot_go_on_end_the_client(
     simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It fails, as whoever waits is told, instead of being live without callbacks."""
+    """It fails, and waiting calls raise, instead of being live without callbacks."""
     c = client(simulator().url)
     told: list[Exception] = []
     c.on("error", told.append)
@@ -182,7 +182,7 @@ def test_promise_4_a_method_is_one_callback_however_often_it_is_registered(
     assert all(r.exc_info for r in caplog.records)
 
 
-def test_promise_4_the_error_of_a_callback_that_cannot_be_named_is_told(
+def test_promise_4_the_error_of_a_callback_that_cannot_be_named_is_emitted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Its attributes may be user code, too."""

@@ -155,8 +155,8 @@ def test_promise_12_a_finalizer_that_disconnects_amid_the_lanes_does_not_deadloc
         c.disconnect()
         for kind in ("reader", "dispatcher"):
             assert not join_stragglers(prefix=f"etoro-sync-{kind}")
-    # What was being taken out when it stopped is told no more, and counts as dropped. On the
-    # reader's thread disconnect() waits for nothing, so that what was being put in may be told.
+    # What was being taken out when it stopped is not called any more, and counts as dropped. On
+    # the reader's thread disconnect() does not wait, so what was being put in may be called.
     gone = (lanes.rates.delivered, lanes.rates.dropped)
     assert gone in ([(0, 1), (1, 0)] if inside == "extend" else [(0, 1)])
     assert (lanes.rates.received, len(lanes)) == (1, 0)
@@ -165,7 +165,7 @@ def test_promise_12_a_finalizer_that_disconnects_amid_the_lanes_does_not_deadloc
 def test_states_that_callbacks_see_are_those_of_their_events(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """`authenticated` and `reconnected` are heard when the client is live, not just before."""
+    """`authenticated` and `reconnected` are emitted when the client is live, not just before."""
     sim = simulator()
     c = client(sim.url)
     seen: list[tuple[str, str]] = []

@@ -136,7 +136,7 @@ def test_the_newest_entry_of_each_key_stays_while_keys_have_room(barriers: bool)
     assert buffer.delivered + buffer.dropped + buffer.conflated == buffer.received == 1 + 199 * 3
 
 
-def test_a_buffer_that_nobody_reads_holds_no_more_through_many_connections() -> None:
+def test_a_buffer_that_is_not_read_holds_no_more_through_many_connections() -> None:
     """Neither entries nor notes on them pile up behind one that stays the oldest."""
     buffer = ConflatingBuffer(8)
     buffer.extend([("stays", 0), *[(key, 0) for key in range(7)]], 0.0)

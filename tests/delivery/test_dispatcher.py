@@ -159,7 +159,7 @@ def test_an_abandoned_thread_ends_after_its_callback(bench: Bench) -> None:
     assert heard == ["p1"]
 
 
-def test_a_full_lossless_lane_is_logged_and_told_at_its_place(
+def test_a_full_lossless_lane_is_logged_and_is_an_error_event_at_its_place(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Memory is bounded even here; the loss is an error event, at the place of the loss."""
@@ -210,7 +210,7 @@ def test_no_lock_is_held_while_falling_behind_is_logged() -> None:
     assert outcomes == [None]
 
 
-def test_nothing_is_kept_for_nobody(bench: Bench) -> None:
+def test_an_event_without_a_listener_is_not_kept(bench: Bench) -> None:
     """An event without listeners takes no room."""
     bench.dispatcher.post("private:event", 1)
     assert len(bench.dispatcher.lanes) == 0
@@ -298,7 +298,7 @@ def test_sessions_behind_an_older_callback_have_no_thread_of_their_own(sessions:
     assert sessions.dispatcher.lanes.dropped == 1
 
 
-def test_what_waits_behind_an_older_callback_is_told_if_that_returns_in_time(
+def test_events_behind_an_older_callback_are_delivered_if_that_returns_in_time(
     sessions: Sessions,
 ) -> None:
     """Also that of sessions which nobody has given up, each before that of the next."""
@@ -401,6 +401,7 @@ def test_a_session_that_begins_while_the_thread_comes_to_its_end_gets_another_on
     """Though the old one still runs: it calls out nothing any more."""
 
     def begin_the_next(error: Exception) -> None:
+        assert known.wait(5)
         monkeypatch.undo()
         bench.dispatcher.open(2, lambda error: None)
         Dispatcher.start(bench.dispatcher, 2)
@@ -408,13 +409,15 @@ def test_a_session_that_begins_while_the_thread_comes_to_its_end_gets_another_on
     def fail() -> bool:
         raise MemoryError
 
-    heard, done = [], threading.Event()
+    heard, done, known = [], threading.Event(), threading.Event()
     bench.on("private:event", heard.append)
     bench.on("open", done.set)
     bench.dispatcher._on_failure = begin_the_next
     monkeypatch.setattr(bench.dispatcher, "_step", fail)
     bench.dispatcher.start()
-    bench.dispatcher._thread.join(5)
+    old = bench.dispatcher._thread
+    known.set()  # the next session's would be found otherwise, before it is started
+    old.join(5)
     Dispatcher.post(bench.dispatcher, 2, "private:event", 2)
     Dispatcher.post(bench.dispatcher, 2, "open")
     assert done.wait(5)

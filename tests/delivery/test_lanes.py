@@ -98,9 +98,9 @@ def test_shedding_drops_rates_only() -> None:
     lanes.append("close", (), 0.0)
     lanes.append("private:event", ("order",), 0.0)
     lanes.take(1, 0.0, [])
-    lanes.shed()
+    lanes.drop_market_events()
     lanes.extend([], [(0, "message", ())], 0.0)
-    lanes.shed()
+    lanes.drop_market_events()
     assert (lanes.rates.delivered, lanes.rates.dropped, len(lanes)) == (1, 1, 2)
     assert lanes.others.dropped == 1
     assert lanes.has_lossless
@@ -127,9 +127,9 @@ def test_the_lanes_know_since_when_the_oldest_waits() -> None:
     assert lanes.oldest == 1.0
     lanes.orders.pop()
     assert lanes.oldest == 2.0
-    assert lanes.lose() == 1
+    assert lanes.drop_lossless() == 1
     assert lanes.oldest == 3.0
-    lanes.shed()
+    lanes.drop_market_events()
     assert lanes.oldest is None
 
 

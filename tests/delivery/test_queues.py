@@ -196,8 +196,8 @@ def test_several_readers_are_woken_by_one_batch(monkeypatch: pytest.MonkeyPatch)
     assert sorted(reader.result() for reader in readers) == ["a", "b"]
 
 
-def test_an_overflow_that_is_still_to_be_told_makes_the_queue_not_empty() -> None:
-    """A loop that reads until the queue is empty hears of it."""
+def test_an_overflow_that_is_still_to_be_raised_makes_the_queue_not_empty() -> None:
+    """A loop that reads until the queue is empty gets the error, too."""
     q = new_queue(maxsize=1)
     q.feed(["a", "b"])
     assert q.get_nowait() == "a"
@@ -225,7 +225,7 @@ def test_a_failed_client_that_was_closed_by_the_user_elsewhere_raises_in_iterati
 
 
 def test_a_queue_is_a_context_manager_and_shows_its_state() -> None:
-    """Leaving the block closes it; repr tells what waits."""
+    """Leaving the block closes it; repr shows what waits."""
     with new_queue() as q:
         q.feed([1])
         assert repr(q) == "<ItemQueue 'private:event': 1 waiting, 0 dropped>"
@@ -410,7 +410,7 @@ def test_a_loop_that_begins_late_and_stays_late_is_warned_of(
     assert "it is 60.0 s behind" in record.getMessage()
 
 
-def test_a_slow_loop_over_events_that_all_count_is_not_told_to_skip_rates(
+def test_the_warning_of_a_slow_loop_over_other_events_does_not_advise_to_skip_rates(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """conflate_after is for rates."""

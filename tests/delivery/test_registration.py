@@ -1,4 +1,4 @@
-"""A handler that cannot work is refused where it is written; one that is there twice is told."""
+"""A handler that cannot work is refused when it is registered; a duplicate is logged."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
 
 
-def test_a_cell_that_runs_again_is_told_that_its_handler_is_called_twice(
+def test_a_cell_that_runs_again_logs_that_its_handler_is_called_twice(
     simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Though its function is a new one each time; and it is registered all the same."""
@@ -262,7 +262,7 @@ def test_a_cell_that_runs_again_is_told_that_its_handler_is_called_twice(
     assert len(warnings_in(caplog)) == 3
 
 
-def test_what_is_registered_again_is_told_by_identity_too(
+def test_what_is_registered_again_is_found_by_identity_too(
     idle: WsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Built-in functions, methods and partials; ``once`` likewise."""
@@ -275,7 +275,9 @@ def test_what_is_registered_again_is_told_by_identity_too(
     assert ["2 times" in text for text in warnings_in(caplog)] == [True] * 3
 
 
-def test_what_differs_is_not_told(idle: WsClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_different_handlers_are_not_logged(
+    idle: WsClient, caplog: pytest.LogCaptureFixture
+) -> None:
     """Another event, another instrument, another closure, another object, or another function."""
     idle.on("instrument:rate", two)
     idle.on("instrument:delta", two)
@@ -293,7 +295,7 @@ def test_what_differs_is_not_told(idle: WsClient, caplog: pytest.LogCaptureFixtu
     assert warnings_in(caplog) == []
 
 
-def test_a_handler_that_waits_for_the_next_time_is_not_told(
+def test_a_handler_that_waits_for_the_next_time_is_not_logged(
     simulator: MakeSimulator, client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It registers itself with ``once`` while it is called, when the first one is spent."""

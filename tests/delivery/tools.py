@@ -14,7 +14,7 @@ __all__ = ["Bench"]
 
 
 class Bench:
-    """A dispatcher whose thread is the test's own: :meth:`run` returns when all is told."""
+    """A dispatcher whose thread is the test's own: :meth:`run` returns when all are called."""
 
     def __init__(self) -> None:
         self.registry = Registry(EVENTS)

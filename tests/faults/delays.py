@@ -6,12 +6,10 @@ interpreter's lock is not a slow machine.
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
-from pathlib import Path
 
-__all__ = ["DelayMonitor", "queued"]
+__all__ = ["DelayMonitor"]
 
 #: Sleeps, and adds up by how much it woke too late; each byte that comes is answered with the sum.
 #: Less than three milliseconds is what every timer is late.
@@ -50,16 +48,3 @@ class DelayMonitor:
         assert self._process.stdout is not None
         self._process.stdin.write(b"?")
         return float(self._process.stdout.readline())
-
-
-def queued() -> float:
-    """Return for how many seconds this process's threads could run and had no processor.
-
-    All of them together; 0.0 where the system does not tell.
-    """
-    nanoseconds = 0
-    for task in Path("/proc/self/task").glob("*/schedstat"):
-        # A thread may end at any time.
-        with contextlib.suppress(OSError):
-            nanoseconds += int(task.read_text().split()[1])
-    return nanoseconds / 1e9

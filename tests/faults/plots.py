@@ -46,9 +46,7 @@ def draw(measured: list[Measurement], path: Path) -> bool:
         for (panel, phase, marker), (xs, ys) in _points(measured, faults).items():
             look = {"color": colours[phase], "markersize": 3 if marker == "o" else 7}
             panels[panel].plot(xs, ys, marker, alpha=0.8, **look)
-        for axes, title in zip(
-            panels, ("until the user is told", "until all is back"), strict=True
-        ):
+        for axes, title in zip(panels, ("until it is reported", "until all is back"), strict=True):
             axes.set_xlabel(f"seconds {title}; |: the bound")
             axes.set_xlim(left=-0.02)
         panels[0].set_yticks(range(len(faults)), faults)

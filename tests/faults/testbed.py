@@ -8,9 +8,10 @@ from itertools import takewhile
 
 from etoro_sync import ClientState, WsClient, WsClientOptions, WsGap
 from etoro_sync.simulator import EToroSimulator
+from tests.support.timing import queued
 
 from .account import TRANSIT, disorder, losses, odd_gap
-from .delays import DelayMonitor, queued
+from .delays import DelayMonitor
 from .expectations import MARGIN, seconds
 from .injection import KEYS, RESOLVED, Injection
 from .leftovers import client_ends, client_threads

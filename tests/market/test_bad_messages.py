@@ -1,4 +1,4 @@
-"""What a message that cannot be understood is told as, and that it costs nothing else."""
+"""Messages that cannot be understood are reported, and cost nothing else."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_bad_input_is_counted_emitted_and_ends_nothing(
 
 
 @pytest.mark.parametrize("value", ["x", "0", "-3", "1e-400", "nan"])
-def test_a_side_that_cannot_be_read_is_told_and_shown_nowhere(bench: Bench, value: str) -> None:
+def test_a_side_that_cannot_be_read_is_reported_and_shown_nowhere(bench: Bench, value: str) -> None:
     """No rate is made of it, nor of the other side alone; the next good one is delivered."""
     stamp = {"Date": "2026-04-20T17:24:51Z", "PriceRateID": "8"}
     bench.listen("instrument:rate", "error")
@@ -81,7 +81,7 @@ def test_a_side_that_cannot_be_read_is_told_and_shown_nowhere(bench: Bench, valu
 
 
 def test_a_bad_field_that_only_the_delta_has_does_not_cost_the_rate(bench: Bench) -> None:
-    """The price is delivered, the error told."""
+    """The price is delivered, the error emitted."""
     bench.listen("instrument:rate", "instrument:delta", "error")
     bench.take(envelope("instrument:18", {**FULL, "MaxPositionUnits": "many"}))
     assert [rate.ask for _, rate in bench.got("instrument:rate")] == [2.5]

@@ -214,7 +214,7 @@ BACKENDS = pytest.mark.parametrize("json_loads", [loads, loads_standard], ids=["
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """What is bad is told, and here it is bad all the time."""
+    """Bad messages are logged, and here most are bad."""
     caplog.set_level(logging.CRITICAL, logger="etoro_sync")
 
 

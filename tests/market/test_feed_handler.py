@@ -39,7 +39,7 @@ def test_all_messages_of_an_envelope_count(bench: Bench) -> None:
     assert bench.counters.messages == 2
 
 
-def test_objects_that_nobody_listens_to_are_not_built(
+def test_objects_without_a_listener_are_not_built(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without listeners a rate is merged, and neither rate, delta nor envelope is made."""
@@ -141,10 +141,10 @@ def test_an_order_event_is_delivered_however_it_is_spelt(parse: Any, text: str) 
 
 
 @pytest.mark.parametrize("content", ["[]", '"{"', "null", "5", '"[{}]"', '"' + "[" * 9999 + '"'])
-def test_an_order_event_that_nobody_understands_is_delivered_as_it_came(
+def test_an_order_event_that_cannot_be_parsed_is_delivered_as_it_came(
     bench: Bench, content: str
 ) -> None:
-    """And told as an error: whoever reads order events has to look it up elsewhere."""
+    """And emitted as an error, since its reader has to look the order up elsewhere."""
     bench.listen("private:event", "error")
     bench.take(private(content))
     (event,) = bench.got("private:event")
@@ -157,7 +157,7 @@ def test_an_order_event_that_nobody_understands_is_delivered_as_it_came(
 
 @pytest.mark.parametrize("parse", [loads, loads_standard])
 def test_a_number_too_large_is_no_price(parse: Any) -> None:
-    """Python reads 1e999 as infinity: such a frame, or at least such a side, is told as bad."""
+    """Python reads 1e999 as infinity: such a frame, or at least such a side, is reported as bad."""
     bench = Bench(parse).listen("instrument:rate", "error")
     bench.take(envelope("instrument:18", FULL))
     bench.take(envelope("instrument:18", FULL).replace(r"\"2.5\"", "1e999"))

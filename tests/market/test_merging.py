@@ -23,7 +23,7 @@ def test_sparse_deltas_are_merged() -> None:
     assert feed.rate == second
 
 
-def test_a_rate_tells_what_changed_when_and_on_which_connection() -> None:
+def test_a_rate_has_what_changed_when_and_on_which_connection() -> None:
     """``changed`` is what the message carried, in its order."""
     feed = Feed()
     feed.send({"Ask": "2", "Bid": "1"})
@@ -55,7 +55,7 @@ def test_a_last_execution_of_zero_keeps_the_previous_one(value: Any) -> None:
     ],
 )
 def test_a_heartbeat_is_no_rate_and_not_the_time_of_a_price(content: dict[str, Any]) -> None:
-    """It only refreshes when the instrument was heard of."""
+    """It only changes when the last message came."""
     feed = Feed()
     feed.send({"Ask": "2", "Bid": "1", "Date": "d1", "PriceRateID": "1"})
     before = feed.rate

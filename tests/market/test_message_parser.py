@@ -88,7 +88,7 @@ def delta_of(content: Any, type_: str = "Trading.Instrument.Rate") -> WsInstrume
 
 
 def test_a_recorded_heartbeat_is_a_delta_without_state() -> None:
-    """etoropy drops it; here it is told apart from a price."""
+    """etoropy drops it; here it is distinguished from a price."""
     parsed = one(HEARTBEAT)
     assert parsed.type == "instrument:delta"
     assert isinstance(parsed.data, ParsedInstrumentDelta)

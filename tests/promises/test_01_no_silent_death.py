@@ -18,6 +18,7 @@ from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, envelope
 from tests.support.frames import BINARY, CONTINUATION, PING, TEXT, frame
 from tests.support.peer import Peer
+from tests.support.scripts import live
 from tests.support.threads import on_each_record
 
 FULL = {"Ask": "1.5", "Bid": "1.4", "Date": "2026-04-20T17:24:50.3Z", "PriceRateID": "1"}
@@ -25,8 +26,7 @@ FULL = {"Ask": "1.5", "Bid": "1.4", "Date": "2026-04-20T17:24:50.3Z", "PriceRate
 
 def mute(peer: Peer) -> None:
     """Authenticate, then neither send nor answer anything, with the connection open."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.hold()
 
 
@@ -49,16 +49,14 @@ def test_promise_1_a_mute_server_is_replaced_within_interval_plus_timeout(
 
 def drip_a_frame(peer: Peer) -> None:
     """Begin a frame of a thousand bytes, and send it byte by byte, for ever too slowly."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.send_frame(TEXT, b"{", declared_length=1000)
     peer.drip(b" " * 900, pause=0.05)
 
 
 def drip_fragments(peer: Peer) -> None:
     """Begin a message that never ends, with pings between its fragments."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.send_frame(TEXT, b"{", fin=False)
     piece = frame(CONTINUATION, b" ", fin=False) + frame(PING)
     peer.drip(piece * 900, len(piece), pause=0.05)
@@ -69,12 +67,6 @@ def test_promise_1_a_message_that_never_becomes_complete_ends_the_connection(
     raw_server: StartServer, client: MakeClient, script: Callable[[Peer], None]
 ) -> None:
     """Bytes that drip in are a sign of life, but nothing else can come before the message's end."""
-
-    def live(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
-        peer.serve()
-
     server = raw_server([script, live])
     c = client(server.url, heartbeat_interval=0.2, heartbeat_timeout=0.2)
     ear = Ear(c)
@@ -94,8 +86,7 @@ def test_promise_1_an_order_event_in_a_binary_message_is_delivered(
     """And what is neither a keepalive nor JSON is told and counted."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for payload in (b"\0", envelope("private", {"OrderID": 7}).encode(), b"\0", b"\1\xff"):
             peer.send_frame(BINARY, payload)
         peer.serve()
@@ -195,8 +186,7 @@ def test_promise_1_every_way_to_lose_a_connection_is_told_and_repaired(
     """Only disconnect() is final: a polite close by the server is a loss like any other."""
 
     def lose(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:18", FULL))
         if ending == "reset":
             peer.reset()
@@ -204,11 +194,6 @@ def test_promise_1_every_way_to_lose_a_connection_is_told_and_repaired(
             peer.shutdown_write()
         else:
             peer.send_close(int(ending.split()[1]), "bye")
-
-    def live(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
-        peer.serve()
 
     server = raw_server([lose, live])
     c = client(server.url)
@@ -231,15 +216,13 @@ def test_promise_1_a_server_that_accepts_but_acknowledges_nothing_is_replaced(
     """A session whose subscriptions are not confirmed never counts as live again."""
 
     def drop(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", FULL))
         peer.reset()
 
     def unconfirmed(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.read_json()
         peer.hold()
 

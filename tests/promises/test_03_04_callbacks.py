@@ -23,8 +23,7 @@ def test_promise_3_a_hanging_callback_stops_neither_keepalive_nor_queues(
     hanging = threading.Event()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
         peer.wait(hanging)
         peer.answer_pings = True

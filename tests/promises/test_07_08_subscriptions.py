@@ -135,16 +135,14 @@ def test_promise_7_topics_wanted_before_connect_and_in_an_outage_are_subscribed(
         peer.reply(request)
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for _ in range(2):
             serve(peer)
         peer.wait(lost)
         peer.reset()
 
     def second(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         while True:
             serve(peer)
 
@@ -225,15 +223,13 @@ def test_promise_8_the_first_rate_of_a_new_generation_comes_from_a_snapshot(
     """A delta that overtakes the snapshot is merged, but not shown before it."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", FULL))
         peer.reset()
 
     def second(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", {"Ask": "7", "Bid": "6"}))
         peer.send_text(envelope("instrument:18", {"Ask": "9", "Bid": "8"}, "Snapshot"))
@@ -258,8 +254,7 @@ def test_promise_7_what_is_unsubscribed_as_the_connection_ends_is_shown_no_longe
     """Nothing keeps its price up to date, whether or not eToro has seen the request."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         for topic in ("instrument:18", "instrument:19"):
             peer.send_text(envelope(topic, {"Ask": "2", "Bid": "1"}, "Snapshot"))
@@ -286,8 +281,7 @@ def test_promise_8_a_gap_covers_the_silence_of_a_connection_that_has_brought_not
     lose = threading.Event()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         if peer.index == 0:
             peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
@@ -319,8 +313,7 @@ def test_promise_8_a_price_is_held_back_for_a_snapshot_that_never_comes_within_a
     """It is told ``request_timeout`` after the acknowledgement, though no message follows."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         if peer.index == 0:
             peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}, "Snapshot"))
@@ -349,8 +342,7 @@ def one_gap(asleep: threading.Event | None = None) -> Callable[[Peer], None]:
     """
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         if asleep is not None:
             peer.wait(asleep)

@@ -25,8 +25,7 @@ def flood(count: int, instruments: int = 3) -> str:
 
 def flooding(texts: str, done: str) -> object:
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for text in texts.split("\n"):
             peer.send_text(text)
         peer.send_text(envelope("instrument:999", {"Ask": "2", "Bid": "1"}))
@@ -315,8 +314,7 @@ def test_promise_10_memory_is_bounded_while_callbacks_hang(
     go = threading.Event()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         for _ in range(3):
             for text in round_:
                 peer.send_text(text)

@@ -33,11 +33,11 @@ from tests.support.threads import (
     join_stragglers,
     run_in_thread,
 )
+from tests.support.timing import Stopwatch
 
 
 def deaf(peer: Peer) -> None:
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.hold()
 
 
@@ -62,16 +62,15 @@ def test_promise_13_disconnect_against_a_streaming_server_is_bounded(
     """A server that never stops sending cannot hold the client."""
 
     def endless(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         while True:
             peer.send_text('{"messages":[]}')
 
     c = client(raw_server(endless).url, close_timeout=0.3)
     c.connect()
-    started = time.monotonic()
+    watch = Stopwatch()
     c.disconnect()
-    assert time.monotonic() - started < 2
+    assert watch.seconds < 2
 
 
 def test_promise_13_close_timeout_bounds_the_handshake_also_for_a_patient_caller(
@@ -80,9 +79,9 @@ def test_promise_13_close_timeout_bounds_the_handshake_also_for_a_patient_caller
     """disconnect(timeout=60) does not wait for a server that will not answer."""
     c = client(raw_server(deaf).url, close_timeout=0.2)
     c.connect()
-    started = time.monotonic()
+    watch = Stopwatch()
     c.disconnect(timeout=60)
-    assert time.monotonic() - started < 5
+    assert watch.seconds < 5
 
 
 def test_promise_13_disconnect_without_patience_ends_at_once(
@@ -173,9 +172,9 @@ def test_promise_13_a_hanging_callback_does_not_hold_disconnect(
 
     c.connect()
     assert hanging.wait(5)
-    started = time.monotonic()
+    watch = Stopwatch()
     c.disconnect()
-    assert time.monotonic() - started < 2
+    assert watch.seconds < 2
     assert "hang_here" in caplog.text
     release.set()
     assert not join_stragglers(prefix="etoro-sync-dispatcher")
@@ -384,9 +383,9 @@ def test_promise_13_ctrl_c_ends_every_blocking_call_within_two_seconds(
     if call == "stream":
         sim.wait_until(lambda s: "instrument:19" in s.subscribed)
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
+    watch = Stopwatch()
     _, stderr = process.communicate(timeout=10)
-    assert time.monotonic() - started < 4
+    assert watch.seconds < 4
     assert process.returncode in (-signal.SIGINT, 130), stderr
     assert stderr.strip().splitlines()[-1] == "KeyboardInterrupt"
 
@@ -553,8 +552,7 @@ def test_promise_13_a_read_of_many_small_messages_is_left_when_the_client_is_to_
         told.set()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send(frame(TEXT, b"{}") * 10_000)
         sent.set()
         peer.hold()

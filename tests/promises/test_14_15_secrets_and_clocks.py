@@ -42,8 +42,7 @@ def test_promise_14_no_key_reaches_logs_reprs_errors_or_stats(
     echo = f"{API_KEY} {USER_KEY}"
 
     def echoing(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(f"not json {echo}")
         peer.send_json({"messages": echo})
         peer.send_json({"success": False, "errorCode": echo, "errorMessage": echo})
@@ -129,7 +128,7 @@ def test_promise_14_a_context_that_stops_verifying_later_gets_no_keys(
     """It is looked at before each connection; the client ends then, since waiting helps nothing."""
     lose = threading.Event()
     server = raw_server(
-        lambda peer: (peer.handshake(), peer.authenticate(), peer.wait(lose)),
+        lambda peer: (peer.accept(), peer.wait(lose)),
         certificates.wrong_host,
     )
     lead_here(monkeypatch, server.port)
@@ -153,9 +152,7 @@ def test_promise_14_a_default_context_that_a_program_has_replaced_gets_no_keys(
     allowed: bool,
 ) -> None:
     """``ssl.create_default_context = ssl._create_unverified_context`` is common advice."""
-    server = raw_server(
-        lambda peer: (peer.handshake(), peer.authenticate(), peer.serve()), certificates.untrusted
-    )
+    server = raw_server(lambda peer: (peer.accept(), peer.serve()), certificates.untrusted)
     lead_here(monkeypatch, server.port)
     monkeypatch.setattr(ssl, "create_default_context", ssl._create_unverified_context)
     c = client("wss://example.invalid/ws", allow_unverified_tls=allowed)
@@ -226,8 +223,7 @@ def test_promise_15_no_timeout_stands_still_while_a_test_has_frozen_the_time(
     """Each ends as if nothing were frozen, with a client that was made before or in there."""
 
     def silent(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.hold()
 
     server = raw_server([silent, silent, lambda peer: peer.hold()])

@@ -63,8 +63,7 @@ def test_promise_1_a_process_that_was_stopped_takes_nothing_for_stale_that_went_
     """Of 300 instruments that tick meanwhile, and one that does not, it names that one alone."""
 
     def ticking(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         while True:
             for instrument_id in range(1, 301):
@@ -91,8 +90,7 @@ def test_promise_8_a_gap_begins_before_the_process_was_stopped(
     stopped = threading.Event()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         if peer.index:
             peer.serve()
@@ -247,8 +245,7 @@ def test_promise_1_what_was_read_last_is_all_that_is_judged(
         def now(step: str, act: Callable[[], object]) -> None:
             still.during(peer, act) if step in what else act()
 
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         asked = peer.read_json()
         now("acknowledgement", lambda: peer.reply(asked))
         peer.send_text(envelope("instrument:18", PRICE))
@@ -286,8 +283,7 @@ def test_promise_1_what_was_read_last_is_all_that_is_judged(
 
 def asleep(peer: Peer) -> None:
     """Bring one price, and nothing more: a connection that is dead, and of which nobody says so."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.acknowledge()
     peer.send_text(envelope("instrument:18", PRICE))
 

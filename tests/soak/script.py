@@ -8,7 +8,7 @@ from typing import Any
 
 from etoro_sync.simulator import FAULTS
 
-__all__ = ["LONGEST_HOLD", "FaultScripts", "Step", "twisted"]
+__all__ = ["FINAL", "LONGEST_HOLD", "FaultScripts", "Step", "twisted"]
 
 Step = tuple[float, str, dict[str, Any]]
 
@@ -17,8 +17,10 @@ _SHORTEST_HOLD, LONGEST_HOLD = 0.2, 6.0
 _MEAN_PAUSE = 8.0
 #: The chance that another fault begins at the same time.
 _PAIR = 0.25
-#: A client that meets them is not to recover, or the simulator of the soak has no TLS.
+#: The others end a connection that was never live, or need TLS, which the soak's simulator has not.
 _PHASES = ("connect", "handshake", "authenticate", "subscribe", "live")
+#: A client that meets them is to end, as promised, and not to recover.
+FINAL = frozenset(["insufficient_permissions"])
 #: After these, what the client was sent and what the simulator takes for the truth may differ: an
 #: older price came last, or one that is none, so that the price is unknown. Snapshots mend that.
 _TWIST = {"reorder", "nan", "wrong_types"}
@@ -37,7 +39,7 @@ class FaultScripts:
         self._cases = [
             (name, phase)
             for name, fault in FAULTS.items()
-            if not fault.needs_tls
+            if not fault.needs_tls and name not in FINAL
             for phase in fault.phases
             if phase in _PHASES
         ]

@@ -77,7 +77,7 @@ def test_promise_9_nothing_is_conflated_or_dropped_however_slow_a_reader_is() ->
     assert (small.dropped, small.conflated) == (0, 0)
 
 
-def test_promise_10_memory_stays_bounded_while_nobody_reads() -> None:
+def test_promise_10_memory_stays_bounded_without_a_reader() -> None:
     """The source stands still once a queue is full, and goes on when there is room."""
     played = []
 
@@ -214,7 +214,7 @@ def test_promise_2_a_callback_that_is_registered_later_sets_it_going() -> None:
         assert got.wait(10)
 
 
-def test_who_forgets_to_listen_is_told(
+def test_a_source_without_a_listener_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log says for what the source waits, once."""
@@ -273,7 +273,7 @@ def test_merged_rates_can_be_played_too() -> None:
 
 
 def test_promise_1_an_error_of_the_source_ends_the_stream(caplog: pytest.LogCaptureFixture) -> None:
-    """Behind all that came before it; it is raised, emitted, and told to loops."""
+    """Behind all that came before it; it is raised, also in loops, and emitted."""
 
     def play(feed: Feed) -> None:
         feed.texts([text_of(0)])
@@ -392,8 +392,8 @@ def test_promise_12_calls_that_would_wait_for_the_source_are_refused_on_its_thre
     assert streams[0].state is ClientState.CLOSED
 
 
-def test_a_stream_that_nobody_uses_is_collected(caplog: pytest.LogCaptureFixture) -> None:
-    """And its threads end; that its callbacks hear nothing more is in the log."""
+def test_a_stream_that_is_not_used_is_collected(caplog: pytest.LogCaptureFixture) -> None:
+    """And its threads end; the log says that its callbacks are not called any more."""
 
     def play(feed: Feed) -> None:
         feed.wait(1000)

@@ -71,8 +71,7 @@ def frames_file() -> Any:
 
 
 def send_frames(peer: Peer) -> None:
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     with contextlib.suppress(ConnectionError):
         peer.acknowledge()
         for text in FRAMES:
@@ -290,7 +289,9 @@ def test_disconnect_wakes_whoever_waits(make: Make) -> None:
     assert looping.result() is not None
 
 
-def test_what_a_callback_raises_harms_nobody(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_callback_raises_harms_no_other(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is logged, counted and emitted; the next event comes."""
     stream = make()
     errors, rates = stream.queue("error"), stream.queue("instrument:rate", instrument_ids=19)
@@ -309,7 +310,7 @@ def test_what_a_callback_raises_harms_nobody(make: Make, caplog: pytest.LogCaptu
 
 
 def test_before_the_start_and_after_the_end_nothing_is_waited_for(make: Make) -> None:
-    """Who forgot connect() is told, and does not hang."""
+    """A forgotten connect() raises, and does not hang."""
     stream = make()
     for call in (lambda: stream.wait_for("error"), lambda: next(iter(stream.stream([18])))):
         with pytest.raises(EToroClosedError, match="Call connect"):

@@ -191,6 +191,11 @@ class Peer(Stream):
         self.reply(request, error_code, error_message)
         return request
 
+    def accept(self) -> None:
+        """Answer the opening handshake, and accept the keys."""
+        self.handshake()
+        self.authenticate()
+
     def acknowledge(self, error_code: str = "", error_message: str = "") -> dict[str, Any]:
         """Read the next request and accept it, or refuse it with a code."""
         request = self.read_json()

@@ -4,8 +4,7 @@ It listens on the loopback interface and hands every connection to a script, a f
 given the server's end of it::
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send(frame(TEXT, b"cut off", declared_length=1000))
         peer.reset()
 

@@ -12,11 +12,10 @@ __all__ = ["live", "until"]
 
 def live(peer: Peer) -> None:
     """Authenticate the client and serve it until it leaves."""
-    peer.handshake()
-    peer.authenticate()
+    peer.accept()
     peer.serve()
 
 
 def until(lose: threading.Event) -> Script:
     """Authenticate the client and end the connection when the event is set."""
-    return lambda peer: (peer.handshake(), peer.authenticate(), peer.wait(lose))
+    return lambda peer: (peer.accept(), peer.wait(lose))

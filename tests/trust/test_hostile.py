@@ -19,7 +19,7 @@ from tests.support.frames import BINARY, CONTINUATION, PING, TEXT, close_payload
 from tests.support.peer import Peer
 from tests.support.raw_server import RawServer
 from tests.support.threads import assert_no_new_descriptors, join_stragglers
-from tests.support.timing import MS
+from tests.support.timing import MS, Stopwatch
 
 pytestmark = pytest.mark.heavy
 
@@ -79,8 +79,7 @@ def flood(*pieces: bytes) -> Callable[[Peer], None]:
     """Authenticate, then send the same without end, and read nothing."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         while True:
             peer.send(b"".join(pieces))
 
@@ -120,6 +119,7 @@ def test_disconnect_is_bounded_in_any_flood(
 ) -> None:
     """And leaves no thread and no descriptor, while callbacks and a queue are flooded too."""
     caplog.set_level(logging.CRITICAL)
+    before_all = frozenset(threading.enumerate())
     with assert_no_new_descriptors(), RawServer(script) as server:
         client = make_client(server.url, close_timeout=0.2)
         client.on("error", lambda error: time.sleep(0.001))
@@ -127,15 +127,17 @@ def test_disconnect_is_bounded_in_any_flood(
         client.on("unknown", lambda message: None)
         messages = client.queue("message", maxsize=100)
         client.connect()
-        before = client.stats().bytes
-        deadline = time.monotonic() + 5_000 * MS
-        while client.stats().bytes < before + 200_000:
-            assert time.monotonic() < deadline, "the flood does not flow"
-            time.sleep(0.005)
-        begun = time.monotonic()
-        client.disconnect()
-        took = time.monotonic() - begun
-        left = join_stragglers(prefix="etoro-sync", grace=500 * MS)
+        try:
+            before = client.stats().bytes
+            deadline = time.monotonic() + 15_000 * MS
+            while client.stats().bytes < before + 200_000:
+                assert time.monotonic() < deadline, "the flood does not flow"
+                time.sleep(0.005)
+        finally:
+            watch = Stopwatch()
+            client.disconnect()
+            took = watch.seconds
+        left = join_stragglers(before_all, prefix="etoro-sync", grace=500 * MS)
     assert messages.received == messages.dropped + messages.qsize()
     # Promised are 0.3 s; a busy machine may need more, but nothing like a flood's length.
     assert took < 2_000 * MS
@@ -146,8 +148,7 @@ def test_a_close_reason_of_a_flood_of_keys_is_short(raw_server: StartServer) -> 
     """A reason may be 123 bytes long, all of them keys."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.wait(connected)
         peer.send_frame(8, close_payload(4000, (API_KEY * 9)[:123]))
 

@@ -186,8 +186,7 @@ def test_a_reconnect_that_fails_shows_no_secret(
     """The server knows the keys from the first connection, and uses them against the second."""
 
     def good(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_close(1012, ECHO)
 
@@ -206,8 +205,7 @@ def test_a_babbling_live_connection_shows_no_secret(
     """Answers to a subscription, strange messages and a refusal of nothing, all with the keys."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge("SubscribeFailed", ECHO)
         peer.send_text(f"not json {ECHO}")
         peer.send_json({"messages": [{"topic": "private", "type": ECHO, "content": ECHO}]})
@@ -232,8 +230,7 @@ def test_a_failing_callback_shows_no_secret_but_its_own(
     """Its traceback begins in the callback: the frames above it hold what the server sent."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:18", RATE))
         peer.send_text(envelope("instrument:18", {**RATE, "Echo": ECHO}, ECHO))
         peer.send_text(envelope(ECHO, ECHO))

@@ -107,7 +107,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def test_websocket_is_imported_by_one_module_only() -> None:
-    """The one that checks what it has found."""
+    """By the module that checks it."""
     users = {
         path.name
         for path in PACKAGE.rglob("*.py")

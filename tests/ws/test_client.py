@@ -96,7 +96,7 @@ def test_a_bad_argument_is_refused_by_name(idle: WsClient, name: str) -> None:
 
 
 def test_an_unknown_event_is_answered_with_the_nearest_known_one(idle: WsClient) -> None:
-    """A typing error is found at once, not by a silent program."""
+    """A misspelled name raises at once, instead of a program that never gets the event."""
     with pytest.raises(EToroValidationError, match="Did you mean 'instrument:rate'"):
         idle.on("instrument_rate", print)
 
@@ -297,7 +297,7 @@ def test_what_holds_a_client_is_not_pickled_either(idle: WsClient) -> None:
 
 
 def test_a_subclass_may_say_how_it_is_pickled(idle: WsClient) -> None:
-    """Then it is made anew, over there."""
+    """The other process then makes a new one."""
     assert isinstance(pickle.loads(pickle.dumps(Portable())), Portable)
 
 
@@ -314,7 +314,7 @@ class Portable(WsClient):
 def test_an_instrument_without_a_rate_is_a_key_error_that_says_what_to_do(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """By its id; and a key that is no id is told so. ``get()`` returns None, or the default."""
+    """The error names the id, or says that it is none. ``get()`` returns None or the default."""
     c = client(simulator().url)
     with pytest.raises(KeyError) as caught:
         c.rates[18]
@@ -423,7 +423,7 @@ def test_a_defect_in_the_reader_is_told_and_not_a_silent_death(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where it comes back with each attempt, it ends every blocked call with an error."""
+    """If it repeats at each attempt, all blocked calls end with an error."""
     sim = simulator()
     c = client(sim.url)
     q = c.queue("instrument:rate")
@@ -471,7 +471,7 @@ def test_connect_that_is_interrupted_by_disconnect_leaves_the_client_closed(
 def test_an_operation_that_comes_after_the_end_is_ended_too(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """Between two looks at the state the session may have ended; the caller must not wait."""
+    """The session may end between two checks of the state; the caller must not wait then."""
     c = client(simulator().url)
     c.connect()
     session_ = core_of(c).sessions.present
@@ -525,7 +525,7 @@ def test_streams_share_topics_with_each_other_and_with_the_user(
 def test_a_stream_that_is_refused_leaves_nothing_behind(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """Neither a queue nor a wish."""
+    """Neither a queue nor a wanted topic."""
     sim = simulator(max_topics=1)
     c = client(sim.url)
     c.connect()
@@ -538,7 +538,7 @@ def test_a_stream_that_is_refused_leaves_nothing_behind(
 def test_a_stream_that_is_not_acknowledged_leaves_nothing_behind(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """The loop never began, so nobody would end its topics later."""
+    """The loop has not begun, so its end could not unsubscribe the topics."""
     sim = simulator()
     c = client(sim.url)
     c.connect()
@@ -570,7 +570,7 @@ def test_unsubscribe_forgets_the_rate(simulator: MakeSimulator, client: MakeClie
 def test_subscribe_without_waiting_tells_of_a_refusal_by_an_error_event(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """Nobody waits for the exception, so it is emitted."""
+    """No caller waits that could raise it, so it is emitted."""
     sim = simulator(max_topics=1)
     c = client(sim.url)
     ear = Ear(c)
@@ -636,15 +636,13 @@ def test_a_refused_topic_does_not_keep_the_price_of_an_older_connection(
     """What is no longer wanted is no longer shown."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:18", {"Ask": "2", "Bid": "1"}))
         peer.wait(lost)
         peer.reset()
 
     def second(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge("SubscribeFailed", "no")
         peer.serve()
 

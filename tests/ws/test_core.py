@@ -1,4 +1,4 @@
-"""What a client consists of stands where no subclass stumbles over it."""
+"""The parts of a client are stored where a subclass cannot overwrite them by accident."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.clients import quick_options
 
 
 def private_names(client: WsClient) -> set[str]:
-    """Return all names that a subclass may take: those here, and those of the parts inside."""
+    """Return names that a subclass may use: private ones of the client and of its parts."""
     here = {*vars(client), *dir(type(client))}
     inside = {f"_{name.lstrip('_')}" for name in (*vars(core_of(client)), *dir(Core))}
     names = {name for name in here | inside if name.startswith("_")}
@@ -51,7 +51,7 @@ Watched.__name__ = Watched.__qualname__ = "WsClient"
 
 
 class Forwarding(WsClient):
-    """A subclass that answers for all other names, and stores its own elsewhere."""
+    """A subclass that defines ``__getattr__`` and stores its attributes elsewhere."""
 
     def __init__(self, options: WsClientOptions) -> None:
         vars(self)["kept"] = {}
@@ -68,7 +68,7 @@ class Forwarding(WsClient):
 def test_a_subclass_may_use_any_private_name(
     simulator: MakeSimulator, kind: Callable[[WsClientOptions], WsClient]
 ) -> None:
-    """It connects, subscribes, streams, calls back, waits, and tells its state."""
+    """It connects, subscribes, streams, runs callbacks, waits and shows its state."""
     assert {"_rates", "_options", "_registry", "_feed", "_sessions"} <= NAMES
     with kind(quick_options(simulator(rate=200).url)) as c:
         seen: list[int] = []
@@ -112,7 +112,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 @pytest.mark.parametrize("name", members())
 def test_a_subclass_that_forgets_the_base_class_is_told_so(name: str) -> None:
-    """From each member, and not by the name of something inside."""
+    """Each member raises an error that says so, without internal names."""
 
     class Forgetful(WsClient):
         def __init__(self) -> None:

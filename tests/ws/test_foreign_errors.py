@@ -1,4 +1,4 @@
-"""Errors of the user's own keep their frames, and generators that wait in them go on."""
+"""Errors of the user's code keep their frames, and generators suspended there can continue."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def generator() -> Generator[object, None, None]:
 
 
 def step(suspended: Any) -> Any:
-    """Let it go on to where it waits the next time; return what it hands out there."""
+    """Resume a generator, and return what it yields next."""
     if not isinstance(suspended, AsyncGenerator):
         return suspended.send(None)
     with pytest.raises(StopIteration) as stopped:
@@ -70,7 +70,7 @@ MAKERS = pytest.mark.parametrize("make", [WsClientOptions, WsClientOptions.from_
 
 
 def refused(make: Callable[..., WsClientOptions], handled: BaseException) -> None:
-    """Make options in vain while an error is being handled."""
+    """Make options that are refused, while another error is being handled."""
     try:
         raise handled
     except LookupError:
@@ -81,7 +81,7 @@ def refused(make: Callable[..., WsClientOptions], handled: BaseException) -> Non
 def test_options_that_are_refused_leave_the_error_alone_that_is_being_handled(
     make: Callable[..., WsClientOptions],
 ) -> None:
-    """Its frames keep their local variables, for whoever looks at it later."""
+    """Its frames keep their local variables, for debuggers."""
 
     def fails() -> None:
         found = "what the program knew"

@@ -1,4 +1,4 @@
-"""What each setting may be, and what the error of another value says."""
+"""What each option may be, and what the error for another value says."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ BAD = [
 
 @pytest.mark.parametrize(("field", "value"), BAD, ids=[f"{f}-{n}" for n, (f, _) in enumerate(BAD)])
 def test_a_bad_value_is_refused_with_the_fields_name(field: str, value: Any) -> None:
-    """At the place where it is written."""
+    """When the options are made."""
     with pytest.raises(EToroValidationError, match=field) as caught:
         WsClientOptions(**{field: value})
     assert caught.value.field == field
@@ -106,7 +106,7 @@ def lenient(verify_mode: ssl.VerifyMode = ssl.CERT_NONE) -> ssl.SSLContext:
     [(ssl.CERT_NONE, "verifies no certificate"), (ssl.CERT_REQUIRED, "of any host")],
 )
 def test_a_context_that_anybody_passes_is_refused(mode: ssl.VerifyMode, words: str) -> None:
-    """Unless the other end is this machine, or the option says that it is meant."""
+    """Unless the other end is this machine, or an option allows it."""
     context = lenient(mode)
     for url in (DEFAULT_WS_URL, "wss://192.0.2.1/ws", "wss://localhost.example/"):
         with pytest.raises(EToroValidationError, match=words) as caught:
@@ -120,7 +120,7 @@ def test_a_context_that_anybody_passes_is_refused(mode: ssl.VerifyMode, words: s
 
 @pytest.mark.parametrize("path", ["ws;v=2", "ws;", "a/;b?c", ";"])
 def test_what_would_not_be_sent_of_the_url_is_refused(path: str) -> None:
-    """websocket-client drops the parameters of a path without a word."""
+    """websocket-client silently drops the parameters of a path."""
     with pytest.raises(EToroValidationError, match="Write %3B") as caught:
         WsClientOptions(ws_url=f"wss://h/{path}")
     assert caught.value.field == "ws_url"

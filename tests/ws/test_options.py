@@ -1,4 +1,4 @@
-"""Settings, checked where they are written; secrets, shown nowhere."""
+"""Options are checked when they are made, and never show secrets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_repr_masks_the_keys_and_leaves_the_proxy_out() -> None:
 
 
 def test_a_key_may_be_a_callable() -> None:
-    """It is kept, and neither called nor shown: what it would say is a secret."""
+    """It is stored, and neither called nor shown."""
 
     def never() -> str:
         raise AssertionError("called")
@@ -70,7 +70,7 @@ def test_a_key_may_be_a_callable() -> None:
 
 
 def test_a_coroutine_function_is_no_source_of_keys() -> None:
-    """What it returns is not a key, and nobody would wait for it."""
+    """It returns a coroutine instead of a key."""
 
     async def read() -> str:
         return SECRET
@@ -93,7 +93,7 @@ MISPLACED = [
 
 @pytest.mark.parametrize(("field", "value"), MISPLACED)
 def test_no_error_shows_a_misplaced_key(field: str, value: Any) -> None:
-    """Arguments in the wrong order, or a password in a URL, are told without their values."""
+    """Arguments in the wrong order, or a password in a URL, are refused without their values."""
     with pytest.raises(EToroValidationError) as caught:
         WsClientOptions(**{field: value})
     assert "0123" not in str(caught.value)
@@ -143,7 +143,7 @@ def read_key() -> str:
 
 
 def test_a_subclass_may_use_any_private_name() -> None:
-    """For what a program adds to the settings of its clients: none is taken."""
+    """A program may add fields of any private name to its own options."""
 
     @dataclasses.dataclass(frozen=True)
     class Mine(WsClientOptions):
@@ -167,7 +167,7 @@ def test_options_cannot_be_changed() -> None:
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blanks around values are a matter of shells and files; overrides win."""
+    """Blanks around values are removed; overrides take precedence."""
     monkeypatch.setenv("ETORO_API_KEY", f" {SECRET}\n")
     monkeypatch.setenv("ETORO_USER_KEY", "user")
     monkeypatch.setenv("ETORO_WS_URL", "wss://example.com/ws")

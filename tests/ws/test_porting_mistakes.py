@@ -1,4 +1,4 @@
-"""What people do who come from asyncio, or are new: told at once, not by silence."""
+"""Mistakes of users who know asyncio, or are new: each raises an error at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def asynchronous(*arguments: Any) -> None:
 
 
 def test_a_coroutine_function_is_refused_as_a_handler(client: MakeClient) -> None:
-    """Nobody would await what it returns."""
+    """Its coroutine would never be awaited."""
     c = client("ws://127.0.0.1:9/ws")
     with pytest.raises(EToroValidationError, match="async def") as caught:
         c.on("open", asynchronous)
@@ -51,9 +51,7 @@ def test_forgetting_connect_is_told(client: MakeClient) -> None:
 
 
 @pytest.mark.parametrize("second", [1001, 1, "private", None, [1001]])
-def test_a_second_topic_is_not_taken_for_the_wish_for_a_snapshot(
-    client: MakeClient, second: Any
-) -> None:
+def test_a_second_topic_is_not_taken_as_the_snapshot_flag(client: MakeClient, second: Any) -> None:
     """As in ``subscribe(100000, 1001)``: the second one would never be subscribed to."""
     c = client("ws://127.0.0.1:9/ws")
     with pytest.raises(EToroValidationError, match="in a list") as caught:
@@ -62,15 +60,15 @@ def test_a_second_topic_is_not_taken_for_the_wish_for_a_snapshot(
     assert c.subscriptions == ()
 
 
-def test_a_flag_of_another_library_is_a_wish_for_a_snapshot(client: MakeClient) -> None:
-    """Such as one out of a column of numpy's, which is no bool."""
+def test_a_flag_of_another_library_is_a_snapshot_flag(client: MakeClient) -> None:
+    """For example one of numpy, which is not a bool."""
     c = client("ws://127.0.0.1:9/ws")
     c.subscribe(100000, bool_(True))  # type: ignore[arg-type]
     assert c.subscriptions == ("instrument:100000",)
 
 
 def test_run_forever_in_a_callback_is_refused(simulator: MakeSimulator, client: MakeClient) -> None:
-    """It would keep the other callbacks waiting, and itself."""
+    """It would block all callbacks, and never return."""
     c = client(simulator().url)
     caught: list[Exception] = []
     done = threading.Event()
@@ -100,5 +98,5 @@ def test_half_a_name_finds_the_event(client: MakeClient, wrong: str, right: str)
 
 
 def test_an_order_status_prints_its_name() -> None:
-    """A number would say nothing to whoever reads the log."""
+    """A number would not be understood in a log."""
     assert f"{OrderStatus.FILLED} {OrderStatus(4)}" == "FILLED REJECTED"

@@ -306,8 +306,8 @@ class Controller:
             first, age = unhandled[0]
             log(
                 logging.WARNING,
-                "Silent for longer than stale_after: %s (first %d, for %s)%s. There is no handler "
-                "of 'stale' to act on it.",
+                "Silent for longer than stale_after: %s (first %d, for %s)%s. No handler or queue "
+                "receives 'stale'.",
                 count(len(unhandled), "instrument"),
                 first,
                 duration(age),

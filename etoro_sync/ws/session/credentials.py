@@ -170,7 +170,7 @@ class _Reading:
             # Without its message, which may contain a key that the redactor does not know.
             error = EToroAuthError(
                 f"The {name} could not be read: the callable that was given for it raised "
-                f"{type(exc).__name__}."
+                f"{type(exc).__name__}, the cause of this error."
             )
             error.__cause__ = exc
             raise ConnectionFailed(error) from None
@@ -178,7 +178,10 @@ class _Reading:
             self._redactor.add(key)
             check_key(name, key, f"what the callable for {name} returns")
             if not key:
-                raise EToroAuthError(f"The {name} is missing: the callable for it returned ''.")
+                raise EToroAuthError(
+                    f"The {name} is missing: the callable for it returned ''. It must return the "
+                    "key, or raise an error."
+                )
         except EToroError as error:
             raise ConnectionFailed(error, fatal=True) from None
         return Secret(key)

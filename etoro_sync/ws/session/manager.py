@@ -35,7 +35,9 @@ from .subscriptions import Subscriptions
 __all__ = ["SessionManager"]
 
 _numbers = itertools.count(1)
-_DISCONNECTED_MEANWHILE = "disconnect() was called while connect() was waiting."
+_DISCONNECTED_MEANWHILE = (
+    "disconnect() was called while connect() was waiting. Call connect() again to use the client."
+)
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
 
@@ -101,7 +103,9 @@ class SessionManager:
         except BaseException:
             # Ctrl-C: end the session, or other threads could wait for it forever.
             if begun:
-                self._give_up(begun[0], EToroClosedError("connect() was interrupted."))
+                self._give_up(
+                    begun[0], EToroClosedError("connect() was interrupted. Call it again.")
+                )
             raise
 
     def _connect(self, begun: list[int], seconds: float | None, retry: bool) -> None:

@@ -295,7 +295,8 @@ class Reader:
             forget_locals(exc)
             # With its traceback instead of as its cause, whose message may contain a key.
             error = EToroWebSocketError(
-                f"Internal error of etoro_sync: {self._redactor(repr(exc))}"
+                f"Internal error of etoro_sync: {self._redactor(repr(exc))}. Please report it, "
+                "with the traceback in the log."
             )
             error.__traceback__ = exc.__traceback__
             quiet = self._throttle.passes(type(exc).__name__)

@@ -95,7 +95,7 @@ class Subscriptions:
         if state in (ClientState.CLOSED, ClientState.FAILED):
             log(
                 logging.WARNING,
-                "subscribe() only records what is wanted, since the client %s: nothing will come "
+                "subscribe() only records the topics, because the client %s: nothing will come "
                 "until connect() is called.",
                 "has failed" if state is ClientState.FAILED else "is closed",
             )

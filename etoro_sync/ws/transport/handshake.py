@@ -130,7 +130,10 @@ def open_websocket(
             header=[f"User-Agent: {_USER_AGENT}"],
         )
     if ws.status != HTTPStatus.SWITCHING_PROTOCOLS:
-        raise EToroWebSocketError(f"{target} answered the opening handshake with {ws.status}.")
+        raise EToroWebSocketError(
+            f"{target} answered the opening handshake with {ws.status}. Redirects are not "
+            "followed. Check ws_url."
+        )
     return shim.early
 
 

@@ -205,7 +205,7 @@ def test_a_refusal_leaves_topics_that_another_call_asks_for() -> None:
     assert client.confirmed(topics[0], topics[-1])
 
 
-def test_a_refusal_leaves_a_wish_that_was_recorded_but_not_handed_over_yet() -> None:
+def test_a_refusal_leaves_a_topic_that_was_added_again_but_not_handed_over_yet() -> None:
     """Between recording and handing over, another thread's call may be refused."""
     client = Client().login()
     client.subscribe("a")

@@ -13,7 +13,7 @@ from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_promise_7_no_snapshot_is_left_to_a_restoration_that_is_refused_it(moment: str) -> None:
-    """A call that came before or after the refusal, while others are restored, asks for itself."""
+    """A call before or after the refusal, while others are restored, requests its own snapshot."""
     tracker, ids = WsSubscriptionTracker(), iter("1234567")
     tracker.add(["private", "instrument:18"], True)
     protocol = ControlChannel(tracker, 10.0, 10.0, str, new_id=lambda: next(ids))

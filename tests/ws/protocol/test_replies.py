@@ -1,4 +1,4 @@
-"""What eToro's error codes ask for, and that its words are fit to be shown."""
+"""The kinds of eToro's error codes, and that its messages can be shown safely."""
 
 from __future__ import annotations
 

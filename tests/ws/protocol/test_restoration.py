@@ -168,7 +168,7 @@ def test_a_refused_restoration_takes_no_topic_but_the_bad_one(
 
 
 def test_a_restoration_ends_by_a_reply_even_if_all_is_unsubscribed_meanwhile() -> None:
-    """The reader sees its end only there; the unsubscription follows."""
+    """The controller notices the end at a reply only; the unsubscription follows."""
     client = Client("a").login()
     client.unsubscribe("a")
     assert client.sent() == ["a"]
@@ -183,7 +183,7 @@ def test_a_restoration_ends_by_a_reply_even_if_all_is_unsubscribed_meanwhile() -
 
 
 def test_calls_that_wait_are_served_by_the_restoration() -> None:
-    """Their snapshots are among those of the restoration, and are not asked for twice."""
+    """The restoration requests their snapshots, so the calls do not."""
     client = Client().login()
     client.subscribe("a", snapshot=True)
     client.protocol.connection_lost()
@@ -270,7 +270,7 @@ def test_a_topic_that_was_accepted_is_not_given_up_beside_new_ones() -> None:
 
 
 def test_permissions_that_were_lost_end_the_client_beside_new_topics() -> None:
-    """But for a topic that was never accepted, which costs nothing but itself."""
+    """A topic that was never accepted is given up, and nothing else with it."""
     client = Client("a", "b").login()
     refuse(client)
     client.tracker.add(["c"])
@@ -312,7 +312,7 @@ def test_a_server_that_refuses_everything_is_not_asked_for_ever() -> None:
     assert refuse(client, "bad")[0] == [("bad",)]
 
 
-def test_an_outage_collects_no_wishes_that_nobody_waits_for() -> None:
+def test_an_outage_collects_no_calls_that_nobody_waits_for() -> None:
     """The restoration brings the connection to what is wanted when it begins."""
     client = Client("a")
     for _ in range(1000):

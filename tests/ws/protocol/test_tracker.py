@@ -23,7 +23,7 @@ def test_topics_are_kept_in_the_order_in_which_they_were_wanted() -> None:
     assert (tracker.get_all(), tracker.size) == ([], 0)
 
 
-def test_a_wish_for_a_snapshot_stays_until_the_topic_goes() -> None:
+def test_a_requested_snapshot_stays_until_the_topic_is_removed() -> None:
     """Subscribing again without one takes nothing back."""
     tracker = WsSubscriptionTracker()
     tracker.add(["a"], snapshot=True)

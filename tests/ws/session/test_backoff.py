@@ -52,14 +52,14 @@ def test_the_slow_lane_waits_for_half_the_cap_at_least() -> None:
 
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_wait_that_was_asked_for_is_kept_and_spread(slow: bool) -> None:
-    """All clients were told the same time, and must not come back in the same instant."""
+    """The server may name the same time to all clients; they must not return all at once."""
     waits = [Backoff(1.0, 60.0, None).next(slow=slow, retry_after=100.0) for _ in range(50)]
     assert all(wait is not None and 100.0 <= wait <= 101.0 for wait in waits)
     assert len({*waits}) > 40
 
 
 def test_a_wait_that_was_asked_for_shortens_none() -> None:
-    """Its own is longer after some attempts, and for a server that is asked too often."""
+    """The client's own wait may be longer: after some attempts, and for TooManyRequests."""
     wait = Backoff(1.0, 60.0, None).next(slow=True, retry_after=1.0)
     assert wait is not None
     assert wait >= 30.0
@@ -74,7 +74,7 @@ def test_a_wait_that_was_asked_for_has_a_cap(cap: float, most: float) -> None:
 
 
 def test_attempts_are_counted_until_a_reset() -> None:
-    """None of them, three of them, and three again."""
+    """With none allowed, three allowed, and three again after the reset."""
     assert Backoff(1.0, 60.0, 0).next() is None
     backoff = Backoff(1.0, 60.0, 3)
     for _ in range(2):
@@ -86,7 +86,7 @@ def test_attempts_are_counted_until_a_reset() -> None:
 
 
 def test_a_short_session_begins_the_count_anew_but_not_the_waits() -> None:
-    """However often; a lasting one begins both anew."""
+    """However often it happens; a lasting session resets both."""
     backoff = Backoff(1.0, 60.0, 2)
     highs = []
     for _ in range(4):

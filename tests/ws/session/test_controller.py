@@ -1,4 +1,4 @@
-"""What the controller reports of connections that come and go, without one."""
+"""What the controller emits as connections begin and end, tested without a connection."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Bench:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """With one connection that has had its day."""
+    """With one connection that was restored and then lost."""
     new = Bench(monkeypatch)
     new.open()
     new.restore()
@@ -83,7 +83,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_a_gap_begins_with_the_first_of_several_connections_that_are_lost(bench: Bench) -> None:
-    """One that was authenticated and never restored has brought nothing of what was missed."""
+    """A connection that was authenticated but not restored does not end the gap."""
     heard = bench.hear()
     bench.lose()
     bench.open()
@@ -95,7 +95,7 @@ def test_a_gap_begins_with_the_first_of_several_connections_that_are_lost(bench:
 
 
 def test_each_gap_has_a_beginning_of_its_own(bench: Bench) -> None:
-    """What was told of once is not missing a second time."""
+    """The second gap begins after the first has ended."""
     heard = []
     for _ in range(2):
         heard.append(bench.hear())
@@ -110,7 +110,7 @@ def test_each_gap_has_a_beginning_of_its_own(bench: Bench) -> None:
 def test_what_is_unsubscribed_and_wanted_again_in_an_outage_keeps_its_last_rate(
     bench: Bench,
 ) -> None:
-    """As if nothing had been asked for; what is only unsubscribed is shown no longer."""
+    """It looks as if nothing had been called; a topic that is only unsubscribed has no rate."""
     for number in (18, 19):
         instrument = bench.book.instrument(f"instrument:{number}", bench.clock())
         assert instrument is not None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,7 +29,7 @@ from tests.support.clients import API_KEY, USER_KEY, Ear
 from tests.support.clocks import LeapingTime
 from tests.support.peer import Peer
 from tests.support.threads import Background, join_stragglers
-from tests.support.timing import MS
+from tests.support.timing import MS, Stopwatch
 
 SOON = 10_000 * MS
 FIRST, SECOND = "rotated-key-first", "rotated-key-second"
@@ -38,7 +37,7 @@ GOOD_KEYS = {"apiKey": API_KEY, "userKey": USER_KEY}
 
 
 class Vault:
-    """Where a key is kept: it may be away, hang, or hold nonsense.
+    """A key store, which may be unavailable, hang, or hold something that is no key.
 
     :ivar content: what it returns, or raises if it is an exception
     :ivar calls: the threads that have called it
@@ -70,7 +69,7 @@ def vault() -> Iterator[Vault]:
 
 
 def serve(sent: list[dict[str, str]], *then: Callable[[Peer], object]) -> Callable[[Peer], None]:
-    """A server that notes the keys, accepts them, and then does as told."""
+    """A server that records the keys, accepts them, and then does what *then* says."""
 
     def script(peer: Peer) -> None:
         peer.handshake()
@@ -94,7 +93,7 @@ def close(peer: Peer) -> None:
 def test_both_keys_may_be_callables(
     simulator: MakeSimulator, client: MakeClient, vault: Vault
 ) -> None:
-    """Called in turn, in one thread that is not the reader's and ends before data flows."""
+    """Called one after the other, in a thread of their own that ends before data flows."""
     sim = simulator(api_key=API_KEY, user_key=USER_KEY)
     other = Vault(USER_KEY)
     c = client(sim.url, api_key=vault, user_key=other)
@@ -135,13 +134,13 @@ def test_a_callable_may_take_a_while(
 
 
 class VaultAway(Exception):
-    """What a program's own client of a vault might raise."""
+    """An error of a program's own client for a key store."""
 
 
 def test_a_callable_that_raises_at_first_fails_connect(
     raw_server: StartServer, client: MakeClient, vault: Vault
 ) -> None:
-    """With its exception as the cause, without its words, and without a connection."""
+    """With its exception as the cause, without its message, and before anything is connected."""
     server = raw_server(lambda peer: peer.handshake())
     vault.content = VaultAway(f"no {FIRST}")
     c = client(server.url, api_key=vault)
@@ -161,7 +160,7 @@ def test_a_callable_that_raises_at_first_fails_connect(
 def test_a_callable_that_raises_later_is_asked_again(
     raw_server: StartServer, client: MakeClient, vault: Vault, failure: BaseException
 ) -> None:
-    """A vault that is away for a moment is an outage like any other: with patience, it passes."""
+    """A key store that is unavailable for a moment is an outage, and the client retries."""
     sent: list[dict[str, str]] = []
     rotated = threading.Event()
     first = serve(sent, lambda peer: peer.wait(rotated), close)
@@ -183,15 +182,16 @@ def test_a_callable_that_raises_later_is_asked_again(
 def test_a_callable_that_goes_on_raising_uses_up_the_attempts(
     raw_server: StartServer, client: MakeClient, vault: Vault
 ) -> None:
-    """The client ends with what the last attempt failed of."""
+    """The client ends with the error of the last attempt."""
     rotated = threading.Event()
     server = raw_server(serve([], lambda peer: peer.wait(rotated), close))
     c = client(server.url, api_key=vault, reconnect_attempts=2)
     c.connect()
     vault.content = VaultAway("away")
     rotated.set()
-    with pytest.raises(EToroError, match=r"Gave up after 2 attempts.*raised VaultAway"):
+    with pytest.raises(EToroError, match=r"Gave up after 2 attempts.*raised VaultAway") as caught:
         c.run_forever()
+    assert isinstance(caught.value.__cause__, VaultAway)
     assert len(vault.calls) == 3
     assert server.connections == 1
 
@@ -218,7 +218,7 @@ def test_what_is_no_key_ends_the_client_at_once(
     kind: type[EToroError],
     words: str,
 ) -> None:
-    """At first and later on, told once and without the value: asking again would not help."""
+    """On the first connection and later; reported once, without the value."""
     caplog.set_level(logging.DEBUG)
     rotated = threading.Event()
     server = raw_server(serve([], lambda peer: peer.wait(rotated), close))
@@ -276,9 +276,9 @@ def test_disconnect_does_not_wait_for_a_callable(client: MakeClient, vault: Vaul
     c = client("ws://127.0.0.1:9/ws", api_key=vault, connect_timeout=60)
     connecting = Background(c.connect)
     assert vault.asked.wait(SOON)
-    started = time.monotonic()
+    watch = Stopwatch()
     c.disconnect()
-    assert time.monotonic() - started < core_of(c).options.close_timeout
+    assert watch.seconds < core_of(c).options.close_timeout
     names = {thread.name for thread in threading.enumerate() if "etoro-sync" in thread.name}
     assert names == {"etoro-sync-keys"}
     with pytest.raises(EToroClosedError):
@@ -319,7 +319,7 @@ def test_time_in_which_the_process_stood_still_is_not_the_callables(
     vault: Vault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It could not go on either; nor is the connection short of that time."""
+    """The callable was paused, too; the connection still has its full time."""
     clock = LeapingTime()
     for module in (credentials, dialer, reader):
         monkeypatch.setattr(module, "clocks", clock)
@@ -348,7 +348,7 @@ def test_connect_times_out_when_a_callable_hangs(client: MakeClient, vault: Vaul
 
 
 def test_a_callable_may_use_the_client(simulator: MakeSimulator, client: MakeClient) -> None:
-    """Even to end it: no lock is held, and nobody waits for whom it waits."""
+    """It may even disconnect it: no lock is held, and no thread that it waits for waits for it."""
 
     def give_up() -> str:
         c.subscribe([18])
@@ -365,7 +365,7 @@ def test_a_callable_may_use_the_client(simulator: MakeSimulator, client: MakeCli
 def test_no_thread_for_a_callable_is_a_failed_attempt(
     client: MakeClient, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A system that has no thread left is told of as it is, not as a defect."""
+    """The error says that the system has no thread left, and does not look like a defect."""
     start = threading.Thread.start
 
     def scarce(thread: threading.Thread) -> None:

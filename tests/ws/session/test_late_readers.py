@@ -1,4 +1,4 @@
-"""Readers that come back after disconnect() has given them up: the next session is not theirs."""
+"""Readers that disconnect() no longer waits for: they must not change the next session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.peer import Peer
 def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_session(
     raw_server: StartServer, client: MakeClient, blocks: str
 ) -> None:
-    """A log handler has held it up for longer than disconnect() waits, in the middle of a read."""
+    """A log handler has blocked it during a read for longer than disconnect() waits."""
     inside, release = threading.Event(), threading.Event()
 
     class Blocks(logging.Handler):
@@ -31,8 +31,7 @@ def test_promise_8_a_reader_that_comes_back_late_changes_no_price_of_the_next_se
                 release.wait(10)
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", {"Ask": "20", "Bid": "10"}, "Snapshot"))
         if peer.index == 0:
@@ -79,7 +78,7 @@ PRICE = {"Ask": "2", "Bid": "1"}
 def test_promise_8_a_look_up_that_comes_back_late_leaves_the_next_session_its_prices(
     raw_server: StartServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reader of a connect() that timed out ends when another session has its states."""
+    """The reader of a connect() that timed out ends when another session uses the rate book."""
     real, calls, release, late = socket.getaddrinfo, [0], threading.Event(), threading.Event()
 
     def slow_at_first(*arguments: Any, **options: Any) -> Any:
@@ -89,8 +88,7 @@ def test_promise_8_a_look_up_that_comes_back_late_leaves_the_next_session_its_pr
         return real(*arguments, **options)
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.send_text(envelope("instrument:18", PRICE, "Snapshot"))
         late.wait(10)
@@ -123,7 +121,7 @@ def test_promise_8_a_look_up_that_comes_back_late_leaves_the_next_session_its_pr
 def test_promise_8_a_reader_that_comes_back_late_closes_nothing_of_the_next_session(
     simulator: MakeSimulator, client: MakeClient, again: bool
 ) -> None:
-    """disconnect() did not wait for it; its connection's end is no news in the new session."""
+    """disconnect() did not wait for it; the new session does not emit the end of its connection."""
     inside, release = threading.Event(), threading.Event()
 
     class Slow(logging.Handler):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from etoro_sync import ClientState, EToroClosedError
+from etoro_sync import ClientState, EToroAuthError, EToroClosedError
 from etoro_sync.ws.core import core_of
 from etoro_sync.ws.session import session
-from tests.conftest import MakeClient, MakeSimulator
+from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import make_client
+from tests.support.peer import Peer
+from tests.support.scripts import until
 from tests.support.threads import join_stragglers, run_in_thread
+from tests.support.timing import Stopwatch
 
 
 def test_promise_2_the_end_of_the_program_wakes_whoever_waits(
@@ -38,7 +40,7 @@ def test_promise_2_the_end_of_the_program_wakes_whoever_waits(
 def test_promise_2_the_end_of_the_program_wakes_also_where_the_reader_hangs(
     client: MakeClient,
 ) -> None:
-    """In a name resolution, say; its thread is a daemon and holds nobody up."""
+    """For example in a name resolution; its thread is a daemon and does not delay the end."""
     release = threading.Event()
     c = client("ws://127.0.0.1:9/ws", close_timeout=0.05)
     waiting = c.queue("unknown")
@@ -89,9 +91,9 @@ def test_promise_13_the_end_of_the_program_has_one_deadline_for_all_clients(
     for c in clients:
         c.on("authenticated", lambda: release.wait(20))
         c.connect()
-    started = time.monotonic()
+    watch = Stopwatch()
     session._end_all()
-    elapsed = time.monotonic() - started
+    elapsed = watch.seconds
     release.set()
     assert elapsed < 3
 
@@ -110,7 +112,7 @@ def test_a_sessions_end_is_forgotten_by_the_module(simulator: MakeSimulator) -> 
 def test_promise_1_a_client_that_is_collected_says_so(
     simulator: MakeSimulator, caplog: pytest.LogCaptureFixture, listening: bool
 ) -> None:
-    """In the log, if its callbacks would have heard: they are not told otherwise."""
+    """In the log, if it has callbacks: they get no error."""
     c = make_client(simulator().url)
     if listening:
         c.on("private:event", print)
@@ -125,7 +127,7 @@ def test_promise_1_a_client_that_is_collected_says_so(
 def test_promise_1_a_loop_over_the_queue_of_a_client_that_was_collected_does_not_end_in_silence(
     simulator: MakeSimulator,
 ) -> None:
-    """As it would if the user had closed the client; should anything ever read such a queue."""
+    """It raises; only after the user has closed the client would it end without an error."""
     c = make_client(simulator().url)
     c.connect()
     items = c.queue("unknown")._items
@@ -136,7 +138,7 @@ def test_promise_1_a_loop_over_the_queue_of_a_client_that_was_collected_does_not
 
 
 def test_promise_2_a_queue_goes_on_whose_client_was_dropped(simulator: MakeSimulator) -> None:
-    """Whoever keeps only the queue keeps the client."""
+    """A reference to the queue keeps the client, too."""
     sim = simulator()
 
     def queue_only() -> Any:
@@ -156,7 +158,7 @@ def test_promise_2_a_queue_goes_on_whose_client_was_dropped(simulator: MakeSimul
 def test_promise_13_the_collector_in_a_forked_child_does_not_end_the_parents_session(
     simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy that is collected there leaves the threads, which are the parent's, alone."""
+    """Collecting the child's copy does not affect the parent's threads."""
     c = client(simulator().url)
     c.connect()
     assert core_of(c).sessions.present is not None
@@ -166,3 +168,28 @@ def test_promise_13_the_collector_in_a_forked_child_does_not_end_the_parents_ses
         core_of(c).sessions.present.abandon()
     c.subscribe([18])
     assert c.state is ClientState.LIVE
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["in connect()", "while nobody waits"])
+def test_what_ends_a_client_is_logged_unless_a_caller_raises_it(
+    raw_server: StartServer, client: MakeClient, caplog: pytest.LogCaptureFixture, live: bool
+) -> None:
+    """Else it would stand there twice, in the same words."""
+    lose = threading.Event()
+
+    def refuse(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("InvalidKey")
+        peer.wait_closed(5)
+
+    c = client(raw_server([until(lose), refuse] if live else refuse).url)
+    waiting = c.queue("unknown")
+    if live:
+        c.connect()
+        lose.set()
+    else:
+        with pytest.raises(EToroAuthError):
+            c.connect()
+    with pytest.raises(EToroAuthError):
+        waiting.get(timeout=5)
+    assert caplog.text.count("The client ended: ") == live

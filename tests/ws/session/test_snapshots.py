@@ -1,4 +1,4 @@
-"""What is told while a snapshot is awaited, and when none comes."""
+"""Which rates are published while a snapshot is awaited, and when it does not arrive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.scripts import live
 def test_promise_8_connecting_again_after_a_failure_begins_with_snapshots(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """What was wanted is wanted still, and has seen a gap."""
+    """The topics are still wanted, and there was a gap."""
     sim = simulator()
     c = client(sim.url, reconnect_attempts=0)
     c.connect()
@@ -40,8 +40,7 @@ def test_promise_8_a_duplicate_that_brings_no_snapshot_holds_nothing_back(
     """eToro has said that it sends none, so the deltas are all there is."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge("TopicAlreadySubscribed")
         peer.send_text(envelope("instrument:18", PRICE))
         peer.serve()
@@ -82,11 +81,10 @@ def test_promise_8_news_before_the_authentication_is_not_mixed_with_the_lost_con
 def test_promise_9_a_price_that_was_held_back_for_a_snapshot_is_told_if_none_comes(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """It came while eToro was asked for the snapshot, and may be the last one for long."""
+    """It was received while the snapshot was requested, and may be the last for a long time."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         again = peer.read_json()
         peer.send_text(envelope("instrument:18", PRICE))
@@ -111,8 +109,7 @@ def test_promise_9_a_refused_request_for_a_snapshot_holds_no_price_back(
     second = threading.Event()
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         refused = peer.read_json()
         assert second.wait(5)
         peer.reply(refused, "SubscribeFailed")
@@ -135,14 +132,12 @@ def test_promise_9_an_order_event_behind_a_failing_reply_is_delivered(
     """Both may have come in one read."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.reset()
 
     def second(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         request = peer.read_json()
         refusal = (
             f'{{"id":"{request["id"]}","success":false,"operation":"Subscribe",'

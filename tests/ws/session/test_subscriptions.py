@@ -1,16 +1,26 @@
-"""Who wants a topic, and who hears what became of it."""
+"""Which calls and streams want a topic, and what a waiting call returns or raises."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import time
+import weakref
 from typing import Any
 
 import pytest
 
-from etoro_sync import ClientState, EToroSubscriptionError, EToroWebSocketError
+from etoro_sync import (
+    ClientState,
+    EToroSubscriptionError,
+    EToroTimeoutError,
+    EToroWebSocketError,
+)
+from etoro_sync.lifecycle import Lifecycle
 from etoro_sync.ws.core import core_of
+from etoro_sync.ws.protocol.requests import Operation
+from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
+from etoro_sync.ws.session.subscriptions import Subscriptions
 from tests.conftest import MakeClient, MakeSimulator, StartServer
 from tests.support.clients import Ear, connect_and_run, envelope
 from tests.support.frames import TEXT, frame
@@ -106,10 +116,10 @@ def test_promise_12_streams_that_are_collected_in_the_middle_of_a_change_do_not_
         gc.set_threshold(*thresholds)
 
 
-def test_promise_10_wishes_in_an_outage_do_not_pile_up(
+def test_promise_10_calls_in_an_outage_do_not_pile_up(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """The restoration covers them; the end does not have to go through them."""
+    """The restoration covers them, so they need not be kept."""
     sim = simulator()
     c = client(sim.url, reconnect_delay=30, reconnect_max_delay=30)
     ear = Ear(c)
@@ -131,7 +141,7 @@ PRICE = {"Ask": "2", "Bid": "1"}
 def test_an_unsubscription_in_an_outage_forgets_the_price(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """What is no longer wanted is not shown until the next connection either."""
+    """A topic that is no longer wanted has no rate, also before the next connection."""
     sim = simulator()
     c = client(sim.url, reconnect_delay=30, reconnect_max_delay=30)
     ear = Ear(c)
@@ -152,7 +162,7 @@ def test_an_unsubscription_in_an_outage_forgets_the_price(
 def test_promise_7_one_refused_call_does_not_cost_the_topics_of_others(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
-    """Recorded before connect(), they share a frame; what is bad is found out."""
+    """Topics recorded before connect() share a frame; it is split to find the refused ones."""
     sim = simulator(max_topics=3)
     c = client(sim.url)
     ear = Ear(c)
@@ -169,11 +179,10 @@ def test_promise_7_one_refused_call_does_not_cost_the_topics_of_others(
 def test_promise_2_a_call_that_waits_hears_that_its_topics_were_refused_after_a_reconnect(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """They are asked for by the restoration then; the call must not return as if all were well."""
+    """The restoration requests them then; the call must raise its refusal."""
 
     def script(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         if peer.index == 0:
             peer.read_json()  # and then the connection is lost
             return
@@ -191,17 +200,15 @@ def test_promise_2_a_call_that_waits_hears_that_its_topics_were_refused_after_a_
 def test_promise_5_a_restoration_that_is_refused_for_ever_ends_the_client(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """Data on a connection that cannot restore its topics earns no new start of the counter."""
+    """Data on a connection that cannot restore its topics does not reset the count of attempts."""
 
     def first(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.acknowledge()
         peer.reset()
 
     def refusing(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.send_text(envelope("instrument:5", PRICE))
         peer.acknowledge("SubscribeFailed", "no such topic")
         peer.serve()
@@ -217,11 +224,10 @@ def test_promise_5_a_restoration_that_is_refused_for_ever_ends_the_client(
 def test_a_missing_acknowledgement_is_noticed_while_data_flows(
     raw_server: StartServer, client: MakeClient
 ) -> None:
-    """A busy stream never falls idle, and its deadlines count all the same."""
+    """Deadlines are also checked while there is always more to read."""
 
     def busy(peer: Peer) -> None:
-        peer.handshake()
-        peer.authenticate()
+        peer.accept()
         peer.read_json()
         # Faster than any reader: what it could read next is always there already.
         block = frame(TEXT, envelope("instrument:5", PRICE).encode()) * 5000
@@ -235,3 +241,31 @@ def test_a_missing_acknowledgement_is_noticed_while_data_flows(
     (code, reason), *_ = ear.wait_for("close")
     assert code == 1006
     assert "No acknowledgement" in reason
+
+
+def test_a_call_whose_caller_has_given_up_is_awaited_no_longer() -> None:
+    """What eToro says of it later is then written to the log, for nobody raises it."""
+    lifecycle, posted = Lifecycle(), list[Operation]()
+    number = lifecycle.begin()
+    assert number is not None
+    lifecycle.advance(number, ClientState.LIVE)
+    subscriptions = Subscriptions(WsSubscriptionTracker(), lifecycle, 0.01)
+    subscriptions.post = posted.append
+    with pytest.raises(EToroTimeoutError):
+        subscriptions.subscribe(["instrument:18"], snapshot=False, wait=True, timeout=None)
+    assert [operation.awaited for operation in posted] == [False]
+
+
+def test_nothing_is_kept_of_a_stream_that_has_ended() -> None:
+    """A program may begin and end any number of them."""
+
+    class Stream: ...
+
+    use = Stream()
+    gone = weakref.ref(use)
+    subscriptions = Subscriptions(WsSubscriptionTracker(), Lifecycle(), 1.0)
+    subscriptions.hold(use, ["instrument:18"], None)
+    subscriptions.release(use)
+    del use
+    gc.collect()
+    assert gone() is None

@@ -1,4 +1,4 @@
-"""Which address is tried first."""
+"""The order in which addresses are tried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def order(addresses: Addresses, names: str = "abc") -> str:
 
 
 def test_the_resolvers_order_is_kept() -> None:
-    """It knows which one is near."""
+    """It may know which address is nearest."""
     assert order(Addresses(), "cab") == "cab"
 
 
@@ -29,7 +29,7 @@ def test_the_resolvers_order_is_kept() -> None:
     [("ABcd", "AcBd"), ("abCD", "aCbD"), ("ABCd", "AdBC"), ("Abcd", "Abcd"), ("AbCd", "AbCd")],
 )
 def test_the_families_take_turns(names: str, tried: str) -> None:
-    """All of the one may be dead; the first is that of the resolver's first address."""
+    """All of one family may be unreachable; the family of the resolver's first address begins."""
     assert order(Addresses(), names) == tried
 
 
@@ -43,7 +43,7 @@ def test_addresses_that_have_led_nowhere_come_last() -> None:
 
 
 def test_the_families_take_turns_also_among_those_that_have_led_nowhere() -> None:
-    """And what has led nowhere waits for all others, whatever their family."""
+    """All others come before them, whatever their family."""
     addresses = Addresses()
     for name in "ABc":
         addresses.mark_unproven((name, 443))

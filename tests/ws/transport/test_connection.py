@@ -143,7 +143,7 @@ def test_early_bytes_come_first(waker: Waker) -> None:
 
 
 def test_messages_behind_the_handshake_arrive(raw_server: StartServer, waker: Waker) -> None:
-    """A server that speaks in the same segment as its answer is heard."""
+    """Messages in the same segment as the handshake's answer are read."""
 
     def script(peer: Peer) -> None:
         peer.handshake(trailing=frame(TEXT, b"welcome") + frame(TEXT, b"back")[:3])
@@ -226,7 +226,7 @@ def test_a_frame_of_eight_gigabytes_is_refused_at_its_header(waker: Waker) -> No
 def test_a_violation_ends_the_connection_after_the_messages_before_it(
     waker: Waker, raw: bytes, code: int
 ) -> None:
-    """Good messages are delivered, the server is told why, and the error says it too."""
+    """The messages before it are delivered; the close frame and the error name the violation."""
     with pair(waker, max_message_bytes=1024) as (connection, far):
         far.sendall(frame(TEXT, b"good") + raw + frame(TEXT, b"too late"))
         assert read_on(connection, count(1)) == ["good"]
@@ -324,7 +324,7 @@ def test_a_close_frame_is_kept_and_echoed(
 
 
 def test_only_the_first_close_frame_counts(waker: Waker) -> None:
-    """What a server says after its goodbye changes nothing, and is answered once."""
+    """What follows the close frame is ignored, and only one is sent back."""
     closes = frame(CLOSE, close_payload(4001)) + frame(CLOSE, close_payload(1000))
     with pair(waker) as (connection, far):
         far.sendall(closes + frame(PING, b"p"))
@@ -337,7 +337,7 @@ def test_only_the_first_close_frame_counts(waker: Waker) -> None:
 
 
 def test_no_close_frame_is_1006(waker: Waker) -> None:
-    """An end of stream without goodbye is code 1006, after the messages before it."""
+    """An end of the stream without a close frame is code 1006, after the messages before it."""
     with pair(waker) as (connection, far):
         far.sendall(frame(TEXT, b"last"))
         far.close()
@@ -374,7 +374,7 @@ def test_4001_and_a_reset_is_4001(waker: Waker, sends: int) -> None:
 
 
 def test_4001_with_unread_requests_is_4001(raw_server: StartServer, waker: Waker) -> None:
-    """A server that refuses the credentials without reading on is heard all the same."""
+    """The close frame of a server that stops reading when it refuses the keys is still read."""
     ready = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -393,7 +393,7 @@ def test_4001_with_unread_requests_is_4001(raw_server: StartServer, waker: Waker
 
 
 def test_a_close_reason_is_redacted_and_shortened(waker: Waker) -> None:
-    """The server's words are fit to be shown, whatever it repeats in them."""
+    """Keys that the server repeats are masked, and a long reason is shortened."""
     with pair(waker, redact=lambda text: text.replace("secret", "***")) as (connection, far):
         far.sendall(frame(CLOSE, close_payload(4001, "your secret is " + "x" * 108)))
         read_on(connection)
@@ -425,7 +425,7 @@ def test_a_long_reason_is_cut_between_characters(waker: Waker) -> None:
 
 
 def test_close_with_a_full_queue_is_no_error(waker: Waker) -> None:
-    """A peer that reads nothing does not get a goodbye, and nobody is bothered with that."""
+    """A peer that reads nothing gets no close frame, and no error is raised for that."""
     with pair(waker) as (connection, _):
         # The rest of the limit, to the byte: 14 is what a long frame's header takes.
         connection.send_text("x" * (4 * 1024 * 1024 - 14))
@@ -441,7 +441,7 @@ def test_close_with_a_full_queue_is_no_error(waker: Waker) -> None:
 def test_a_failure_to_send_ends_the_connection_when_nothing_is_left_to_read(
     waker: Waker,
 ) -> None:
-    """A connection that can only listen is given up at once, and a wait does not sleep over it."""
+    """A connection that cannot send ends as soon as everything is read; a wait returns at once."""
 
     class Mute(socket.socket):
         def send(self, *_: object) -> int:
@@ -515,7 +515,7 @@ def test_a_peer_without_an_answer_is_dead(waker: Waker) -> None:
 
 
 def test_a_ping_that_left_late_has_the_whole_time_for_its_answer(waker: Waker) -> None:
-    """The process stood still between the look at the clock and the ping."""
+    """The process was paused between reading the clock and sending the ping."""
     clock = FakeClock()
     options = {"heartbeat_interval": 30.0, "heartbeat_timeout": 10.0, "clock": clock}
     with pair(waker, **options) as (connection, _):
@@ -690,7 +690,7 @@ def test_a_wait_ends_at_its_deadline_or_by_a_wake_up(waker: Waker) -> None:
 
 @pytest.mark.parametrize("queued", [0, MUCH])
 def test_a_closing_connection_sleeps_until_its_own_deadline(waker: Waker, queued: int) -> None:
-    """Deadlines that nobody judges any more do not turn the wait into a busy loop."""
+    """Deadlines that are not checked any more do not turn the wait into a busy loop."""
     options = {"heartbeat_interval": 1e-6, "heartbeat_timeout": 1e-6}
     with pair(waker, **options) as (connection, _):
         connection.send_text("x" * queued)
@@ -703,7 +703,7 @@ def test_a_closing_connection_sleeps_until_its_own_deadline(waker: Waker, queued
 
 
 def test_a_wait_sends_what_could_not_be_sent_before(waker: Waker) -> None:
-    """A queue leaves without anybody's asking for it."""
+    """The wait itself sends what is queued."""
     with pair(waker) as (connection, far):
         connection.send_text("x" * MUCH)
         reading = run_in_thread(lambda: receive_frame(far))

@@ -170,7 +170,7 @@ def test_a_name_without_addresses_is_said_so(waker: Waker, monkeypatch: pytest.M
 def test_a_localhost_that_is_elsewhere_is_not_called_without_tls(
     raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of its addresses only those of this machine are: keys may not leave it in the clear."""
+    """Only its loopback addresses are used: the keys must not leave this machine unencrypted."""
     server = raw_server(greet)
     resolve_to(monkeypatch, ("192.0.2.1", server.port))
     with pytest.raises(EToroWebSocketError, match="localhost resolves to another machine"):

@@ -237,7 +237,7 @@ def test_the_head_has_a_limit(raw_server: StartServer, waker: Waker, size: int, 
 
 
 def test_a_head_without_an_end_is_refused(raw_server: StartServer, waker: Waker) -> None:
-    """A server that sends too much is not waited for, though its answer may still go on."""
+    """The client does not read on when the head is too long."""
     server = raw_server(answer(b"HTTP/1.1 101 OK\r\n" + b"X: y\r\n" * 20_000))
     with (
         Watchdog(AT_ONCE),
@@ -248,7 +248,7 @@ def test_a_head_without_an_end_is_refused(raw_server: StartServer, waker: Waker)
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_refused(raw_server: StartServer, waker: Waker, status: int) -> None:
-    """The client goes nowhere else, for it would take its credentials with it."""
+    """The client would send its keys to another host."""
     server = raw_server(lambda peer: None)
     here = f"Location: {server.url}\r\n".encode()
     redirecting = raw_server(answer(b"HTTP/1.1 %d Go\r\n%s\r\n" % (status, here)))
@@ -299,7 +299,7 @@ def test_an_http_error_is_told_by_its_status(
 def test_the_wait_that_a_refusal_asks_for_is_named_and_kept(
     raw_server: StartServer, waker: Waker, status: int
 ) -> None:
-    """Also for whoever calls connect(), which does not try again by itself."""
+    """Also in the error of connect(), which does not retry."""
     server = raw_server(answer(b"HTTP/1.1 %d No\r\nRetry-After: 120\r\n\r\n" % status))
     with pytest.raises(ConnectionFailed, match=r"asks to wait for 120 s") as caught:
         shake_hands(server, waker)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +24,7 @@ from tests.conftest import StartServer
 from tests.support.clients import make_client
 from tests.support.raw_server import Peer, RawServer
 from tests.support.threads import Background, Watchdog
+from tests.support.timing import Stopwatch
 from tests.ws.transport.tools import A_WHILE, AT_ONCE, SOON, dial, dialled, read_all
 
 TARGET = "wss://stream.example:444/ws"
@@ -253,7 +253,7 @@ def test_an_answer_is_understood_in_pieces_and_whole(
 def test_answers_that_come_before_they_are_asked_for_are_taken_in_turn(
     raw_server: StartServer, waker: Waker
 ) -> None:
-    """A hasty proxy is a working proxy: no answer is lost for having come with another."""
+    """A proxy may send several answers at once; none is lost."""
 
     def script(peer: Peer) -> None:
         peer.send(b"\x05\x00" + GRANTED)
@@ -315,7 +315,7 @@ def test_no_common_way_to_log_in_is_said_so(
 
 
 def test_a_refused_password_is_said_so(raw_server: StartServer, waker: Waker) -> None:
-    """By its own name, for it is the first thing to check, and without the password."""
+    """The error says what was refused, without the password."""
 
     def script(peer: Peer) -> None:
         peer.read_bytes(4)
@@ -359,7 +359,7 @@ def test_what_is_no_socks_proxy_is_said_so(
 def test_bytes_of_the_proxy_in_the_tunnel_are_refused(
     raw_server: StartServer, waker: Waker
 ) -> None:
-    """Nobody speaks in the server's place, however much."""
+    """Whatever the proxy sends there, it cannot come from the server."""
     server = raw_server(answer(GRANTED + bytes(50_000)))
     assert "bytes of its own" in str(refusal(server, waker))
 
@@ -406,7 +406,7 @@ def test_a_proxy_that_never_answers_ends_at_the_deadline(
 
 
 def test_a_dripping_proxy_ends_at_the_deadline(raw_server: StartServer, waker: Waker) -> None:
-    """A byte now and then buys no time."""
+    """Single bytes now and then do not extend the deadline."""
     name = b"\x05\x00\x00\x03\xff" + b"x" * 257
     server = raw_server(lambda peer: (greet(peer), peer.drip(name, pause=0.01)))
     with Watchdog(AT_ONCE), pytest.raises(EToroTimeoutError, match="the request to the proxy"):
@@ -416,7 +416,7 @@ def test_a_dripping_proxy_ends_at_the_deadline(raw_server: StartServer, waker: W
 def test_disconnect_ends_the_wait_for_a_proxy_at_once(
     raw_server: StartServer, waker: Waker
 ) -> None:
-    """While the proxy thinks, a stop is obeyed."""
+    """A stop ends the wait for the proxy's answer."""
 
     def script(peer: Peer) -> None:
         greet(peer)
@@ -443,8 +443,8 @@ def test_promise_13_disconnect_in_mid_negotiation(raw_server: StartServer) -> No
     client = make_client(LOCAL, proxy=f"socks5h://127.0.0.1:{server.port}", connect_timeout=60)
     connecting = Background(client.connect)
     assert asked.wait(SOON)
-    started = time.monotonic()
+    watch = Stopwatch()
     client.disconnect()
-    assert time.monotonic() - started < core_of(client).options.close_timeout
+    assert watch.seconds < core_of(client).options.close_timeout
     with pytest.raises(EToroClosedError):
         connecting.result(SOON)

@@ -212,7 +212,7 @@ def test_what_came_the_furthest_is_told(
     certificates: Certificates,
     context: ssl.SSLContext,
 ) -> None:
-    """A certificate that has expired says more than a port where nobody listens."""
+    """An expired certificate is reported rather than a port that refused."""
     server = raw_server(greet, certificates.expired)
     with Refuser() as refuser:
         places = [("127.0.0.1", refuser.port), ("127.0.0.1", server.port)]
@@ -225,7 +225,7 @@ def test_what_came_the_furthest_is_told(
 def test_a_timeout_tells_of_another_address_that_has_failed(
     waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its error may be the one that can be mended."""
+    """That error may be the one that the user can fix."""
     with Refuser() as refuser, BlackHole() as hole:
         resolve_to(monkeypatch, ("127.0.0.1", refuser.port), ("127.0.0.1", hole.port))
         with pytest.raises(EToroTimeoutError, match=r"raise connect_timeout.*refused \(127"):
@@ -235,7 +235,7 @@ def test_a_timeout_tells_of_another_address_that_has_failed(
 def test_what_has_failed_comes_last_in_the_next_attempt(
     raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what was begun in vain, where there was no winner."""
+    """If no attempt succeeded, also the addresses that were still being tried."""
     addresses, target = Addresses(), Target("localhost", 1, False)
 
     def tried(*places: Place) -> list[int]:
@@ -332,7 +332,7 @@ def test_disconnect_ends_a_race_at_once_and_closes_every_attempt(
 def test_a_proxys_addresses_race_too(
     raw_server: StartServer, waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over TCP: what is behind it is one way only."""
+    """Over TCP; TLS begins behind the proxy, on the one connection that won."""
     proxy = raw_server(
         lambda peer: (peer.respond(b"HTTP/1.1 200 OK\r\n\r\n"), peer.pause(0.01), greet(peer))
     )

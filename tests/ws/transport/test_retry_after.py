@@ -58,6 +58,6 @@ def test_only_where_it_says_when_to_ask_again(status: int | None, seconds: float
 
 @given(st.text(max_size=40))
 def test_no_text_breaks_it(value: str) -> None:
-    """It comes from the network."""
+    """The header comes from the network, so it may hold anything."""
     seconds = retry_after(503, f"HTTP/1.1 503\nRetry-After: {value}".encode(), NOON)
     assert seconds is None or seconds >= 0

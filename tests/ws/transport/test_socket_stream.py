@@ -66,7 +66,7 @@ def test_a_wake_up_during_the_wait_ends_it(waker: Waker) -> None:
 
 
 def test_a_wait_that_nobody_ends_lasts_its_time(waker: Waker) -> None:
-    """Without a wake-up a wait takes as long as it was told."""
+    """Without a wake-up a wait takes its whole time."""
     assert lasts(lambda: waker.wait(A_WHILE), A_WHILE)
 
 
@@ -79,7 +79,7 @@ def test_many_wake_ups_are_one(waker: Waker) -> None:
 
 
 def test_a_wake_up_while_the_last_one_is_taken_does_not_make_the_waker_deaf(waker: Waker) -> None:
-    """Whatever comes between the steps of a drain, the next wake-up is heard."""
+    """Whatever happens during a drain, the next wake-up ends the wait."""
 
     class Meddler:
         """Wakes just before the reader takes the bytes."""
@@ -127,7 +127,7 @@ def test_no_wake_up_is_lost_among_several_threads(waker: Waker) -> None:
 
 
 def test_a_waker_that_is_closed_is_harmless() -> None:
-    """Whoever wakes a reader that has ended meanwhile notices nothing."""
+    """Waking a reader that has ended raises nothing."""
     waker = Waker()
     waker.close()
     waker.wake()
@@ -135,7 +135,7 @@ def test_a_waker_that_is_closed_is_harmless() -> None:
 
 
 def test_a_waker_that_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also while somebody keeps the error."""
+    """Also while the error is kept."""
     kept: list[OSError] = []
 
     def refuse() -> None:
@@ -258,7 +258,7 @@ def test_a_stall_is_the_time_without_progress(waker: Waker) -> None:
 
 
 def test_what_can_never_be_sent_is_dropped(waker: Waker) -> None:
-    """After a failure nothing waits for room any more, or a wait would end at once for ever."""
+    """After a failure nothing is queued, or each wait would end at once."""
     with stream_with_peer(waker, clock=FakeClock()) as (stream, far):
         stream.write(bytes(MUCH))
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -351,7 +351,7 @@ def test_a_signal_does_not_disturb_a_wait(waker: Waker) -> None:
 # Descriptors
 
 
-def test_a_wire_that_cannot_be_made_closes_its_socket(
+def test_a_stream_that_cannot_be_made_closes_its_socket(
     waker: Waker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stream owns its socket from the first moment, also when there is no descriptor left."""
@@ -368,7 +368,7 @@ def test_a_wire_that_cannot_be_made_closes_its_socket(
         monkeypatch.undo()
 
 
-def test_a_wire_with_a_closed_waker_closes_its_socket() -> None:
+def test_a_stream_with_a_closed_waker_closes_its_socket() -> None:
     """A client that ended while it was connecting leaves nothing open."""
     near, far = tcp_pair()
     waker = Waker()

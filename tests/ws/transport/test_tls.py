@@ -65,7 +65,7 @@ def handshaken(script: Callable[[Peer], object]) -> Callable[[Peer], object]:
 
 
 def make_moody(context: ssl.SSLContext, **moods: list[Exception]) -> dict[str, list[Exception]]:
-    """Let OpenSSL ask for what it rarely asks for: these errors, then business as usual."""
+    """Make OpenSSL raise these rare errors first, and then work as usual."""
 
     def mood(name: str) -> Callable[..., Any]:
         usual = getattr(ssl.SSLSocket, name)

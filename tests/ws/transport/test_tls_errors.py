@@ -1,4 +1,4 @@
-"""What of TLS the environment decides, and what is told of it."""
+"""How the environment influences TLS, and how errors name it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def faults(**environ: object) -> str:
 def test_a_key_log_that_cannot_be_written_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
 ) -> None:
-    """With the variable, the file and the reason; it looks like an error of the handshake else."""
+    """The error has the variable, the file and the reason, which OpenSSL's own does not."""
     path = tmp_path / where
     monkeypatch.setenv("SSLKEYLOGFILE", str(path))
     with pytest.raises(EToroWebSocketError, match="Unset it, or name another file") as caught:
@@ -46,7 +46,7 @@ def test_a_key_log_that_cannot_be_written_is_named(
 def test_a_key_log_that_can_be_written_is_none_of_our_business(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nor is it blamed for another trouble."""
+    """It is not named as the cause of another error either."""
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "log"))
     assert make_default_context().verify_mode is ssl.CERT_REQUIRED
 
@@ -62,7 +62,7 @@ def test_a_key_log_that_can_be_written_is_none_of_our_business(
 
 
 def test_a_file_of_authorities_that_is_no_such_thing_is_named(tmp_path: Path) -> None:
-    """OpenSSL takes no notice of it, and then trusts nobody."""
+    """OpenSSL ignores it silently, and then trusts no certificate."""
     path = tmp_path / "authorities.pem"
     assert f"SSL_CERT_FILE names {str(path)!r}, which cannot be read" in faults(SSL_CERT_FILE=path)
     assert "which cannot be read" in faults(SSL_CERT_FILE=tmp_path)
@@ -89,7 +89,7 @@ def test_a_directory_of_authorities_that_is_no_such_thing_is_named(tmp_path: Pat
     "name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE"]
 )
 def test_a_variable_of_other_programs_is_named_as_not_read(name: str, tmp_path: Path) -> None:
-    """Who has set it believes that it works."""
+    """A user who has set it expects that it works."""
     path = tmp_path / "authorities.pem"
     path.write_text("-----BEGIN CERTIFICATE-----")
     found = environment_faults({name: "/company.pem", "SSL_CERT_FILE": str(path)})
@@ -125,7 +125,7 @@ def test_a_certificate_of_another_time_asks_about_the_clock(code: int) -> None:
 def test_an_unknown_authority_names_what_the_environment_has(
     monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """The clock has nothing to do with it."""
+    """The error does not mention the clock."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/company.pem")
     text = str(tls_error(TARGET, untrusted(code)))
     assert "REQUESTS_CA_BUNDLE is set to /company.pem" in text
@@ -134,7 +134,7 @@ def test_an_unknown_authority_names_what_the_environment_has(
 
 
 def test_another_host_is_neither(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that does not fit is no matter of the environment."""
+    """For a wrong name, the error names neither the clock nor the environment."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/company.pem")
     text = str(tls_error(TARGET, untrusted(62)))
     assert "clock" not in text

@@ -74,7 +74,7 @@ def test_a_version_that_is_too_old_is_refused_at_the_import(tmp_path: Path, vers
 
 @pytest.mark.parametrize("version", ["1.9.2", "1.10", "1.9.2rc1", "2.0.0"])
 def test_a_version_that_is_recent_enough_is_taken(tmp_path: Path, version: str) -> None:
-    """Whether a later one fits is for pip to judge."""
+    """Whether a later version fits is checked by pip."""
     (tmp_path / "websocket.py").write_text(f"{NAMES}__version__ = {version!r}")
     assert importing(tmp_path) == ""
 
