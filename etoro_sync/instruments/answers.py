@@ -93,7 +93,9 @@ def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -
     """
     one_each = list({each.id: each for each in found}.values())
     exact = [each for each in one_each if each.symbol == symbol]
-    exact = exact or [each for each in one_each if each.symbol.upper() == symbol.upper()]
+    # Not of other letters: the capitals of one may be two.
+    if not exact and symbol.isascii():
+        exact = [each for each in one_each if each.symbol.upper() == symbol.upper()]
     if len(exact) > 1:
         raise EToroInstrumentError(
             f"{len(exact)} instruments have the symbol {symbol!r}: {redact(_named(exact))}. Use "

@@ -11,7 +11,10 @@ from ..synchronization import Interrupted
 from ..ws.transport.waker import Waker
 from .pace import Pace
 
-__all__ = ["Call", "Calls"]
+__all__ = ["PATIENCE", "Call", "Calls"]
+
+#: Seconds. A server that asks to wait for longer is not waited for.
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Call:
         """
         while (wait := pace.reserve()) > 0:
             late = self.deadline is not None and clocks.monotonic() + wait > self.deadline
-            if late or not self.patient:
+            if late or not self.patient or wait > PATIENCE:
                 raise EToroRestError(
                     f"The rate limit of eToro's REST API lets no request pass for {wait:.0f} s. "
                     "Ask later, or for many ids at once with lookup().",

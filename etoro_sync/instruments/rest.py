@@ -26,7 +26,7 @@ from ..ws.session.credentials import Credentials, Keys
 from ..ws.transport.addresses import Addresses
 from ..ws.transport.retry_after import status_text
 from ..ws.transport.target import Target
-from .calls import Call
+from .calls import PATIENCE, Call
 from .http import Answer, Exchange
 from .pace import Pace
 
@@ -34,8 +34,8 @@ __all__ = ["Rest"]
 
 #: Attempts at one request that the server puts off.
 _ATTEMPTS = 3
-#: Seconds. A server that asks to wait for longer is not waited for.
-_PATIENCE = 60.0
+#: Seconds for which no request is sent at most, whatever the server asks for.
+_LONGEST_HOLD = 3600.0
 #: What the transport says of streams -> what it is here.
 _WORDS = {"ws_url": "rest_url", "wss://": "https://", "ws://": "http://"}
 #: Seconds to wait where a 429 does not say how long.
@@ -82,8 +82,8 @@ class Rest:
                 asked = _USUAL_WAIT if asked is None else asked
             if asked is None:
                 break
-            self._pace.hold(min(asked, _PATIENCE))
-            if asked > _PATIENCE or not call.patient or attempt == _ATTEMPTS:
+            self._pace.hold(min(asked, _LONGEST_HOLD))
+            if asked > PATIENCE or not call.patient or attempt == _ATTEMPTS:
                 break
             if call.deadline is not None and clocks.monotonic() + asked > call.deadline:
                 break

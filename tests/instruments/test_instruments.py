@@ -184,6 +184,12 @@ def test_items_that_cannot_be_read_are_left_out(serve: Serve, ask: AskServer) ->
     assert (found, found.name) == (77, "A [1m B")
 
 
+def test_capitals_of_other_letters_are_not_guessed(serve: Serve, ask: AskServer) -> None:
+    """Those of a sharp s are two letters."""
+    with pytest.raises(EToroInstrumentError):
+        ask(serve(items(item(1, "SS")))).find("\u00df")
+
+
 # Names ----------------------------------------------------------------------------------------
 
 
