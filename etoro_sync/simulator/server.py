@@ -49,7 +49,7 @@ class EToroSimulator(Controls):
     :param tls: use TLS, with a certificate for ``localhost`` from an authority made for this
         simulator: see :attr:`ca_pem`.
     :param rest: also answer, on the same port, the two requests of eToro's REST API that tell the
-        names of instruments, with some hundred instruments: see :attr:`rest_url`.
+        names of instruments: see :attr:`rest_url`. Some hundred have names, and usual first prices.
     :param host: a loopback address.
     :param port: 0 chooses a free one.
     """
@@ -86,12 +86,16 @@ class EToroSimulator(Controls):
             max_topics=arguments.integer("max_topics", max_topics, 0),
             duplicate_error=arguments.flag("duplicate_error", duplicate_error),
         )
+        usual = dict[int, float]()
+        if arguments.flag("rest", rest):
+            usual = {each.id: each.price for each in Catalogue().listings}
         certificates = make_certificates() if arguments.flag("tls", tls) else None
         hub = Hub(
             Market(
                 arguments.instruments(instruments),
                 seed=arguments.integer("seed", seed),
                 mix=arguments.choice("mix", mix, MIXES),
+                usual=usual,
             ),
             policy,
             certificates,
@@ -110,7 +114,7 @@ class EToroSimulator(Controls):
         self._backlog = arguments.integer("max_backlog", max_backlog, 1)
         self._certificates = certificates
         self._rest: RestEndpoints | None = None
-        if arguments.flag("rest", rest):
+        if usual:
             self._rest = RestEndpoints(Catalogue(hub.market.knows), policy)
         self._host = arguments.loopback("host", host)
         self._port = arguments.integer("port", port, 0, 65535)

@@ -125,6 +125,14 @@ def test_nonsense_is_refused(query: str, simulate: Simulate) -> None:
     assert get(simulate(rest=True), f"{DETAILS}?instrumentIds=1,BTC")[0] == 400
 
 
+def test_instruments_with_names_have_usual_prices(simulate: Simulate) -> None:
+    """Unless others are given."""
+    assert float(simulate(rest=True).last(100000)["Bid"]) == pytest.approx(66500, rel=0.01)
+    assert float(simulate([18], rest=True).last(18)["Bid"]) == pytest.approx(4807, rel=0.01)
+    assert float(simulate({18: 5.0}, rest=True).last(18)["Bid"]) == pytest.approx(5, rel=0.01)
+    assert float(simulate().last(100000)["Bid"]) < 6000
+
+
 def test_it_speaks_tls_as_the_stream_does(simulate: Simulate) -> None:
     """With the same certificate."""
     sim = simulate(rest=True, tls=True)
