@@ -3,7 +3,7 @@
 import queue
 import weakref
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from ..errors import EToroClosedError, EToroTypeError, EToroValidationError
 from ..events import MARKET_EVENTS, check_timeout
@@ -14,6 +14,14 @@ from .mixed import MixedBuffer
 from .queues import ItemQueue
 
 __all__ = ["OVERFLOW_POLICIES", "EventQueue", "default_size", "make_buffer", "name_of_events"]
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    # With a default, for annotations that name the class alone.
+    Item = typing_extensions.TypeVar("Item", covariant=True, default=Any)
+else:
+    Item = TypeVar("Item", covariant=True)
 
 OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
 
@@ -86,13 +94,14 @@ def _make_mixed(
     return MixedBuffer(most, after, f"the queue of {', '.join(events)}")
 
 
-class EventQueue:
+class EventQueue(Generic[Item]):
     """A queue of events, from when it was made. ``client.queue()`` makes one.
 
     Items are the arguments of a callback: one argument as it is, several as a tuple. Those of a
     queue of several events are ``(event, *arguments)``. Several threads may read; each item goes to
     one of them. Iteration delivers the items that wait, and then ends if the client was closed, or
-    raises the error that ended it.
+    raises the error that ended it. For annotations, the class takes the type of its items, as in
+    ``EventQueue[WsPrivateEvent]``.
 
     A queue keeps its client alive and connected, so that a function may make a client and return
     only a queue of it. A queue that is not referenced any more is closed: the client does not refer
@@ -114,7 +123,7 @@ class EventQueue:
         """What is queued; several events are joined by ``", "``."""
         return self._items.event
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: bool = True, timeout: float | None = None) -> Item:
         """Return the next item.
 
         :param block: whether to wait for one.
@@ -127,13 +136,15 @@ class EventQueue:
         :raises EToroWebSocketError: when it would wait on the client's own reader thread, as in a
             logging handler.
         """
-        return self._items.get(block, timeout)
+        item: Item = self._items.get(block, timeout)
+        return item
 
-    def get_nowait(self) -> Any:
+    def get_nowait(self) -> Item:
         """Return the next item without waiting; raises what :meth:`get` raises."""
-        return self._items.get(block=False)
+        item: Item = self._items.get(block=False)
+        return item
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Item]:
         """Yield items until the client or the queue is closed.
 
         :raises EToroError: the error that ended the client, if it failed.
@@ -141,7 +152,13 @@ class EventQueue:
         # A generator of this object, which keeps it alive, and with it the client.
         yield from self._items
 
-    def iterate(self, timeout: float | None = None) -> Iterator[Any]:
+    @overload
+    def iterate(self, timeout: None = None) -> Iterator[Item]: ...
+
+    @overload
+    def iterate(self, timeout: float) -> Iterator[Item | None]: ...
+
+    def iterate(self, timeout: float | None = None) -> Iterator[Item | None]:
         """Yield items as the queue itself does, and None whenever none came in time.
 
         For a loop that has other work, too.
@@ -152,7 +169,7 @@ class EventQueue:
         """
         seconds = check_timeout(timeout)
 
-        def items() -> Iterator[Any]:
+        def items() -> Iterator[Item | None]:
             while True:
                 try:
                     item = self._items.get(timeout=seconds)
@@ -180,7 +197,7 @@ class EventQueue:
         # Detached, because a Ctrl-C that comes while a finalizer runs is lost.
         self._finalizer.detach()
 
-    def __enter__(self) -> "EventQueue":
+    def __enter__(self) -> "EventQueue[Item]":
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -2,9 +2,9 @@
 
 from .alerts import Alert, Crossing
 from .feed import Feed
-from .market_stream import MarketStream
 from .orders import OrderUpdates
 from .reading import Expectation, RateStream
+from .typed_stream import MarketStream
 
 __all__ = [
     "Alert",

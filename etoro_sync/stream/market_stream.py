@@ -1,7 +1,8 @@
 """The class with which users read a stream of prices and order events.
 
 Callbacks, queues, loops, the latest prices and the state are the same for every source, and are
-methods of :class:`MarketStream`. :class:`~etoro_sync.WsClient` adds what connects it to eToro.
+methods of :class:`MarketStream`. :class:`~etoro_sync.WsClient` adds what connects it to eToro. What
+type checkers see of the methods that name an event is in ``typed_stream.pyi``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +48,6 @@ class _Omitted:
 _OMITTED: Any = _Omitted()
 
 Stream = TypeVar("Stream", bound="MarketStream")
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class MarketStream:
@@ -161,16 +161,6 @@ class MarketStream:
 
     # -- callbacks -----------------------------------------------------------------------------
 
-    @overload
-    def on(
-        self: Stream, event: str, handler: Callable[..., Any], *, instrument_id: int | None = None
-    ) -> Stream: ...
-
-    @overload
-    def on(
-        self: Stream, event: str, *, instrument_id: int | None = None
-    ) -> Callable[[Function], Function]: ...
-
     def on(
         self,
         event: str,
@@ -201,16 +191,6 @@ class MarketStream:
             return register
         register(handler)
         return self
-
-    @overload
-    def once(
-        self: Stream, event: str, handler: Callable[..., Any], *, instrument_id: int | None = None
-    ) -> Stream: ...
-
-    @overload
-    def once(
-        self: Stream, event: str, *, instrument_id: int | None = None
-    ) -> Callable[[Function], Function]: ...
 
     def once(
         self,
@@ -268,7 +248,7 @@ class MarketStream:
         maxsize: int | None = None,
         overflow: str | None = None,
         conflate_after: float | None = None,
-    ) -> EventQueue:
+    ) -> EventQueue[Any]:
         """Return a queue that collects *event* from now on, until the stream ends.
 
         A queue may be made and read before :meth:`connect`; after five seconds of waiting, a
@@ -396,7 +376,7 @@ class MarketStream:
         event: str,
         predicate: Callable[..., bool] | None = None,
         timeout: float | None = None,
-    ) -> Expectation:
+    ) -> Expectation[Any]:
         """Listen for *event* from the beginning of a ``with`` block, and wait for it at its end.
 
         So nothing is missed between what the block does and the wait::

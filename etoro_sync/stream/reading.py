@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .. import clocks
 from ..delivery.queues import ItemQueue
@@ -18,6 +18,14 @@ from .source import Source
 __all__ = ["Expectation", "RateStream", "wait_for"]
 
 Item = TypeVar("Item")
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    # With a default, for annotations that name the class alone.
+    Awaited = typing_extensions.TypeVar("Awaited", covariant=True, default=Any)
+else:
+    Awaited = TypeVar("Awaited", covariant=True)
 
 
 class RateStream(Iterator[Item], Generic[Item]):
@@ -129,7 +137,7 @@ def _leave(source: Source, guard: ProcessGuard, use: object, rates: ItemQueue) -
         source.release(use)
 
 
-class Expectation:
+class Expectation(Generic[Awaited]):
     """Listens from the beginning of a ``with`` block, and waits at its end.
 
     Made by :meth:`~etoro_sync.MarketStream.expect`.
@@ -155,12 +163,12 @@ class Expectation:
         self._timeout = timeout
         self._call = call
         self._items = core.new_queue(event)
-        self._found: list[Any] = []
+        self._found: list[Awaited] = []
         # Also where Ctrl-C comes before the block.
         self._finalizer = weakref.finalize(self, self._items.abandon)
         self._finalizer.atexit = False
 
-    def __enter__(self) -> "Expectation":
+    def __enter__(self) -> "Expectation[Awaited]":
         self._core.lifecycle.own_threads.check(self._call, "Call it in another thread.")
         self._core.feed(self._items, None)
         try:
@@ -184,7 +192,7 @@ class Expectation:
             self._items.close()
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Awaited:
         """What came, as a queue would return it; known behind the block, or after :meth:`wait`.
 
         :raises EToroError: before that.
@@ -196,7 +204,7 @@ class Expectation:
             )
         return self._found[0]
 
-    def wait(self) -> Any:
+    def wait(self) -> Awaited:
         """Block until the event comes, and return it; in the block, where it is needed there.
 
         :raises EToroTimeoutError: when no such event came in time.
