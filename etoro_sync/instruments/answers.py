@@ -88,7 +88,8 @@ def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -
 
     Capitals may differ, unless there is one with the very same letters.
 
-    :param redact: masks the keys, which a server may have written into names.
+    :param redact: masks the keys: a server may have written one into a name, or a user have passed
+        one for a symbol.
     :raises EToroInstrumentError: when several have it.
     """
     one_each = list({each.id: each for each in found}.values())
@@ -97,11 +98,11 @@ def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -
     if not exact and symbol.isascii():
         exact = [each for each in one_each if each.symbol.upper() == symbol.upper()]
     if len(exact) > 1:
-        raise EToroInstrumentError(
-            f"{len(exact)} instruments have the symbol {symbol!r}: {redact(_named(exact))}. Use "
-            "the id of the one that you mean.",
-            exact,
+        words = (
+            f"{len(exact)} instruments have the symbol {symbol!r}: {_named(exact)}. Use the id of "
+            "the one that you mean."
         )
+        raise EToroInstrumentError(redact(words), exact)
     return exact[0] if exact else None
 
 
@@ -111,12 +112,12 @@ def unknown(symbol: str, near: list[Instrument], redact: Callable[[str], str]) -
     :param near: what a search has found for it.
     :param redact: as in :func:`choose`.
     """
-    hint = f"What comes near: {redact(_named(near))}." if near else "Nothing comes near."
-    return EToroInstrumentError(
+    hint = f"What comes near: {_named(near)}." if near else "Nothing comes near."
+    words = (
         f"No instrument has the symbol {symbol!r}. {hint} Use one of eToro's symbols exactly as "
-        "it is, or search() for a name.",
-        near,
+        "it is, or search() for a name."
     )
+    return EToroInstrumentError(redact(words), near)
 
 
 def _named(instruments: list[Instrument]) -> str:

@@ -280,7 +280,7 @@ class Instruments:
             log(
                 logging.WARNING,
                 "What eToro has said of %s %s ago is used, because it could not be asked: %s%s",
-                what,
+                self._redactor(what),
                 _age(max(self._cache.age(entry) for entry in entries)),
                 error,
                 repeated(quiet),
