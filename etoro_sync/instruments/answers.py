@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import EToroInstrumentError
+from ..errors import EToroInstrumentError, EToroRestError
 from .instrument import Instrument
 
-__all__ = ["Page", "choose", "page_of", "read_details", "unknown"]
+__all__ = ["Page", "choose", "not_all", "page_of", "read_details", "similar", "unknown"]
 
 _SYMBOL = ("internalsymbolfull", "symbolfull")
 _NAME = ("displayname", "instrumentdisplayname", "internalinstrumentdisplayname")
@@ -104,6 +104,21 @@ def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -
         )
         raise EToroInstrumentError(redact(words), exact)
     return exact[0] if exact else None
+
+
+def similar(symbol: str, found: list[Instrument]) -> list[Instrument]:
+    """Return those that have *symbol* in theirs."""
+    return [each for each in found if symbol.upper() in each.symbol.upper()]
+
+
+def not_all(symbol: str, redact: Callable[[str], str]) -> EToroRestError:
+    """Return the error for an answer that is too long to say that no instrument has a symbol."""
+    return EToroRestError(
+        redact(
+            f"eToro's REST API has more results for the symbol {symbol!r} than can be read, and "
+            "none of those that were read has it. search() may find it."
+        )
+    )
 
 
 def unknown(symbol: str, near: list[Instrument], redact: Callable[[str], str]) -> Exception:
