@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import EToroInstrumentError
+from ..errors import EToroInstrumentError, EToroRestError
 from .instrument import Instrument
 
-__all__ = ["Page", "choose", "page_of", "read_details", "unknown"]
+__all__ = ["Page", "choose", "not_all", "page_of", "read_details", "similar", "unknown"]
 
 _SYMBOL = ("internalsymbolfull", "symbolfull")
 _NAME = ("displayname", "instrumentdisplayname", "internalinstrumentdisplayname")
@@ -88,7 +88,8 @@ def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -
 
     Capitals may differ, unless there is one with the very same letters.
 
-    :param redact: masks the keys, which a server may have written into names.
+    :param redact: masks the keys: a server may have written one into a name, or a user have passed
+        one for a symbol.
     :raises EToroInstrumentError: when several have it.
     """
     one_each = list({each.id: each for each in found}.values())
@@ -97,12 +98,27 @@ def choose(symbol: str, found: list[Instrument], redact: Callable[[str], str]) -
     if not exact and symbol.isascii():
         exact = [each for each in one_each if each.symbol.upper() == symbol.upper()]
     if len(exact) > 1:
-        raise EToroInstrumentError(
-            f"{len(exact)} instruments have the symbol {symbol!r}: {redact(_named(exact))}. Use "
-            "the id of the one that you mean.",
-            exact,
+        words = (
+            f"{len(exact)} instruments have the symbol {symbol!r}: {_named(exact)}. Use the id of "
+            "the one that you mean."
         )
+        raise EToroInstrumentError(redact(words), exact)
     return exact[0] if exact else None
+
+
+def similar(symbol: str, found: list[Instrument]) -> list[Instrument]:
+    """Return those that have *symbol* in theirs."""
+    return [each for each in found if symbol.upper() in each.symbol.upper()]
+
+
+def not_all(symbol: str, redact: Callable[[str], str]) -> EToroRestError:
+    """Return the error for an answer that is too long to say that no instrument has a symbol."""
+    return EToroRestError(
+        redact(
+            f"eToro's REST API has more results for the symbol {symbol!r} than can be read, and "
+            "none of those that were read has it. search() may find it."
+        )
+    )
 
 
 def unknown(symbol: str, near: list[Instrument], redact: Callable[[str], str]) -> Exception:
@@ -111,12 +127,12 @@ def unknown(symbol: str, near: list[Instrument], redact: Callable[[str], str]) -
     :param near: what a search has found for it.
     :param redact: as in :func:`choose`.
     """
-    hint = f"What comes near: {redact(_named(near))}." if near else "Nothing comes near."
-    return EToroInstrumentError(
+    hint = f"What comes near: {_named(near)}." if near else "Nothing comes near."
+    words = (
         f"No instrument has the symbol {symbol!r}. {hint} Use one of eToro's symbols exactly as "
-        "it is, or search() for a name.",
-        near,
+        "it is, or search() for a name."
     )
+    return EToroInstrumentError(redact(words), near)
 
 
 def _named(instruments: list[Instrument]) -> str:

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .. import clocks
 from ..errors import EToroClosedError, EToroError, EToroInstrumentError, EToroTypeError
@@ -16,7 +16,7 @@ from ..text import count, repeated
 from ..throttle import LogThrottle
 from ..ws.options import WsClientOptions, hide_locals, secrets_of
 from .address import find_address
-from .answers import choose, unknown
+from .answers import choose, not_all, similar, unknown
 from .arguments import (
     cache_path,
     check_ids,
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ..ws.options import Settings
 
 __all__ = ["Instruments"]
+
+T = TypeVar("T")
 
 #: Seconds after a failure for which an old entry is used without another attempt.
 _PAUSE = 30.0
@@ -213,16 +215,21 @@ class Instruments:
         """
         self._pause_after_failure(needed)
         seen: list[Instrument] = []
+        complete = True
         with self._calls.begin(deadline, needed) as call:
             for spelling in dict.fromkeys([symbol, symbol.upper()]):
-                seen += self._asked(self._queries.by_symbol, spelling, call)
+                more, all_of_them = self._asked(self._queries.by_symbol, spelling, call)
+                seen += more
+                complete = complete and all_of_them
                 found = choose(symbol, seen, self._redactor)
                 if found is not None:
                     # Without a name it would be no answer to name().
                     named = [found] if found.name else []
                     self._keep(named, {symbol: found, found.symbol: found})
                     return found
-            near = seen
+            if not complete:
+                raise not_all(symbol, self._redactor)
+            near = similar(symbol, seen)
             if not near:
                 with contextlib.suppress(EToroError):  # it is a courtesy
                     near = self._queries.by_text(symbol, _NEAR, call.impatient())
@@ -245,9 +252,7 @@ class Instruments:
                 found |= new
         return found
 
-    def _asked(
-        self, question: Callable[[Any, Call], list[Instrument]], what: Any, call: Call
-    ) -> list[Instrument]:
+    def _asked(self, question: Callable[[Any, Call], T], what: Any, call: Call) -> T:
         """Ask, and remember whether that has failed."""
         try:
             answer = question(what, call)
@@ -280,7 +285,7 @@ class Instruments:
             log(
                 logging.WARNING,
                 "What eToro has said of %s %s ago is used, because it could not be asked: %s%s",
-                what,
+                self._redactor(what),
                 _age(max(self._cache.age(entry) for entry in entries)),
                 error,
                 repeated(quiet),

@@ -17,7 +17,7 @@ _FIELDS = "instrumentId,internalSymbolFull,displayname"
 _PAGE_SIZE = 100
 #: Pages that are read of one answer. A symbol has few companions; whoever has more pages than
 #: these has not understood the question.
-_MOST_PAGES = 10
+_MOST_PAGES = 20
 #: Ids in one request, so that the address does not become too long for a server.
 _MOST_IDS = 100
 
@@ -31,13 +31,16 @@ class Queries:
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
-    def by_symbol(self, symbol: str, call: Call) -> list[Instrument]:
-        """Return all that eToro sends for a symbol: its twins, too, in any order."""
+    def by_symbol(self, symbol: str, call: Call) -> tuple[list[Instrument], bool]:
+        """Return all that eToro sends for a symbol, its twins, too, in any order; and if it is all.
+
+        It is not where there are too many pages, or the same one comes again and again.
+        """
         return self._pages({"internalSymbolFull": symbol}, _PAGE_SIZE, call)
 
     def by_text(self, text: str, most: int, call: Call) -> list[Instrument]:
         """Return what eToro finds for a text, *most* at most."""
-        return self._pages({"searchText": text}, min(most, _PAGE_SIZE), call, most)[:most]
+        return self._pages({"searchText": text}, min(most, _PAGE_SIZE), call, most)[0][:most]
 
     def by_ids(self, ids: list[int], call: Call) -> list[Instrument]:
         """Return the instruments of some ids, and whatever else eToro sends.
@@ -57,10 +60,10 @@ class Queries:
 
     def _pages(
         self, query: dict[str, str], size: int, call: Call, most: int = _PAGE_SIZE * _MOST_PAGES
-    ) -> list[Instrument]:
+    ) -> tuple[list[Instrument], bool]:
         """Read page after page, until all are there, or nothing new comes."""
         found: dict[int, Instrument] = {}
-        received = 0
+        received, complete = 0, False
         for number in range(1, _MOST_PAGES + 1):
             paging = {"fields": _FIELDS, "pageSize": str(size), "pageNumber": str(number)}
             page = page_of(self._rest.get(_SEARCH, {**query, **paging}, call))
@@ -69,10 +72,11 @@ class Queries:
             new = {each.id: each for each in page.instruments if each.id not in found}
             found |= new
             received += page.count
+            complete = _is_last(page, received, size)
             # A server that does not know of pages sends the first one again and again.
-            if not new or len(found) >= most or _is_last(page, received, size):
+            if complete or not new or len(found) >= most:
                 break
-        return list(found.values())
+        return list(found.values()), complete
 
 
 def _is_last(page: Page, received: int, size: int) -> bool:

@@ -6,6 +6,7 @@ connection. Everything runs on the thread of the caller.
 """
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from .. import clocks
 from .._version import __version__
 from ..errors import EToroAuthError, EToroError, EToroRestError, EToroValidationError
+from ..logs import log
 from ..redaction import Redactor
 from ..text import fit
 from ..ws.failures import ConnectionFailed
@@ -77,6 +79,14 @@ class Rest:
         for attempt in range(1, _ATTEMPTS + 1):
             call.take_turn(self._pace)
             answer = self._ask(f"{self._path}/{path}?{urlencode(query, safe=',')}", call)
+            log(
+                logging.DEBUG,
+                "GET %s %s: HTTP %d, %d B",
+                path,
+                self._redactor(str(dict(query))),
+                answer.status,
+                len(answer.body),
+            )
             asked = answer.retry_after
             if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                 asked = _USUAL_WAIT if asked is None else asked

@@ -31,7 +31,7 @@ from etoro_sync import (
 from etoro_sync.clocks import monotonic
 from etoro_sync.instruments import DEFAULT_REST_URL
 from etoro_sync.simulator import EToroSimulator
-from tests.conftest import MakeSimulator
+from tests.conftest import MakeSimulator, StartServer
 from tests.instruments.conftest import AskServer, Serve, answer, details, item, items, paths
 from tests.support.clients import quick_options
 from tests.support.raw_server import Peer, Refuser
@@ -173,6 +173,34 @@ def test_a_server_that_repeats_its_first_page_ends_nothing(
     server = serve(page)
     assert ask(server).find("ABC") == 1
     assert server.connections <= 2
+
+
+def test_an_answer_that_is_not_complete_says_nothing_of_a_symbol(
+    raw_server: StartServer, ask: AskServer
+) -> None:
+    """A server that sends all that it has, page by page, is read to a bound, and not beyond."""
+
+    def all_of_them(peer: Peer) -> None:
+        request = peer.read_request()
+        number = int(re.search(r"pageNumber=(\d+)", request)[1])  # type: ignore[index]
+        found = (item(number * 1000 + n, f"S{number}N{n}") for n in range(100))
+        peer.send(answer(items(*found, total=12_000)))
+
+    server = raw_server(all_of_them)
+    instruments = ask(server)
+    assert instruments.find("S2N5") == 2005
+    connections = server.connections
+    with pytest.raises(EToroRestError, match="more results for the symbol 'NONE' than can be read"):
+        instruments.find("NONE")
+    assert server.connections == connections + 20
+
+
+def test_what_is_not_similar_is_no_candidate(serve: Serve, ask: AskServer) -> None:
+    """Where a server ignores the symbol, the search for its text counts."""
+    server = serve(items(item(1, "ABC"), item(2, "DEF")), items(item(3, "XYZW")))
+    with pytest.raises(EToroInstrumentError) as caught:
+        ask(server).find("XYZ")
+    assert caught.value.candidates == (3,)
 
 
 def test_items_that_cannot_be_read_are_left_out(serve: Serve, ask: AskServer) -> None:

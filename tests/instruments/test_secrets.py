@@ -119,6 +119,17 @@ def test_promise_14_a_server_that_is_not_there_learns_nothing(ask: AskServer) ->
     assert_hidden(exposed_by(caught.value))
 
 
+def test_promise_14_a_key_in_the_place_of_a_symbol_is_not_shown(
+    raw_server: StartServer, ask: AskServer, records: Records
+) -> None:
+    """Neither by the error nor by the log."""
+    server = raw_server(responding(answer(items())))
+    with pytest.raises(EToroError, match=r"symbol '\*\*\*'") as caught:
+        ask(server).find(API_KEY)
+    assert_hidden(exposed_by(caught.value), records.exposed())
+    assert any("GET api/v1/market-data/search" in each.getMessage() for each in records.records)
+
+
 def shown_by(instruments: Instruments) -> str:
     """Return what an object and its parts show of themselves."""
     parts = [instruments, *vars(instruments).values()]
