@@ -8,13 +8,14 @@ import traceback
 
 import pytest
 
-from etoro_sync import errors
+from etoro_sync import WsPrivateEvent, errors
 from etoro_sync.errors import (
     EToroAuthError,
     EToroClosedError,
     EToroError,
     EToroInstrumentError,
     EToroKeyError,
+    EToroOrderError,
     EToroQueueOverflowError,
     EToroRestError,
     EToroSubscriptionError,
@@ -39,6 +40,7 @@ EXAMPLES = [
     EToroInstrumentError("m", [1, 2]),
     EToroRestError("m", "HTTP 503", 2.0),
     EToroTypeError("m"),
+    EToroOrderError("m", WsPrivateEvent(order_id=7, status_id=4, error_code=720)),
 ]
 
 
