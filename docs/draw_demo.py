@@ -18,6 +18,7 @@ from etoro_sync.cli.table import dashboard
 from etoro_sync.cli.table_contents import TableContents
 from etoro_sync.clocks import uptime
 from etoro_sync.demo import DEMO_PRICES
+from etoro_sync.simulator.catalogue import Catalogue
 
 __all__ = ["draw", "main"]
 
@@ -55,7 +56,11 @@ def draw(seconds: float) -> str:
     :param seconds: how long to run it.
     """
     settings = StreamSettings((*DEMO_PRICES, "private"), seconds=seconds)
-    still = _Still(TableContents(settings.instrument_ids, "simulated data", True, uptime()))
+    names = {each.id: each.name for each in Catalogue().listings}
+    contents = TableContents(
+        settings.instrument_ids, "simulated data", True, uptime(), lambda id: names.get(id or 0, "")
+    )
+    still = _Still(contents)
     with make_simulator(settings.instrument_ids, order_interval=1.0) as simulator:
         stream(WsClientOptions("demo", "demo", simulator.url, proxy=""), settings, still)
     console = Console(

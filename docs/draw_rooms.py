@@ -17,6 +17,7 @@ PICTURE = Path(__file__).with_name("rooms.svg")
 ROOMS = {
     "cli": "the command line",
     "ws": "the face: the client",
+    "instruments": "symbols, ids and names",
     "ws.session": "the life of a client",
     "ws.options": "the settings",
     "stream": "the reading surface",

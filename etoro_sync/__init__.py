@@ -9,13 +9,18 @@
             print(instrument_id, rate.bid, rate.ask)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
 from .errors import (
     EToroAuthError,
     EToroClosedError,
     EToroError,
+    EToroInstrumentError,
     EToroKeyError,
+    EToroOrderError,
     EToroQueueOverflowError,
+    EToroRestError,
     EToroSubscriptionError,
     EToroTimeoutError,
     EToroTypeError,
@@ -32,7 +37,15 @@ from .models import (
     WsMessage,
     WsPrivateEvent,
 )
-from .stream import Feed, MarketStream
+from .stream import (
+    Alert,
+    Crossing,
+    Expectation,
+    Feed,
+    MarketStream,
+    OrderUpdates,
+    RateStream,
+)
 from .ws import (
     DEFAULT_WS_URL,
     EVENTS,
@@ -44,25 +57,38 @@ from .ws import (
     WsSubscriptionTracker,
 )
 
+if TYPE_CHECKING:
+    from .instruments import Instrument, Instruments
+
 __all__ = [
     "DEFAULT_WS_URL",
     "EVENTS",
+    "Alert",
     "ClientState",
+    "Crossing",
     "EToroAuthError",
     "EToroClosedError",
     "EToroError",
+    "EToroInstrumentError",
     "EToroKeyError",
+    "EToroOrderError",
     "EToroQueueOverflowError",
+    "EToroRestError",
     "EToroSubscriptionError",
     "EToroTimeoutError",
     "EToroTypeError",
     "EToroValidationError",
     "EToroWebSocketError",
     "EventQueue",
+    "Expectation",
     "Feed",
+    "Instrument",
+    "Instruments",
     "MarketStream",
     "OrderStatus",
     "OrderType",
+    "OrderUpdates",
+    "RateStream",
     "WsClient",
     "WsClientOptions",
     "WsEnvelope",
@@ -75,3 +101,20 @@ __all__ = [
     "WsSubscriptionTracker",
     "__version__",
 ]
+
+#: Name -> the module that it is loaded from when somebody asks for it.
+_LATE = {"Instrument": "instruments", "Instruments": "instruments"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what most programs do without."""
+    module = _LATE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

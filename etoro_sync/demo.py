@@ -66,8 +66,9 @@ def run(main: Callable[[], object]) -> None:
 def _simulator() -> Iterator[None]:
     from .simulator import EToroSimulator
 
-    with EToroSimulator(DEMO_PRICES, rate=50, order_interval=0.3) as simulator:
-        os.environ.update(ETORO_API_KEY="demo", ETORO_USER_KEY="demo", ETORO_WS_URL=simulator.url)
+    with EToroSimulator(DEMO_PRICES, rate=50, order_interval=0.3, rest=True) as simulator:
+        os.environ.update(ETORO_API_KEY="demo", ETORO_USER_KEY="demo")
+        os.environ.update(ETORO_WS_URL=simulator.url, ETORO_REST_URL=simulator.rest_url)
         yield
 
 

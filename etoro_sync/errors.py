@@ -4,7 +4,10 @@
 
     EToroError
     |-- EToroAuthError             the credentials are missing, unreadable, rejected or not answered
+    |-- EToroInstrumentError       a symbol or id has no instrument, or several (also LookupError)
     |-- EToroKeyError              there is no rate of that instrument (also KeyError)
+    |-- EToroOrderError            an order was rejected, or has expired
+    |-- EToroRestError             a request to eToro's REST API failed
     |-- EToroTypeError             an object cannot be copied or pickled (also TypeError)
     |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
     `-- EToroWebSocketError        the connection, or a request on it, failed
@@ -21,13 +24,20 @@ import copy
 import inspect
 import traceback
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models import WsGap, WsPrivateEvent
 
 __all__ = [
     "EToroAuthError",
     "EToroClosedError",
     "EToroError",
+    "EToroInstrumentError",
     "EToroKeyError",
+    "EToroOrderError",
     "EToroQueueOverflowError",
+    "EToroRestError",
     "EToroSubscriptionError",
     "EToroTimeoutError",
     "EToroTypeError",
@@ -75,6 +85,25 @@ class EToroAuthError(EToroError):
         self.error_code = error_code
 
 
+class EToroInstrumentError(EToroError, LookupError):
+    """No instrument has that symbol or that id, or several have the symbol.
+
+    :param message: what was looked for, and what comes near.
+    :param candidates: the instruments that come near, or that share the symbol. Each is an
+        :class:`~etoro_sync.Instrument`, whose id can be subscribed to.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        candidates: Iterable[Any] = (),
+        *,
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, cause=cause)
+        self.candidates: tuple[Any, ...] = tuple(candidates)
+
+
 class EToroKeyError(EToroError, KeyError):
     """There is no rate of that instrument in ``client.rates``.
 
@@ -84,6 +113,51 @@ class EToroKeyError(EToroError, KeyError):
 
     # KeyError's own one shows repr(message), with quotation marks around the sentence.
     __str__ = Exception.__str__
+
+
+class EToroOrderError(EToroError):
+    """An order was rejected, or has expired.
+
+    :param message: which order, and what eToro says.
+    :param event: the final one; its ``executed_units`` tell what was executed all the same.
+    """
+
+    def __init__(
+        self, message: str, event: "WsPrivateEvent", *, cause: BaseException | None = None
+    ) -> None:
+        super().__init__(message, cause)
+        self.event = event
+        #: The final :class:`~etoro_sync.OrderStatus`.
+        self.status = event.status
+        #: eToro's ``ErrorCode``, such as 720 for a size below the minimum; None: it sent none.
+        self.code = event.error_code
+        #: eToro's ``ErrorMessage``; None: it sent none.
+        self.message = event.error_message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied and pickled by its args, which have the message alone.
+        return type(self), (str(self), self.event), vars(self)
+
+
+class EToroRestError(EToroError):
+    """A request to eToro's REST API failed.
+
+    :param message: what happened.
+    :param error_code: such as ``"HTTP 503"``, or eToro's ``errorCode``; None: there was no answer.
+    :param retry_after: seconds that the server asks to wait; None: it does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        error_code: str | None = None,
+        retry_after: float | None = None,
+        *,
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, cause=cause)
+        self.error_code = error_code
+        self.retry_after = retry_after
 
 
 class EToroTypeError(EToroError, TypeError):
@@ -143,7 +217,24 @@ class EToroSubscriptionError(EToroWebSocketError):
 
 
 class EToroTimeoutError(EToroWebSocketError, TimeoutError):
-    """An answer, or an awaited event, did not come in time."""
+    """An answer, or an awaited event, did not come in time.
+
+    :param message: what was waited for.
+    :param error_code: as :class:`EToroWebSocketError`.
+    :param gaps: of a wait for an order: each :class:`~etoro_sync.WsGap` that fell into it, in which
+        the awaited event may have been sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        error_code: str | None = None,
+        *,
+        gaps: "tuple[WsGap, ...]" = (),
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, error_code, cause=cause)
+        self.gaps = gaps
 
 
 class EToroClosedError(EToroWebSocketError):

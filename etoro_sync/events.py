@@ -15,7 +15,10 @@ __all__ = [
     "advice_on_id",
     "advice_on_number",
     "check_event",
+    "check_events",
     "check_filter",
+    "check_filter_of_several",
+    "check_flag",
     "check_instrument_id",
     "check_instrument_ids",
     "check_snapshot",
@@ -59,7 +62,7 @@ _FOREVER = 1e9
 #: Words in the order topics of other services; eToro sends order events on "private".
 _OF_ORDERS = ("order", "position", "portfolio", "execution", "account", "trading")
 #: Advice for a symbol, such as "BTC", in the place of an instrument id.
-SYMBOLS = "eToro's REST API returns the id of a symbol."
+SYMBOLS = "Instruments().find() returns the id of a symbol."
 
 
 def check_event(event: Any) -> str:
@@ -77,6 +80,17 @@ def check_event(event: Any) -> str:
     raise EToroValidationError(
         f"Unknown event {show(event, 60)}.{hint} Known events: {', '.join(EVENTS)}.", "event"
     )
+
+
+def check_events(events: Any) -> tuple[str, ...]:
+    """Return several events as a tuple; :raises EToroValidationError: as :func:`check_event`."""
+    members = None if isinstance(events, bytes) else _members(events)
+    if members is None:
+        return (check_event(events),)  # which says what is wrong
+    checked = tuple(dict.fromkeys(check_event(each) for each in members))
+    if not checked:
+        raise EToroValidationError("event is empty; name at least one event.", "event")
+    return checked
 
 
 def _close(word: str, names: Iterable[str], cutoff: float = 0.4) -> list[str]:
@@ -213,6 +227,14 @@ def check_snapshot(snapshot: Any) -> bool:
     return known
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return *value* as a bool; :raises EToroValidationError: naming the argument."""
+    known = flag(value)
+    if known is None:
+        raise EToroValidationError(f"{name} must be True or False, not {show(value, 60)}.", name)
+    return known
+
+
 def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...] | None:
     """Return the ids that filter a known *event*, or None for no filter.
 
@@ -227,6 +249,17 @@ def check_filter(event: str, instrument_ids: Any, field: str) -> tuple[int, ...]
             field,
         )
     return check_instrument_ids(instrument_ids, field)
+
+
+def check_filter_of_several(
+    events: tuple[str, ...], instrument_ids: Any, field: str
+) -> tuple[int, ...] | None:
+    """Return the ids that filter those of *events* that have an instrument, or None.
+
+    :raises EToroValidationError: for bad ids, and where no event has an instrument.
+    """
+    filtered = [event for event in events if event in INSTRUMENT_EVENTS]
+    return check_filter((filtered or events)[0], instrument_ids, field)
 
 
 def check_timeout(timeout: Any, name: str = "timeout") -> float | None:

@@ -5,16 +5,16 @@ The threads end by themselves when the client is closed, because their loops ove
 
 import threading
 
-from etoro_sync import EventQueue, WsClient
+from etoro_sync import EventQueue, WsClient, WsInstrumentRate, WsPrivateEvent
 from etoro_sync.demo import run
 
 
-def work(name: str, rates: EventQueue) -> None:
+def work(name: str, rates: EventQueue[tuple[int, WsInstrumentRate]]) -> None:
     for instrument_id, rate in rates:
         print(f"{name}: instrument {instrument_id} at {rate.mid}", flush=True)
 
 
-def sum_profit(orders: EventQueue) -> None:
+def sum_profit(orders: EventQueue[WsPrivateEvent]) -> None:
     profit = 0.0
     for order in orders:
         profit += order.net_profit
@@ -22,7 +22,7 @@ def sum_profit(orders: EventQueue) -> None:
 
 
 def main() -> None:
-    threads = []
+    threads: list[threading.Thread] = []
     try:
         with WsClient() as client:
             rates = client.queue("instrument:rate")

@@ -14,7 +14,7 @@ from etoro_sync import EToroError, WsClient
 from etoro_sync.demo import DEMO_PRICES, run
 from tests.support.timing import MS
 
-NAMES = ("ETORO_API_KEY", "ETORO_USER_KEY", "ETORO_WS_URL")
+NAMES = ("ETORO_API_KEY", "ETORO_USER_KEY", "ETORO_WS_URL", "ETORO_REST_URL")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 
@@ -53,7 +53,7 @@ def test_the_keys_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("ETORO_API_KEY", "mine")
     seen = []
     run(lambda: seen.append([os.environ.get(name) for name in NAMES]))
-    assert seen == [["mine", None, None]]
+    assert seen == [["mine", None, None, None]]
 
 
 @POSIX

@@ -24,10 +24,13 @@ FOLDER = Path(__file__).parents[1] / "examples"
 #: What each prints sooner or later.
 OUTPUT = {
     "callbacks.py": ["instrument 100000: bid ", "order "],
+    "order_result.py": ["order 98", "FILLED, "],
+    "price_alert.py": [" is ", " 66"],
     "queue_loop.py": ["instrument 1001: mid ", "0 replaced by newer ones"],
     "consumers.py": ["worker ", "books: order ", "all threads have ended"],
     "embedding.py": ["live; ", "1001: ", "stopped"],
     "porting_from_etoropy.py": ["100000 66"],
+    "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
 #: Seconds that one may take to end.

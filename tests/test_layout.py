@@ -57,8 +57,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ws.protocol",
         "ws.options",
     },
-    "": {"delivery", "market", "stream", "ws"},
-    "cli": {"", "demo", "simulator", "ws"},
+    # Its requests take the way of a connection: keys, proxy and TLS are the client's.
+    "instruments": {"ws.session", "ws.protocol", "ws.options", "ws.failures", "ws.transport"},
+    "": {"delivery", "instruments", "market", "stream", "ws"},
+    "cli": {"", "demo", "instruments", "simulator", "ws"},
     "demo": {"", "simulator", "ws"},
     "simulator": set(),
     "__main__": {"cli"},

@@ -226,3 +226,27 @@ def test_the_keys_are_not_in_the_repr_of_authenticate() -> None:
     """A request that is logged by mistake shows no key."""
     operation = WsAuthenticateOperation("1", data={"apiKey": "secret-1", "userKey": "secret-2"})
     assert "secret" not in repr(operation)
+
+
+def test_a_rate_in_print_is_short() -> None:
+    """The instrument, both sides, and the time where there is one."""
+    assert str(WsInstrumentRate(1.5, 1.25, instrument_id=18)) == "18: bid 1.25 ask 1.5"
+    dated = WsInstrumentRate(1.5, 1.25, date="2026-01-01T00:00:00.5Z", instrument_id=18)
+    assert str(dated) == "18: bid 1.25 ask 1.5, 2026-01-01T00:00:00.5Z"
+
+
+def test_an_order_event_in_print_is_short() -> None:
+    """The order, its status, and how much of it was executed."""
+    event = WsPrivateEvent(
+        order_id=7, status_id=5, instrument_id=18, requested_units=2.0, executed_units=0.5
+    )
+    assert str(event) == "order 7 PARTIALLY_FILLED, 0.5 of 2 units of 18"
+    assert str(WsPrivateEvent(status_id=99)) == "order None status 99, 0 of 0 units of None"
+
+
+def test_an_order_event_has_a_time() -> None:
+    """That of the request; none where eToro sent none."""
+    event = WsPrivateEvent(request_occurred="2026-01-01T00:00:00.5Z")
+    assert event.timestamp is not None
+    assert event.timestamp.isoformat() == "2026-01-01T00:00:00.500000+00:00"
+    assert WsPrivateEvent().timestamp is None

@@ -19,7 +19,8 @@ from etoro_sync.simulator import FAULTS, EToroSimulator
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-PAGES = [README, *(README.parent / "docs" / name for name in ("connection.md", "sources.md"))]
+_NAMES = ("connection.md", "instruments.md", "sources.md")
+PAGES = [README, *(README.parent / "docs" / name for name in _NAMES)]
 PROGRAM = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 #: Each block with code, by the page that it is on and its number there.
 BLOCKS = {
@@ -74,10 +75,11 @@ def reader() -> Iterator[Reader]:
 @pytest.fixture
 def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[EToroSimulator]:
     prices = {100000: 66500.0, 1001: 227.5}
-    with EToroSimulator(prices, rate=100, mix="full", order_interval=0.1) as simulator:
+    with EToroSimulator(prices, rate=100, mix="full", order_interval=0.1, rest=True) as simulator:
         monkeypatch.setenv("ETORO_API_KEY", "demo")
         monkeypatch.setenv("ETORO_USER_KEY", "demo")
         monkeypatch.setenv("ETORO_WS_URL", simulator.url)
+        monkeypatch.setenv("ETORO_REST_URL", simulator.rest_url)
         yield simulator
 
 
@@ -92,7 +94,7 @@ def test_every_program_of_the_readme_runs(
         reader.run(f"{code}\n{name[1]}(etoro_simulator)", {"etoro_simulator": etoro_simulator})
         assert etoro_simulator.connections
         return
-    if "WsClient(" in code:
+    if "WsClient(" in code or "Instruments(" in code:
         reader.run(code, {})
         assert not reader.lines or len(reader.lines) >= ENOUGH
         return

@@ -2,8 +2,10 @@
 
 ::
 
-    app --> streaming --> inbox          reads a client's queues as one sequence
-     |          `-------> screens --> lines, table <-- table_contents
+    app --> showing --> streaming --> inbox      reads a client's queues as one sequence
+     |          |           `-------> screens --> lines, table <-- table_contents
+     |          `-----> names            ids of symbols, and names for the table
+     |-> finding                         writes ids, symbols and names
      |-> simulating                      runs a simulator, alone or for a demonstration
      `-> ending                          exit codes, signals, one line for an error
 """

@@ -11,16 +11,17 @@ from typer import Typer  # a module of the same name without it gives an ImportE
 
 from .._version import __version__
 from ..demo import DEMO_PRICES
-from ..events import SYMBOLS
+from ..instruments import Instruments
 from ..ws import WsClientOptions
 from .ending import CommandError, carry_out, prepare_output, print_error, report_failure
-from .simulating import Cuts, make_simulator, play, simulate
-from .streaming import StreamSettings, choose_screen, stream
+from .finding import find
+from .names import instruments_of
+from .showing import Wanted, of_simulator, show, show_simulated
+from .simulating import make_simulator, play, simulate
 
 __all__ = ["app", "run"]
 
 _NAME = "etoro-sync"
-_DEMO_KEYS = ("demo-api-key", "demo-user-key")
 
 app = Typer(
     help="eToro's prices and order events in the terminal. Unofficial.",
@@ -90,8 +91,9 @@ def _root(
 
 @app.command("stream")
 def stream_command(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID", help="Instruments, such as 100000.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INSTRUMENT", help="Symbols or ids, such as BTC 1001."),
     ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="Order events of the account.")
@@ -105,20 +107,47 @@ def stream_command(
 ) -> int:
     """Stream from eToro: a live table on a terminal, lines in a pipe.
 
-    The keys are read from ETORO_API_KEY and ETORO_USER_KEY, the address from ETORO_WS_URL.
+    The keys are read from ETORO_API_KEY and ETORO_USER_KEY, the addresses from ETORO_WS_URL and,
+    for symbols and names, from ETORO_REST_URL.
     """
 
     def work() -> None:
-        instrument_ids = dict.fromkeys(_instrument_id(word) for word in ids or ())
-        if not instrument_ids and not private:
-            raise CommandError("Name at least one instrument, such as 100000, or use --private.")
-        topics: tuple[int | str, ...] = (*instrument_ids, *["private"] * private)
-        settings = StreamSettings(topics, as_json, seconds, verbose)
+        if not words and not private:
+            raise CommandError("Name at least one instrument, such as BTC, or use --private.")
+        wanted = Wanted(list(words or ()), private, as_json, seconds, verbose)
         if demo:
-            _stream_simulated(settings, order_interval=1.0)
+            show_simulated(wanted, order_interval=1.0)
         else:
             options = WsClientOptions.from_env()
-            stream(options, settings, choose_screen(settings, options.ws_url))
+            show(wanted, options, instruments_of(options), options.ws_url)
+
+    return carry_out(work)
+
+
+@app.command("find")
+def find_command(
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORD", help="Exact symbols or ids, such as BTC 1001.")
+    ],
+    similar: Annotated[
+        bool, typer.Option("--search", help="Whatever has the words in its symbol or its name.")
+    ] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Find the ids, symbols and names of instruments, by exact symbol or by id.
+
+    The keys are read from ETORO_API_KEY and ETORO_USER_KEY, the address from ETORO_REST_URL.
+    """
+
+    def work() -> None:
+        if not demo:
+            find(words, Instruments(), similar, as_json)
+            return
+        with make_simulator(rest=True, rate=0) as simulator:
+            find(words, of_simulator(simulator)[1], similar, as_json)
 
     return carry_out(work)
 
@@ -137,31 +166,10 @@ def demo_command(
     """Watch a client and a simulated feed: prices, and an order event now and then."""
 
     def work() -> None:
-        settings = StreamSettings((*DEMO_PRICES, "private"), as_json, seconds, verbose)
-        _stream_simulated(settings, cut_every, rate=rate, mix=mix, seed=seed, order_interval=orders)
+        wanted = Wanted([*map(str, DEMO_PRICES)], True, as_json, seconds, verbose)
+        show_simulated(wanted, cut_every, rate=rate, mix=mix, seed=seed, order_interval=orders)
 
     return carry_out(work)
-
-
-def _instrument_id(word: str) -> int:
-    """Parse an id here and not by its type, to explain why a symbol does not work."""
-    if not (word.isascii() and word.isdigit() and len(word) <= 18 and int(word) > 0):
-        raise CommandError(
-            "An instrument is a whole number greater than 0, such as 100000, not "
-            f"{word!r:.60}. {SYMBOLS}"
-        )
-    return int(word)
-
-
-def _stream_simulated(
-    settings: StreamSettings, cut_every: float | None = None, **options: object
-) -> None:
-    """Stream from a simulator that runs in this process."""
-    with make_simulator(settings.instrument_ids, **options) as simulator:
-        # The simulator is in this process, which a proxy from the environment may not reach.
-        client_options = WsClientOptions(*_DEMO_KEYS, simulator.url, proxy="")
-        screen = choose_screen(settings, "simulated data")
-        stream(client_options, settings, screen, Cuts(simulator, cut_every).tick)
 
 
 @app.command("simulate")
@@ -197,11 +205,12 @@ def simulate_command(
             seed=seed,
             order_interval=orders,
             tls=tls,
+            rest=True,
             api_key=api_key,
             user_key=user_key,
         )
         playing = None if script is None else play(simulator, script)
-        simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key), playing)
+        simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key), playing, True)
 
     return carry_out(work)
 

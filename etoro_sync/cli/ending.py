@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from ..errors import EToroAuthError, EToroError, EToroValidationError
+from ..errors import EToroAuthError, EToroError, EToroInstrumentError, EToroValidationError
 
 __all__ = ["CommandError", "carry_out", "prepare_output", "print_error", "report_failure"]
 
@@ -21,6 +21,9 @@ class CommandError(Exception):
 
     :param message: one line that says why, and what to do.
     """
+
+
+_OF_THE_USER = (CommandError, EToroAuthError, EToroInstrumentError, EToroValidationError)
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -88,7 +91,9 @@ def report_failure(failure: Exception) -> int:
     if isinstance(failure, BrokenPipeError):
         _abandon_stdout()
         return 0
-    if isinstance(failure, (CommandError, EToroAuthError, EToroValidationError)):
+    if isinstance(
+        failure, (CommandError, EToroAuthError, EToroInstrumentError, EToroValidationError)
+    ):
         print_error(failure)
         return 2
     if isinstance(failure, (EToroError, OSError)):

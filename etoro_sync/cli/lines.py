@@ -131,7 +131,8 @@ def json_line(event: str, item: Any) -> str:
 
 def _content(event: str, item: Any) -> dict[str, Any]:
     if event == "instrument:rate":
-        return {"instrument_id": item[0], **_present(item[1])}
+        # First, and that of the event: a rate that somebody has made may not know its own.
+        return {"instrument_id": 0, **_present(item[1])} | {"instrument_id": item[0]}
     if event == "private:event":
         return _present(item)
     if event == "close":

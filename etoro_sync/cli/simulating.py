@@ -22,15 +22,19 @@ _PERIOD = 0.25
 def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any) -> Any:
     """Create a simulator.
 
-    :param instrument_ids: the instruments that it has; None is all.
+    :param instrument_ids: the instruments that it has, besides those of its REST API; None is
+        all.
     :param options: the simulator's options.
     :raises CommandError: if an option is not valid or a package is missing.
     """
     prices = None
-    if instrument_ids is not None:
-        prices = {id_: DEMO_PRICES.get(id_, _PRICE_OF_OTHERS) for id_ in instrument_ids}
     try:
         from ..simulator import EToroSimulator
+        from ..simulator.catalogue import Catalogue
+
+        if instrument_ids is not None:
+            named = {each.id: each.price for each in Catalogue().listings}
+            prices = {**dict.fromkeys(instrument_ids, _PRICE_OF_OTHERS), **named, **DEMO_PRICES}
 
         return EToroSimulator(prices, **options)
     except (ImportError, ValueError) as exc:
@@ -84,6 +88,7 @@ def simulate(
     cut_every: float | None,
     keys: str,
     script: "Script | None" = None,
+    rest: bool = False,
 ) -> None:
     """Run a simulator and report its clients, until its time is over or a signal ends it.
 
@@ -93,6 +98,7 @@ def simulate(
     :param cut_every: seconds between two cuts of all connections; None never cuts.
     :param keys: describes the keys that it accepts.
     :param script: the script that it plays, if any.
+    :param rest: whether it answers requests for names.
     :raises CommandError: when *ca_file* cannot be written.
     """
     try:
@@ -103,6 +109,8 @@ def simulate(
     try:
         _print(f"Simulator of eToro's stream at {simulator.url}")
         _print(f"Keys: {keys}. Ctrl-C ends.")
+        if rest:
+            _print(f"Symbols and names of instruments: ETORO_REST_URL={simulator.rest_url}")
         if simulator.ca_pem is not None:
             _provide_certificate(simulator.ca_pem, ca_file)
         cuts = Cuts(simulator, cut_every)

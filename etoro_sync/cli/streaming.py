@@ -47,18 +47,21 @@ class StreamSettings:
         return tuple(topic for topic in self.topics if isinstance(topic, int))
 
 
-def choose_screen(settings: StreamSettings, source: str) -> Screen:
+def choose_screen(
+    settings: StreamSettings, source: str, name_of: Callable[[int | None], str] = lambda _: ""
+) -> Screen:
     """Return a table for terminals that can draw one, and lines for pipes and files.
 
     :param settings: what to show.
     :param source: describes where the data comes from.
+    :param name_of: returns the name of an instrument, or ``""``.
     """
     from rich.console import Console
 
     if settings.as_json or not sys.stdout.isatty() or Console().is_dumb_terminal:
         return LineScreen(settings.as_json)
     ids = settings.instrument_ids
-    contents = TableContents(ids, source, settings.private, uptime())
+    contents = TableContents(ids, source, settings.private, uptime(), name_of)
     return TableScreen(contents, settings.verbose)
 
 

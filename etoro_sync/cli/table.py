@@ -32,31 +32,37 @@ class _Column:
     :param rank: a terminal that is too narrow leaves out the column of the highest rank first.
     :param width: its least width, so that columns do not move while values change.
     :param justify: the side on which its text is aligned.
+    :param optional: leave it out while nothing stands in it.
     """
 
     name: str
     rank: int
     width: int
     justify: Literal["left", "right"] = "right"
+    optional: bool = False
 
 
 # Without its age, a price could be an old one; so the age is kept longer than spread and change.
 _INSTRUMENTS = (
     _Column("instrument", 0, 10),
+    _Column("name", 4, 4, "left", optional=True),
     _Column("bid", 1, 11),
     _Column("ask", 2, 11),
-    _Column("spread", 4, 8),
-    _Column("change", 5, 9),
+    _Column("spread", 5, 8),
+    _Column("change", 6, 9),
     _Column("age", 3, 6),
 )
 _ORDERS = (
-    _Column("time", 5, 12, "left"),
+    _Column("time", 6, 12, "left"),
     _Column("order", 2, 10),
     _Column("instrument", 0, 10),
+    _Column("name", 5, 4, "left", optional=True),
     _Column("status", 1, 8, "left"),
     _Column("units", 4, 6),
     _Column("profit", 3, 7),
 )
+#: Characters of a name; with them, all columns of usual prices have room in a line of 80.
+_NAME = 13
 
 
 def dashboard(
@@ -106,7 +112,9 @@ def _table(
         max(column.width, *(row[n].cell_len for row in rows if len(row) == len(columns)), 0)
         for n, column in enumerate(columns)
     ]
-    kept = sorted(range(len(columns)), key=lambda n: columns[n].rank)
+    full = [row for row in rows if len(row) == len(columns)]
+    used = [n for n, column in enumerate(columns) if not column.optional or any(r[n] for r in full)]
+    kept = sorted(used, key=lambda n: columns[n].rank)
     while len(kept) > 1 and sum(widths[n] + _GAP for n in kept) - _GAP > width:
         kept.pop()
     table = Table(
@@ -132,7 +140,11 @@ def _instruments(contents: TableContents, now: float, room: int, width: int) -> 
     items = list(contents.rows.items())
     hidden = len(items) - room
     rows = [
-        [Text(str(instrument_id)), *_cells(row, contents, now)]
+        [
+            Text(str(instrument_id)),
+            _name(contents, instrument_id),
+            *_cells(row, contents, now),
+        ]
         for instrument_id, row in (items[: room - 1] if hidden > 0 else items)
     ]
     if hidden > 0:
@@ -157,6 +169,12 @@ def _cells(row: Row | None, contents: TableContents, now: float) -> list[Text]:
     ]
 
 
+def _name(contents: TableContents, instrument_id: int | None) -> Text:
+    name = Text(contents.name_of(instrument_id))
+    name.truncate(_NAME, overflow="ellipsis")
+    return name
+
+
 def _age(seconds: float) -> str:
     if seconds < 60:
         return f"{max(seconds, 0):.1f} s"
@@ -169,6 +187,7 @@ def _orders(contents: TableContents, shown: int, width: int) -> Table:
             Text(clock(order.received_at)),
             Text(str(order.order_id)),
             Text(str(order.instrument_id)),
+            _name(contents, order.instrument_id),
             Text(status(order)),
             Text(units(order.executed_units)),
             Text(f"{order.net_profit:+.2f}", "red" if order.net_profit < 0 else "green"),

@@ -1,6 +1,7 @@
 """The contents of the live table, updated by events. Pure: no terminal, no clock, no client."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,11 +54,18 @@ class TableContents:
     :param source: describes where the data comes from.
     :param private: whether to show order events.
     :param now: the time, by the clock that counts the machine's sleep.
+    :param name_of: returns the name of an instrument, or ``""`` for as long as it is not known.
     """
 
     def __init__(
-        self, instrument_ids: tuple[int, ...], source: str, private: bool, now: float
+        self,
+        instrument_ids: tuple[int, ...],
+        source: str,
+        private: bool,
+        now: float,
+        name_of: Callable[[int | None], str] = lambda _: "",
     ) -> None:
+        self.name_of = name_of
         self.rows: dict[int, Row | None] = dict.fromkeys(instrument_ids)
         self.source = source
         self.private = private

@@ -18,11 +18,23 @@ __all__ = ["BoundedBuffer", "Buffer"]
 class Buffer(Protocol):
     """The part of a buffer that its owners use."""
 
-    received: int
-    delivered: int
-    dropped: int
-    conflated: int
     conflate_after: float | None
+
+    @property
+    def received(self) -> int:
+        """How many entries were put in."""
+
+    @property
+    def delivered(self) -> int:
+        """How many were taken out."""
+
+    @property
+    def dropped(self) -> int:
+        """How many were lost for lack of room."""
+
+    @property
+    def conflated(self) -> int:
+        """How many were skipped or replaced for newer ones."""
 
     def extend(self, entries: Sequence[Any], now: float) -> int:
         """Take *entries*, in order; return how many were dropped or conflated for lack of room."""

@@ -1,30 +1,48 @@
 """The queue that ``client.queue()`` returns, and the defaults of its arguments."""
 
+import queue
 import weakref
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
-from ..errors import EToroTypeError, EToroValidationError
+from ..errors import EToroClosedError, EToroTypeError, EToroValidationError
 from ..events import MARKET_EVENTS, check_timeout
 from ..numbers import whole
 from .buffers import BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
+from .mixed import MixedBuffer
 from .queues import ItemQueue
 
-__all__ = ["OVERFLOW_POLICIES", "EventQueue", "default_size", "make_buffer"]
+__all__ = ["OVERFLOW_POLICIES", "EventQueue", "default_size", "make_buffer", "name_of_events"]
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    # With a default, for annotations that name the class alone.
+    Item = typing_extensions.TypeVar("Item", covariant=True, default=Any)
+else:
+    Item = TypeVar("Item", covariant=True)
 
 OVERFLOW_POLICIES = ("conflate", "drop_oldest", "drop_newest", "raise")
 
 
-def default_size(event: str) -> int:
-    """Return the default ``maxsize`` of a queue of *event*."""
-    return 10_000 if event in MARKET_EVENTS else 100_000
+def default_size(event: str | tuple[str, ...]) -> int:
+    """Return the default ``maxsize`` of a queue of *event*, or of each of several."""
+    return 10_000 if isinstance(event, tuple) or event in MARKET_EVENTS else 100_000
+
+
+def name_of_events(event: str | tuple[str, ...]) -> str:
+    """Return what a queue of *event*, or of several, is called."""
+    return event if isinstance(event, str) else ", ".join(event)
 
 
 def make_buffer(
-    event: str, maxsize: int | None, overflow: str | None, conflate_after: float | None = None
+    event: str | tuple[str, ...],
+    maxsize: int | None,
+    overflow: str | None,
+    conflate_after: float | None = None,
 ) -> Buffer:
-    """Return the buffer for a queue of *event*; None stands for the event's default.
+    """Return the buffer for a queue of *event*, or of several; None stands for the event's default.
 
     :raises EToroValidationError: naming ``maxsize``, ``overflow`` or ``conflate_after``.
     """
@@ -36,6 +54,8 @@ def make_buffer(
             f"maxsize must be a whole number, 0 (unbounded) or more, not {maxsize!r:.40}.",
             "maxsize",
         )
+    if isinstance(event, tuple):
+        return _make_mixed(event, most, overflow, conflate_after)
     if overflow is None:
         overflow = "conflate" if event == "instrument:rate" else "raise"
     if overflow not in OVERFLOW_POLICIES:
@@ -61,12 +81,27 @@ def make_buffer(
     return ConflatingBuffer(most, after)
 
 
-class EventQueue:
-    """A queue of the events of one kind, from when it was made. ``client.queue()`` makes one.
+def _make_mixed(
+    events: tuple[str, ...], most: int, overflow: str | None, conflate_after: float | None
+) -> MixedBuffer:
+    if overflow is not None:
+        raise EToroValidationError(
+            "overflow is for a queue of one event: in one of several each event has the policy "
+            "that it has alone. Leave it out.",
+            "overflow",
+        )
+    after = check_timeout(conflate_after, "conflate_after")
+    return MixedBuffer(most, after, f"the queue of {', '.join(events)}")
 
-    Items are the arguments of a callback: one argument as it is, several as a tuple. Several
-    threads may read; each item goes to one of them. Iteration delivers the items that wait, and
-    then ends if the client was closed, or raises the error that ended it.
+
+class EventQueue(Generic[Item]):
+    """A queue of events, from when it was made. ``client.queue()`` makes one.
+
+    Items are the arguments of a callback: one argument as it is, several as a tuple. Those of a
+    queue of several events are ``(event, *arguments)``. Several threads may read; each item goes to
+    one of them. Iteration delivers the items that wait, and then ends if the client was closed, or
+    raises the error that ended it. For annotations, the class takes the type of its items, as in
+    ``EventQueue[WsPrivateEvent]``.
 
     A queue keeps its client alive and connected, so that a function may make a client and return
     only a queue of it. A queue that is not referenced any more is closed: the client does not refer
@@ -85,10 +120,10 @@ class EventQueue:
 
     @property
     def event(self) -> str:
-        """The name of the event."""
+        """What is queued; several events are joined by ``", "``."""
         return self._items.event
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: bool = True, timeout: float | None = None) -> Item:
         """Return the next item.
 
         :param block: whether to wait for one.
@@ -101,19 +136,52 @@ class EventQueue:
         :raises EToroWebSocketError: when it would wait on the client's own reader thread, as in a
             logging handler.
         """
-        return self._items.get(block, timeout)
+        item: Item = self._items.get(block, timeout)
+        return item
 
-    def get_nowait(self) -> Any:
+    def get_nowait(self) -> Item:
         """Return the next item without waiting; raises what :meth:`get` raises."""
-        return self._items.get(block=False)
+        item: Item = self._items.get(block=False)
+        return item
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Item]:
         """Yield items until the client or the queue is closed.
 
         :raises EToroError: the error that ended the client, if it failed.
         """
         # A generator of this object, which keeps it alive, and with it the client.
         yield from self._items
+
+    @overload
+    def iterate(self, timeout: None = None) -> Iterator[Item]: ...
+
+    @overload
+    def iterate(self, timeout: float) -> Iterator[Item | None]: ...
+
+    def iterate(self, timeout: float | None = None) -> Iterator[Item | None]:
+        """Yield items as the queue itself does, and None whenever none came in time.
+
+        For a loop that has other work, too.
+
+        :param timeout: seconds that each step waits at most; None is no limit.
+        :raises EToroValidationError: for a negative timeout.
+        :raises EToroError: from the loop: what ended the client, when it failed.
+        """
+        seconds = check_timeout(timeout)
+
+        def items() -> Iterator[Item | None]:
+            while True:
+                try:
+                    item = self._items.get(timeout=seconds)
+                except queue.Empty:
+                    item = None
+                except EToroClosedError:
+                    if self._items.has_failed:
+                        raise
+                    return
+                yield item
+
+        return items()
 
     def qsize(self) -> int:
         """How many items wait."""
@@ -129,7 +197,7 @@ class EventQueue:
         # Detached, because a Ctrl-C that comes while a finalizer runs is lost.
         self._finalizer.detach()
 
-    def __enter__(self) -> "EventQueue":
+    def __enter__(self) -> "EventQueue[Item]":
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -40,6 +40,7 @@ class Lanes:
     :param lossless_size: most orders, and most connection events, that wait.
     :param conflate_after: seconds after which a superseded rate is skipped; None: only when full.
     :param in_order: orders do not overtake, for a source whose runs bring the same order each time.
+    :param name: what the events wait for, for the errors' text.
     """
 
     def __init__(
@@ -48,25 +49,27 @@ class Lanes:
         lossless_size: int,
         conflate_after: float | None = None,
         in_order: bool = False,
+        name: str = "callbacks",
     ) -> None:
         self._in_order = in_order
-        self.orders = BoundedBuffer(lossless_size, "raise", "the order events for callbacks")
+        self.orders = BoundedBuffer(lossless_size, "raise", f"the order events for {name}")
         self.rates = ConflatingBuffer(bulk_size, conflate_after)
         self.others = BoundedBuffer(bulk_size, "drop_oldest")
-        self.lossless = BoundedBuffer(lossless_size, "raise", "the connection events for callbacks")
+        self.lossless = BoundedBuffer(lossless_size, "raise", f"the connection events for {name}")
         self._count = 0
 
     @property
-    def _all(self) -> tuple[Buffer, ...]:
+    def all(self) -> tuple[Buffer, ...]:
+        """The four of them."""
         return self.orders, self.rates, self.others, self.lossless
 
     def __len__(self) -> int:
-        return sum(map(len, self._all))
+        return sum(map(len, self.all))
 
     @property
     def ready(self) -> bool:
         """Whether :meth:`take` has something to return or to raise."""
-        return any(lane.ready for lane in self._all)
+        return any(lane.ready for lane in self.all)
 
     @property
     def dropped(self) -> int:
@@ -86,7 +89,7 @@ class Lanes:
     @property
     def oldest(self) -> float | None:
         """When the oldest of all entries came, by the clock of *now*; None when empty."""
-        came = [lane.oldest for lane in self._all]
+        came = [lane.oldest for lane in self.all]
         return min((moment for moment in came if moment is not None), default=None)
 
     def extend(

@@ -217,10 +217,15 @@ class ItemQueue:
             try:
                 item = self.get()
             except EToroClosedError:
-                if self._guard.foreign or self._error is not None:
+                if self.has_failed:
                     raise
                 return
             yield item
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ends by an error, and not because the user has closed something."""
+        return self._guard.foreign or self._error is not None
 
     def qsize(self) -> int:
         """How many items wait."""

@@ -18,6 +18,7 @@ from .. import clocks, codec
 from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
 from ..errors import EToroValidationError
+from ..models import WsPrivateEvent
 from ..models.control import decode_envelope, decode_message
 from ..stats import Counters
 from ..synchronization import Interrupted
@@ -33,6 +34,7 @@ from .message_parser import (
     parse_content,
     type_by_content,
 )
+from .order_states import OrderStates
 from .rate_book import RateBook
 from .shapes import ShapeTable
 
@@ -50,6 +52,7 @@ class FeedHandler:
     :param loads: parses JSON.
     :param clock: seconds, for the ages that users see.
     :param wall_clock: seconds since the epoch, for ``received_at``.
+    :param order_states: where the last states of orders are kept.
     """
 
     def __init__(
@@ -62,10 +65,12 @@ class FeedHandler:
         loads: Callable[[str], Any] = codec.loads,
         clock: Callable[[], float] = clocks.uptime,
         wall_clock: Callable[[], float] = clocks.wall_clock,
+        order_states: OrderStates | None = None,
     ) -> None:
         self._book = book
         self.out = out
         self._counters = counters
+        self._order_states = order_states or OrderStates()
         self._loads = loads
         self._clock = clock
         self._wall_clock = wall_clock
@@ -285,6 +290,11 @@ class FeedHandler:
         event = decode_private_event(fields, type_)
         event.generation = self._book.generation
         event.received_at = self._received_at
+        self.publish_order(event)
+
+    def publish_order(self, event: WsPrivateEvent) -> None:
+        """Hand an order event over, once it is remembered: whoever gets it finds it there."""
+        self._order_states.note(event)
         self.out.emit("private:event", event)
 
     def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dataclasses_json import DataClassJsonMixin
 
-from ..codec import compile_fields, wire_fields
+from ..codec import compile_fields, decode_number, loads, wire_fields
 from ..models import WsInstrumentRate
 from .instrument import UNKNOWN, Instrument
 from .message_parser import BAD_VALUE
@@ -26,6 +26,9 @@ _decode = compile_fields(WsInstrumentRate)
 _FIELDS = wire_fields(WsInstrumentRate)
 #: The fields that say whether an instrument is traded now.
 _FLAGS = ("is_market_open", "is_instrument_active")
+
+#: Field of a rate -> its name in the closing prices.
+_CLOSES = (("daily_close", "Daily"), ("weekly_close", "Weekly"), ("monthly_close", "Monthly"))
 
 _new = object.__new__
 # The class is frozen. This does what object.__setattr__(rate, "__dict__", ...) does, but faster.
@@ -57,6 +60,8 @@ def merge(
         news.pop("price_rate_id", None)
         if not news:  # a heartbeat of another shape, or unknown fields only
             return None
+    if "ClosingPrices" in content:
+        news.update(_closing_prices(content["ClosingPrices"]))
     changed = tuple(news)
     flags = [news[name] for name in _FLAGS if name in news]
     if flags:
@@ -73,6 +78,7 @@ def merge(
         **instrument.state,
         **news,
         "changed": changed,
+        "instrument_id": instrument.id,
         "generation": generation,
         "received_at": received_at,
     }
@@ -113,6 +119,20 @@ def merge_usual(
     state["received_at"] = received_at
     instrument.state = instrument.visible = state
     return state
+
+
+def _closing_prices(sent: Any) -> dict[str, float]:
+    """Return the closing prices that a snapshot carries, by the names of the rate's fields.
+
+    They are JSON in a string, or JSON, or the name of a .NET type by a mistake of the server
+    (protocol fact sheet, section 4).
+    """
+    try:
+        prices = loads(sent) if isinstance(sent, str) else sent
+        found = {name: decode_number(prices[wire]) for name, wire in _CLOSES if wire in prices}
+    except BAD_VALUE:
+        return {}
+    return {name: price for name, price in found.items() if price > 0}
 
 
 def _decode_news(content: dict[str, Any], report: Report) -> tuple[dict[str, Any], list[str]]:

@@ -42,6 +42,11 @@ class WsInstrumentRate(WireModel):
         counts every connection that it has opened, from 1.
     :param received_at: when the last message was received, by the local clock: seconds since the
         epoch, UTC.
+    :param instrument_id: eToro's id of the instrument, from the message's topic.
+    :param daily_close: the last day's closing price, in the instrument's currency. It stands in
+        snapshots only; None while there was none, or where the server sends something else.
+    :param weekly_close: the last week's.
+    :param monthly_close: the last month's.
     """
 
     ask: float = number("Ask")
@@ -62,6 +67,15 @@ class WsInstrumentRate(WireModel):
     changed: Tuple[str, ...] = field(default=(), metadata=config(decoder=tuple))
     generation: int = 0
     received_at: float = 0.0
+    instrument_id: int = 0
+    daily_close: Optional[float] = None
+    weekly_close: Optional[float] = None
+    monthly_close: Optional[float] = None
+
+    def __str__(self) -> str:
+        """Return the instrument, both sides and the time: ``100000: bid 1.5 ask 1.6, 2026-...``."""
+        when = f", {self.date}" if self.date else ""
+        return f"{self.instrument_id}: bid {self.bid} ask {self.ask}{when}"
 
     @property
     def mid(self) -> float:
@@ -73,6 +87,14 @@ class WsInstrumentRate(WireModel):
         """Ask minus bid, in their currency, with as many decimals as theirs."""
         # Floats cannot represent most decimal fractions: without this, 24.80000000000291.
         return round(self.ask - self.bid, max(decimals(self.ask), decimals(self.bid)))
+
+    @property
+    def change(self) -> Optional[float]:
+        """The bid against :attr:`daily_close`, as a fraction: 0.01 is one percent more.
+
+        The bid, since eToro's charts follow it. None while the close is not known.
+        """
+        return self.bid / self.daily_close - 1.0 if self.daily_close else None
 
     @property
     def timestamp(self) -> Optional[datetime]:

@@ -1,13 +1,14 @@
 """Models of order events, and names for the codes in them."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, Dict, List, Optional, TypeVar, Union  # noqa: UP035  # dataclasses-json wants them
 
 from dataclasses_json import config
 
 from ..codec import decode_code, decode_int_list
-from .fields import WireModel, flag, integer, number, text, wire
+from .fields import WireModel, flag, integer, number, parse_date, text, wire
 
 __all__ = ["OrderStatus", "OrderType", "WsPrivateEvent"]
 
@@ -116,6 +117,17 @@ class WsPrivateEvent(WireModel):
     extra: Dict[str, Any] = field(default_factory=dict, metadata=config(decoder=dict))
     generation: int = 0
     received_at: float = 0.0
+
+    def __str__(self) -> str:
+        """Return the order, its status and its units: ``order 7 FILLED, 2 of 2 units of 18``."""
+        status = self.status if self.status is not None else f"status {self.status_id}"
+        units = f"{self.executed_units:g} of {self.requested_units:g} units"
+        return f"order {self.order_id} {status}, {units} of {self.instrument_id}"
+
+    @property
+    def timestamp(self) -> Optional[datetime]:
+        """:attr:`request_occurred` as an aware datetime in UTC; None when eToro sent none."""
+        return parse_date(self.request_occurred)
 
     @property
     def status(self) -> Optional[OrderStatus]:

@@ -17,6 +17,7 @@ from .faults import HandshakeFault
 from .hub import Hub
 from .link import Link
 from .listener import Listener
+from .rest import RestEndpoints
 from .transport import Transport
 
 _PATH = "/ws"
@@ -58,13 +59,21 @@ class Endpoint:
     :param port: 0 chooses a free one.
     :param context: the server's SSL context; None for plain TCP.
     :param backlog: how many messages may wait for one client.
+    :param rest: answers requests for names on the same port; None: there is only the feed.
     :raises OSError: if the port is taken.
     """
 
     def __init__(
-        self, hub: Hub, host: str, port: int, context: ssl.SSLContext | None, backlog: int
+        self,
+        hub: Hub,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        backlog: int,
+        rest: RestEndpoints | None = None,
     ) -> None:
         self._hub = hub
+        self._rest = rest
         self._faults = hub.faults
         self._backlog = backlog
         self._listener = Listener(
@@ -127,10 +136,28 @@ class Endpoint:
 
     def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Accept eToro's path only, so that a wrong URL is noticed; apply handshake faults."""
+        answer = self._answer_rest(connection, request)
+        if answer is not None:
+            return answer
         if urlsplit(request.path).path != _PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, f"The feed is at {_PATH}\n")
         fault = self._faults.strike(HandshakeFault)
         return None if fault is None else fault.respond(connection, request)
+
+    def _answer_rest(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a request for names; None: it is none."""
+        if self._rest is None:
+            return None
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        with self._hub.changed:
+            answer = self._rest.answer(request.path, headers)
+            self._hub.changed.notify_all()
+        if answer is None:
+            return None
+        response = connection.respond(answer.status, answer.body)
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = "application/json; charset=utf-8"
+        return response
 
     def _handle(self, connection: ServerConnection) -> None:
         """Receive one client's messages until its end. Runs on the connection's thread."""

@@ -221,12 +221,19 @@ class Market:
         every id exist.
     :param seed: the same seed gives the same prices.
     :param mix: one of :data:`~etoro_sync.simulator.profile.MIXES`.
+    :param usual: first mid prices of instruments for which none is given.
     """
 
     def __init__(
-        self, instruments: Mapping[int, float | None] | None, *, seed: int = 0, mix: str = OWN
+        self,
+        instruments: Mapping[int, float | None] | None,
+        *,
+        seed: int = 0,
+        mix: str = OWN,
+        usual: Mapping[int, float] | None = None,
     ) -> None:
         self._starts = instruments
+        self._usual = usual or {}
         self._seed = seed
         self._mix = mix_named(mix)
         self._instruments: dict[int, Instrument] = {}
@@ -249,6 +256,7 @@ class Market:
                     f"instrument_id must be one of the simulator's instruments, not {instrument_id}"
                 )
             start = self._starts[instrument_id] if self._starts is not None else None
+            start = start or self._usual.get(instrument_id)
             found = Instrument(instrument_id, self._seed, start)
             found.state.update(found.stamp(now_ns))
             self._instruments[instrument_id] = found

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from . import arguments
+from .catalogue import Catalogue
 from .clocks import monotonic
 from .controls import Controls
 from .endpoint import Endpoint
@@ -14,6 +15,7 @@ from .feed import Feed
 from .hub import Hub
 from .market import Market
 from .profile import MIXES, OWN
+from .rest import RestEndpoints
 from .session import Policy
 from .tls import make_certificates
 
@@ -46,6 +48,8 @@ class EToroSimulator(Controls):
         are more, or when the client reads nothing for 5 s, its connection is reset.
     :param tls: use TLS, with a certificate for ``localhost`` from an authority made for this
         simulator: see :attr:`ca_pem`.
+    :param rest: also answer, on the same port, the two requests of eToro's REST API that tell the
+        names of instruments: see :attr:`rest_url`. Some hundred have names, and usual first prices.
     :param host: a loopback address.
     :param port: 0 chooses a free one.
     """
@@ -67,6 +71,7 @@ class EToroSimulator(Controls):
         duplicate_error: bool = False,
         max_backlog: int = 20_000,
         tls: bool = False,
+        rest: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -81,12 +86,16 @@ class EToroSimulator(Controls):
             max_topics=arguments.integer("max_topics", max_topics, 0),
             duplicate_error=arguments.flag("duplicate_error", duplicate_error),
         )
+        usual = dict[int, float]()
+        if arguments.flag("rest", rest):
+            usual = {each.id: each.price for each in Catalogue().listings}
         certificates = make_certificates() if arguments.flag("tls", tls) else None
         hub = Hub(
             Market(
                 arguments.instruments(instruments),
                 seed=arguments.integer("seed", seed),
                 mix=arguments.choice("mix", mix, MIXES),
+                usual=usual,
             ),
             policy,
             certificates,
@@ -104,6 +113,9 @@ class EToroSimulator(Controls):
         super().__init__(hub, feed)
         self._backlog = arguments.integer("max_backlog", max_backlog, 1)
         self._certificates = certificates
+        self._rest: RestEndpoints | None = None
+        if usual:
+            self._rest = RestEndpoints(Catalogue(hub.market.knows), policy)
         self._host = arguments.loopback("host", host)
         self._port = arguments.integer("port", port, 0, 65535)
         self._endpoint: Endpoint | None = None
@@ -125,7 +137,9 @@ class EToroSimulator(Controls):
             self._hub.run_due(monotonic())  # a script may be waiting for the start
             context = self._certificates.context if self._certificates is not None else None
             with _threads_needed():
-                self._endpoint = Endpoint(self._hub, self._host, self._port, context, self._backlog)
+                self._endpoint = Endpoint(
+                    self._hub, self._host, self._port, context, self._backlog, self._rest
+                )
             self._port = self._endpoint.port
         try:
             self._wait_settled()
@@ -214,6 +228,22 @@ class EToroSimulator(Controls):
             return f"wss://localhost:{self.port}/ws"
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"ws://{host}:{self.port}/ws"
+
+    @property
+    def rest_url(self) -> str:
+        """The address of the REST API for clients, such as for ``ETORO_REST_URL``.
+
+        :raises RuntimeError: if the simulator has none.
+        """
+        if self._rest is None:
+            raise RuntimeError("the simulator has no REST API; create it with rest=True")
+        return f"http{self.url.removeprefix('ws').removesuffix('/ws')}"
+
+    @property
+    def rest_requests(self) -> list[str]:
+        """Path and query of the last 10,000 REST requests, oldest first."""
+        with self._hub.changed:
+            return [] if self._rest is None else list(self._rest.requests)
 
     @property
     def ca_pem(self) -> str | None:

@@ -4,20 +4,19 @@ Everything in here is about reading. Only the :class:`Source` knows where the ev
 """
 
 import logging
-import queue as standard_queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .. import clocks
+from ..delivery.mixed import Ports
 from ..delivery.queues import ItemQueue
 from ..delivery.registration import check_callable, times_registered
 from ..delivery.registry import Handler, Registry
-from ..errors import EToroClosedError, EToroError, EToroTimeoutError, EToroWebSocketError
+from ..errors import EToroClosedError, EToroError, EToroWebSocketError
 from ..events import check_event, check_filter
 from ..lifecycle import AT_WORK, DISCONNECTED
 from ..logs import log, name_of
 from ..market.rate_view import RateView
-from ..models import WsInstrumentRate
 from ..state import ClientState
 from ..stats import Counters, WsStats
 from ..synchronization import ProcessGuard
@@ -70,6 +69,7 @@ class StreamCore:
         self.counters = counters
         self.source = source
         self.book = source.book
+        self.order_states = source.order_states
         self.lifecycle = source.lifecycle
         self.rates = RateView(source.book, source)
         self.guard = ProcessGuard()
@@ -128,8 +128,8 @@ class StreamCore:
             last_message_age=None if last is None else now - last,
         )
 
-    def outlast(self) -> None:
-        """Block until the present session has ended.
+    def outlast(self, timeout: float | None = None) -> bool:
+        """Block until the present session has ended; False: *timeout* has passed.
 
         :raises EToroError: the error that ended it, if it failed.
         """
@@ -141,8 +141,9 @@ class StreamCore:
                 "the thread that is to wait."
             )
         self.source.end_is_awaited()
+        deadline = None if timeout is None else clocks.monotonic() + timeout
         try:
-            self.lifecycle.outcome(session, *AT_WORK)
+            return self.lifecycle.outcome(session, *AT_WORK, deadline=deadline)
         except KeyboardInterrupt:
             self.source.disconnect(None)
             raise
@@ -198,74 +199,37 @@ class StreamCore:
         on_close = self.registry.remove_queue
         return self.source.make_items(event, maxsize, overflow, conflate_after, on_close)
 
+    def new_mixed_queue(
+        self,
+        events: tuple[str, ...],
+        ids: tuple[int, ...] | None = None,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        conflate_after: float | None = None,
+    ) -> ItemQueue:
+        """Return a queue that collects several events from now on."""
+        self.guard.check()
+        ports = Ports(events, self.registry.remove_queue)
+        new = self.source.make_items(events, maxsize, overflow, conflate_after, ports)
+        ports.connect(new, self.registry.add_queue, ids)
+        self._is_fed(new)
+        return new
+
     def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
         """Let *new* collect its event from now on.
 
         :param ids: only of these instruments; None: of all.
         """
         self.registry.add_queue(new, ids)
+        self._is_fed(new)
+
+    def _is_fed(self, new: ItemQueue) -> None:
         self.source.listeners_changed()
         # Checked after it was added: an end changes the state first, and then ends all queues.
         state, error = self.state, self.lifecycle.error
         if state is ClientState.FAILED and error is not None:
-            self.registry.remove_queue(new)
+            new.abandon()
             new.end(str(error), error)
         elif state is ClientState.CLOSING:
-            self.registry.remove_queue(new)
+            new.abandon()
             new.end(DISCONNECTED)
-
-    def stream(
-        self,
-        ids: tuple[int, ...],
-        maxsize: int | None,
-        overflow: str | None,
-        timeout: float | None,
-    ) -> Iterator[tuple[int, WsInstrumentRate]]:
-        """Do what :meth:`MarketStream.stream` documents, with checked arguments."""
-        topics = [f"instrument:{instrument_id}" for instrument_id in ids]
-        # With another policy, the user wants every rate.
-        after = self.source.conflate_after if overflow in (None, "conflate") else None
-        with self.new_queue("instrument:rate", maxsize, overflow, after) as rates:
-            self.feed(rates, ids)
-            # Checked after feed(), or a disconnect() in between would find no queue to end.
-            self.check_connected()
-            use = object()
-            try:
-                try:
-                    self.source.hold(use, topics, timeout)
-                except EToroClosedError:
-                    # disconnect() while subscribing ends the loop, as it does later on.
-                    if self.guard.foreign or self.state is ClientState.FAILED:
-                        raise
-                    return
-                yield from rates
-            finally:
-                if not self.guard.foreign:
-                    self.source.release(use)
-
-    def wait_for(
-        self, event: str, predicate: Callable[..., bool] | None, timeout: float | None
-    ) -> Any:
-        """Do what :meth:`MarketStream.wait_for` documents, with checked arguments."""
-        self.lifecycle.own_threads.check("wait_for()", "Call it in another thread.")
-        deadline = None if timeout is None else clocks.monotonic() + timeout
-        with self.new_queue(event) as events:
-            # Within the block, so that the queue is closed whenever Ctrl-C comes.
-            self.feed(events, None)
-            # Checked after feed(), or a disconnect() in between would find no queue to end.
-            self.check_connected()
-            while True:
-                now = clocks.monotonic()
-                left = None if deadline is None else max(deadline - now, 0.0)
-                try:
-                    item = events.get(timeout=left)
-                except standard_queue.Empty:
-                    raise EToroTimeoutError(
-                        f"No matching {event!r} came within {timeout:g} s; the stream is "
-                        f"{self.state.value}."
-                    ) from None
-                arguments = item if isinstance(item, tuple) else (item,)
-                if left is not None and deadline is not None:
-                    deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
-                if predicate is None or predicate(*arguments):
-                    return item

@@ -9,7 +9,7 @@ from ..errors import EToroValidationError
 from ..events import check_event, check_instrument_ids
 from ..market.feed_handler import FeedHandler
 from ..market.rate_book import RateBook
-from ..models import WsInstrumentRate
+from ..models import WsInstrumentRate, WsPrivateEvent
 from ..stats import Counters
 
 __all__ = ["Feed"]
@@ -85,7 +85,7 @@ class Feed:
         for instrument_id, rate in rates:
             (key,) = check_instrument_ids(instrument_id)
             self._pace(None)
-            state = dict(vars(rate))
+            state = {**vars(rate), "instrument_id": key}
             self._book.show(key, state, clocks.uptime())
             self._counters.messages += 1
             self._counters.rates += 1
@@ -101,7 +101,10 @@ class Feed:
         """
         event = check_event(event)
         self._pace(None)
-        self._out.emit(event, *arguments)
+        if event == "private:event" and arguments and isinstance(arguments[0], WsPrivateEvent):
+            self._handler.publish_order(arguments[0])
+        else:
+            self._out.emit(event, *arguments)
 
     def wait(self, seconds: float) -> None:
         """Pause, for instance as long as the time between two recorded frames.

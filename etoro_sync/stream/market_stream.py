@@ -1,10 +1,11 @@
 """The class with which users read a stream of prices and order events.
 
 Callbacks, queues, loops, the latest prices and the state are the same for every source, and are
-methods of :class:`MarketStream`. :class:`~etoro_sync.WsClient` adds what connects it to eToro.
+methods of :class:`MarketStream`. :class:`~etoro_sync.WsClient` adds what connects it to eToro. What
+type checkers see of the methods that name an event is in ``typed_stream.pyi``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -12,13 +13,24 @@ from ..delivery.event_queue import EventQueue, make_buffer
 from ..delivery.registration import check_callable
 from ..delivery.registry import Registry
 from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
-from ..events import EVENTS, check_event, check_filter, check_instrument_ids, check_timeout
-from ..models import WsInstrumentRate
+from ..events import (
+    EVENTS,
+    check_event,
+    check_events,
+    check_filter,
+    check_filter_of_several,
+    check_instrument_ids,
+    check_timeout,
+)
+from ..models import WsInstrumentRate, WsPrivateEvent
 from ..state import ClientState
 from ..stats import Counters, WsStats
+from .alerts import Alert, Crossing, make_alert
 from .core import NOT_CONNECTED, StreamCore, core_of, equip
 from .feed import Feed
+from .orders import Confirm, OrderUpdates, check_order, wait_for_order
 from .playing import PlayedSource
+from .reading import Expectation, RateStream, wait_for
 
 __all__ = ["MarketStream"]
 
@@ -36,7 +48,6 @@ class _Omitted:
 _OMITTED: Any = _Omitted()
 
 Stream = TypeVar("Stream", bound="MarketStream")
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class MarketStream:
@@ -128,35 +139,27 @@ class MarketStream:
         if failure is not None and error is None:
             raise failure
 
-    def run_forever(self) -> None:
-        """Block until the stream ends.
+    def run_forever(self, timeout: float | None = None) -> bool:
+        """Block until the stream ends, or for so long.
 
         Returns after :meth:`disconnect`, and when the source has come to its end. Ctrl-C
         disconnects and is raised as KeyboardInterrupt.
 
+        :param timeout: seconds to wait at most; None is no limit. The stream goes on then.
+        :returns: True when the stream has ended; False when *timeout* has passed.
         :raises EToroClosedError: when the stream was never connected.
         :raises EToroError: the error that ended the stream, if it has failed.
         """
         core = core_of(self)
         core.guard.check()
+        timeout = check_timeout(timeout)
         # Read once, because disconnect() may change it at any time.
         state = core.state
         if state is ClientState.DISCONNECTED:
             raise EToroClosedError(NOT_CONNECTED)
-        if state is not ClientState.CLOSED:
-            core.outlast()
+        return state is ClientState.CLOSED or core.outlast(timeout)
 
     # -- callbacks -----------------------------------------------------------------------------
-
-    @overload
-    def on(
-        self: Stream, event: str, handler: Callable[..., Any], *, instrument_id: int | None = None
-    ) -> Stream: ...
-
-    @overload
-    def on(
-        self: Stream, event: str, *, instrument_id: int | None = None
-    ) -> Callable[[Function], Function]: ...
 
     def on(
         self,
@@ -188,16 +191,6 @@ class MarketStream:
             return register
         register(handler)
         return self
-
-    @overload
-    def once(
-        self: Stream, event: str, handler: Callable[..., Any], *, instrument_id: int | None = None
-    ) -> Stream: ...
-
-    @overload
-    def once(
-        self: Stream, event: str, *, instrument_id: int | None = None
-    ) -> Callable[[Function], Function]: ...
 
     def once(
         self,
@@ -249,13 +242,13 @@ class MarketStream:
 
     def queue(
         self,
-        event: str,
+        event: str | Iterable[str],
         *,
         instrument_ids: Iterable[int] | int | None = None,
         maxsize: int | None = None,
         overflow: str | None = None,
         conflate_after: float | None = None,
-    ) -> EventQueue:
+    ) -> EventQueue[Any]:
         """Return a queue that collects *event* from now on, until the stream ends.
 
         A queue may be made and read before :meth:`connect`; after five seconds of waiting, a
@@ -263,10 +256,13 @@ class MarketStream:
         A queue keeps the stream alive and connected. Close it when you stop reading it, or use a
         ``with`` block: while a queue is full, a warning is logged once a minute.
 
-        :param event: such as ``"private:event"``.
+        :param event: such as ``"private:event"``; or several, as in ``["instrument:rate",
+            "private:event", "reconnected"]``. The items of several are ``(event, *arguments)``, in
+            the order in which they happened, and each event has a limit of its own, so that a flood
+            of rates costs no order.
         :param instrument_ids: collect events of these instruments only; None: of all.
-        :param maxsize: the most items that wait; 0 is unbounded; None is 10,000 for market events
-            and 100,000 for all others.
+        :param maxsize: the most items of each event that wait; 0 is unbounded; None is 10,000 for
+            market events and 100,000 for all others.
         :param overflow: what happens to a new item when the queue is full. ``"conflate"``: it
             replaces the waiting rate of its instrument; if none waits, an outdated rate is dropped
             or, if there is none, the oldest. ``"drop_oldest"``: the oldest item is dropped.
@@ -278,11 +274,38 @@ class MarketStream:
         :raises EToroValidationError: naming the argument.
         """
         core = core_of(self)
+        if not isinstance(event, str):
+            events = check_events(event)
+            ids = check_filter_of_several(events, instrument_ids, "instrument_ids")
+            items = core.new_mixed_queue(events, ids, maxsize, overflow, conflate_after)
+            return EventQueue(items, core.source)
         items = core.new_queue(event, maxsize, overflow, conflate_after)
         ids = check_filter(event, instrument_ids, "instrument_ids")
         new = EventQueue(items, core.source)
         core.feed(items, ids)
         return new
+
+    @overload
+    def stream(
+        self,
+        instrument_ids: Iterable[int] | int,
+        *,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        timeout: float | None = None,
+        item_timeout: None = None,
+    ) -> RateStream[tuple[int, WsInstrumentRate]]: ...
+
+    @overload
+    def stream(
+        self,
+        instrument_ids: Iterable[int] | int,
+        *,
+        maxsize: int | None = None,
+        overflow: str | None = None,
+        timeout: float | None = None,
+        item_timeout: float,
+    ) -> RateStream[tuple[int, WsInstrumentRate] | None]: ...
 
     def stream(
         self,
@@ -291,19 +314,24 @@ class MarketStream:
         maxsize: int | None = None,
         overflow: str | None = None,
         timeout: float | None = None,
-    ) -> Iterator[tuple[int, WsInstrumentRate]]:
+        item_timeout: float | None = None,
+    ) -> RateStream[Any]:
         """Iterate over the rates of some instruments, which are subscribed to during the loop.
 
         The loop subscribes with a snapshot when it begins, yields ``(instrument_id, rate)``, and
-        unsubscribes when it is left. Topics that :meth:`~etoro_sync.WsClient.subscribe` or another
-        loop also wants stay subscribed. The loop ends when the stream is closed. If it is too slow,
-        a rate that has waited longer than the option ``conflate_after`` is skipped when a newer one
-        of its instrument waits, too; with another *overflow* than ``"conflate"`` none is skipped.
+        unsubscribes when it is left, or closed by any thread. Topics that
+        :meth:`~etoro_sync.WsClient.subscribe` or another loop also wants stay subscribed. The loop
+        ends when the stream is closed. If it is too slow, a rate that has waited longer than the
+        option ``conflate_after`` is skipped when a newer one of its instrument waits, too; with
+        another *overflow* than ``"conflate"`` none is skipped.
 
         :param instrument_ids: one id or several.
         :param maxsize: as for :meth:`queue`.
         :param overflow: as for :meth:`queue`.
-        :param timeout: seconds for the subscription; None is the option ``request_timeout``.
+        :param timeout: seconds for the subscription; None is the option ``request_timeout``. For
+            the time between two rates there is *item_timeout*.
+        :param item_timeout: seconds without a rate after which the loop gets None, for other work;
+            None is no limit.
         :raises EToroValidationError: naming the argument.
         :raises EToroSubscriptionError: from the loop, when eToro refuses the subscription.
         :raises EToroClosedError: from the loop, when the stream is not connected.
@@ -314,7 +342,8 @@ class MarketStream:
         ids = check_instrument_ids(instrument_ids)
         make_buffer("instrument:rate", maxsize, overflow)
         timeout = check_timeout(timeout)
-        return core.stream(ids, maxsize, overflow, timeout)
+        step = check_timeout(item_timeout, "item_timeout")
+        return RateStream(core, ids, maxsize, overflow, timeout, step)
 
     def wait_for(
         self,
@@ -324,8 +353,9 @@ class MarketStream:
     ) -> Any:
         """Block until the next *event*, and return its argument, or a tuple of its arguments.
 
-        The stream has to be connected. To wait for an event that comes during :meth:`connect`, make
-        a :meth:`queue` before it.
+        The stream has to be connected. Where the event answers something that you do, use
+        :meth:`expect`: this method may begin to listen when the answer has come already. To wait
+        for an event that comes during :meth:`connect`, make a :meth:`queue` before it.
 
         :param event: such as ``"instrument:rate"``.
         :param predicate: called on this thread with the event's arguments; while it returns False,
@@ -339,7 +369,165 @@ class MarketStream:
         timeout = check_timeout(timeout)
         if predicate is not None:
             check_callable(predicate, check_event(event), "predicate")
-        return core.wait_for(event, predicate, timeout)
+        return wait_for(core, check_event(event), predicate, timeout)
+
+    def expect(
+        self,
+        event: str,
+        predicate: Callable[..., bool] | None = None,
+        timeout: float | None = None,
+    ) -> Expectation[Any]:
+        """Listen for *event* from the beginning of a ``with`` block, and wait for it at its end.
+
+        So nothing is missed between what the block does and the wait::
+
+            with client.expect("private:event", timeout=5) as got:
+                place_order()
+            print(got.value)
+
+        :param event: as :meth:`wait_for`.
+        :param predicate: as :meth:`wait_for`.
+        :param timeout: seconds to wait at most, from the end of the block; None is no limit.
+        :returns: the context manager; ``value`` is what a queue would return, ``wait()`` waits for
+            it within the block.
+        :raises EToroTimeoutError: at the end of the block, when no such event came in time.
+        :raises EToroError: as :meth:`wait_for`.
+        """
+        core = core_of(self)
+        core.guard.check()
+        timeout = check_timeout(timeout)
+        event = check_event(event)
+        if predicate is not None:
+            check_callable(predicate, event, "predicate")
+        return Expectation(core, event, predicate, timeout)
+
+    # -- alerts --------------------------------------------------------------------------------
+
+    @overload
+    def alert(
+        self,
+        instrument_id: int,
+        handler: Callable[[Crossing], Any],
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        side: str = "bid",
+        hysteresis: float = 0.0,
+        once: bool = False,
+    ) -> Alert: ...
+
+    @overload
+    def alert(
+        self,
+        instrument_id: int,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        side: str = "bid",
+        hysteresis: float = 0.0,
+        once: bool = False,
+    ) -> Callable[[Callable[[Crossing], Any]], Alert]: ...
+
+    def alert(
+        self,
+        instrument_id: int,
+        handler: Callable[[Crossing], Any] = _OMITTED,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        side: str = "bid",
+        hysteresis: float = 0.0,
+        once: bool = False,
+    ) -> Any:
+        """Call *handler* each time that a price crosses a threshold.
+
+        Not for the first price, on whichever side it is: a crossing needs a price before it. After
+        one the price has to come back beyond the hysteresis before the next can be. Of a gap in
+        the connection nobody knows what the price did in it; a crossing between the last price
+        before and the first behind it has ``across_gap=True``.
+
+        The instrument must be subscribed to. As all callbacks it runs on the stream's own thread.
+
+        :param instrument_id: whose price is watched.
+        :param handler: called with a :class:`~etoro_sync.Crossing`; without one this is a
+            decorator.
+        :param above: in the price's currency; crossed by a price that is no less.
+        :param below: crossed by a price that is no more.
+        :param side: ``"bid"``, ``"ask"``, ``"mid"`` or ``"last_execution"``.
+        :param hysteresis: in the price's currency; 0 fires again at the next crossing.
+        :param once: the first crossing is the last one.
+        :returns: the :class:`~etoro_sync.Alert`, whose ``cancel()`` ends it; or the decorator.
+        :raises EToroValidationError: naming the argument.
+        """
+        core = core_of(self)
+        core.guard.check()
+        make = make_alert(core, instrument_id, above, below, side, hysteresis, once)
+        return make if handler is _OMITTED else make(handler)
+
+    # -- orders --------------------------------------------------------------------------------
+
+    def wait_for_order(
+        self,
+        order_id: int | None = None,
+        request_guid: str | None = None,
+        timeout: float | None = None,
+        confirm: Confirm | None = None,
+    ) -> WsPrivateEvent:
+        """Block until an order is final, and return its last event.
+
+        Final are FILLED, CANCELED, CANCELED_PARTIALLY_FILLED, and what is raised: REJECTED,
+        REJECTED_PARTIALLY_FILLED and EXPIRED; not PARTIALLY_FILLED. An order that was final before
+        the call returns at once, if it is among the last 1,000 of which events came. The topic
+        ``"private"`` must be subscribed to.
+
+        An event that eToro sends while the client reconnects is never sent again. So *confirm* is
+        asked after each gap that falls into the wait, and when the time is up, and what it says
+        decides.
+
+        :param order_id: eToro's id.
+        :param request_guid: of the request that placed it, where the id is not known yet.
+        :param timeout: seconds to wait at most; None is without limit.
+        :param confirm: a function of yours that asks eToro's REST API, called on this thread with
+            *order_id* (with *request_guid* while no id is known). It returns a
+            :class:`~etoro_sync.WsPrivateEvent` or an :class:`~etoro_sync.OrderStatus`, or None when
+            it does not know.
+        :raises EToroOrderError: when the order was rejected or has expired.
+        :raises EToroTimeoutError: when nothing final came in time; its ``gaps`` say when something
+            may have been missed.
+        :raises EToroClosedError: when the stream was closed, or is not connected.
+        :raises EToroError: what ended the stream, when it failed.
+        :raises EToroValidationError: naming the argument.
+        """
+        core = core_of(self)
+        core.guard.check()
+        number, guid = check_order(order_id, request_guid)
+        timeout = check_timeout(timeout)
+        core.lifecycle.own_threads.check("wait_for_order()", "Call it in another thread.")
+        return wait_for_order(core, number, guid, timeout, confirm)
+
+    def order_updates(
+        self,
+        order_id: int | None = None,
+        request_guid: str | None = None,
+        timeout: float | None = None,
+    ) -> OrderUpdates:
+        """Iterate over the events of one order, up to the final one.
+
+        What is known of it comes first. It begins to listen at once, so that an order may be
+        placed between this call and the loop. Leave the loop early with ``close()``, or use it in a
+        ``with`` block.
+
+        :param order_id: as :meth:`wait_for_order`.
+        :param request_guid: as :meth:`wait_for_order`.
+        :param timeout: seconds that each step waits at most; None is without limit.
+        :raises EToroTimeoutError: from the loop, when no event came in time.
+        :raises EToroError: from the loop: what ended the stream, when it failed or was closed.
+        :raises EToroValidationError: naming the argument.
+        """
+        core = core_of(self)
+        core.guard.check()
+        number, guid = check_order(order_id, request_guid)
+        return OrderUpdates(core, number, guid, check_timeout(timeout))
 
     # -- state ---------------------------------------------------------------------------------
 

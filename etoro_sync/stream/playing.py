@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import clocks
 from ..delivery.dispatcher import Dispatcher
-from ..delivery.event_queue import default_size, make_buffer
+from ..delivery.event_queue import default_size, make_buffer, name_of_events
 from ..delivery.publisher import Publisher
 from ..delivery.queues import ItemQueue
 from ..delivery.registry import Registry
@@ -21,6 +21,7 @@ from ..lifecycle import DISCONNECTED, Lifecycle
 from ..logs import log, tidy
 from ..market.feed_handler import FeedHandler
 from ..market.merging import make_rate
+from ..market.order_states import OrderStates
 from ..market.rate_book import RateBook
 from ..own_threads import READER
 from ..state import ClientState
@@ -56,6 +57,7 @@ class PlayedSource:
         self._counters = counters
         self.lifecycle = Lifecycle()
         self.book = RateBook()
+        self.order_states = OrderStates()
         self.pace = Pace(registry)
         self.dispatcher = Dispatcher(
             f"etoro-sync-played-callbacks-{next(_numbers)}",
@@ -90,7 +92,7 @@ class PlayedSource:
 
     def make_items(
         self,
-        event: str,
+        event: str | tuple[str, ...],
         maxsize: int | None,
         overflow: str | None,
         conflate_after: float | None,
@@ -102,10 +104,15 @@ class PlayedSource:
         """
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
         if overflow in ("drop_oldest", "drop_newest"):
-            return ItemQueue(event, buffer, on_close, self.lifecycle)
+            return ItemQueue(name_of_events(event), buffer, on_close, self.lifecycle)
         most = default_size(event) if maxsize is None else int(maxsize)
         return PacedQueue(
-            event, make_buffer(event, 0, overflow), most, self.pace, on_close, self.lifecycle
+            name_of_events(event),
+            make_buffer(event, 0, overflow),
+            most,
+            self.pace,
+            on_close,
+            self.lifecycle,
         )
 
     # -- beginning and end ---------------------------------------------------------------------
@@ -208,7 +215,9 @@ class Run:
         # Each run begins with generation 1, so that all runs bring the same events.
         source.book.generation = 0
         source.book.begin_generation(())
-        self._handler = FeedHandler(source.book, registry, self._out, counters, redact=str)
+        self._handler = FeedHandler(
+            source.book, registry, self._out, counters, redact=str, order_states=source.order_states
+        )
         self._feed = Feed(self._handler, source.book, self._out, counters, self._wait)
         name = f"etoro-sync-played-{next(_numbers)}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)

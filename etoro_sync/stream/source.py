@@ -6,6 +6,7 @@ from typing import Protocol
 from ..delivery.dispatcher import Dispatcher
 from ..delivery.queues import ItemQueue
 from ..lifecycle import Lifecycle
+from ..market.order_states import OrderStates
 from ..market.rate_book import RateBook
 
 __all__ = ["Source"]
@@ -16,6 +17,7 @@ class Source(Protocol):
 
     lifecycle: Lifecycle
     book: RateBook
+    order_states: OrderStates
     dispatcher: Dispatcher
 
     @property
@@ -53,7 +55,7 @@ class Source(Protocol):
 
     def make_items(
         self,
-        event: str,
+        event: str | tuple[str, ...],
         maxsize: int | None,
         overflow: str | None,
         conflate_after: float | None,

@@ -1,14 +1,20 @@
 """The client that users work with; each method may be called from any thread and any callback."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ..errors import EToroError, EToroValidationError
-from ..events import check_snapshot, check_timeout, check_topics
+from ..events import check_flag, check_snapshot, check_timeout, check_topics
 from ..stream import MarketStream
 from ..stream.core import equip
 from ..text import count
 from .core import Core, core_of
-from .options import WsClientOptions, is_options
+from .options import WsClientOptions, hide_locals, is_options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import Settings
 
 __all__ = ["WsClient"]
 
@@ -24,26 +30,42 @@ class WsClient(MarketStream):
     before any other method.
 
     :param options: None reads them from the environment, see :meth:`WsClientOptions.from_env`.
+    :param settings: options by keyword instead, such as ``WsClient(api_key=..., user_key=...)``;
+        the environment has the others.
     :raises EToroValidationError: when an option is not valid; names the field.
     """
 
-    def __init__(self, options: WsClientOptions | None = None) -> None:
+    @hide_locals
+    def __init__(
+        self, options: WsClientOptions | None = None, **settings: "Unpack[Settings]"
+    ) -> None:
+        if options is not None and settings:
+            raise EToroValidationError(
+                f"Pass {next(iter(settings))} in options, or all options by keyword, but not both: "
+                "dataclasses.replace(options, ...) changes some.",
+                next(iter(settings)),
+            )
         if options is not None and not is_options(options):
             raise EToroValidationError(
                 f"options must be WsClientOptions or None, not {type(options).__name__}.",
                 "options",
             )
-        equip(self, Core(options if options is not None else WsClientOptions.from_env()))
+        equip(self, Core(options if options is not None else WsClientOptions.from_env(**settings)))
 
     # -- connection ----------------------------------------------------------------------------
 
-    def connect(self, timeout: float | None = None) -> None:
-        """Connect and authenticate; returns once eToro has accepted the keys. Does not retry.
+    def connect(self, timeout: float | None = None, *, retry: bool = False) -> None:
+        """Connect and authenticate; returns once eToro has accepted the keys.
+
+        The first connection is tried once, so that a mistake in the address or the keys is seen at
+        once. A service that may start before the network does passes *retry*.
 
         Topics that were subscribed to before are then requested in the background.
 
         :param timeout: seconds to wait at most; None: as long as ``connect_timeout`` and
-            ``auth_timeout`` allow.
+            ``auth_timeout`` allow, and with *retry* as long as ``reconnect_attempts`` do.
+        :param retry: try the first connection as often, and with the same waits, as any later one;
+            each failure is logged and emitted. Rejected keys are not tried again.
         :raises EToroAuthError: when a key is missing or rejected, when a callable that returns one
             raises or hangs, or when authentication times out.
         :raises EToroValidationError: when such a callable returns something that is not a key.
@@ -55,7 +77,7 @@ class WsClient(MarketStream):
         core = core_of(self)
         core.guard.check()
         timeout = check_timeout(timeout)
-        core.sessions.connect(timeout)
+        core.sessions.connect(timeout, check_flag("retry", retry))
 
     # -- subscriptions -------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import EToroTypeError, EToroValidationError, forget_locals
@@ -24,7 +24,15 @@ from .option_checks import (
 )
 from .transport.tls import check_verified
 
-__all__ = ["DEFAULT_WS_URL", "Key", "WsClientOptions", "check_key", "is_options", "secrets_of"]
+__all__ = [
+    "DEFAULT_WS_URL",
+    "Key",
+    "WsClientOptions",
+    "check_key",
+    "hide_locals",
+    "is_options",
+    "secrets_of",
+]
 
 #: A key, or a function that returns it.
 Key = str | Callable[[], str]
@@ -58,7 +66,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _hide_locals(function: Callable[P, T]) -> Callable[P, T]:
+def hide_locals(function: Callable[P, T]) -> Callable[P, T]:
     """Wrap *function* so that tracebacks of its errors do not show its arguments, such as keys."""
 
     @wraps(function)
@@ -73,6 +81,34 @@ def _hide_locals(function: Callable[P, T]) -> Callable[P, T]:
             raise
 
     return call
+
+
+if TYPE_CHECKING:
+    # Not in the standard library of Python 3.10; nothing needs it when the program runs.
+    from typing_extensions import TypedDict
+
+    class Settings(TypedDict, total=False):
+        """The fields of :class:`WsClientOptions`, for calls that take them by keyword."""
+
+        api_key: Key
+        user_key: Key
+        ws_url: str
+        reconnect_attempts: int | None
+        reconnect_delay: float
+        auth_timeout: float
+        heartbeat_interval: float
+        heartbeat_timeout: float
+        reconnect_max_delay: float
+        connect_timeout: float
+        request_timeout: float
+        close_timeout: float
+        stale_after: float
+        callback_queue_size: int
+        conflate_after: float | None
+        allow_unverified_tls: bool
+        max_message_bytes: int
+        proxy: str | None
+        ssl_context: ssl.SSLContext | None
 
 
 @dataclass(frozen=True)
@@ -178,7 +214,7 @@ class WsClientOptions:
         return dict(vars(self))
 
     @classmethod
-    @_hide_locals
+    @hide_locals
     def from_env(cls, **overrides: Any) -> "WsClientOptions":
         """Return options with keys and URL from the environment.
 
@@ -211,7 +247,7 @@ class WsClientOptions:
 
 
 # dataclass writes __init__ only after the class's body.
-WsClientOptions.__init__ = _hide_locals(WsClientOptions.__init__)  # type: ignore[method-assign]
+WsClientOptions.__init__ = hide_locals(WsClientOptions.__init__)  # type: ignore[method-assign]
 
 
 def is_options(value: object) -> bool:

@@ -19,11 +19,15 @@ KEYS = {"ETORO_API_KEY": "demo", "ETORO_USER_KEY": "demo"}
 
 @pytest.fixture(autouse=True)
 def _in_this_process(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
     """Keep commands from pytest's own stdout, handlers of signals, and the user's keys."""
     for name in ("ETORO_API_KEY", "ETORO_USER_KEY", "ETORO_WS_URL", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("ETORO_REST_URL", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     # Whoever runs the tests in the background has SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -71,7 +71,11 @@ def test_main_runs_the_command_line(
     ("arguments", "words"),
     [
         (["stream"], "Name at least one instrument"),
-        (["stream", "bitcoin"], "not 'bitcoin'"),
+        (["stream", "bitcoin"], "ETORO_API_KEY"),
+        (["stream", "bitcoin", "--demo"], "What comes near: BTC.EUR"),
+        (["find", "APPL", "--demo"], "What comes near: AAPL (1001, Apple)"),
+        (["find", "77777", "1001.0", "--demo"], "not '1001.0'"),
+        (["find", "BTC"], "ETORO_API_KEY"),
         (["stream", "1001.0"], "not '1001.0'"),
         (["stream", "0"], "greater than 0"),
         (["stream", "100000"], "ETORO_API_KEY"),

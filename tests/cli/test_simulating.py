@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from etoro_sync import WsClient, WsClientOptions
-from etoro_sync.cli import app, run, simulating
+from etoro_sync.cli import run, showing, simulating
 from etoro_sync.cli.table_contents import TableContents
 from etoro_sync.simulator import EToroSimulator
 from tests.support.clients import quick_options
@@ -27,6 +27,7 @@ def test_a_simulator_ends_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert "ws://127.0.0.1:" in out
     assert "the given API key, any user key" in out
+    assert "ETORO_REST_URL=http://127.0.0.1:" in out
     assert err == ""
 
 
@@ -150,6 +151,6 @@ def test_options_of_the_demo_client_do_not_look_for_a_proxy(
 ) -> None:
     """A proxy that the environment names has no way to this process."""
     seen: list[WsClientOptions] = []
-    monkeypatch.setattr(app, "stream", lambda options, *rest: seen.append(options))
+    monkeypatch.setattr(showing, "stream", lambda options, *rest: seen.append(options))
     assert run(["demo"]) == 0
     assert seen[0].proxy == ""

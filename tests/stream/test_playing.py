@@ -6,6 +6,7 @@ import gc
 import gzip
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -265,8 +266,9 @@ def test_merged_rates_can_be_played_too() -> None:
     rate = WsInstrumentRate(2.0, 1.0, None, "d", 5)
     stream = MarketStream(lambda feed: feed.rates([(18, rate), (19, rate)]))
     with Watchdog(20), stream:
-        assert list(stream.stream([18, 19])) == [(18, rate), (19, rate)]
-        assert stream.rates[19] == rate
+        named = {n: replace(rate, instrument_id=n) for n in (18, 19)}
+        assert list(stream.stream([18, 19])) == list(named.items())
+        assert stream.rates[19] == named[19]
         assert (stream.stats().messages, stream.stats().rates) == (2, 2)
 
 

@@ -167,6 +167,28 @@ def test_a_queue_collects_from_its_beginning(make: Make) -> None:
     assert (rates.received, rates.dropped, rates.conflated) == (2, 0, 0)
 
 
+def test_a_queue_of_several_events_has_them_in_order(make: Make) -> None:
+    """With their names and arguments; a filter is for those that have an instrument."""
+    stream = make()
+    items = stream.queue(["instrument:rate", "private:event", "error"], instrument_ids=18)
+    assert items.event == "instrument:rate, private:event, error"
+    with stream:
+        found = [items.get() for _ in range(4)]
+        assert [event for event, *_ in found] == [
+            "instrument:rate",
+            "instrument:rate",
+            "private:event",
+            "error",
+        ]
+        assert [(i, rate.ask) for _, i, rate in found[:2]] == [(18, 2.0), (18, 3.0)]
+        assert found[2][1].order_id == 7
+    with pytest.raises(EToroValidationError, match="instrument_ids is for"):
+        stream.queue(["private:event", "error"], instrument_ids=18)
+    for wrong in ([], 5, ["instrument:rates"]):
+        with pytest.raises(EToroValidationError, match="event"):
+            stream.queue(wrong)  # type: ignore[arg-type]
+
+
 def test_a_stream_brings_what_it_was_asked_for(make: Make) -> None:
     """By a subscription where there is one, else by a filter."""
     stream = make(wanted=False)
@@ -199,6 +221,16 @@ def test_wait_for_returns_what_matches(make: Make) -> None:
         if isinstance(stream, WsClient):
             stream.subscribe(TOPICS)
         assert found.result()[0] == 19
+
+
+def test_expect_listens_before_the_block_and_waits_behind_it(make: Make) -> None:
+    """So that what the block brings about is not missed."""
+    stream = make(wanted=False)
+    with stream:
+        with stream.expect("private:event", timeout=10) as got:
+            if isinstance(stream, WsClient):
+                stream.subscribe(TOPICS)
+        assert got.value.order_id == 7
 
 
 def test_rates_are_the_latest(make: Make) -> None:
@@ -310,6 +342,38 @@ def test_it_can_be_connected_again(make: Make) -> None:
     assert [event.order_id for event in orders_seen] == [7, 7]
 
 
+def test_an_alert_fires_when_a_price_crosses(make: Make) -> None:
+    """Once for each crossing; not for the first price."""
+    stream, seen = make(), []
+    rates = stream.queue("instrument:rate")
+    crossed = threading.Event()
+
+    @stream.alert(18, above=2.5, below=1.5, side="ask")
+    def note(crossing: Any) -> None:
+        seen.append((crossing.direction, crossing.previous, crossing.price))
+        crossed.set()
+
+    with stream:
+        assert asks(rates, 4) == RATES
+        assert crossed.wait(10)
+    assert seen == [("above", 2.0, 3.0)]
+
+
+def test_an_order_is_followed_and_waited_for(make: Make) -> None:
+    """What is known of it comes first; one that is not final is waited for."""
+    stream = make()
+    seen = stream.queue("private:event")
+    goes_on = threading.Event()
+    stream.once("private:event", lambda event: goes_on.wait(10))
+    with stream:
+        assert seen.get().order_id == 7
+        with stream.order_updates(7) as updates:
+            assert next(updates).order_id == 7
+        with pytest.raises(EToroTimeoutError, match="order 7"):
+            stream.wait_for_order(7, timeout=0.01)
+        goes_on.set()
+
+
 def test_mistakes_are_named(make: Make) -> None:
     """Events, handlers, filters, timeouts; copies are refused."""
     stream = make()
@@ -336,12 +400,15 @@ def test_nothing_of_the_surface_is_left_out() -> None:
     text = inspect.getsource(inspect.getmodule(test_nothing_of_the_surface_is_left_out))  # type: ignore[arg-type]
     members = {name for name in vars(MarketStream) if not name.startswith("_")}
     assert members == {
+        "alert",
         "close",
         "connect",
         "disconnect",
+        "expect",
         "off",
         "on",
         "once",
+        "order_updates",
         "queue",
         "rates",
         "remove_all_listeners",
@@ -350,6 +417,7 @@ def test_nothing_of_the_surface_is_left_out() -> None:
         "stats",
         "stream",
         "wait_for",
+        "wait_for_order",
     }
     for name in members:
         assert f".{name}" in text, name

@@ -37,19 +37,20 @@ def every_interrupt(call: Callable[[], object]) -> Iterator[tuple[str, BaseExcep
     try:
         while True:
             run = _Run(seen)
-            outcome: BaseException | None = None
+            outcome: list[BaseException | None] = [None]
             gc.disable()  # CPython drops what is raised in a finalizer
             sys.setprofile(run.look)
             try:
                 call()
             except BaseException as error:
-                outcome = error
+                outcome[0] = error
             finally:
                 sys.setprofile(None)
                 gc.enable()
             if run.where is None:
                 return
-            yield run.where, outcome
+            # Kept nowhere else: its traceback holds what the call has made.
+            yield run.where, outcome.pop()
     finally:
         monitor._SLICE = slice_
 

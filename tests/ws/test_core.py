@@ -69,7 +69,7 @@ def test_a_subclass_may_use_any_private_name(
     simulator: MakeSimulator, kind: Callable[[WsClientOptions], WsClient]
 ) -> None:
     """It connects, subscribes, streams, runs callbacks, waits and shows its state."""
-    assert {"_rates", "_options", "_registry", "_feed", "_stream", "_sessions"} <= NAMES
+    assert {"_rates", "_options", "_registry", "_feed", "_sessions"} <= NAMES
     with kind(quick_options(simulator(rate=200).url)) as c:
         seen: list[int] = []
         c.on("instrument:rate", lambda instrument_id, rate: seen.append(instrument_id))

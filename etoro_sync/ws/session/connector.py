@@ -11,6 +11,7 @@ from ..transport.addresses import Addresses
 from ..transport.connection import Connection
 from ..transport.dialer import Dialer
 from ..transport.handshake import open_websocket
+from ..transport.socket_stream import SocketStream
 from ..transport.target import Target, is_loopback
 from ..transport.tls import check_verified, is_verified, make_default_context
 from ..transport.waker import Waker
@@ -51,14 +52,14 @@ class Connector:
         if self._address is not None:
             self._addresses.mark_proven(self._address)
 
-    def open(self, deadline: float) -> Connection:
-        """Return an open connection on which nothing was sent yet.
+    def reach(self, deadline: float) -> tuple[SocketStream, Dialer]:
+        """Return a stream to the server, with TLS done, on which nothing was sent yet.
 
         :param deadline: absolute monotonic time.
         :raises EToroWebSocketError: when the server cannot be reached.
         :raises EToroTimeoutError: when *deadline* has passed.
-        :raises ConnectionFailed: when the server answers with an HTTP error, or when the TLS
-            context does not verify enough.
+        :raises ConnectionFailed: when a proxy asks to wait, or when the TLS context does not
+            verify enough.
         :raises Interrupted: when the client is to stop.
         """
         options = self._options
@@ -73,6 +74,20 @@ class Connector:
             tunnel = self._proxies.make_tunnel(proxy, target)
         stream = dialer.open(target, self._tls, tunnel)
         self._address = dialer.address
+        return stream, dialer
+
+    def open(self, deadline: float) -> Connection:
+        """Return an open connection on which nothing was sent yet.
+
+        :param deadline: absolute monotonic time.
+        :raises EToroWebSocketError: when the server cannot be reached.
+        :raises EToroTimeoutError: when *deadline* has passed.
+        :raises ConnectionFailed: when the server answers with an HTTP error, or when the TLS
+            context does not verify enough.
+        :raises Interrupted: when the client is to stop.
+        """
+        options = self._options
+        stream, dialer = self.reach(deadline)
         try:
             early = open_websocket(options.ws_url, stream, dialer, self._redactor)
             return Connection(

@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import clocks
 from ...delivery.dispatcher import Dispatcher
-from ...delivery.event_queue import make_buffer
+from ...delivery.event_queue import make_buffer, name_of_events
 from ...delivery.queues import ItemQueue
 from ...delivery.registry import Registry
 from ...errors import (
@@ -20,6 +20,7 @@ from ...errors import (
     EToroWebSocketError,
 )
 from ...lifecycle import DISCONNECTED, Lifecycle
+from ...market.order_states import OrderStates
 from ...market.rate_book import RateBook
 from ...redaction import Redactor
 from ...state import ClientState
@@ -69,6 +70,7 @@ class SessionManager:
         )
         self.tracker = WsSubscriptionTracker()
         self.book = RateBook(options.request_timeout)
+        self.order_states = OrderStates()
         self.lifecycle = Lifecycle()
         self.requests = Subscriptions(self.tracker, self.lifecycle, options.request_timeout)
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
@@ -79,20 +81,23 @@ class SessionManager:
 
     # -- beginning -----------------------------------------------------------------------------
 
-    def connect(self, timeout: float | None) -> None:
+    def connect(self, timeout: float | None, retry: bool = False) -> None:
         """Begin a session and wait until it is authenticated.
 
         :param timeout: seconds; None: as long as the timeouts of the options allow.
+        :param retry: try the first connection as often as any later one.
         :raises EToroError: as :meth:`WsClient.connect`.
         """
         self.lifecycle.own_threads.check("connect()", "Call it in another thread.")
         self._check_credentials()
         options = self._options
-        longest = options.connect_timeout + options.auth_timeout + 1.0
-        seconds = longest if timeout is None else min(timeout, longest)
+        longest: float | None = options.connect_timeout + options.auth_timeout + 1.0
+        if retry:
+            longest = None  # the attempts come to their end
+        seconds = min((s for s in (timeout, longest) if s is not None), default=None)
         begun: list[int] = []
         try:
-            self._connect(begun, seconds)
+            self._connect(begun, seconds, retry)
         except EToroError:
             raise
         except BaseException:
@@ -103,16 +108,19 @@ class SessionManager:
                 )
             raise
 
-    def _connect(self, begun: list[int], seconds: float) -> None:
-        deadline = clocks.monotonic() + seconds
+    def _connect(self, begun: list[int], seconds: float | None, retry: bool) -> None:
+        deadline = None if seconds is None else clocks.monotonic() + seconds
         number, session = self._begin(begun, deadline)
+        session.reader.retries_first = retry
         done, begins = True, not self._is_over(number)
+        # The reader goes from one attempt to the next by way of RECONNECTING.
+        waiting = (*_CONNECTING, ClientState.RECONNECTING) if retry else _CONNECTING
         try:
             if begins:
                 # Entered before the start, because the session may fail at once.
                 with self.lifecycle.awaiting(number):
                     session.start()
-                    done = self.lifecycle.outcome(number, *_CONNECTING, deadline=deadline)
+                    done = self.lifecycle.outcome(number, *waiting, deadline=deadline)
         except RuntimeError as exc:
             error = EToroWebSocketError(f"Cannot start the client's threads: {no_thread(exc)}")
             self._give_up(number, error)
@@ -179,6 +187,7 @@ class SessionManager:
                 self.tracker,
                 self._registry,
                 self.book,
+                self.order_states,
                 self.lifecycle,
                 self._counters,
                 self.dispatcher,
@@ -267,7 +276,7 @@ class SessionManager:
 
     def make_items(
         self,
-        event: str,
+        event: str | tuple[str, ...],
         maxsize: int | None,
         overflow: str | None,
         conflate_after: float | None,
@@ -275,7 +284,7 @@ class SessionManager:
     ) -> ItemQueue:
         """Return the item queue behind a queue of *event*; arguments as of ``queue()``."""
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
-        return ItemQueue(event, buffer, on_close, self.lifecycle)
+        return ItemQueue(name_of_events(event), buffer, on_close, self.lifecycle)
 
     def listeners_changed(self) -> None:
         """Do nothing: a connection never waits for its readers."""

@@ -83,6 +83,8 @@ class Reader:
             "run out of memory."
         )
         self._begun = False
+        #: Whether the first connection is tried again as any later one; set before the start.
+        self.retries_first = False
         self.is_connected = False
         # A daemon, so that a program can end without disconnect(), which joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -156,11 +158,16 @@ class Reader:
             failure = self._connection()
             if self._waker.stopping or failure is None:
                 return None
-            if failure.fatal or not self._controller.ever_live:
+            if failure.fatal or not self._recovers:
                 return failure.error
             if not self._pause(failure):
                 return self._final_error(failure.error)
         return None
+
+    @property
+    def _recovers(self) -> bool:
+        """Whether a connection that fails is followed by another attempt."""
+        return self._controller.ever_live or self.retries_first
 
     def _pause(self, failure: ConnectionFailed) -> bool:
         """Wait before the next attempt; False: no attempt is left.
@@ -254,7 +261,7 @@ class Reader:
         )
 
     def _report_end(self, connection: Connection | None, failure: ConnectionFailed | None) -> None:
-        reconnecting = self._controller.ever_live and not self._waker.stopping
+        reconnecting = self._recovers and not self._waker.stopping
         if connection is not None:
             self._report_close(connection, failure)
         elif reconnecting and failure is not None and not failure.fatal:
@@ -312,7 +319,7 @@ class Reader:
         else:
             code, reason = 1006, "the server did not answer the close in time"
         self._controller.lost()
-        if self._controller.ever_live and not self._waker.stopping:
+        if self._recovers and not self._waker.stopping:
             self._controller.reconnecting()
         self._feed.out.emit("close", code, reason)
 

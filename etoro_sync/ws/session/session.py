@@ -21,6 +21,7 @@ from ...lifecycle import Lifecycle
 from ...logs import log
 from ...market.feed_handler import FeedHandler
 from ...market.merging import make_rate
+from ...market.order_states import OrderStates
 from ...market.rate_book import RateBook
 from ...redaction import Redactor
 from ...stats import Counters
@@ -52,6 +53,7 @@ class Session:
     :param tracker: the wanted topics.
     :param registry: the client's handlers and queues.
     :param book: the merged state of each instrument.
+    :param order_states: the last states of orders.
     :param lifecycle: the client's state.
     :param counters: the client's.
     :param dispatcher: runs the client's callbacks, in all its sessions.
@@ -67,6 +69,7 @@ class Session:
         tracker: WsSubscriptionTracker,
         registry: Registry,
         book: RateBook,
+        order_states: OrderStates,
         lifecycle: Lifecycle,
         counters: Counters,
         dispatcher: Dispatcher,
@@ -86,7 +89,7 @@ class Session:
         self._dispatcher = dispatcher
         dispatcher.open(number, self._on_callbacks_failed)
         out = Publisher(registry, dispatcher, make_rate, number)
-        feed = FeedHandler(book, registry, out, counters, redactor)
+        feed = FeedHandler(book, registry, out, counters, redactor, order_states=order_states)
         protocol = ControlChannel(tracker, options.auth_timeout, options.request_timeout, redactor)
         advance = partial(lifecycle.advance, number)
         controller = Controller(

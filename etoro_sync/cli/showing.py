@@ -1,0 +1,75 @@
+"""From what a user has asked for to a stream on a screen: symbols, ids and names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..instruments import Instruments
+from ..ws import WsClientOptions
+from .names import Names, resolve
+from .simulating import Cuts, make_simulator
+from .streaming import StreamSettings, choose_screen, stream
+
+if TYPE_CHECKING:
+    from ..simulator import EToroSimulator
+
+__all__ = ["Wanted", "of_simulator", "show", "show_simulated"]
+
+_DEMO_KEYS = ("demo-api-key", "demo-user-key")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user wants to see.
+
+    :param words: instruments, by symbol or id.
+    :param private: order events, too.
+    :param as_json: as one JSON object per line.
+    :param seconds: for how long; None is until Ctrl-C.
+    :param verbose: the log, too.
+    """
+
+    words: list[str]
+    private: bool
+    as_json: bool
+    seconds: float | None
+    verbose: bool
+
+
+def show(
+    wanted: Wanted,
+    options: WsClientOptions,
+    instruments: Instruments | None,
+    source: str,
+    tick: Callable[[], object] = lambda: None,
+) -> None:
+    """Find the instruments, and stream them.
+
+    :param instruments: where to ask for symbols and names.
+    :param source: describes where the data comes from.
+    :param tick: called several times a second.
+    """
+    found = resolve(wanted.words, instruments)
+    topics: tuple[int | str, ...] = (
+        *dict.fromkeys(each.id for each in found),
+        *["private"] * wanted.private,
+    )
+    settings = StreamSettings(topics, wanted.as_json, wanted.seconds, wanted.verbose)
+    with Names(instruments, found) as names:
+        stream(options, settings, choose_screen(settings, source, names.get), tick)
+
+
+def show_simulated(wanted: Wanted, cut_every: float | None = None, **options: object) -> None:
+    """Stream from a simulator that runs in this process."""
+    ids = tuple(int(word) for word in wanted.words if word.isascii() and word.isdigit())
+    with make_simulator(ids, rest=True, **options) as simulator:
+        client_options, instruments = of_simulator(simulator)
+        tick = Cuts(simulator, cut_every).tick
+        show(wanted, client_options, instruments, "simulated data", tick)
+
+
+def of_simulator(simulator: "EToroSimulator") -> tuple[WsClientOptions, Instruments]:
+    """Return what leads a client to a simulator of this process, and where to ask for names."""
+    # A simulator of this process, which a proxy from the environment may not reach.
+    options = WsClientOptions(*_DEMO_KEYS, simulator.url, proxy="")
+    return options, Instruments(options, rest_url=simulator.rest_url)

@@ -1,0 +1,60 @@
+"""What was last heard of each order, so that an order that is final already needs no wait."""
+
+from ..models import OrderStatus, WsPrivateEvent
+
+__all__ = ["FINAL", "OrderStates", "is_final"]
+
+#: After one of these nothing more happens to an order. PARTIALLY_FILLED is none of them: the rest
+#: may still be filled.
+FINAL = frozenset(
+    [
+        OrderStatus.FILLED,
+        OrderStatus.REJECTED,
+        OrderStatus.CANCELED,
+        OrderStatus.EXPIRED,
+        OrderStatus.CANCELED_PARTIALLY_FILLED,
+        OrderStatus.REJECTED_PARTIALLY_FILLED,
+    ]
+)
+_MOST_ORDERS = 1000
+
+
+def is_final(event: WsPrivateEvent) -> bool:
+    """Whether nothing more will happen to the order behind *event*."""
+    return event.status in FINAL
+
+
+class OrderStates:
+    """The last events of the last 1,000 orders. Written by the source's thread, read by any.
+
+    No lock: each change and each look is one operation on a dictionary.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, WsPrivateEvent] = {}
+        self._by_guid: dict[str, WsPrivateEvent] = {}
+
+    def note(self, event: WsPrivateEvent) -> None:
+        """Remember *event*; one that is late changes no final state. The source's thread."""
+        if event.order_id is not None:
+            _keep(self._by_id, event.order_id, event)
+        if event.request_guid:
+            _keep(self._by_guid, event.request_guid, event)
+
+    def get(self, order_id: int | None, request_guid: str | None) -> WsPrivateEvent | None:
+        """Return the last event of an order, by whichever of the two is known; None: none came."""
+        found = None if order_id is None else self._by_id.get(order_id)
+        if found is None and request_guid:
+            found = self._by_guid.get(request_guid)
+        return found
+
+
+def _keep(known: dict, key: int | str, event: WsPrivateEvent) -> None:  # type: ignore[type-arg]
+    before = known.get(key)
+    if before is not None and is_final(before) and not is_final(event):
+        return
+    # As the newest: the oldest gives way.
+    known.pop(key, None)
+    known[key] = event
+    if len(known) > _MOST_ORDERS:
+        del known[next(iter(known))]

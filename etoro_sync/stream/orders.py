@@ -1,0 +1,227 @@
+"""Waiting for what becomes of an order, and following it, on whichever thread asks."""
+
+import queue
+from collections.abc import Callable, Iterator
+
+from .. import clocks
+from ..errors import EToroOrderError, EToroTimeoutError, EToroValidationError
+from ..market.order_states import is_final
+from ..models import OrderStatus, WsGap, WsPrivateEvent
+from ..numbers import whole
+from ..text import shorten
+from .core import StreamCore
+
+__all__ = ["Confirm", "OrderUpdates", "check_order", "wait_for_order"]
+
+#: What a user's function that asks eToro by REST returns: the order's event or its status; None
+#: when it does not know.
+Confirmed = WsPrivateEvent | OrderStatus | int | None
+Confirm = Callable[[int | str], Confirmed]
+
+#: What an order must not end with, for a caller who wanted it executed or canceled.
+_FAILED = (OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.REJECTED_PARTIALLY_FILLED)
+
+
+class OrderUpdates(Iterator[WsPrivateEvent]):
+    """The events of one order, from what is known of it to the final one.
+
+    It begins to listen when it is made, so that nothing is missed between that and the first
+    ``next()``. Several threads may share it; :meth:`close` ends it from any thread.
+
+    Made by :meth:`~etoro_sync.MarketStream.order_updates`.
+
+    :param core: of the stream.
+    :param order_id: eToro's id; None: not known yet.
+    :param request_guid: of the request that placed it; None: not known.
+    :param timeout: seconds that one step waits at most; None is without limit.
+    """
+
+    def __init__(
+        self,
+        core: StreamCore,
+        order_id: int | None,
+        request_guid: str | None,
+        timeout: float | None = None,
+    ) -> None:
+        self._core = core
+        self.order_id = order_id
+        self._request_guid = request_guid
+        self._timeout = timeout
+        self._over = False
+        #: The last event; None: none has come.
+        self.last: WsPrivateEvent | None = None
+        #: Gaps that fell into the wait: an event of the order may be missing in each.
+        self.gaps: list[WsGap] = []
+        while True:
+            known = core.order_states.get(order_id, request_guid)
+            self._items = core.new_mixed_queue(("private:event", "reconnected"))
+            # Else an event has come in between, and nobody knows whether the queue has it, too.
+            if core.order_states.get(order_id, request_guid) is known:
+                break
+            self._items.close()
+        self._known = self.last = known
+
+    def __next__(self) -> WsPrivateEvent:
+        known, self._known = self._known, None
+        if known is None and not self._over:
+            known = self._next_event(self._timeout)
+        if known is None or self._over:
+            self.close()
+            raise StopIteration
+        if is_final(known):
+            self._over = True
+        return known
+
+    def _next_event(self, timeout: float | None) -> WsPrivateEvent:
+        """Return the next event of the order.
+
+        :raises EToroTimeoutError: when none came in time.
+        :raises EToroError: what ended the stream, when it failed or was closed.
+        """
+        deadline = None if timeout is None else clocks.monotonic() + timeout
+        while True:
+            event = self._step(deadline)
+            if event is not None:
+                return event
+
+    def _step(self, deadline: float | None) -> WsPrivateEvent | None:
+        """Wait for the next item; None: it was a gap, or another order's event.
+
+        :param deadline: monotonic time.
+        :raises EToroTimeoutError: when *deadline* has passed.
+        """
+        left = None if deadline is None else max(deadline - clocks.monotonic(), 0.0)
+        try:
+            name, found = self._items.get(timeout=left)
+        except queue.Empty:
+            raise EToroTimeoutError(
+                f"Nothing final is known of {self._name} in time{_of_gaps(self.gaps)}; the last "
+                f"state: {_shown(self.last)}. Ask eToro's REST API for it, or pass confirm.",
+                gaps=tuple(self.gaps),
+            ) from None
+        if name == "reconnected":
+            self.gaps.append(found)
+            return None
+        event: WsPrivateEvent = found
+        if event is self.last or not self._is_of_order(event):
+            return None
+        if self.order_id is None:
+            self.order_id = event.order_id
+        self.last = event
+        return event
+
+    def _is_of_order(self, event: WsPrivateEvent) -> bool:
+        if self.order_id is not None and event.order_id == self.order_id:
+            return True
+        return self._request_guid is not None and event.request_guid == self._request_guid
+
+    @property
+    def _name(self) -> str:
+        """What the order is called in errors."""
+        if self.order_id is not None:
+            return f"order {self.order_id}"
+        return f"the order of request {shorten(str(self._request_guid))}"
+
+    def close(self) -> None:
+        """End the iteration, also in a thread that waits. Any thread; idempotent."""
+        self._over = True
+        self._items.close()
+
+    def __enter__(self) -> "OrderUpdates":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def wait_for_order(
+    core: StreamCore,
+    order_id: int | None,
+    request_guid: str | None,
+    timeout: float | None,
+    confirm: Confirm | None,
+) -> WsPrivateEvent:
+    """Return the final event of an order; as the stream's method, with checked arguments."""
+    deadline = None if timeout is None else clocks.monotonic() + timeout
+    with OrderUpdates(core, order_id, request_guid) as updates:
+        if updates.last is not None and is_final(updates.last):
+            return _settled(updates, updates.last)
+        # Not before: an order that is final already needs no connection.
+        core.check_connected()
+        gaps = 0
+        while True:
+            try:
+                event = updates._step(deadline)
+            except EToroTimeoutError:
+                event = _ask(confirm, updates)
+                if event is None:
+                    raise
+                return _settled(updates, event)
+            if event is None and len(updates.gaps) > gaps:
+                # Its final event may have been sent while nobody listened, and would never come.
+                gaps = len(updates.gaps)
+                event = _ask(confirm, updates)
+            if event is not None and is_final(event):
+                return _settled(updates, event)
+
+
+def _ask(confirm: Confirm | None, updates: OrderUpdates) -> WsPrivateEvent | None:
+    """Return what the user's function knows of the order, if that is final."""
+    if confirm is None:
+        return None
+    key = updates.order_id if updates.order_id is not None else str(updates._request_guid)
+    found = confirm(key)
+    if found is None:
+        return None
+    if not isinstance(found, WsPrivateEvent):
+        status = whole(found)
+        if status is None:
+            raise EToroValidationError(
+                f"confirm must return a WsPrivateEvent, an OrderStatus, or None, not "
+                f"{type(found).__name__}.",
+                "confirm",
+            )
+        found = WsPrivateEvent(order_id=updates.order_id, status_id=status)
+    return found if is_final(found) else None
+
+
+def _settled(updates: OrderUpdates, event: WsPrivateEvent) -> WsPrivateEvent:
+    """Return a final event, or raise what it means."""
+    if event.status not in _FAILED:
+        return event
+    reason = f": {shorten(event.error_message)}" if event.error_message else ""
+    code = f" (code {event.error_code})" if event.error_code else ""
+    done = f" {event.executed_units:g} units were executed." if event.executed_units else ""
+    name = updates._name[0].upper() + updates._name[1:]
+    raise EToroOrderError(f"{name} is {event.status}{code}{reason}.{done}", event)
+
+
+def _of_gaps(gaps: list[WsGap]) -> str:
+    if not gaps:
+        return ""
+    seconds = sum(gap.seconds for gap in gaps)
+    return f", and for {seconds:.1f} s of it nothing could be received"
+
+
+def _shown(event: WsPrivateEvent | None) -> str:
+    if event is None:
+        return "none has come"
+    return str(event.status) if event.status is not None else f"status {event.status_id}"
+
+
+def check_order(order_id: object, request_guid: object) -> tuple[int | None, str | None]:
+    """Return both as Python's own; :raises EToroValidationError: unless one of them is given."""
+    number = None if order_id is None else whole(order_id)
+    if order_id is not None and (number is None or number <= 0):
+        raise EToroValidationError(
+            "order_id must be the number that eToro has given the order, or None.", "order_id"
+        )
+    if request_guid is not None and (not isinstance(request_guid, str) or not request_guid):
+        raise EToroValidationError(
+            "request_guid must be the text that was sent with the request, or None.", "request_guid"
+        )
+    if number is None and request_guid is None:
+        raise EToroValidationError(
+            "Name the order by order_id, by request_guid, or by both.", "order_id"
+        )
+    return number, request_guid

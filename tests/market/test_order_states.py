@@ -1,0 +1,60 @@
+"""What is remembered of orders."""
+
+from __future__ import annotations
+
+import pytest
+
+from etoro_sync import OrderStatus, WsPrivateEvent
+from etoro_sync.market import order_states as module
+from etoro_sync.market.order_states import OrderStates, is_final
+
+
+def event(order_id: int | None, status: OrderStatus, guid: str | None = None) -> WsPrivateEvent:
+    return WsPrivateEvent(order_id=order_id, status_id=int(status), request_guid=guid)
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_six_of_the_statuses_are_final(status: OrderStatus) -> None:
+    """A partly filled order may still be filled; what is pending or waiting goes on."""
+    final = {"FILLED", "REJECTED", "CANCELED", "EXPIRED"}
+    final |= {"CANCELED_PARTIALLY_FILLED", "REJECTED_PARTIALLY_FILLED"}
+    assert is_final(event(1, status)) is (status.name in final)
+
+
+def test_a_status_that_nobody_knows_is_not_final() -> None:
+    """Nor is none at all."""
+    assert not is_final(WsPrivateEvent(status_id=99))
+    assert not is_final(WsPrivateEvent())
+
+
+def test_the_last_event_is_found_by_either_name() -> None:
+    """An event may lack one of them."""
+    states = OrderStates()
+    placed = event(7, OrderStatus.PLACED, "a")
+    states.note(placed)
+    assert states.get(7, None) is states.get(None, "a") is placed
+    filled = event(7, OrderStatus.FILLED)
+    states.note(filled)
+    assert states.get(7, "a") is filled
+    assert states.get(None, "b") is states.get(8, None) is states.get(8, "b") is None
+
+
+def test_a_late_event_changes_no_final_state() -> None:
+    """Whichever way eToro's events overtake each other."""
+    states = OrderStates()
+    filled = event(7, OrderStatus.FILLED)
+    states.note(filled)
+    states.note(event(7, OrderStatus.RECEIVED))
+    assert states.get(7, None) is filled
+
+
+def test_the_orders_of_which_nothing_came_for_longest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that memory is bounded."""
+    monkeypatch.setattr(module, "_MOST_ORDERS", 3)
+    states = OrderStates()
+    for number in (1, 2, 3, 1, 4):
+        states.note(event(number, OrderStatus.PLACED, f"guid-{number}"))
+    assert [n for n in range(1, 5) if states.get(n, None)] == [1, 3, 4]
+    assert [n for n in range(1, 5) if states.get(None, f"guid-{n}")] == [1, 3, 4]

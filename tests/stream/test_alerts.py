@@ -1,0 +1,197 @@
+"""Alerts: when they fire, and when not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from etoro_sync import Crossing, EToroValidationError, Feed, MarketStream, WsInstrumentRate
+from tests.conftest import MakeClient, MakeSimulator
+from tests.support.clients import Ear
+from tests.support.threads import Watchdog
+
+
+def rate(price: float, generation: int = 1, **sides: float) -> WsInstrumentRate:
+    return WsInstrumentRate(ask=price + 1, bid=price, generation=generation, **sides)
+
+
+def fired(
+    prices: list[float | WsInstrumentRate], set_up: Callable[[MarketStream, Any], object]
+) -> list[Crossing]:
+    """Play *prices* of instrument 18, and return what the alert was called with."""
+    rates = [each if isinstance(each, WsInstrumentRate) else rate(each) for each in prices]
+    seen: list[Crossing] = []
+
+    def play(feed: Feed) -> None:
+        feed.rates([(18, each) for each in rates])
+
+    stream = MarketStream(play)
+    set_up(stream, seen.append)
+    with Watchdog(10), stream:
+        stream.run_forever()
+    return seen
+
+
+def prices_of(crossings: list[Crossing]) -> list[tuple[str, float]]:
+    return [(each.direction, each.price) for each in crossings]
+
+
+@pytest.mark.parametrize(
+    ("prices", "expected"),
+    [
+        ([9, 10, 11, 12], [("above", 10)]),
+        ([11, 12], []),
+        ([10, 10], []),
+        ([11, 9, 11, 9, 12], [("above", 11), ("above", 12)]),
+        ([9, 9.99, 10], [("above", 10)]),
+        ([9], []),
+    ],
+)
+def test_a_crossing_is_told_once_and_never_on_the_first_price(
+    prices: list[float], expected: list[tuple[str, float]]
+) -> None:
+    """A price on the threshold is beyond it."""
+    found = fired(prices, lambda stream, note: stream.alert(18, note, above=10))
+    assert prices_of(found) == expected
+
+
+def test_below_is_the_mirror_image() -> None:
+    """And both may be watched at once."""
+    found = fired(
+        [10, 5, 10, 15, 10, 5], lambda stream, note: stream.alert(18, note, above=14, below=6)
+    )
+    assert prices_of(found) == [("below", 5), ("above", 15), ("below", 5)]
+    assert [each.previous for each in found] == [10, 10, 10]
+
+
+def test_behind_a_crossing_the_price_has_to_come_back_beyond_the_hysteresis() -> None:
+    """So a price that trembles around the threshold fires once."""
+    trembling = [8, 10, 9.5, 10, 9.01, 11, 8.9, 10.5]
+    found = fired(trembling, lambda stream, note: stream.alert(18, note, above=10, hysteresis=1))
+    assert prices_of(found) == [("above", 10), ("above", 10.5)]
+
+
+def test_a_first_price_within_the_hysteresis_does_not_arm_it() -> None:
+    """It may as well have been beyond the threshold just now."""
+    found = fired([9.5, 10], lambda stream, note: stream.alert(18, note, above=10, hysteresis=1))
+    assert found == []
+
+
+def test_once_is_once() -> None:
+    """It is over before the handler runs."""
+    found = fired([9, 10, 9, 10], lambda stream, note: stream.alert(18, note, above=10, once=True))
+    assert prices_of(found) == [("above", 10)]
+
+
+@pytest.mark.parametrize(
+    ("side", "threshold"), [("bid", 10), ("ask", 11), ("mid", 10.5), ("last_execution", 20)]
+)
+def test_each_side_of_a_rate_can_be_watched(side: str, threshold: float) -> None:
+    """The threshold is one of that side."""
+    rates: list[float | WsInstrumentRate] = [
+        rate(9, last_execution=19.0),
+        rate(10, last_execution=20.0),
+    ]
+    found = fired(rates, lambda stream, note: stream.alert(18, note, above=threshold, side=side))
+    assert [each.price for each in found] == [threshold]
+
+
+def test_no_valid_last_execution_is_no_price() -> None:
+    """eToro sends 0 for it."""
+    rates: list[float | WsInstrumentRate] = [
+        rate(1, last_execution=n) for n in (9.0, 0.0, 9.0, 10.0)
+    ]
+    found = fired(
+        rates,
+        lambda stream, note: stream.alert(18, note, above=10, below=5, side="last_execution"),
+    )
+    assert prices_of(found) == [("above", 10.0)]
+
+
+def test_a_crossing_between_two_connections_says_so() -> None:
+    """Nobody knows when it was; the next one is an ordinary one."""
+    rates: list[float | WsInstrumentRate] = [rate(9), rate(10, 2), rate(9, 2), rate(10, 2)]
+    found = fired(rates, lambda stream, note: stream.alert(18, note, above=10))
+    assert [each.across_gap for each in found] == [True, False]
+
+
+def test_a_decorated_handler_stays_callable_and_can_be_cancelled() -> None:
+    """From any thread; other instruments do not concern it."""
+    stream = MarketStream(lambda feed: None)
+    seen: list[Crossing] = []
+
+    @stream.alert(19, below=5)
+    def low(crossing: Crossing) -> str:
+        """What it does."""
+        seen.append(crossing)
+        return "done"
+
+    assert (low.__name__, low.__doc__) == ("low", "What it does.")
+    assert repr(low) == "<Alert bid of instrument 19 below 5>"
+    crossing = Crossing(19, "below", 5.0, 4.0, 6.0, False, rate(4))
+    assert low(crossing) == "done"
+    low.cancel()
+    low.cancel()
+    assert seen == [crossing]
+    found = fired([9, 10], lambda stream, note: stream.alert(18, note, above=10).cancel())
+    assert found == []
+
+
+def test_what_an_alert_raises_is_reported_under_the_handlers_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As that of any callback; the alert goes on."""
+    seen: list[float] = []
+
+    def fragile(crossing: Crossing) -> None:
+        seen.append(crossing.price)
+        raise KeyError("mine")
+
+    fired([9, 10, 9, 11], lambda stream, note: stream.alert(18, fragile, above=10))
+    assert seen == [10, 11]
+    assert "raised KeyError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({}, "above"),
+        ({"above": 0}, "above"),
+        ({"below": float("nan")}, "below"),
+        ({"above": "10"}, "above"),
+        ({"above": 10, "side": "middle"}, "side"),
+        ({"above": 10, "hysteresis": -1}, "hysteresis"),
+        ({"above": 10, "once": 3}, "once"),
+        ({"above": 10, "handler": 3}, "handler"),
+        ({"above": 10, "handler": lambda: None}, "handler"),
+    ],
+)
+def test_mistakes_are_named(arguments: dict[str, Any], field: str) -> None:
+    """When the alert is set, and not when the price comes."""
+    with pytest.raises(EToroValidationError) as caught:
+        MarketStream(lambda feed: None).alert(18, **arguments)
+    assert caught.value.field == field
+
+
+def test_an_alert_of_a_client_goes_on_through_a_reconnect(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Over real sockets: what crossed while there was no connection is told as such."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    crossed = threading.Event()
+    seen: list[Crossing] = []
+    c.subscribe([18], snapshot=True)
+    c.alert(18, lambda crossing: (seen.append(crossing), crossed.set()), above=1e6)
+    c.connect()
+    ear.wait_for("instrument:rate")
+    sim.drop()
+    sim.publish(18, Bid="2000000", Ask="2000001")
+    ear.wait_for("reconnected")
+    sim.publish(18, Bid="2000000", Ask="2000001")
+    assert crossed.wait(5)
+    assert (seen[0].across_gap, seen[0].price) == (True, 2e6)

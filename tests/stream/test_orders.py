@@ -1,0 +1,267 @@
+"""Waiting for what becomes of an order."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from etoro_sync import (
+    EToroClosedError,
+    EToroOrderError,
+    EToroTimeoutError,
+    EToroValidationError,
+    Feed,
+    MarketStream,
+    OrderStatus,
+    WsGap,
+    WsPrivateEvent,
+)
+from etoro_sync.market.order_states import is_final
+from etoro_sync.stream.core import core_of
+from tests.conftest import MakeClient, MakeSimulator
+from tests.support.clients import Ear
+from tests.support.threads import Watchdog, run_in_thread
+
+S = OrderStatus
+ROAD = (S.RECEIVED, S.PLACED, S.PARTIALLY_FILLED)
+
+
+def event(order_id: int, status: OrderStatus, **fields: Any) -> WsPrivateEvent:
+    return WsPrivateEvent(order_id=order_id, status_id=int(status), **fields)
+
+
+def playing(*steps: Callable[[Feed], object] | WsPrivateEvent) -> MarketStream:
+    """Return a stream that takes the steps, and then waits for its end."""
+
+    def play(feed: Feed) -> None:
+        for step in steps:
+            if callable(step):
+                step(feed)
+            else:
+                feed.emit("private:event", step)
+        feed.wait(1e6)
+
+    return MarketStream(play)
+
+
+def until_listeners(stream: MarketStream, count: int) -> None:
+    """Wait until so many queues are fed: one of two events counts twice."""
+    while len(core_of(stream).registry.queues()) < count:
+        pass
+
+
+@pytest.mark.parametrize("status", [s for s in S if is_final(event(1, s))])
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_each_final_status_ends_the_wait(status: OrderStatus, when: str) -> None:
+    """As the event, or as an error where the order came to nothing."""
+    waits = threading.Event()
+    pause = [] if when == "before" else [lambda feed: waits.wait(5)]
+    fields = {"error_code": 720, "error_message": "too small", "executed_units": 2.0}
+    stream = playing(event(7, S.PLACED), *pause, event(7, status, **fields))
+    seen = stream.queue("private:event")
+    with Watchdog(10), stream:
+        seen.get()
+        if when == "before":
+            seen.get()
+        waiting = run_in_thread(lambda: stream.wait_for_order(7, timeout=5))
+        waits.set()
+        if status in (S.FILLED, S.CANCELED, S.CANCELED_PARTIALLY_FILLED):
+            assert waiting.result().status is status
+            return
+        error = waiting.exception()
+    assert isinstance(error, EToroOrderError)
+    assert (error.status, error.code, error.message) == (status, 720, "too small")
+    assert error.event.order_id == 7
+    assert str(error) == (f"Order 7 is {status.name} (code 720): too small. 2 units were executed.")
+
+
+def test_other_orders_and_other_states_do_not_end_it() -> None:
+    """Neither a part of it, nor the order of somebody else."""
+    stream = playing(*(event(7, s) for s in ROAD), event(8, S.FILLED), event(7, S.FILLED))
+    with Watchdog(10), stream:
+        found = stream.wait_for_order(7, timeout=5)
+    assert (found.order_id, found.status) == (7, S.FILLED)
+
+
+def test_an_order_is_found_by_its_request() -> None:
+    """Also by later events that have its id alone."""
+    stream = playing(
+        event(8, S.FILLED, request_guid="b"),
+        event(7, S.PLACED, request_guid="a"),
+        event(7, S.FILLED),
+    )
+    with Watchdog(10), stream:
+        assert stream.wait_for_order(request_guid="a", timeout=5).order_id == 7
+
+
+def test_nothing_final_in_time_says_what_is_known() -> None:
+    """The last state, and what may have been missed."""
+    gap = WsGap(1.0, 3.5, 2, ("private",))
+    stream = playing(event(7, S.PLACED), lambda feed: feed.emit("reconnected", gap))
+    with Watchdog(10), stream, pytest.raises(EToroTimeoutError) as caught:
+        stream.wait_for_order(7, timeout=0.2)
+    error = caught.value
+    assert error.gaps == (gap,)
+    assert "for 2.5 s of it nothing could be received" in str(error)
+    assert "order 7" in str(error)
+    assert "the last state: PLACED" in str(error)
+    expected = r"order of request a .*: none has come"
+    with Watchdog(10), playing() as quiet, pytest.raises(EToroTimeoutError, match=expected):
+        quiet.wait_for_order(request_guid="a", timeout=0.01)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(S.FILLED, 7), (3, 7), (event(7, S.CANCELED), 7), (S.REJECTED, EToroOrderError)],
+)
+def test_what_rest_confirms_when_the_time_is_up_decides(answer: Any, outcome: Any) -> None:
+    """As an event, as a status, or as its number."""
+    asked: list[Any] = []
+
+    def confirm(order_id: int | str) -> Any:
+        asked.append(order_id)
+        return answer
+
+    with Watchdog(10), playing() as stream:
+        if outcome is EToroOrderError:
+            with pytest.raises(EToroOrderError):
+                stream.wait_for_order(7, timeout=0.01, confirm=confirm)
+        else:
+            found = stream.wait_for_order(7, timeout=0.01, confirm=confirm)
+            assert found.order_id == outcome
+    assert asked == [7]
+
+
+@pytest.mark.parametrize("answer", [None, S.PLACED])
+def test_a_confirmation_that_is_not_final_leaves_the_timeout(answer: Any) -> None:
+    """The caller learns that nothing is known."""
+    with Watchdog(10), playing() as stream, pytest.raises(EToroTimeoutError):
+        stream.wait_for_order(7, timeout=0.01, confirm=lambda order_id: answer)
+
+
+def test_a_confirmation_of_another_type_is_refused() -> None:
+    """With the types that serve."""
+    with Watchdog(10), playing() as stream, pytest.raises(EToroValidationError, match="confirm"):
+        stream.wait_for_order(7, timeout=0.01, confirm=lambda order_id: "FILLED")  # type: ignore[arg-type,return-value]
+
+
+def test_after_a_gap_in_the_wait_confirm_is_asked_at_once() -> None:
+    """The final event may have been sent in it, and would be waited for for ever."""
+    gap, waits = WsGap(1.0, 3.5, 2, ("private",)), threading.Event()
+    stream = playing(
+        event(7, S.PLACED), lambda feed: waits.wait(5), lambda feed: feed.emit("reconnected", gap)
+    )
+    seen = stream.queue("private:event")
+    with Watchdog(10), stream:
+        seen.get()
+        waiting = run_in_thread(lambda: stream.wait_for_order(7, confirm=lambda i: S.FILLED))
+        until_listeners(stream, 3)
+        waits.set()
+        assert waiting.result().status is S.FILLED
+
+
+def test_updates_begin_with_what_is_known_and_end_behind_the_final_one() -> None:
+    """Each event of the order once."""
+    goes_on = threading.Event()
+    stream = playing(
+        event(7, S.RECEIVED),
+        event(7, S.PLACED),
+        lambda feed: goes_on.wait(5),
+        event(8, S.FILLED),
+        event(7, S.PARTIALLY_FILLED),
+        event(7, S.FILLED),
+        event(7, S.FILLED),
+    )
+    seen = stream.queue("private:event")
+    with Watchdog(10), stream:
+        seen.get(), seen.get()
+        updates = stream.order_updates(7, timeout=5)
+        goes_on.set()
+        assert [u.status for u in updates] == [S.PLACED, S.PARTIALLY_FILLED, S.FILLED]
+        assert list(updates) == []
+        assert [u.status for u in stream.order_updates(7)] == [S.FILLED]
+
+
+def test_updates_can_be_closed_from_any_thread() -> None:
+    """A loop that waits ends."""
+    with Watchdog(10), playing() as stream:
+        updates = stream.order_updates(7)
+        looping = run_in_thread(lambda: list(updates))
+        updates.close()
+        with stream.order_updates(7, timeout=0.01) as quiet, pytest.raises(EToroTimeoutError):
+            next(quiet)
+        assert isinstance(looping.exception(), EToroClosedError) or looping.result() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({}, "order_id"),
+        ({"order_id": "seven"}, "order_id"),
+        ({"order_id": 0}, "order_id"),
+        ({"request_guid": ""}, "request_guid"),
+        ({"request_guid": 7}, "request_guid"),
+    ],
+)
+def test_orders_without_a_name_are_refused(arguments: dict[str, Any], field: str) -> None:
+    """At once, and not after the wait."""
+    stream = playing()
+    for call in (stream.wait_for_order, stream.order_updates):
+        with pytest.raises(EToroValidationError) as caught:
+            call(**arguments)
+        assert caught.value.field == field
+
+
+def test_a_stream_that_is_not_connected_knows_what_it_knew() -> None:
+    """An order that was final before needs no connection; any other wait would have no end."""
+    stream = playing(event(7, S.FILLED))
+    seen = stream.queue("private:event")
+    with pytest.raises(EToroClosedError, match="connect"):
+        stream.wait_for_order(7)
+    with Watchdog(10), stream:
+        seen.get()
+    assert stream.wait_for_order(7).status is S.FILLED
+    with pytest.raises(EToroClosedError):
+        stream.wait_for_order(8)
+
+
+def test_final_before_during_and_after_the_call_in_a_thousand_interleavings() -> None:
+    """None is wrong, and none hangs."""
+    for seed in range(1000):
+        chance = random.Random(seed)
+        mine = [event(7, s) for s in ROAD if chance.random() < 0.5]
+        mine += [event(7, chance.choice([S.FILLED, S.CANCELED]))]
+        others = [event(chance.randrange(8, 12), chance.choice(list(S))) for _ in range(6)]
+        steps: list[WsPrivateEvent] = list(others)
+        for place, each in zip(
+            sorted(chance.choices(range(len(steps) + 1), k=len(mine))), mine, strict=True
+        ):
+            steps.insert(place + mine.index(each), each)
+        stream = playing(*steps)
+        seen = stream.queue("private:event")
+        with Watchdog(10), stream:
+            for _ in range(chance.randrange(len(steps) + 1)):
+                seen.get()
+            found = stream.wait_for_order(7, timeout=5)
+        assert (found.order_id, found.status) == (7, mine[-1].status), seed
+
+
+def test_an_order_that_is_filled_across_a_reconnect_is_found(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Over real sockets: the event of the next connection ends the wait."""
+    sim = simulator()
+    c = client(sim.url)
+    ear = Ear(c)
+    c.subscribe("private")
+    c.connect()
+    sim.wait_until(lambda s: "private" in s.subscribed)
+    waiting = run_in_thread(lambda: c.wait_for_order(77, timeout=10))
+    sim.drop()
+    ear.wait_for("reconnected")
+    sim.fill_order(order_id=77)
+    assert waiting.result().status is S.FILLED

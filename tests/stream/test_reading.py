@@ -1,0 +1,252 @@
+"""Loops and waits: what may be closed, shared, timed, and begun before the event."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from etoro_sync import (
+    ClientState,
+    EToroClosedError,
+    EToroError,
+    EToroTimeoutError,
+    EToroValidationError,
+    Feed,
+    MarketStream,
+    WsInstrumentRate,
+    WsPrivateEvent,
+)
+from etoro_sync.stream.core import core_of
+from tests.conftest import MakeClient, MakeSimulator
+from tests.support.threads import Watchdog, run_in_thread
+
+
+@pytest.fixture(autouse=True)
+def _watched() -> Any:
+    with Watchdog(20):
+        yield
+
+
+def quiet() -> MarketStream:
+    """Return a stream that brings nothing, until it is ended."""
+    return MarketStream(lambda feed: feed.wait(1e6))
+
+
+def on_demand() -> tuple[MarketStream, Callable[[int], None]]:
+    """Return a stream, and what makes it bring an order event."""
+    wanted: list[int] = []
+    stirs = threading.Semaphore(0)
+
+    def play(feed: Feed) -> None:
+        while True:
+            while not stirs.acquire(timeout=0.005):
+                feed.wait(0)
+            feed.emit("private:event", WsPrivateEvent(order_id=wanted.pop(0)))
+
+    def order(number: int) -> None:
+        wanted.append(number)
+        stirs.release()
+
+    return MarketStream(play), order
+
+
+# expect() ----------------------------------------------------------------------------------------
+
+
+def test_what_the_block_brings_about_is_not_missed() -> None:
+    """Also where the event has come before the block is left."""
+    stream, order = on_demand()
+    seen = stream.queue("private:event")
+    with stream:
+        with stream.expect("private:event", timeout=5) as got:
+            order(7)
+            assert seen.get().order_id == 7
+        assert got.value.order_id == 7
+
+
+def test_only_what_matches_ends_the_wait() -> None:
+    """The predicate gets the event's arguments."""
+    stream, order = on_demand()
+    with stream:
+        with stream.expect("private:event", lambda event: event.order_id == 8, timeout=5) as got:
+            order(7)
+            order(8)
+        assert got.value.order_id == 8
+
+
+def test_the_event_can_be_waited_for_within_the_block() -> None:
+    """The end of the block does not wait for another one."""
+    stream, order = on_demand()
+    with stream, stream.expect("private:event", timeout=5) as got:
+        with pytest.raises(EToroError, match="has come yet"):
+            _ = got.value
+        order(7)
+        assert got.wait() is got.wait() is got.value
+
+
+def test_nothing_in_time_is_a_timeout_that_counts_from_the_end_of_the_block() -> None:
+    """However long the block takes."""
+    with quiet() as stream:
+        expected = stream.expect("private:event", timeout=0.1)
+        began = time.monotonic()
+        with (
+            pytest.raises(EToroTimeoutError, match=r"'private:event' came within 0\.1 s"),
+            expected,
+        ):
+            time.sleep(0.1)
+        assert time.monotonic() - began >= 0.2
+
+
+def test_an_error_in_the_block_is_not_waited_over() -> None:
+    """It leaves at once, as it is."""
+    with quiet() as stream:
+        expected = stream.expect("private:event")
+        with pytest.raises(KeyError, match="mine"), expected:
+            raise KeyError("mine")
+
+
+def test_an_expectation_leaves_no_queue_behind() -> None:
+    """Neither behind its block, nor where it never came to one."""
+    stream, order = on_demand()
+    with stream:
+        with stream.expect("private:event", timeout=5):
+            order(7)
+        assert core_of(stream).registry.queues() == []
+        abandoned = stream.expect("private:event").__enter__()
+        assert len(core_of(stream).registry.queues()) == 1
+        del abandoned
+        gc.collect()
+        assert core_of(stream).registry.queues() == []
+    with pytest.raises(EToroClosedError), stream.expect("private:event"):
+        pass
+    assert core_of(stream).registry.queues() == []
+
+
+# stream() ----------------------------------------------------------------------------------------
+
+
+def test_a_loop_can_be_ended_from_any_thread(simulator: MakeSimulator, client: MakeClient) -> None:
+    """It unsubscribes, as when it is left."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    rates = c.stream([18])
+    assert next(rates)[0] == 18
+    looping = run_in_thread(lambda: list(rates))
+    rates.close()
+    rates.close()
+    looping.result()
+    assert list(rates) == []
+    sim.wait_until(lambda s: not s.subscribed)
+    assert c.subscriptions == ()
+
+
+def test_several_threads_share_a_loop(simulator: MakeSimulator, client: MakeClient) -> None:
+    """One subscribes; each rate goes to one of them."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    rates = c.stream([18])
+    taken: list[int] = []
+
+    def take() -> None:
+        for _, rate in rates:
+            taken.append(int(rate.bid))
+            if len(taken) >= 20:
+                rates.close()
+
+    workers = [run_in_thread(take) for _ in range(3)]
+    sim.wait_until(lambda s: "instrument:18" in s.subscribed)
+    for number in range(100, 140):
+        sim.publish(18, Bid=str(number), Ask=str(number + 1))
+    for worker in workers:
+        worker.result()
+    numbers = [n for n in taken if n >= 100]
+    assert sorted(set(numbers)) == sorted(numbers)
+    assert len(taken) >= 20
+
+
+def test_a_loop_with_other_work_gets_none_when_nothing_comes() -> None:
+    """And goes on."""
+    with quiet() as stream:
+        rates = stream.stream([18], item_timeout=0.01)
+        assert [next(rates), next(rates)] == [None, None]
+        rates.close()
+        assert list(rates) == []
+
+
+def test_a_loop_that_is_left_unsubscribes_when_nobody_has_it_any_more(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Without close(), as with a generator."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    for instrument_id, _ in c.stream(18):
+        assert instrument_id == 18
+        break
+    gc.collect()
+    sim.wait_until(lambda s: not s.subscribed)
+    assert c.subscriptions == ()
+
+
+def test_a_loop_that_was_closed_before_it_began_subscribes_to_nothing(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Closed is closed."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    with c.stream(18) as rates:
+        pass
+    assert list(rates) == []
+    assert c.subscriptions == ()
+
+
+def test_a_loop_that_is_slow_makes_a_played_source_wait() -> None:
+    """Nothing is lost, whatever the size."""
+
+    def play(feed: Feed) -> None:
+        feed.rates([(18, WsInstrumentRate(ask=n + 1.0, bid=float(n))) for n in range(1, 6)])
+
+    stream = MarketStream(play)
+    rates = stream.stream([18], overflow="raise", maxsize=2)
+    with stream:
+        assert next(rates)[1].bid == 1.0
+        assert [rate.bid for _, rate in rates] == [2.0, 3.0, 4.0, 5.0]
+
+
+# queues ------------------------------------------------------------------------------------------
+
+
+def test_a_queue_can_be_iterated_with_a_timeout() -> None:
+    """None stands for a step in which nothing came; the end is as ever."""
+    stream, order = on_demand()
+    seen = stream.queue("private:event")
+    with stream:
+        order(7)
+        items = seen.iterate(timeout=0.05)
+        found = [next(items), next(items)]
+        assert [getattr(each, "order_id", None) for each in found] == [7, None]
+        stream.disconnect()
+        assert list(items) == []
+    with pytest.raises(EToroValidationError):
+        seen.iterate(timeout=-1)
+
+
+# run_forever() and connect() ---------------------------------------------------------------------
+
+
+def test_run_forever_may_be_limited() -> None:
+    """The stream goes on; what has ended is known by the answer."""
+    with quiet() as stream:
+        assert stream.run_forever(timeout=0.01) is False
+        assert stream.state is ClientState.LIVE
+    assert stream.run_forever(timeout=0.01) is True
+    with pytest.raises(EToroValidationError):
+        stream.run_forever(timeout="soon")  # type: ignore[arg-type]
