@@ -27,7 +27,7 @@ _TOO_LONG = 100.0
 #: waited as long for a processor, is played again, with longer times in the end: a timeout may have
 #: struck that should not.
 VOID = 0.05
-_SLOWER = (1, 1, 1, 2)
+_SLOWER = (1, 1, 1, 2, 4)
 
 #: A measurement, and a line for each broken promise.
 Result = tuple[Measurement, list[str]]

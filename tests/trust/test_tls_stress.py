@@ -16,6 +16,7 @@ import pytest
 from benchmarks.tls_echo import EchoServer
 from benchmarks.tls_stress import Outcome, stress
 from etoro_sync.simulator import EToroSimulator
+from tests.support.amounts import amount
 from tests.support.certificates import Certificates
 from tests.support.clients import Ear, make_client
 from tests.support.threads import assert_no_new_descriptors, run_in_thread
@@ -68,9 +69,10 @@ def test_the_stress_notices_what_it_looks_for(certificates: Certificates, ends: 
     assert bool(outcome.broken) is (ends == "changed")
 
 
+@pytest.mark.long_form
 def test_many_threads_subscribe_while_a_tls_feed_flows() -> None:
     """Through the public methods: one connection to the end, which carries what is wanted."""
-    with EToroSimulator(tls=True, rate=3000) as simulator:
+    with EToroSimulator(tls=True, rate=amount(1500, 3000)) as simulator:
         client = make_client(simulator.url, ssl_context=simulator.client_ssl_context())
         ear = Ear(client)
         client.connect()
