@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,7 @@ class Ear:
 
     def __init__(self, client: WsClient) -> None:
         self.heard: list[tuple[str, tuple[Any, ...]]] = []
+        self._counts: Counter[str] = Counter()
         self._condition = threading.Condition()
         for event in EVENTS:
             client.on(event, self._hear(event))
@@ -74,6 +76,7 @@ class Ear:
         def hear(*arguments: Any) -> None:
             with self._condition:
                 self.heard.append((event, arguments))
+                self._counts[event] += 1
                 self._condition.notify_all()
 
         return hear
@@ -98,5 +101,5 @@ class Ear:
 
     def wait_for(self, event: str, count: int = 1, timeout: float = 15_000 * MS) -> list[Any]:
         """Block until *event* was heard *count* times; return what came with them."""
-        self.wait(lambda ear: ear.names().count(event) >= count, timeout)
+        self.wait(lambda ear: ear._counts[event] >= count, timeout)
         return self.of(event)
