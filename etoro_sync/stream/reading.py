@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from .. import clocks
 from ..delivery.queues import ItemQueue
 from ..errors import EToroClosedError, EToroError, EToroQueueOverflowError, EToroTimeoutError
 from ..state import ClientState
 from ..synchronization import ProcessGuard
 from .core import StreamCore
+from .countdown import Countdown
 from .source import Source
 
 __all__ = ["Expectation", "RateStream", "wait_for"]
@@ -211,21 +211,16 @@ class Expectation(Generic[Awaited]):
         :raises EToroClosedError: when the client was closed.
         :raises EToroError: what ended the client, when it failed.
         """
-        timeout = self._timeout
-        deadline = None if timeout is None else clocks.monotonic() + timeout
+        countdown = Countdown(self._items, self._timeout)
         while not self._found:
-            now = clocks.monotonic()
-            left = None if deadline is None else max(deadline - now, 0.0)
             try:
-                item = self._items.get(timeout=left)
+                item = countdown.get()
             except queue.Empty:
                 raise EToroTimeoutError(
-                    f"No matching {self._event!r} came within {timeout:g} s; the stream is "
+                    f"No matching {self._event!r} came within {self._timeout:g} s; the stream is "
                     f"{self._core.state.value}."
                 ) from None
             arguments = item if isinstance(item, tuple) else (item,)
-            if left is not None and deadline is not None:
-                deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
             if self._predicate is None or self._predicate(*arguments):
                 self._found.append(item)
         return self._found[0]

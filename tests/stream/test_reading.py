@@ -250,3 +250,23 @@ def test_run_forever_may_be_limited() -> None:
     assert stream.run_forever(timeout=0.01) is True
     with pytest.raises(EToroValidationError):
         stream.run_forever(timeout="soon")  # type: ignore[arg-type]
+
+
+def test_a_wait_ends_in_time_though_events_come_faster_than_they_are_looked_at() -> None:
+    """What came in time is looked at, and nothing that comes later."""
+    looked: list[float] = []
+
+    def play(feed: Feed) -> None:
+        for n in range(1, 400):
+            feed.rates([(18, WsInstrumentRate(ask=n + 1.0, bid=float(n)))])
+            feed.wait(0.005)
+        feed.wait(1e6)
+
+    def slow(instrument_id: int, rate: WsInstrumentRate) -> bool:
+        looked.append(rate.bid)
+        time.sleep(0.02)
+        return False
+
+    with MarketStream(play) as stream, pytest.raises(EToroTimeoutError):
+        stream.wait_for("instrument:rate", slow, timeout=0.2)
+    assert len(looked) < 300
