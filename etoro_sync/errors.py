@@ -134,6 +134,10 @@ class EToroOrderError(EToroError):
         #: eToro's ``ErrorMessage``; None: it sent none.
         self.message = event.error_message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied and pickled by its args, which have the message alone.
+        return type(self), (str(self), self.event), vars(self)
+
 
 class EToroRestError(EToroError):
     """A request to eToro's REST API failed.

@@ -13,13 +13,13 @@ def main() -> None:
         client.subscribe([100000], snapshot=True)
         _, first = rates.get(timeout=10.0)
         rates.close()
-        step = first.mid / 100_000
+        step = first.mid / 1_000_000
 
         @client.alert(100000, above=first.mid + step, below=first.mid - step, hysteresis=step)
         def show(crossing: Crossing) -> None:
             note = " (while there was no connection)" if crossing.across_gap else ""
             print(
-                f"{crossing.direction} {crossing.threshold:.3f}: {crossing.price:.3f}{note}",
+                f"{crossing.price:.2f} is {crossing.direction} {crossing.threshold:.2f}{note}",
                 flush=True,
             )
 

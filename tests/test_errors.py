@@ -8,13 +8,14 @@ import traceback
 
 import pytest
 
-from etoro_sync import errors
+from etoro_sync import WsPrivateEvent, errors
 from etoro_sync.errors import (
     EToroAuthError,
     EToroClosedError,
     EToroError,
     EToroInstrumentError,
     EToroKeyError,
+    EToroOrderError,
     EToroQueueOverflowError,
     EToroRestError,
     EToroSubscriptionError,
@@ -39,6 +40,7 @@ EXAMPLES = [
     EToroInstrumentError("m", [1, 2]),
     EToroRestError("m", "HTTP 503", 2.0),
     EToroTypeError("m"),
+    EToroOrderError("m", WsPrivateEvent(order_id=7, status_id=4, error_code=720)),
 ]
 
 
@@ -89,15 +91,16 @@ def test_fresh_has_the_cause_of_the_original_and_does_not_repeat_its_words() -> 
 @pytest.mark.parametrize("kind", [type(e) for e in EXAMPLES], ids=lambda kind: kind.__name__)
 def test_every_error_takes_its_cause_by_name(kind: type[EToroError]) -> None:
     """As etoropy's base class does, which takes it by position, too."""
+    more = (WsPrivateEvent(),) if kind is EToroOrderError else ()
     why = OSError("why")
-    error = kind("m", cause=why)
+    error = kind("m", *more, cause=why)
     assert error.__cause__ is why
     assert str(error) == "m"
     assert error.args == ("m",)
-    assert vars(error) == vars(kind("m"))
+    assert vars(error) == vars(kind("m", *more))
     assert EToroError("m", why).__cause__ is why
     with pytest.raises(TypeError, match="exception cause must be None or derive"):
-        kind("m", cause="why")  # type: ignore[arg-type]
+        kind("m", *more, cause="why")  # type: ignore[arg-type]
 
 
 def test_without_a_cause_the_error_that_is_handled_is_shown() -> None:

@@ -24,6 +24,8 @@ FINAL = frozenset(["insufficient_permissions"])
 #: After these, what the client was sent and what the simulator takes for the truth may differ: an
 #: older price came last, or one that is none, so that the price is unknown. Snapshots mend that.
 _TWIST = {"reorder", "nan", "wrong_types"}
+#: The same for each instrument that is restored meanwhile: it has no last execution then.
+_TWIST_ALL = {"zero_last_execution"}
 
 
 class FaultScripts:
@@ -72,11 +74,18 @@ class FaultScripts:
         yield end, "heal", {"name": name}
 
 
-def twisted(steps: Iterable[Step]) -> list[int]:
-    """Return the instruments that need a snapshot once the faults of *steps* are healed."""
+def twisted(steps: Iterable[Step], subscribed: Iterable[str] = ()) -> list[int]:
+    """Return the instruments that need a snapshot once the faults of *steps* are healed.
+
+    :param subscribed: all topics; of what befalls each instrument, each has to be mended.
+    """
     found = set()
     for _, name, given in steps:
         if name in _TWIST:
             topic = given.get("topic", "instrument:18")
             found.add(given.get("instrument_id", int(topic.removeprefix("instrument:"))))
+        elif name in _TWIST_ALL:
+            found |= {
+                int(topic.removeprefix("instrument:")) for topic in subscribed if ":" in topic
+            }
     return sorted(found)

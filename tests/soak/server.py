@@ -71,11 +71,11 @@ class Commands:
         self._simulator = simulator
         self._orders = orders
         self._script: Script | None = None
-        self._twisted: list[int] = []
+        self._steps: list[Step] = []
 
     def play(self, steps: list[Step]) -> None:
         self._script = self._simulator.play(steps)
-        self._twisted = twisted(steps)
+        self._steps = steps
 
     def quiet(self) -> None:
         """End all faults, undo what they have left behind, and send nothing by itself any more."""
@@ -84,7 +84,7 @@ class Commands:
         self._simulator.heal()
         self._simulator.pause()
         # Now, and not in the script: its end may not have come, and no other fault swallows them.
-        for instrument_id in self._twisted:
+        for instrument_id in twisted(self._steps, self._simulator.subscribed):
             self._simulator.fault("repeat_snapshot", instrument_id=instrument_id)
         self._orders.hold()
 

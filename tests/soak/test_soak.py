@@ -54,7 +54,7 @@ def lines_of(output: str) -> dict[str, str]:
 def test_a_brief_soak_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Faults, gaps, comparisons, a table and a picture; nothing is broken."""
     picture = tmp_path / "soak.svg"
-    status = main([*BRIEF, "--tracemalloc", "--picture", str(picture)])
+    status = main([*BRIEF, "--seconds", "4", "--tracemalloc", "--picture", str(picture)])
     output = capsys.readouterr().out
     assert status == 0, output
     assert "--seed 11" in output
@@ -242,6 +242,9 @@ def test_what_a_fault_has_twisted_is_known() -> None:
         (3.0, "heal", {"name": "wrong_types"}),
     ]
     assert twisted(steps) == [7, 9, 18]
+    # Whatever was restored while it lasted has no last execution.
+    steps.append((4.0, "zero_last_execution", {}))
+    assert twisted(steps, ["private", "instrument:3"]) == [3, 7, 9, 18]
 
 
 def test_a_twisted_price_is_mended_in_the_quiet_moment() -> None:

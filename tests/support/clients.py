@@ -87,7 +87,7 @@ class Ear:
         found = [arguments for name, arguments in list(self.heard) if name == event]
         return [args[0] if len(args) == 1 else args for args in found]
 
-    def wait(self, condition: Callable[[Ear], bool], timeout: float = 5000 * MS) -> None:
+    def wait(self, condition: Callable[[Ear], bool], timeout: float = 15_000 * MS) -> None:
         """Block until *condition* holds; it is asked again after each event."""
         deadline = time.monotonic() + timeout
         with self._condition:
@@ -96,7 +96,7 @@ class Ear:
                 assert left > 0, f"not heard in {timeout} s; heard: {self.names()}"
                 self._condition.wait(left)
 
-    def wait_for(self, event: str, count: int = 1, timeout: float = 5000 * MS) -> list[Any]:
+    def wait_for(self, event: str, count: int = 1, timeout: float = 15_000 * MS) -> list[Any]:
         """Block until *event* was heard *count* times; return what came with them."""
         self.wait(lambda ear: ear.names().count(event) >= count, timeout)
         return self.of(event)

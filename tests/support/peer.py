@@ -51,7 +51,9 @@ class Peer(Stream):
     def read_request(self) -> str:
         """Read the HTTP request up to its empty line, and answer nothing."""
         deadline = monotonic() + self.timeout
-        while b"\r\n\r\n" not in self._buffer:
+        seen = 0
+        while self._buffer.find(b"\r\n\r\n", max(seen - 3, 0)) < 0:
+            seen = len(self._buffer)  # a long request is not searched from its beginning each time
             self._fill(deadline)
         head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
         self._buffer[:] = rest

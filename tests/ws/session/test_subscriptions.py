@@ -235,10 +235,10 @@ def test_a_missing_acknowledgement_is_noticed_while_data_flows(
             peer.send(block)
 
     c = client(raw_server([busy, live]).url, request_timeout=0.2)
-    ear = Ear(c)
+    closes = c.queue("close")
     c.connect()
     c.subscribe([18], wait=False)
-    (code, reason), *_ = ear.wait_for("close")
+    code, reason = closes.get(timeout=15)
     assert code == 1006
     assert "No acknowledgement" in reason
 

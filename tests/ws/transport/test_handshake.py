@@ -119,7 +119,7 @@ def test_a_request_that_is_read_late_is_sent_in_pieces(
     size = 8 * 1024 * 1024
     server = raw_server(accept, recv_buffer=65536)
     with Watchdog(2 * SOON):
-        shake_hands(server, waker, f"ws://localhost/{'x' * size}")
+        shake_hands(server, waker, f"ws://localhost/{'x' * size}", seconds=2 * SOON)
     assert len(server.peers[0].request) > size
 
 
