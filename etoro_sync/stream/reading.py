@@ -164,18 +164,22 @@ class Expectation(Generic[Awaited]):
         self._call = call
         self._items = core.new_queue(event)
         self._found: list[Awaited] = []
+        self._begun = False
         # Also where Ctrl-C comes before the block.
         self._finalizer = weakref.finalize(self, self._items.abandon)
         self._finalizer.atexit = False
 
     def __enter__(self) -> "Expectation[Awaited]":
         self._core.lifecycle.own_threads.check(self._call, "Call it in another thread.")
+        if self._begun:
+            raise EToroError(f"{self._call} is for one with block. Call it again for the next.")
+        self._begun = True
         self._core.feed(self._items, None)
         try:
             # Not before: a disconnect() in between would find no queue to end.
             self._core.check_connected()
         except BaseException:
-            self._items.close()
+            self._close()
             raise
         return self
 
@@ -189,7 +193,12 @@ class Expectation(Generic[Awaited]):
             if error is None and not self._found:
                 self.wait()
         finally:
-            self._items.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._items.close()
+        # Detached, because a Ctrl-C that comes while a finalizer runs is lost.
+        self._finalizer.detach()
 
     @property
     def value(self) -> Awaited:
@@ -211,6 +220,8 @@ class Expectation(Generic[Awaited]):
         :raises EToroClosedError: when the client was closed.
         :raises EToroError: what ended the client, when it failed.
         """
+        if not self._begun:  # nothing would ever come
+            raise EToroError(f"{self._call} listens from the beginning of its with block only.")
         countdown = Countdown(self._items, self._timeout)
         while not self._found:
             try:

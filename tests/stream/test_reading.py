@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
@@ -23,6 +24,7 @@ from etoro_sync import (
 )
 from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, MakeSimulator
+from tests.support.interrupts import every_interrupt
 from tests.support.threads import Watchdog, run_in_thread
 
 
@@ -250,6 +252,44 @@ def test_run_forever_may_be_limited() -> None:
     assert stream.run_forever(timeout=0.01) is True
     with pytest.raises(EToroValidationError):
         stream.run_forever(timeout="soon")  # type: ignore[arg-type]
+
+
+def test_an_expectation_is_for_one_block() -> None:
+    """Else the second block would end at once, with the value of the first."""
+    stream, order = on_demand()
+    with stream:
+        expected = stream.expect("private:event", timeout=5)
+        with expected:
+            order(7)
+        with pytest.raises(EToroError, match="one with block"), expected:
+            order(8)
+        with pytest.raises(EToroError, match="with block"):
+            stream.expect("private:event").wait()
+        assert expected.value.order_id == 7
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda stream: stream.wait_for("private:event", timeout=0.001),
+        lambda stream: (
+            stream.expect("private:event", timeout=0.001).__enter__().__exit__(*[None] * 3)
+        ),
+        lambda stream: stream.wait_for_order(7, timeout=0.001),
+    ],
+)
+def test_no_ctrl_c_is_lost_in_a_wait_that_ends_in_time(wait: Callable[[MarketStream], Any]) -> None:
+    """CPython drops what is raised in a finalizer, so none runs."""
+
+    def waits() -> None:
+        with contextlib.suppress(EToroTimeoutError):
+            wait(stream)
+
+    with quiet() as stream:
+        for where, outcome in every_interrupt(waits):
+            assert type(outcome) is KeyboardInterrupt, where
+            del outcome
+            assert core_of(stream).registry.queues() == [], where
 
 
 def test_a_wait_ends_in_time_though_events_come_faster_than_they_are_looked_at() -> None:
