@@ -98,6 +98,7 @@ class Alert:
         functools.update_wrapper(self, handler, updated=())
         self._registry = core.registry
         self._lifecycle = core.lifecycle
+        self._guard = core.guard
         self._call = handler
         self.instrument_id = instrument_id
         self._thresholds = thresholds
@@ -144,6 +145,8 @@ class Alert:
 
     def cancel(self) -> None:
         """Fire no more. Any thread; idempotent."""
+        if self._guard.foreign:
+            return  # a lock may be held by a thread that fork() has not copied
         self._registry.discard("instrument:rate", self._registered)
         self._registered.spent = True
 

@@ -504,6 +504,9 @@ class MarketStream:
         core.guard.check()
         number, guid = check_order(order_id, request_guid)
         timeout = check_timeout(timeout)
+        if confirm is not None:
+            # It has one argument, as the handler of an order event.
+            check_callable(confirm, "private:event", "confirm")
         core.lifecycle.own_threads.check("wait_for_order()", "Call it in another thread.")
         return wait_for_order(core, number, guid, timeout, confirm)
 

@@ -71,12 +71,16 @@ class RateStream(Iterator[Item], Generic[Item]):
 
     def __next__(self) -> Item:
         try:
+            if self._over:
+                raise StopIteration
             if not self._begun:
+                # Before the lock: in a forked child it may be held by a thread that is gone.
+                self._core.guard.check()
                 with self._lock:
                     if not self._begun:
                         self._begin()
-            if self._over:
-                raise StopIteration
+                if self._over:
+                    raise StopIteration
             return self._next_rate()
         except EToroQueueOverflowError:
             raise  # the next rate is to be had all the same
@@ -170,6 +174,7 @@ class Expectation(Generic[Awaited]):
         self._finalizer.atexit = False
 
     def __enter__(self) -> "Expectation[Awaited]":
+        self._core.guard.check()
         self._core.lifecycle.own_threads.check(self._call, "Call it in another thread.")
         if self._begun:
             raise EToroError(f"{self._call} is for one with block. Call it again for the next.")

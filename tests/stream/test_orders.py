@@ -188,6 +188,14 @@ def test_a_confirmation_that_is_not_final_leaves_the_timeout(answer: Any) -> Non
         stream.wait_for_order(7, timeout=0.01, confirm=lambda order_id: answer)
 
 
+@pytest.mark.parametrize("confirm", [7, lambda: None])
+def test_a_confirm_that_cannot_be_called_is_refused_at_once(confirm: Any) -> None:
+    """And not when the time is up, which is when it is needed."""
+    with Watchdog(10), playing() as stream, pytest.raises(EToroValidationError) as caught:
+        stream.wait_for_order(7, timeout=60, confirm=confirm)
+    assert caught.value.field == "confirm"
+
+
 def test_a_confirmation_of_another_type_is_refused() -> None:
     """With the types that serve."""
     with Watchdog(10), playing() as stream, pytest.raises(EToroValidationError, match="confirm"):

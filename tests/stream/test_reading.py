@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -252,6 +253,37 @@ def test_run_forever_may_be_limited() -> None:
     assert stream.run_forever(timeout=0.01) is True
     with pytest.raises(EToroValidationError):
         stream.run_forever(timeout="soon")  # type: ignore[arg-type]
+
+
+def test_a_loop_that_is_closed_before_it_begins_subscribes_to_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is over, and its first step does nothing more."""
+    held: list[Any] = []
+    with quiet() as stream:
+        monkeypatch.setattr(
+            core_of(stream).source, "hold", lambda *arguments: held.append(arguments)
+        )
+        loop = stream.stream(18)
+        loop.close()
+        assert list(loop) == []
+    assert held == []
+
+
+def test_in_a_forked_child_no_wait_begins_for_a_lock_whose_thread_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """fork() copies a lock as it is, and no thread that could release it."""
+    with quiet() as stream:
+        core, loop = core_of(stream), stream.stream(18)
+        expected, alert = stream.expect("open"), stream.alert(18, lambda crossing: None, above=5)
+        with core.registry._lock, monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: -1)
+            with pytest.raises(EToroClosedError):
+                next(loop)
+            with pytest.raises(EToroClosedError):
+                expected.__enter__()
+            alert.cancel()
 
 
 def test_an_expectation_is_for_one_block() -> None:
