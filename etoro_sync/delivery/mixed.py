@@ -42,6 +42,8 @@ class MixedBuffer:
             if rates:
                 gone += self._lanes.extend(rates, (), now)
                 rates = []
+            # Else a newer rate could take the place of one that came before this event.
+            self.barrier()
             arguments = (item,) if _is_single(event) else item
             if event in MARKET_EVENTS:
                 gone += self._lanes.extend((), ((0, event, arguments),), now)

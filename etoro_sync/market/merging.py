@@ -127,12 +127,19 @@ def _closing_prices(sent: Any) -> dict[str, float]:
     They are JSON in a string, or JSON, or the name of a .NET type by a mistake of the server
     (protocol fact sheet, section 4).
     """
+    found: dict[str, float] = {}
     try:
         prices = loads(sent) if isinstance(sent, str) else sent
-        found = {name: decode_number(prices[wire]) for name, wire in _CLOSES if wire in prices}
     except BAD_VALUE:
-        return {}
-    return {name: price for name, price in found.items() if price > 0}
+        return found
+    for name, wire in _CLOSES:
+        try:
+            price = decode_number(prices[wire])
+        except BAD_VALUE:  # absent, or no number: the others may be right all the same
+            continue
+        if price > 0:
+            found[name] = price
+    return found
 
 
 def _decode_news(content: dict[str, Any], report: Report) -> tuple[dict[str, Any], list[str]]:

@@ -27,7 +27,8 @@ def is_final(event: WsPrivateEvent) -> bool:
 class OrderStates:
     """The last events of the last 1,000 orders. Written by the source's thread, read by any.
 
-    No lock: each change and each look is one operation on a dictionary.
+    No lock: who looks during a change may find nothing, and has to look again behind the next event
+    of the stream.
     """
 
     def __init__(self) -> None:
@@ -43,10 +44,15 @@ class OrderStates:
 
     def get(self, order_id: int | None, request_guid: str | None) -> WsPrivateEvent | None:
         """Return the last event of an order, by whichever of the two is known; None: none came."""
-        found = None if order_id is None else self._by_id.get(order_id)
-        if found is None and request_guid:
-            found = self._by_guid.get(request_guid)
-        return found
+        by_guid = self._by_guid.get(request_guid) if request_guid else None
+        if by_guid is None or by_guid.order_id is None:
+            by_id = None if order_id is None else self._by_id.get(order_id)
+            # Of an order whose events have one of the two each, the final one is the last.
+            return by_guid if by_id is None or (by_guid and is_final(by_guid)) else by_id
+        # The id decides, because one request may bring several orders, and later events may lack
+        # the request.
+        key = by_guid.order_id if order_id is None else order_id
+        return self._by_id.get(key, by_guid if by_guid.order_id == key else None)
 
 
 def _keep(known: dict, key: int | str, event: WsPrivateEvent) -> None:  # type: ignore[type-arg]

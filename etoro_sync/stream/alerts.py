@@ -55,17 +55,18 @@ class _Threshold:
     direction: str
     price: float
     hysteresis: float
-    #: The price has been on the near side, so that the next one beyond is a crossing.
-    armed: bool = False
+    #: Whether a price beyond is a crossing; None: no price has come yet.
+    armed: bool | None = None
 
     def crossed_by(self, price: float) -> bool:
         """Take the next price; return whether it is a crossing."""
         # As if the threshold lay above.
         beyond = price - self.price if self.direction == "above" else self.price - price
         if beyond >= 0:
-            fires, self.armed = self.armed, False
+            fires, self.armed = self.armed is True, False
             return fires
-        if beyond < -self.hysteresis or self.hysteresis == 0:
+        # The hysteresis is for the way back: a first price that is near has crossed nothing yet.
+        if self.armed is None or beyond < -self.hysteresis or self.hysteresis == 0:
             self.armed = True
         return False
 
@@ -74,7 +75,8 @@ class Alert:
     """Calls a handler once for each crossing. Made by :meth:`~etoro_sync.MarketStream.alert`.
 
     It can be called as the handler itself can. All that it remembers is changed on the thread of
-    the callbacks alone.
+    the callbacks alone. It does not refer to the stream, which would otherwise never be collected
+    while its threads know the alert.
 
     :param core: of the stream.
     :param handler: called with a :class:`Crossing`.
@@ -94,14 +96,16 @@ class Alert:
         once: bool,
     ) -> None:
         functools.update_wrapper(self, handler, updated=())
-        self._core = core
+        self._registry = core.registry
+        self._lifecycle = core.lifecycle
+        self._guard = core.guard
         self._call = handler
         self.instrument_id = instrument_id
         self._thresholds = thresholds
         self._side = side
         self._once = once
-        # The last price and its generation; None: none has come.
-        self._last: tuple[float, int] | None = None
+        # The last price, with the session and the generation that it is of; None: none has come.
+        self._last: tuple[float, tuple[int, int]] | None = None
         self._registered = Handler(self._look, instrument_id, once=False)
         core.registry.add("instrument:rate", self._registered)
         core.source.listeners_changed()
@@ -118,7 +122,9 @@ class Alert:
         price = getattr(rate, self._side)
         if not price or not math.isfinite(price):  # eToro sends 0 for no valid last execution
             return
-        last, self._last = self._last, (price, rate.generation)
+        # A source that is played begins with the same generation each time.
+        connection = (self._lifecycle.session, rate.generation)
+        last, self._last = self._last, (price, connection)
         crossed = [each for each in self._thresholds if each.crossed_by(price)]
         if last is None:
             return
@@ -132,14 +138,16 @@ class Alert:
                     each.price,
                     price,
                     last[0],
-                    last[1] != rate.generation,
+                    last[1] != connection,
                     rate,
                 )
             )
 
     def cancel(self) -> None:
         """Fire no more. Any thread; idempotent."""
-        self._core.registry.discard("instrument:rate", self._registered)
+        if self._guard.foreign:
+            return  # a lock may be held by a thread that fork() has not copied
+        self._registry.discard("instrument:rate", self._registered)
         self._registered.spent = True
 
     def __repr__(self) -> str:

@@ -202,18 +202,19 @@ class StreamCore:
     def new_mixed_queue(
         self,
         events: tuple[str, ...],
-        ids: tuple[int, ...] | None = None,
         maxsize: int | None = None,
         overflow: str | None = None,
         conflate_after: float | None = None,
-    ) -> ItemQueue:
-        """Return a queue that collects several events from now on."""
+    ) -> tuple[ItemQueue, Ports]:
+        """Return a queue of several events, which collects nothing yet, and its ports."""
         self.guard.check()
         ports = Ports(events, self.registry.remove_queue)
-        new = self.source.make_items(events, maxsize, overflow, conflate_after, ports)
+        return self.source.make_items(events, maxsize, overflow, conflate_after, ports), ports
+
+    def feed_mixed(self, new: ItemQueue, ports: Ports, ids: tuple[int, ...] | None) -> None:
+        """Let *new* collect its events from now on; as :meth:`feed`."""
         ports.connect(new, self.registry.add_queue, ids)
         self._is_fed(new)
-        return new
 
     def feed(self, new: ItemQueue, ids: tuple[int, ...] | None) -> None:
         """Let *new* collect its event from now on.

@@ -277,8 +277,10 @@ class MarketStream:
         if not isinstance(event, str):
             events = check_events(event)
             ids = check_filter_of_several(events, instrument_ids, "instrument_ids")
-            items = core.new_mixed_queue(events, ids, maxsize, overflow, conflate_after)
-            return EventQueue(items, core.source)
+            items, ports = core.new_mixed_queue(events, maxsize, overflow, conflate_after)
+            new = EventQueue(items, core.source)
+            core.feed_mixed(items, ports, ids)
+            return new
         items = core.new_queue(event, maxsize, overflow, conflate_after)
         ids = check_filter(event, instrument_ids, "instrument_ids")
         new = EventQueue(items, core.source)
@@ -502,6 +504,9 @@ class MarketStream:
         core.guard.check()
         number, guid = check_order(order_id, request_guid)
         timeout = check_timeout(timeout)
+        if confirm is not None:
+            # It has one argument, as the handler of an order event.
+            check_callable(confirm, "private:event", "confirm")
         core.lifecycle.own_threads.check("wait_for_order()", "Call it in another thread.")
         return wait_for_order(core, number, guid, timeout, confirm)
 

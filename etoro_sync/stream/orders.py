@@ -1,15 +1,22 @@
 """Waiting for what becomes of an order, and following it, on whichever thread asks."""
 
 import queue
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 
-from .. import clocks
-from ..errors import EToroOrderError, EToroTimeoutError, EToroValidationError
+from ..errors import (
+    EToroClosedError,
+    EToroOrderError,
+    EToroTimeoutError,
+    EToroValidationError,
+)
 from ..market.order_states import is_final
 from ..models import OrderStatus, WsGap, WsPrivateEvent
 from ..numbers import whole
 from ..text import shorten
 from .core import StreamCore
+from .countdown import Countdown
 
 __all__ = ["Confirm", "OrderUpdates", "check_order", "wait_for_order"]
 
@@ -26,7 +33,8 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
     """The events of one order, from what is known of it to the final one.
 
     It begins to listen when it is made, so that nothing is missed between that and the first
-    ``next()``. Several threads may share it; :meth:`close` ends it from any thread.
+    ``next()``. Several threads may share it; the final event and :meth:`close` end it for all of
+    them. One that nobody refers to any more collects nothing more.
 
     Made by :meth:`~etoro_sync.MarketStream.order_updates`.
 
@@ -43,7 +51,7 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         request_guid: str | None,
         timeout: float | None = None,
     ) -> None:
-        self._core = core
+        self._core = core  # kept alive, as by a queue
         self.order_id = order_id
         self._request_guid = request_guid
         self._timeout = timeout
@@ -52,47 +60,66 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         self.last: WsPrivateEvent | None = None
         #: Gaps that fell into the wait: an event of the order may be missing in each.
         self.gaps: list[WsGap] = []
-        while True:
-            known = core.order_states.get(order_id, request_guid)
-            self._items = core.new_mixed_queue(("private:event", "reconnected"))
-            # Else an event has come in between, and nobody knows whether the queue has it, too.
-            if core.order_states.get(order_id, request_guid) is known:
-                break
-            self._items.close()
-        self._known = self.last = known
+        # What is known and not yet returned. A deque, from which one thread alone takes it.
+        self._known: deque[WsPrivateEvent] = deque()
+        while not self._listen():
+            self._stop()
+
+    def _listen(self) -> bool:
+        """Begin to collect; False: an event came meanwhile, which the queue may have or not."""
+        core = self._core
+        known = core.order_states.get(self.order_id, self._request_guid)
+        self._items, ports = core.new_mixed_queue(("private:event", "reconnected"))
+        # Before it is fed, so that Ctrl-C leaves no queue behind that nobody reads.
+        self._finalizer = weakref.finalize(self, self._items.abandon)
+        self._finalizer.atexit = False
+        core.feed_mixed(self._items, ports, None)
+        if core.order_states.get(self.order_id, self._request_guid) is not known:
+            return False
+        if known is not None:
+            self._known.append(known)
+            self._note(known)
+        return True
 
     def __next__(self) -> WsPrivateEvent:
-        known, self._known = self._known, None
-        if known is None and not self._over:
-            known = self._next_event(self._timeout)
-        if known is None or self._over:
-            self.close()
+        if self._over:
             raise StopIteration
-        if is_final(known):
-            self._over = True
-        return known
+        try:
+            event = self._known.pop()
+        except IndexError:
+            try:
+                event = self._next_event()
+            except EToroClosedError:
+                if self._over:  # another thread has closed it, or has the final event
+                    raise StopIteration from None
+                raise
+        if is_final(event):
+            self.close()
+        return event
 
-    def _next_event(self, timeout: float | None) -> WsPrivateEvent:
+    def _next_event(self) -> WsPrivateEvent:
         """Return the next event of the order.
 
         :raises EToroTimeoutError: when none came in time.
         :raises EToroError: what ended the stream, when it failed or was closed.
         """
-        deadline = None if timeout is None else clocks.monotonic() + timeout
+        countdown = self.countdown(self._timeout)
         while True:
-            event = self._step(deadline)
+            event = self.step(countdown)
             if event is not None:
                 return event
 
-    def _step(self, deadline: float | None) -> WsPrivateEvent | None:
+    def countdown(self, timeout: float | None) -> Countdown:
+        """Return the time for some steps."""
+        return Countdown(self._items, timeout)
+
+    def step(self, countdown: Countdown) -> WsPrivateEvent | None:
         """Wait for the next item; None: it was a gap, or another order's event.
 
-        :param deadline: monotonic time.
-        :raises EToroTimeoutError: when *deadline* has passed.
+        :raises EToroTimeoutError: when the time is up.
         """
-        left = None if deadline is None else max(deadline - clocks.monotonic(), 0.0)
         try:
-            name, found = self._items.get(timeout=left)
+            name, found = countdown.get()
         except queue.Empty:
             raise EToroTimeoutError(
                 f"Nothing final is known of {self._name} in time{_of_gaps(self.gaps)}; the last "
@@ -105,14 +132,19 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         event: WsPrivateEvent = found
         if event is self.last or not self._is_of_order(event):
             return None
-        if self.order_id is None:
-            self.order_id = event.order_id
-        self.last = event
+        self._note(event)
         return event
 
+    def _note(self, event: WsPrivateEvent) -> None:
+        """Remember the last event, and the order's id: later ones may lack the request's."""
+        self.last = event
+        if self.order_id is None:
+            self.order_id = event.order_id
+
     def _is_of_order(self, event: WsPrivateEvent) -> bool:
-        if self.order_id is not None and event.order_id == self.order_id:
-            return True
+        if self.order_id is not None and event.order_id is not None:
+            # It decides alone, because one request may bring several orders.
+            return event.order_id == self.order_id
         return self._request_guid is not None and event.request_guid == self._request_guid
 
     @property
@@ -125,7 +157,12 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
     def close(self) -> None:
         """End the iteration, also in a thread that waits. Any thread; idempotent."""
         self._over = True
+        self._stop()
+
+    def _stop(self) -> None:
         self._items.close()
+        # Detached, because a Ctrl-C that comes while a finalizer runs is lost.
+        self._finalizer.detach()
 
     def __enter__(self) -> "OrderUpdates":
         return self
@@ -142,21 +179,21 @@ def wait_for_order(
     confirm: Confirm | None,
 ) -> WsPrivateEvent:
     """Return the final event of an order; as the stream's method, with checked arguments."""
-    deadline = None if timeout is None else clocks.monotonic() + timeout
     with OrderUpdates(core, order_id, request_guid) as updates:
         if updates.last is not None and is_final(updates.last):
             return _settled(updates, updates.last)
         # Not before: an order that is final already needs no connection.
         core.check_connected()
-        gaps = 0
+        countdown, gaps, is_late = updates.countdown(timeout), 0, False
         while True:
             try:
-                event = updates._step(deadline)
+                event = updates.step(countdown)
             except EToroTimeoutError:
-                event = _ask(confirm, updates)
-                if event is None:
+                if is_late or confirm is None:
                     raise
-                return _settled(updates, event)
+                event, is_late = _ask(confirm, updates), True
+                # What has come while the user's function asked counts, too.
+                countdown.recount()
             if event is None and len(updates.gaps) > gaps:
                 # Its final event may have been sent while nobody listened, and would never come.
                 gaps = len(updates.gaps)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from .. import clocks
 from ..delivery.queues import ItemQueue
 from ..errors import EToroClosedError, EToroError, EToroQueueOverflowError, EToroTimeoutError
 from ..state import ClientState
 from ..synchronization import ProcessGuard
 from .core import StreamCore
+from .countdown import Countdown
 from .source import Source
 
 __all__ = ["Expectation", "RateStream", "wait_for"]
@@ -71,12 +71,16 @@ class RateStream(Iterator[Item], Generic[Item]):
 
     def __next__(self) -> Item:
         try:
+            if self._over:
+                raise StopIteration
             if not self._begun:
+                # Before the lock: in a forked child it may be held by a thread that is gone.
+                self._core.guard.check()
                 with self._lock:
                     if not self._begun:
                         self._begin()
-            if self._over:
-                raise StopIteration
+                if self._over:
+                    raise StopIteration
             return self._next_rate()
         except EToroQueueOverflowError:
             raise  # the next rate is to be had all the same
@@ -164,18 +168,23 @@ class Expectation(Generic[Awaited]):
         self._call = call
         self._items = core.new_queue(event)
         self._found: list[Awaited] = []
+        self._begun = False
         # Also where Ctrl-C comes before the block.
         self._finalizer = weakref.finalize(self, self._items.abandon)
         self._finalizer.atexit = False
 
     def __enter__(self) -> "Expectation[Awaited]":
+        self._core.guard.check()
         self._core.lifecycle.own_threads.check(self._call, "Call it in another thread.")
+        if self._begun:
+            raise EToroError(f"{self._call} is for one with block. Call it again for the next.")
+        self._begun = True
         self._core.feed(self._items, None)
         try:
             # Not before: a disconnect() in between would find no queue to end.
             self._core.check_connected()
         except BaseException:
-            self._items.close()
+            self._close()
             raise
         return self
 
@@ -189,7 +198,12 @@ class Expectation(Generic[Awaited]):
             if error is None and not self._found:
                 self.wait()
         finally:
-            self._items.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._items.close()
+        # Detached, because a Ctrl-C that comes while a finalizer runs is lost.
+        self._finalizer.detach()
 
     @property
     def value(self) -> Awaited:
@@ -211,21 +225,18 @@ class Expectation(Generic[Awaited]):
         :raises EToroClosedError: when the client was closed.
         :raises EToroError: what ended the client, when it failed.
         """
-        timeout = self._timeout
-        deadline = None if timeout is None else clocks.monotonic() + timeout
+        if not self._begun:  # nothing would ever come
+            raise EToroError(f"{self._call} listens from the beginning of its with block only.")
+        countdown = Countdown(self._items, self._timeout)
         while not self._found:
-            now = clocks.monotonic()
-            left = None if deadline is None else max(deadline - now, 0.0)
             try:
-                item = self._items.get(timeout=left)
+                item = countdown.get()
             except queue.Empty:
                 raise EToroTimeoutError(
-                    f"No matching {self._event!r} came within {timeout:g} s; the stream is "
+                    f"No matching {self._event!r} came within {self._timeout:g} s; the stream is "
                     f"{self._core.state.value}."
                 ) from None
             arguments = item if isinstance(item, tuple) else (item,)
-            if left is not None and deadline is not None:
-                deadline = clocks.put_off(deadline, now + left, clocks.monotonic())
             if self._predicate is None or self._predicate(*arguments):
                 self._found.append(item)
         return self._found[0]

@@ -71,6 +71,20 @@ def test_a_flood_of_rates_costs_no_order_and_no_last_rate() -> None:
     assert buffer.received == buffer.delivered + buffer.dropped + buffer.conflated
 
 
+def test_no_rate_takes_a_place_before_an_event_that_came_before_it() -> None:
+    """Also where it finds no room: then an older rate goes."""
+    buffer = MixedBuffer(2, None, "a queue")
+    buffer.extend([(RATES, (1, "a")), (RATES, (2, "a")), (ORDERS, "o")], 0.0)
+    buffer.extend([(RATES, (1, "b")), (RATES, (2, "b")), ("unknown", "u"), (RATES, (1, "c"))], 0.0)
+    assert taken(buffer) == [
+        (ORDERS, "o"),
+        (RATES, 2, "b"),
+        ("unknown", "u"),
+        (RATES, 1, "c"),
+    ]
+    assert buffer.received == buffer.delivered + buffer.dropped + buffer.conflated
+
+
 def test_other_market_events_give_way_to_their_own_kind() -> None:
     """The oldest of them, and no rate."""
     buffer = MixedBuffer(3, None, "a queue")

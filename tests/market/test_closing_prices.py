@@ -55,6 +55,12 @@ def test_what_is_no_closing_price_leaves_the_rate_as_it_is(sent: Any) -> None:
     assert (rate.bid, rate.daily_close, rate.change) == (4800.0, None, None)
 
 
+def test_a_bad_closing_price_costs_no_other() -> None:
+    """An instrument that is new this month has none of the last one."""
+    rate = rate_after(snapshot(json.dumps({**CLOSES, "Weekly": "soon", "Monthly": None})))
+    assert (rate.daily_close, rate.weekly_close, rate.monthly_close) == (4788.7, None, None)
+
+
 def test_a_closing_price_stays_until_the_next_snapshot() -> None:
     """Deltas do not carry it."""
     delta = ("Trading.Instrument.Rate", {"Bid": "4900", "Date": "d", "PriceRateID": "2"})

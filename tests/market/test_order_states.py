@@ -39,6 +39,27 @@ def test_the_last_event_is_found_by_either_name() -> None:
     assert states.get(None, "b") is states.get(8, None) is states.get(8, "b") is None
 
 
+def test_a_request_leads_to_the_last_event_of_its_order() -> None:
+    """Which may lack the request; and where a request brought several orders, the id decides."""
+    states = OrderStates()
+    states.note(event(7, OrderStatus.PLACED, "a"))
+    filled = event(7, OrderStatus.FILLED)
+    states.note(filled)
+    assert states.get(None, "a") is filled
+    states.note(event(8, OrderStatus.CANCELED, "a"))
+    assert states.get(7, "a") is filled
+    assert states.get(9, "a") is None
+
+
+def test_a_final_event_that_has_the_request_alone_is_found() -> None:
+    """Though the last one with the id is not final."""
+    states = OrderStates()
+    states.note(event(7, OrderStatus.PLACED))
+    filled = event(None, OrderStatus.FILLED, "a")
+    states.note(filled)
+    assert states.get(7, "a") is filled
+
+
 def test_a_late_event_changes_no_final_state() -> None:
     """Whichever way eToro's events overtake each other."""
     states = OrderStates()

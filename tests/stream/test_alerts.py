@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from etoro_sync import Crossing, EToroValidationError, Feed, MarketStream, WsInstrumentRate
+from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.clients import Ear
 from tests.support.threads import Watchdog
@@ -74,10 +77,15 @@ def test_behind_a_crossing_the_price_has_to_come_back_beyond_the_hysteresis() ->
     assert prices_of(found) == [("above", 10), ("above", 10.5)]
 
 
-def test_a_first_price_within_the_hysteresis_does_not_arm_it() -> None:
-    """It may as well have been beyond the threshold just now."""
-    found = fired([9.5, 10], lambda stream, note: stream.alert(18, note, above=10, hysteresis=1))
-    assert found == []
+@pytest.mark.parametrize(
+    ("prices", "expected"), [([9.5, 9.9, 10, 9.5, 10], [("above", 10)]), ([10.5, 9.5, 10], [])]
+)
+def test_the_hysteresis_hides_no_crossing_but_those_behind_a_price_beyond(
+    prices: list[float], expected: list[tuple[str, float]]
+) -> None:
+    """A price that begins near the threshold and goes on through it is what the user waits for."""
+    found = fired(prices, lambda stream, note: stream.alert(18, note, above=10, hysteresis=1))
+    assert prices_of(found) == expected
 
 
 def test_once_is_once() -> None:
@@ -116,6 +124,29 @@ def test_a_crossing_between_two_connections_says_so() -> None:
     rates: list[float | WsInstrumentRate] = [rate(9), rate(10, 2), rate(9, 2), rate(10, 2)]
     found = fired(rates, lambda stream, note: stream.alert(18, note, above=10))
     assert [each.across_gap for each in found] == [True, False]
+
+
+def test_a_crossing_between_two_runs_of_a_source_says_so() -> None:
+    """Though each run begins with the same generation."""
+    seen: list[Crossing] = []
+    stream = MarketStream(lambda feed: feed.rates([(18, rate(10)), (18, rate(9))]))
+    stream.alert(18, seen.append, above=10)
+    for _ in range(2):
+        with Watchdog(10), stream:
+            stream.run_forever()
+    assert [each.across_gap for each in seen] == [True]
+
+
+def test_a_stream_with_an_alert_is_collected_when_nobody_uses_it() -> None:
+    """Its threads know the alert, which must not keep the stream."""
+    stream = MarketStream(lambda feed: feed.wait(1e6))
+    stream.alert(18, lambda crossing: None, above=10)
+    stream.connect()
+    source = weakref.ref(core_of(stream).source)
+    del stream
+    with Watchdog(10):
+        while source() is not None:
+            gc.collect()
 
 
 def test_a_decorated_handler_stays_callable_and_can_be_cancelled() -> None:

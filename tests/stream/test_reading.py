@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from etoro_sync import (
 )
 from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, MakeSimulator
+from tests.support.interrupts import every_interrupt
 from tests.support.threads import Watchdog, run_in_thread
 
 
@@ -250,3 +253,92 @@ def test_run_forever_may_be_limited() -> None:
     assert stream.run_forever(timeout=0.01) is True
     with pytest.raises(EToroValidationError):
         stream.run_forever(timeout="soon")  # type: ignore[arg-type]
+
+
+def test_a_loop_that_is_closed_before_it_begins_subscribes_to_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is over, and its first step does nothing more."""
+    held: list[Any] = []
+    with quiet() as stream:
+        monkeypatch.setattr(
+            core_of(stream).source, "hold", lambda *arguments: held.append(arguments)
+        )
+        loop = stream.stream(18)
+        loop.close()
+        assert list(loop) == []
+    assert held == []
+
+
+def test_in_a_forked_child_no_wait_begins_for_a_lock_whose_thread_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """fork() copies a lock as it is, and no thread that could release it."""
+    with quiet() as stream:
+        core, loop = core_of(stream), stream.stream(18)
+        expected, alert = stream.expect("open"), stream.alert(18, lambda crossing: None, above=5)
+        with core.registry._lock, monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: -1)
+            with pytest.raises(EToroClosedError):
+                next(loop)
+            with pytest.raises(EToroClosedError):
+                expected.__enter__()
+            alert.cancel()
+
+
+def test_an_expectation_is_for_one_block() -> None:
+    """Else the second block would end at once, with the value of the first."""
+    stream, order = on_demand()
+    with stream:
+        expected = stream.expect("private:event", timeout=5)
+        with expected:
+            order(7)
+        with pytest.raises(EToroError, match="one with block"), expected:
+            order(8)
+        with pytest.raises(EToroError, match="with block"):
+            stream.expect("private:event").wait()
+        assert expected.value.order_id == 7
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda stream: stream.wait_for("private:event", timeout=0.001),
+        lambda stream: (
+            stream.expect("private:event", timeout=0.001).__enter__().__exit__(*[None] * 3)
+        ),
+        lambda stream: stream.wait_for_order(7, timeout=0.001),
+    ],
+)
+def test_no_ctrl_c_is_lost_in_a_wait_that_ends_in_time(wait: Callable[[MarketStream], Any]) -> None:
+    """CPython drops what is raised in a finalizer, so none runs."""
+
+    def waits() -> None:
+        with contextlib.suppress(EToroTimeoutError):
+            wait(stream)
+
+    with quiet() as stream:
+        for where, outcome in every_interrupt(waits):
+            assert type(outcome) is KeyboardInterrupt, where
+            del outcome
+            assert core_of(stream).registry.queues() == [], where
+
+
+def test_a_wait_ends_in_time_though_events_come_faster_than_they_are_looked_at() -> None:
+    """What came in time is looked at, and nothing that comes later."""
+    looked: list[float] = []
+
+    def play(feed: Feed) -> None:
+        for n in range(1, 400):
+            feed.rates([(18, WsInstrumentRate(ask=n + 1.0, bid=float(n)))])
+            feed.wait(0.005)
+        feed.wait(1e6)
+
+    def slow(instrument_id: int, rate: WsInstrumentRate) -> bool:
+        looked.append(rate.bid)
+        time.sleep(0.02)
+        return False
+
+    with MarketStream(play) as stream, pytest.raises(EToroTimeoutError):
+        stream.wait_for("instrument:rate", slow, timeout=0.2)
+    assert len(looked) < 300
