@@ -10,6 +10,7 @@ from ..delivery.registration import check_callable
 from ..delivery.registry import Handler
 from ..errors import EToroValidationError
 from ..events import check_flag, check_instrument_id
+from ..logs import name_of
 from ..models import WsInstrumentRate
 from ..numbers import real
 from ..text import show
@@ -106,7 +107,13 @@ class Alert:
         self._once = once
         # The last price, with the session and the generation that it is of; None: none has come.
         self._last: tuple[float, tuple[int, int]] | None = None
-        self._registered = Handler(self._look, instrument_id, once=False)
+
+        def look(number: int, rate: WsInstrumentRate) -> None:
+            self._look(number, rate)
+
+        # Logs of errors and of slow callbacks name the user's function.
+        look.__qualname__ = name_of(handler)
+        self._registered = Handler(look, instrument_id, once=False)
         core.registry.add("instrument:rate", self._registered)
         core.source.listeners_changed()
 

@@ -242,7 +242,7 @@ def _of_gaps(gaps: list[WsGap]) -> str:
 
 def _shown(event: WsPrivateEvent | None) -> str:
     if event is None:
-        return "none has come"
+        return "none has come (is the topic 'private' subscribed to?)"
     return str(event.status) if event.status is not None else f"status {event.status_id}"
 
 

@@ -137,6 +137,16 @@ def test_a_crossing_between_two_runs_of_a_source_says_so() -> None:
     assert [each.across_gap for each in seen] == [True]
 
 
+def test_an_error_of_the_handler_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    """And not with that of what the library calls for it."""
+
+    def is_high(crossing: Crossing) -> None:
+        raise ValueError("boom")
+
+    fired([9, 10], lambda stream, note: stream.alert(18, is_high, above=10))
+    assert "is_high for 'instrument:rate' raised ValueError" in caplog.text
+
+
 def test_a_stream_with_an_alert_is_collected_when_nobody_uses_it() -> None:
     """Its threads know the alert, which must not keep the stream."""
     stream = MarketStream(lambda feed: feed.wait(1e6))

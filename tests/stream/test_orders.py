@@ -154,7 +154,7 @@ def test_nothing_final_in_time_says_what_is_known() -> None:
     assert "for 2.5 s of it nothing could be received" in str(error)
     assert "order 7" in str(error)
     assert "the last state: PLACED" in str(error)
-    expected = r"order of request a .*: none has come"
+    expected = r"order of request a .*: none has come .is the topic 'private' subscribed to"
     with Watchdog(10), playing() as quiet, pytest.raises(EToroTimeoutError, match=expected):
         quiet.wait_for_order(request_guid="a", timeout=0.01)
 
