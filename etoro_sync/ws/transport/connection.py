@@ -195,7 +195,7 @@ class Connection:
 
         Reading can only make it later, so it needs no update until something is sent.
         """
-        silent = self._keepalive.deadline
+        silent = self._keepalive.next_check(now)
         if self._stream.unsent:
             stalled = now + self._send_timeout - self._stream.stalled(now)
             return stalled if silent is None else min(stalled, silent)

@@ -103,6 +103,16 @@ class Keepalive:
             return self._silent_at
         return min(self._silent_at, self._begun_at + self._interval + self._timeout)
 
+    def next_check(self, now: float) -> float | None:
+        """Return when :meth:`judge` can have something new to say at the earliest, or None.
+
+        Whatever is received until then: behind the answer to a ping the next one is due.
+        """
+        deadline = self.deadline
+        if self._pinged_at is None:
+            return deadline
+        return now + self._interval if deadline is None else min(deadline, now + self._interval)
+
     @property
     def _silent_at(self) -> float:
         """Monotonic time at which a ping is due."""

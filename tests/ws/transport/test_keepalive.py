@@ -127,3 +127,17 @@ def test_after_a_sleep_nothing_is_asked_where_keepalive_is_off() -> None:
     assert not keepalive.ping_soon(1001.0, 3600.0)
     assert keepalive.deadline is None
     assert keepalive.judge(9999.0) is Verdict.WAIT
+
+
+@pytest.mark.parametrize(("interval", "timeout"), [(2.0, 30.0), (30.0, 2.0), (2.0, 0.0)])
+def test_the_ping_behind_an_answer_is_not_late(interval: float, timeout: float) -> None:
+    """It may be due before the answer would have been missed, so it is looked for by then."""
+    keepalive = Keepalive(interval, timeout, 100.0)
+    assert keepalive.next_check(100.0) == 100.0 + interval
+    now = 100.0 + interval
+    assert keepalive.judge(now) is Verdict.PING
+    looked_for = keepalive.next_check(now)
+    assert looked_for == now + min(interval, timeout or interval)
+    keepalive.received(now)
+    assert keepalive.deadline == now + interval
+    assert looked_for <= now + interval
