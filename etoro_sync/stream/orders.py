@@ -103,17 +103,17 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         :raises EToroTimeoutError: when none came in time.
         :raises EToroError: what ended the stream, when it failed or was closed.
         """
-        countdown = self.countdown(self._timeout)
+        countdown = self._countdown(self._timeout)
         while True:
-            event = self.step(countdown)
+            event = self._step(countdown)
             if event is not None:
                 return event
 
-    def countdown(self, timeout: float | None) -> Countdown:
+    def _countdown(self, timeout: float | None) -> Countdown:
         """Return the time for some steps."""
         return Countdown(self._items, timeout)
 
-    def step(self, countdown: Countdown) -> WsPrivateEvent | None:
+    def _step(self, countdown: Countdown) -> WsPrivateEvent | None:
         """Wait for the next item; None: it was a gap, or another order's event.
 
         :raises EToroTimeoutError: when the time is up.
@@ -184,10 +184,10 @@ def wait_for_order(
             return _settled(updates, updates.last)
         # Not before: an order that is final already needs no connection.
         core.check_connected()
-        countdown, gaps, is_late = updates.countdown(timeout), 0, False
+        countdown, gaps, is_late = updates._countdown(timeout), 0, False
         while True:
             try:
-                event = updates.step(countdown)
+                event = updates._step(countdown)
             except EToroTimeoutError:
                 if is_late or confirm is None:
                     raise
