@@ -127,7 +127,8 @@ def _converse(
     try:
         while (now := time.monotonic()) < deadline or received < sent:
             assert now < patience, f"{sent - received} bytes did not come back"
-            while outbox and len(stream.unsent) < _MOST_UNSENT and now < deadline:
+            # By the clock of now: senders can fill the outbox for as long as it is emptied.
+            while outbox and len(stream.unsent) < _MOST_UNSENT and time.monotonic() < deadline:
                 chunk = outbox.popleft()
                 senders.taken()
                 stream.write(chunk)
