@@ -27,8 +27,8 @@ _FIELDS = wire_fields(WsInstrumentRate)
 #: The fields that say whether an instrument is traded now.
 _FLAGS = ("is_market_open", "is_instrument_active")
 
-#: Field of a rate -> its name in the closing prices.
-_CLOSES = (("daily_close", "Daily"), ("weekly_close", "Weekly"), ("monthly_close", "Monthly"))
+#: The names of the closing prices on the wire, in the order of a rate's.
+_CLOSES = ("Daily", "Weekly", "Monthly")
 
 _new = object.__new__
 # The class is frozen. This does what object.__setattr__(rate, "__dict__", ...) does, but faster.
@@ -61,7 +61,9 @@ def merge(
         if not news:  # a heartbeat of another shape, or unknown fields only
             return None
     if "ClosingPrices" in content:
-        news.update(_closing_prices(content["ClosingPrices"]))
+        closes = _closing_prices(content["ClosingPrices"])
+        if closes:
+            news["closes"] = closes
     changed = tuple(news)
     flags = [news[name] for name in _FLAGS if name in news]
     if flags:
@@ -121,25 +123,24 @@ def merge_usual(
     return state
 
 
-def _closing_prices(sent: Any) -> dict[str, float]:
-    """Return the closing prices that a snapshot carries, by the names of the rate's fields.
+def _closing_prices(sent: Any) -> tuple[float | None, ...]:
+    """Return the closing prices of day, week and month that a snapshot carries; empty: none.
 
     They are JSON in a string, or JSON, or the name of a .NET type by a mistake of the server
-    (protocol fact sheet, section 4).
+    (protocol fact sheet, section 4). One that is absent, or no number, costs none of the others.
     """
-    found: dict[str, float] = {}
     try:
         prices = loads(sent) if isinstance(sent, str) else sent
     except BAD_VALUE:
-        return found
-    for name, wire in _CLOSES:
+        return ()
+    found: list[float | None] = []
+    for wire in _CLOSES:
         try:
             price = decode_number(prices[wire])
-        except BAD_VALUE:  # absent, or no number: the others may be right all the same
-            continue
-        if price > 0:
-            found[name] = price
-    return found
+        except BAD_VALUE:
+            price = 0.0
+        found.append(price if price > 0 else None)
+    return tuple(found) if any(found) else ()
 
 
 def _decode_news(content: dict[str, Any], report: Report) -> tuple[dict[str, Any], list[str]]:

@@ -43,10 +43,9 @@ class WsInstrumentRate(WireModel):
     :param received_at: when the last message was received, by the local clock: seconds since the
         epoch, UTC.
     :param instrument_id: eToro's id of the instrument, from the message's topic.
-    :param daily_close: the last day's closing price, in the instrument's currency. It stands in
-        snapshots only; None while there was none, or where the server sends something else.
-    :param weekly_close: the last week's.
-    :param monthly_close: the last month's.
+    :param closes: the closing prices of the last day, week and month, in the instrument's currency;
+        see :attr:`daily_close` and its siblings. They stand in snapshots only; empty until one has
+        come.
     """
 
     ask: float = number("Ask")
@@ -68,9 +67,7 @@ class WsInstrumentRate(WireModel):
     generation: int = 0
     received_at: float = 0.0
     instrument_id: int = 0
-    daily_close: Optional[float] = None
-    weekly_close: Optional[float] = None
-    monthly_close: Optional[float] = None
+    closes: Tuple[Optional[float], ...] = field(default=(), metadata=config(decoder=tuple))
 
     def __str__(self) -> str:
         """Return the instrument, both sides and the time: ``100000: bid 1.5 ask 1.6, 2026-...``."""
@@ -89,12 +86,28 @@ class WsInstrumentRate(WireModel):
         return round(self.ask - self.bid, max(decimals(self.ask), decimals(self.bid)))
 
     @property
+    def daily_close(self) -> Optional[float]:
+        """The last day's closing price, in the instrument's currency; None: not known."""
+        return self.closes[0] if self.closes else None
+
+    @property
+    def weekly_close(self) -> Optional[float]:
+        """The last week's closing price, in the instrument's currency; None: not known."""
+        return self.closes[1] if self.closes else None
+
+    @property
+    def monthly_close(self) -> Optional[float]:
+        """The last month's closing price, in the instrument's currency; None: not known."""
+        return self.closes[2] if self.closes else None
+
+    @property
     def change(self) -> Optional[float]:
         """The bid against :attr:`daily_close`, as a fraction: 0.01 is one percent more.
 
         The bid, since eToro's charts follow it. None while the close is not known.
         """
-        return self.bid / self.daily_close - 1.0 if self.daily_close else None
+        close = self.daily_close
+        return self.bid / close - 1.0 if close else None
 
     @property
     def timestamp(self) -> Optional[datetime]:
