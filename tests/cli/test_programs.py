@@ -173,7 +173,10 @@ def test_ctrl_c_ends_make_demo_without_an_error(interrupted: bool, tmp_path: Pat
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    if interrupted:
+    if interrupted and "wait: No child processes" in words:
+        # GNU make waits once too often if its child ends just as the signal comes to make itself.
+        assert "Error" not in words
+    elif interrupted:
         # make itself ends by the signal, as make does; nothing is said.
         assert (words, code) == ("", -signal.SIGINT)
     else:
