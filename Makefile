@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 # Extra arguments of pytest, as in: make test ARGS="-k reconnect"
 ARGS ?=
 
-# Tests wait about as long as they work, so that four processes keep two cores busy. Where ARGS choose
-# some, there is one process: it starts sooner, and a debugger needs it.
-SPREAD = $(if $(ARGS),,-n 4 --dist worksteal)
+# Tests wait about as long as they work, so that three processes keep two cores busy, and none has to
+# wait long for a core. Where ARGS choose some, there is one process: it starts sooner, and a debugger
+# needs it.
+SPREAD = $(if $(ARGS),,-n 3 --dist worksteal)
 
 # The command line; Ctrl-C is how a demonstration ends, so that make is not to call it an error. A
 # shell's `||` would stand between make and the demonstration, and a SIGTERM would end it alone.

@@ -88,7 +88,13 @@ def test_the_examples_run_without_credentials(start: Any) -> None:
 def test_ctrl_c_ends_an_example(name: str, start: Any) -> None:
     """Ctrl-C ends with 130, in time, without a traceback."""
     process = start(name, "--demo")
-    assert process.stdout.readline()
+    line = process.stdout.readline()
+    # This one prints before it connects, and a warning of Python's own, which are errors here, may
+    # come of a socket that Ctrl-C has left unmade.
+    while name == "symbols.py" and ": bid " not in line:
+        line = process.stdout.readline()
+        assert line
+    assert line
     process.send_signal(signal.SIGINT)
     assert process.wait(PROMPT) == 130
     assert process.stderr.read() == ""

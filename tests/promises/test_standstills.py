@@ -31,7 +31,7 @@ pytestmark = pytest.mark.heavy
 
 PRICE = {"Ask": "2", "Bid": "1"}
 #: What a stopped program's timeouts are, and how long it is stopped then.
-TIMEOUT, STOP = 1.0, 1.4
+TIMEOUT, STOP = 2.0, 2.8
 
 TICKING = """
 client.on("stale", lambda instrument_id, age: tell("stale", instrument_id))
