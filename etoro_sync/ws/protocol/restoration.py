@@ -44,19 +44,25 @@ class Restoration:
     def begin(self, snapshots: dict[str, bool]) -> list[Operation]:
         """Start a restoration; return its operations, to be carried out before all others.
 
-        ``private`` is first, in a frame of its own, because order events matter most.
+        ``private`` is first, because order events matter most. Until eToro has accepted it once it
+        has a frame of its own, so that no other topic can cost it. Later it shares a frame where it
+        can: of a single topic a server is believed that it is subscribed already, and of several
+        each is requested again.
 
         :param snapshots: from :meth:`needed`.
         """
-        now = self._tracker.version
+        version = self._tracker.version
         self._snapshots = snapshots
         self._accepted_once &= set(snapshots)
         self._splits = 0
+        topics = sorted(snapshots, key=lambda topic: topic != "private")
+        alone = 1 if topics[:1] == ["private"] and "private" not in self._accepted_once else 0
         operations = []
-        for private in (True, False):
-            group = [topic for topic in snapshots if (topic == "private") is private]
+        for group in (topics[:alone], topics[alone:]):
             if group:
-                operation = Operation("Subscribe", group, snapshots, version=now, restoring=True)
+                operation = Operation(
+                    "Subscribe", group, snapshots, version=version, restoring=True
+                )
                 # Planned at once, so that only a reply can end it: the controller looks for the end
                 # of the restoration at replies. A topic that is unsubscribed meanwhile is handled
                 # by the operation of that call.

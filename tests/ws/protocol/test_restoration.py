@@ -12,6 +12,24 @@ from etoro_sync.ws.protocol.control import Operation
 from tests.ws.protocol.tools import Client
 
 
+def test_private_that_was_accepted_shares_a_frame_and_is_first_in_it() -> None:
+    """A server that falsely says that it is subscribed already is asked again for each topic."""
+    client = Client("a")
+    client.tracker.add(["private"], snapshot=True)
+    client.login()
+    while client.send():
+        client.ack()
+    client.login(with_snapshots=True)
+    assert client.sent() == ["private", "a"]
+    client.nack("TopicAlreadySubscribed")
+    assert not client.confirmed("private")
+    assert client.sent() == ["private"]
+    client.ack()
+    assert client.sent() == ["a"]
+    client.ack()
+    assert client.confirmed("private", "a")
+
+
 def test_a_new_connection_restores_what_is_wanted() -> None:
     """In the order in which it was first wanted, so that a limit hits the new; private first."""
     client = Client("instrument:1", "private").login()
