@@ -119,7 +119,7 @@ class EToroOrderError(EToroError):
     """An order was rejected, or has expired.
 
     :param message: which order, and what eToro says.
-    :param event: the final one; its ``executed_units`` tell what was executed all the same.
+    :param event: the final one; its ``executed_units`` say how much was executed before.
     """
 
     def __init__(

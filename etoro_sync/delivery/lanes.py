@@ -77,11 +77,6 @@ class Lanes:
         return self.rates.dropped + self.others.dropped
 
     @property
-    def has_lossless(self) -> bool:
-        """Whether orders or connection events wait."""
-        return self.orders.ready or self.lossless.ready
-
-    @property
     def lost(self) -> int:
         """How many orders and connection events were dropped."""
         return self.orders.dropped + self.lossless.dropped

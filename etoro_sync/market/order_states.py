@@ -1,4 +1,4 @@
-"""What was last heard of each order, so that an order that is final already needs no wait."""
+"""Keeps the last event of each order, so that a call for an order that is final returns at once."""
 
 from ..models import OrderStatus, WsPrivateEvent
 

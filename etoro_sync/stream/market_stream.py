@@ -443,12 +443,12 @@ class MarketStream:
     ) -> Any:
         """Call *handler* each time that a price crosses a threshold.
 
-        Not for the first price, on whichever side it is: a crossing needs a price before it. After
-        one the price has to come back beyond the hysteresis before the next can be. Of a gap in
-        the connection nobody knows what the price did in it; a crossing between the last price
-        before and the first behind it has ``across_gap=True``.
+        The first price never counts, because a crossing needs a price before it. After a crossing,
+        the price has to come back beyond the hysteresis before the next one counts. What the price
+        did while the connection was lost is not known: a crossing between the last price before
+        that and the first one after it has ``across_gap=True``.
 
-        The instrument must be subscribed to. As all callbacks it runs on the stream's own thread.
+        The instrument must be subscribed to. The handler runs on the thread of the callbacks.
 
         :param instrument_id: whose price is watched.
         :param handler: called with a :class:`~etoro_sync.Crossing`; without one this is a

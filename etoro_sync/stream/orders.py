@@ -34,7 +34,7 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
 
     It begins to listen when it is made, so that nothing is missed between that and the first
     ``next()``. Several threads may share it; the final event and :meth:`close` end it for all of
-    them. One that nobody refers to any more collects nothing more.
+    them. One that is not referenced any more is closed.
 
     Made by :meth:`~etoro_sync.MarketStream.order_updates`.
 

@@ -32,8 +32,8 @@ class RateStream(Iterator[Item], Generic[Item]):
     """Yields ``(instrument_id, rate)``. Made by :meth:`~etoro_sync.MarketStream.stream`.
 
     The first ``next()`` subscribes. Several threads may share it; each rate goes to one of them.
-    It ends when the client is closed, by :meth:`close` from any thread, or when nobody refers to it
-    any more; then what nobody else uses is unsubscribed.
+    It ends when the client is closed, by :meth:`close` from any thread, or when it is no longer
+    referenced. Then topics that have no other use are unsubscribed.
 
     The lock guards that the subscription is made once.
 

@@ -103,7 +103,8 @@ def test_shedding_drops_rates_only() -> None:
     lanes.drop_market_events()
     assert (lanes.rates.delivered, lanes.rates.dropped, len(lanes)) == (1, 1, 2)
     assert lanes.others.dropped == 1
-    assert lanes.has_lossless
+    assert lanes.orders.ready
+    assert lanes.lossless.ready
     assert names(lanes) == ["order", "close"]
 
 

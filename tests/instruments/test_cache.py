@@ -219,8 +219,8 @@ def test_the_folder_is_where_the_system_has_caches(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("XDG_CACHE_HOME", "/some/where")
     assert cache_folder() == Path("/some/where/etoro-sync")
     monkeypatch.setenv("XDG_CACHE_HOME", "some/where")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert cache_folder() == Path("/home/me/.cache/etoro-sync")
+    monkeypatch.setenv("HOME", "/the/home")
+    assert cache_folder() == Path("/the/home/.cache/etoro-sync")
 
     def nobody(cls: type[Path]) -> Path:
         raise RuntimeError("Could not determine home directory.")

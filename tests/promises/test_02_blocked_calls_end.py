@@ -35,7 +35,14 @@ BLOCKING: dict[str, Callable[[WsClient], Any]] = {
     "wait_for": lambda c: c.wait_for("private:event"),
     "run_forever": lambda c: c.run_forever(),
     "stream": lambda c: deque(c.stream([77]), maxlen=0),
+    "several events": lambda c: c.queue(["private:event", "reconnected"]).get(),
+    "iterate": lambda c: deque(c.queue("private:event").iterate(), maxlen=0),
+    "expect": lambda c: c.expect("private:event").__enter__().wait(),
+    "wait_for_order": lambda c: c.wait_for_order(77),
+    "order_updates": lambda c: next(c.order_updates(77)),
 }
+#: Of these, those that return a value, and so cannot end without one.
+WITH_A_VALUE = {"get", "wait_for", "several events", "expect", "wait_for_order", "order_updates"}
 
 
 def wait_until_blocked(c: WsClient, call: str, sim_subscribed: Callable[[], bool]) -> None:
@@ -59,7 +66,7 @@ def test_promise_2_disconnect_wakes_every_blocked_call(
     wait_until_blocked(c, call, lambda: call != "stream" or "instrument:77" in sim.subscribed)
     watch = Stopwatch()
     c.disconnect()
-    if call in ("get", "wait_for"):
+    if call in WITH_A_VALUE:
         assert isinstance(blocked.exception(), EToroClosedError)
     else:
         # run_forever() returns, and a for loop simply ends.
@@ -285,7 +292,7 @@ def test_promise_2_nothing_blocks_on_a_client_that_was_closed(
     c.disconnect()
     if call == "run_forever":
         c.run_forever()
-    elif call in ("wait_for", "stream"):
+    elif call in ("wait_for", "stream", "expect", "wait_for_order"):
         with pytest.raises(EToroClosedError, match="Call connect"):
             BLOCKING[call](c)
     else:
@@ -293,7 +300,7 @@ def test_promise_2_nothing_blocks_on_a_client_that_was_closed(
         wait_until_blocked(c, call, lambda: True)
         c.connect()
         c.disconnect()
-        if call == "get":
+        if call in WITH_A_VALUE:
             assert isinstance(blocked.exception(), EToroClosedError)
         else:
             blocked.result()
