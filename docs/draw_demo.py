@@ -1,6 +1,6 @@
 """Draw docs/demo.svg, the picture of the README: ``python docs/draw_demo.py docs/demo.svg``.
 
-It is what ``etoro-sync demo`` shows after three seconds.
+It is what ``etoro-sync demo`` shows after five seconds.
 """
 
 import io
@@ -76,7 +76,7 @@ def main() -> None:
     """Write the picture to the file that the command line names."""
     if len(sys.argv) != 2:
         sys.exit("Usage: python docs/draw_demo.py FILE.svg")
-    Path(sys.argv[1]).write_text(draw(3.2), encoding="utf-8")
+    Path(sys.argv[1]).write_text(draw(5.2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import fields
 from datetime import datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from etoro_sync.market.order_states import FINAL
 from etoro_sync.models import (
     OrderStatus,
     OrderType,
@@ -250,3 +253,30 @@ def test_an_order_event_has_a_time() -> None:
     assert event.timestamp is not None
     assert event.timestamp.isoformat() == "2026-01-01T00:00:00.500000+00:00"
     assert WsPrivateEvent().timestamp is None
+
+
+ORDERS_PAGE = (Path(__file__).parents[1] / "docs" / "orders.md").read_text(encoding="utf-8")
+
+
+def test_every_field_of_an_order_event_is_described() -> None:
+    """In help(WsPrivateEvent), and in docs/orders.md with its name on the wire and its default."""
+    for each in fields(WsPrivateEvent):
+        assert f":param {each.name}:" in str(WsPrivateEvent.__doc__)
+        letters = each.metadata.get("dataclasses_json", {}).get("letter_case")
+        if letters is None or each.name == "extra":
+            assert f"`{each.name}`" in ORDERS_PAGE
+            continue
+        row = f"| `{each.name}` | `{letters(each.name)}` | "
+        assert row in ORDERS_PAGE
+        after = ORDERS_PAGE.partition(row)[2].partition("\n")[0].split(" | ")
+        absent = "None" if len(after) == 2 else after[1].strip("`")
+        assert absent == ('""' if each.default == "" else str(each.default)), each.name
+
+
+def test_every_status_of_an_order_is_described() -> None:
+    """With its number, and whether it is the last one."""
+    for status in OrderStatus:
+        final = "yes" if status in FINAL else ""
+        row = re.search(rf"`{status.name}` \| {status.value} \| ?(yes)?", ORDERS_PAGE)
+        assert row, status
+        assert (row[1] or "") == final

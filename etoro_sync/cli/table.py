@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..models import WsPrivateEvent
 from .lines import clock, price, status, units
 from .table_contents import Row, TableContents
 
@@ -57,7 +58,7 @@ _ORDERS = (
     _Column("order", 2, 10),
     _Column("instrument", 0, 10),
     _Column("name", 5, 4, "left", optional=True),
-    _Column("status", 1, 8, "left"),
+    _Column("status", 1, 18, "left"),
     _Column("units", 4, 6),
     _Column("profit", 3, 7),
 )
@@ -181,6 +182,10 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.0f} h"
 
 
+def _outcome(order: WsPrivateEvent) -> str:
+    return f"{status(order)} ({order.error_code})" if order.error_code else status(order)
+
+
 def _orders(contents: TableContents, shown: int, width: int) -> Table:
     rows = [
         [
@@ -188,7 +193,7 @@ def _orders(contents: TableContents, shown: int, width: int) -> Table:
             Text(str(order.order_id)),
             Text(str(order.instrument_id)),
             _name(contents, order.instrument_id),
-            Text(status(order)),
+            Text(_outcome(order)),
             Text(units(order.executed_units)),
             Text(f"{order.net_profit:+.2f}", "red" if order.net_profit < 0 else "green"),
         ]

@@ -57,21 +57,44 @@ def _known(enum: type[Code], value: Any) -> Optional[Code]:
 class WsPrivateEvent(WireModel):
     """One event of the account: an order was placed, filled, refused, ...
 
-    eToro documents one type, ``Trading.OrderForCloseMultiple.Update``. Other types may lack any of
-    its fields, so no field is required. Confirm what matters by REST, as other users do.
+    eToro documents one type, ``Trading.OrderForCloseMultiple.Update``, by one example. Other types
+    may lack any of its fields, so no field is required. What eToro did not send is None, except
+    0.0 for :attr:`requested_units`, :attr:`executed_units` and :attr:`net_profit`, and ``""`` for
+    dates; a 0 or 0.0 of other fields was sent. Confirm what matters by REST, as other users do.
 
     :param order_id: eToro's id of the order.
     :param order_type: a code; :attr:`order_type_name` has its name.
     :param status_id: a code; :attr:`status` has its name.
     :param instrument_id: the instrument that is traded.
     :param cid: the id of the account, which differs between demo and real.
-    :param requested_units: units ordered; 0.0 if absent.
-    :param executed_units: units bought or sold so far; 0.0 if absent.
-    :param net_profit: as sent; 0.0 if absent.
+    :param requested_units: units of the instrument that were ordered; 0.0 also if absent.
+    :param executed_units: units that were bought or sold so far; 0.0 also if absent.
+    :param net_profit: profit of what was closed, in the account's money; 0.0 also if absent.
     :param close_reason: a code, a number on the wire; only 0 was seen.
-    :param open_date_time: when the order was opened, as sent.
-    :param request_occurred: when it was requested, as sent.
+    :param open_date_time: when the order was opened, as sent: UTC, ISO format, with 0 to 7 digits
+        of fraction. In eToro's example it equals :attr:`request_occurred`.
+    :param request_occurred: when the order was requested, likewise; :attr:`timestamp` as a time.
     :param error_code: 0 is success; 720 was seen for a size below the minimum.
+    :param error_message: why an order was refused. Not in eToro's example, as the next five: they
+        are named by other clients, and nobody has shown a message that has them.
+    :param position_id: the position that was opened or closed.
+    :param rate: the price of the execution, in the instrument's currency.
+    :param amount: the order's amount of money.
+    :param is_buy: whether the position is long.
+    :param leverage: 1 is none.
+    :param units_to_deduct: units to close; 0.0 in eToro's example, which closes whole positions.
+    :param end_rate: the price at which positions were closed, in the instrument's currency; 0.0
+        while none was.
+    :param pending_close_position_ids: the ids of the positions that are still to be closed.
+    :param is_in_mirror: whether the position is part of a copied portfolio.
+    :param total_external_fees: fees of others than eToro, in the account's money.
+    :param total_external_taxes: taxes, likewise.
+    :param lots_to_deduct: :attr:`units_to_deduct` in lots.
+    :param requested_lots: :attr:`requested_units` in lots.
+    :param executed_lots: :attr:`executed_units` in lots.
+    :param request_guid: the id of the request that placed the order, by which you know the order
+        before you know its :attr:`order_id`.
+    :param request_token: the same as :attr:`request_guid` in eToro's example.
     :param status_id_variant: the value of a second key of the same meaning, ``StatusId``.
     :param type: the message's type on the wire.
     :param extra: by wire name, as sent: fields that are not known here, and known ones whose value

@@ -141,8 +141,8 @@ class Controls(FaultControls):
         :param order_id: None uses the next free id.
         :param instrument_id: the instrument of the order.
         :param units: how many units were ordered.
-        :param status_id: 3 filled, 4 rejected, 7 canceled, 11 waiting for the market; sent as
-            ``StatusID`` and as ``StatusId``.
+        :param status_id: 3 filled, 4 rejected (with the error code 720), 5 partially filled (half
+            of it), 7 canceled, 11 waiting for the market; sent as ``StatusID`` and as ``StatusId``.
         :param fields: fields to override or to add, by their wire names.
         :returns: the content of the message.
         """

@@ -8,7 +8,7 @@ from . import wire
 from .clocks import monotonic
 from .hub import Hub
 from .message_schedule import MessageSchedule
-from .orders import FILLED
+from .orders import AutomaticOrders
 
 _BATCH = 64  # messages per turn, so that other threads get the hub's lock in between
 _MIN_WAIT = 0.0005  # seconds between two turns
@@ -80,6 +80,7 @@ class Feed:
         self._rates = DueCounter(rate or 0)
         self._schedule = MessageSchedule(self._gap) if rate is None else None
         self._orders = DueCounter(1 / order_interval if order_interval else 0)
+        self._automatic = AutomaticOrders(self._random)
         self._nuls = DueCounter(1 / nul_interval if nul_interval else 0)
         self._paused = False
         self._running = False
@@ -149,11 +150,10 @@ class Feed:
             self._hub.tick(live[int(self._random.random() * len(live))])
 
     def _send_order(self) -> None:
-        """Send an order event for a random instrument."""
+        """Send the next event of an order."""
         if self._hub.has_private_subscribers:
-            instrument_id = self._random.choice(self._hub.live or [_DEFAULT_INSTRUMENT])
-            units = self._random.randint(1, 500) / 10
-            self._hub.publish_order(None, instrument_id, units, FILLED, {})
+            event = self._automatic.next_event(self._hub.live or [_DEFAULT_INSTRUMENT])
+            self._automatic.sent(self._hub.publish_order(*event))
 
     def _send_nul(self) -> None:
         """Send one keepalive to all clients."""

@@ -1,11 +1,35 @@
 """Order events, with all fields of the only example that eToro documents."""
 
+from collections.abc import Iterator, Mapping
+from itertools import cycle
 from random import Random
+from typing import Any, NamedTuple
 
 from .wire import date_text, new_uuid
 
 FILLED = 3
-_EXECUTED = {FILLED, 5, 9, 10}  # filled, and the three kinds of partially filled
+_REJECTED, _CANCELED, _EXPIRED, _WAITING = 4, 7, 8, 11
+_PARTIALLY_FILLED, _REST_CANCELED, _REST_REJECTED = 5, 9, 10
+#: How much of an order was executed; nothing in all other cases.
+_EXECUTED = {FILLED: 1.0, _PARTIALLY_FILLED: 0.5, _REST_CANCELED: 0.5, _REST_REJECTED: 0.5}
+#: The only error code that users have reported: the size is below the minimum.
+_TOO_SMALL = 720
+
+#: What becomes of one order after the other: the statuses of its events.
+_COURSES = (
+    (FILLED,),
+    (_REJECTED,),
+    (_PARTIALLY_FILLED, FILLED),
+    (_WAITING, _CANCELED),
+    (_PARTIALLY_FILLED, _REST_CANCELED),
+    (_WAITING, FILLED),
+    (_WAITING, _EXPIRED),
+)
+#: What stays the same in all events of an order.
+_OF_THE_REQUEST = (
+    *("RequestGuid", "RequestToken", "RequestOccurred", "OpenDateTime"),
+    "PendingClosePositionIDs",
+)
 
 
 class OrderEvents:
@@ -33,7 +57,8 @@ class OrderEvents:
         :param order_id: None uses the next free id.
         :param instrument_id: the instrument of the order.
         :param units: how many units were ordered.
-        :param status_id: 3 is filled, 4 rejected, 7 canceled, 11 waiting for the market.
+        :param status_id: 3 is filled, 4 rejected, 5 partially filled (half of it), 7 canceled, 11
+            waiting for the market.
         :param rate: the price of the execution, if the order was executed.
         :param now_ns: wall clock, nanoseconds since 1970.
         """
@@ -41,7 +66,7 @@ class OrderEvents:
             order_id = self._next_order_id
             self._next_order_id += self._random.randint(1, 9)
         filled = status_id in _EXECUTED
-        executed = float(units) if filled else 0.0
+        executed = round(units * _EXECUTED.get(status_id, 0.0), 6)
         occurred, token = date_text(now_ns // 100), new_uuid(self._random)
         # Names, order and equal values as in eToro's example.
         return {
@@ -54,7 +79,7 @@ class OrderEvents:
             "RequestGuid": token,
             "RequestOccurred": occurred,
             "RequestToken": token,
-            "ErrorCode": 0,
+            "ErrorCode": _TOO_SMALL if status_id == _REJECTED else 0,
             "RequestedUnits": float(units),
             "ExecutedUnits": executed,
             "EndRate": rate if filled else 0.0,
@@ -70,3 +95,53 @@ class OrderEvents:
             "RequestedLots": float(units),
             "ExecutedLots": executed,
         }
+
+
+class NextEvent(NamedTuple):
+    """The next event of the automatic orders.
+
+    :param order_id: the order whose event it is; None: a new one.
+    :param status_id: as in :meth:`OrderEvents.event`.
+    """
+
+    order_id: int | None
+    instrument_id: int
+    units: float
+    status_id: int
+    fields: Mapping[str, object]
+
+
+class AutomaticOrders:
+    """Decides what becomes of the orders that come by themselves: not all are filled.
+
+    :param random: chooses the instruments and the units.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._courses = cycle(_COURSES)
+        self._left: Iterator[int] = iter(())
+        self._last: dict[str, Any] = {}
+
+    def next_event(self, instrument_ids: list[int]) -> NextEvent:
+        """Return the next event of the present order, or the first one of a new order.
+
+        :param instrument_ids: the instruments of which a new order has one.
+        """
+        status_id = next(self._left, None)
+        if status_id is not None:
+            last = self._last
+            order = last["OrderID"], last["InstrumentID"], last["RequestedUnits"]
+            fields = {name: last[name] for name in _OF_THE_REQUEST}
+            if last["ExecutedUnits"]:
+                more = _EXECUTED[status_id] / _EXECUTED[last["StatusID"]]
+                fields["NetProfit"] = round(last["NetProfit"] * more, 2)
+            return NextEvent(*order, status_id, fields)
+        self._left = iter(next(self._courses))
+        instrument_id = self._random.choice(instrument_ids)
+        units = self._random.randint(1, 500) / 10
+        return NextEvent(None, instrument_id, units, next(self._left), {})
+
+    def sent(self, content: dict[str, Any]) -> None:
+        """Note the content of the event that was sent; the order's next ones follow from it."""
+        self._last = content

@@ -38,6 +38,7 @@ class EToroSimulator(Controls):
         its own, as on the real feed; ``"liquid"``, ``"universe"`` and ``"full"`` apply to all.
     :param seed: the same seed gives the same sequence of prices.
     :param order_interval: seconds between automatic order events on ``private``; None sends none.
+        Some of these orders are filled, others rejected, canceled, or filled in part.
     :param nul_interval: seconds between the binary NUL keepalives; 0 sends none.
     :param nul_before_auth: also send a keepalive before each reply to ``Authenticate``.
     :param max_topics: how many topics one connection may subscribe to.

@@ -102,8 +102,8 @@ def test_a_narrow_terminal_keeps_the_instrument_and_cuts_no_number(
     [
         (80, "time order instrument status units profit"),
         (60, "order instrument status units profit"),
-        (45, "order instrument status profit"),
-        (40, "order instrument status"),
+        (52, "order instrument status profit"),
+        (42, "order instrument status"),
         (30, "instrument status"),
         (15, "instrument"),
     ],
@@ -119,6 +119,18 @@ def test_a_narrow_terminal_keeps_what_happened_to_which_order(
     assert lines[heading].split() == columns.split()
     assert "1001" in lines[heading + 1].split()
     assert ("filled" in lines[heading + 1]) == ("status" in columns)
+
+
+def test_the_columns_stand_still_while_orders_end_differently(contents: TableContents) -> None:
+    """A long status takes no other column's place, and a rejection shows its code."""
+    heading = next(line for line in _text(contents).splitlines() if "status" in line)
+    contents.add("private:event", order(order_id=7, status_id=11), 1.5)
+    contents.add("private:event", order(order_id=8, status_id=5), 2.0)
+    contents.add("private:event", order(order_id=9, status_id=4, error_code=720), 3.0)
+    text = _text(contents)
+    assert heading in text.splitlines()
+    assert re.search(r" 8 +1001 +partially filled +2\.5 ", text)
+    assert re.search(r" 9 +1001 +rejected \(720\) ", text)
 
 
 def test_a_move_is_remembered(contents: TableContents) -> None:

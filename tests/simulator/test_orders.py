@@ -1,7 +1,10 @@
 import uuid
+from random import Random
 from typing import Any
 
-from etoro_sync.simulator.orders import OrderEvents
+import pytest
+
+from etoro_sync.simulator.orders import AutomaticOrders, OrderEvents
 
 
 def event(desk: OrderEvents, **changes: Any) -> dict[str, object]:
@@ -77,3 +80,36 @@ def test_orders_are_numbered_unless_a_number_is_given() -> None:
     assert first["OrderID"] != second["OrderID"]
     assert chosen["OrderID"] == 7
     assert first == event(OrderEvents(0)) != event(OrderEvents(1))
+
+
+@pytest.mark.parametrize(
+    ("status_id", "executed", "code"),
+    [(3, 2.5, 0), (4, 0, 720), (5, 1.25, 0), (7, 0, 0), (8, 0, 0), (9, 1.25, 0), (10, 1.25, 0)],
+)
+def test_an_event_says_how_much_was_executed(status_id: int, executed: float, code: int) -> None:
+    """All, half of it, or nothing; a rejection has the code that users have seen."""
+    found = event(OrderEvents(0), status_id=status_id)
+    assert (found["ExecutedUnits"], found["ExecutedLots"]) == (executed, executed)
+    assert (found["ErrorCode"], found["EndRate"]) == (code, 4800.5 if executed else 0.0)
+
+
+def test_orders_that_come_by_themselves_end_differently() -> None:
+    """The events of one order follow each other and name the same request; each order ends."""
+    desk, automatic = OrderEvents(0), AutomaticOrders(Random(0))
+    orders: dict[object, list[dict[str, Any]]] = {}
+    for second in range(12):
+        order_id, instrument_id, units, status_id, fields = automatic.next_event([18, 1001])
+        made = {"order_id": order_id, "instrument_id": instrument_id, "units": units}
+        content = event(desk, **made, status_id=status_id, now_ns=second * 10**9) | fields
+        automatic.sent(content)
+        orders.setdefault(content["OrderID"], []).append(content)
+    assert [[each["StatusID"] for each in order] for order in orders.values()] == [
+        *([3], [4], [5, 3], [11, 7], [5, 9], [11, 3], [11, 8])
+    ]
+    half, whole = next(order for order in orders.values() if order[0]["StatusID"] == 5)
+    assert whole["NetProfit"] == pytest.approx(2 * half["NetProfit"])
+    same = ["RequestGuid", "RequestOccurred", "InstrumentID", "RequestedUnits"]
+    assert all(
+        len({order[0][name], order[-1][name]}) == 1 for order in orders.values() for name in same
+    )
+    assert {each["InstrumentID"] for order in orders.values() for each in order} == {18, 1001}

@@ -132,12 +132,14 @@ def test_thousands_of_messages_per_second_arrive_complete(
 
 
 def test_order_events_come_on_their_own_when_told_to(simulate: Simulate, connect: Connect) -> None:
-    """They are about instruments that somebody has subscribed to, if there are any."""
+    """They are about instruments that somebody has subscribed to, and end in several ways."""
     sim = simulate(order_interval=0.01)
     client = connect(sim)
     client.subscribe("private")
-    events = [client.message().content for _ in range(3)]
-    assert len({event["OrderID"] for event in events}) == 3
+    events = [client.message().content for _ in range(4)]
+    assert [event["StatusID"] for event in events] == [3, 4, 5, 3]
+    assert len({event["OrderID"] for event in events[:3]}) == 3
+    assert events[2]["RequestGuid"] == events[3]["RequestGuid"]
     assert {event["InstrumentID"] for event in events} == {100000}
     client.subscribe("instrument:18")
     while client.message().content["InstrumentID"] != 18:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pydoc
 import re
 import subprocess
 import sys
@@ -164,6 +165,27 @@ def test_imports_have_no_circles() -> None:
         ready = {name for name, needs in edges.items() if name not in placed and needs <= placed}
         assert ready, f"a circle among {sorted(set(edges) - placed)}"
         placed |= ready
+
+
+def test_the_help_of_the_package_fits_on_a_few_screens() -> None:
+    """It says what to use first, and has every public name; the help of a class stays whole."""
+    text = pydoc.plain(pydoc.render_doc(etoro_sync))
+    assert len(text.splitlines()) <= 150
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.index("WsClient ") < text.index("WsInstrumentRate ") < text.index("MarketStream ")
+    names = set(etoro_sync.__all__) - {"EToroError", "__version__"}
+    listed = re.findall(r"^ {8}(\w+) {2,}\S", text, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(names)
+    assert "connect(self" in pydoc.plain(pydoc.render_doc(etoro_sync.WsClient))
+
+
+def test_all_names_are_found_by_everything_but_help() -> None:
+    """By completion, by inspect, and by ``from etoro_sync import *``."""
+    assert set(etoro_sync.__all__) <= set(dir(etoro_sync))
+    assert set(etoro_sync.__all__) <= {name for name, _ in inspect.getmembers(etoro_sync)}
+    found: dict[str, Any] = {}
+    exec("from etoro_sync import *", found)
+    assert set(found) - {"__builtins__"} == set(etoro_sync.__all__)
 
 
 @pytest.mark.heavy
