@@ -24,6 +24,9 @@ __all__ = ["DEMO_PRICES", "run"]
 #: Instruments of demonstrations and their prices: bitcoin, an American share, gold, EUR/USD.
 DEMO_PRICES = {100000: 66500.0, 1001: 227.5, 18: 4807.0, 1: 1.0835}
 
+#: USD/JPY, whose price is no amount of dollars: for examples that convert.
+_YEN = 5
+
 
 def run(main: Callable[[], object]) -> None:
     """Run a program that takes its keys and its address from the environment.
@@ -66,7 +69,8 @@ def run(main: Callable[[], object]) -> None:
 def _simulator() -> Iterator[None]:
     from .simulator import EToroSimulator
 
-    with EToroSimulator(DEMO_PRICES, rate=50, order_interval=0.3, rest=True) as simulator:
+    prices = {**DEMO_PRICES, _YEN: 149.8}
+    with EToroSimulator(prices, rate=50, order_interval=0.3, rest=True) as simulator:
         os.environ.update(ETORO_API_KEY="demo", ETORO_USER_KEY="demo")
         os.environ.update(ETORO_WS_URL=simulator.url, ETORO_REST_URL=simulator.rest_url)
         yield

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 OUTPUT = {
     "callbacks.py": ["instrument 100000: bid ", "order "],
     "order_result.py": ["order 98", "FILLED, "],
+    "profit.py": ["Bitcoin    long ", "3 of 3 positions: "],
     "price_alert.py": [": ", " is "],
     "queue_loop.py": ["instrument 1001: mid ", "0 replaced by newer ones"],
     "consumers.py": ["worker ", "books: order ", "all threads have ended"],

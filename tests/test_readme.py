@@ -19,7 +19,7 @@ from etoro_sync.simulator import FAULTS, EToroSimulator
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-_NAMES = ("connection.md", "instruments.md", "sources.md")
+_NAMES = ("connection.md", "instruments.md", "profit.md", "sources.md")
 PAGES = [README, *(README.parent / "docs" / name for name in _NAMES)]
 PROGRAM = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 #: Each block with code, by the page that it is on and its number there.
@@ -200,7 +200,9 @@ def test_other_figures_are_those_of_the_code() -> None:
     assert "go wrong in over forty ways" in TEXT
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [README, *sorted(README.parent.glob("docs/*.md"))], ids=lambda page: page.name
+)
 def test_every_link_leads_somewhere(page: Path) -> None:
     """No link within the repository is dead, neither its file nor the heading in it."""
     links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))

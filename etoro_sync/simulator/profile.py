@@ -102,6 +102,12 @@ _NASDAQ = Profile(
 _BITCOIN = Profile(PriceBehavior(2.5e-4, 0.0, 0.0, 0.86, True), (389, 590, 4, 8, 0, 9), 0.83, 32)
 _RECORDED = {18: _GOLD, 28: _NASDAQ, 100000: _BITCOIN}
 
+#: Dollars for one unit of the currency of instruments that programs name; USD/JPY is in yen.
+_KNOWN_CONVERSIONS = {
+    **dict.fromkeys((1, 2, 17, 19, 27, 100001, 100003), 1.0),
+    **dict.fromkeys((1001, 1002, 1003, 1004, 1005, 1111, 1137), 1.0),
+    5: 0.00668,
+}
 _CURRENCIES = (1.0842, 1.2731, 0.00668, 0.12836, 1.1187, 0.0957)
 
 
@@ -120,7 +126,7 @@ def profile_of(instrument_id: int, random: Random) -> Profile:
         heartbeats = random.uniform(450, 750)
         rest = (992 - heartbeats) / 992
         shares = (370 * rest, heartbeats, 315 * rest, 267 * rest, 40 * rest, 8)
-    return replace(
+    profile = replace(
         kind,
         shares=shares,
         interval=random.uniform(0.8, 1.4),
@@ -129,3 +135,5 @@ def profile_of(instrument_id: int, random: Random) -> Profile:
         exchange_open=random.random() < 0.4,
         allow_sell=random.random() < 0.95,
     )
+    known = _KNOWN_CONVERSIONS.get(instrument_id, profile.conversion)
+    return replace(profile, conversion=known)
