@@ -1,4 +1,4 @@
-"""Live profit and loss of open positions in US dollars, once a second: docs/profit.md explains it."""
+"""Live profit and loss of open positions in dollars, once a second; see docs/profit.md."""
 
 import math
 from collections.abc import Container, Iterator
