@@ -117,6 +117,8 @@ from .ws import (
 
 if TYPE_CHECKING:
     from .instruments import Instrument, Instruments
+    from .recording import Recorder, RecorderStats
+    from .replay import Replay
 
 __all__ = [
     "DEFAULT_WS_URL",
@@ -147,6 +149,9 @@ __all__ = [
     "OrderType",
     "OrderUpdates",
     "RateStream",
+    "Recorder",
+    "RecorderStats",
+    "Replay",
     "WsClient",
     "WsClientOptions",
     "WsEnvelope",
@@ -161,7 +166,13 @@ __all__ = [
 ]
 
 #: Name -> the module that it is loaded from when somebody asks for it.
-_LATE = {"Instrument": "instruments", "Instruments": "instruments"}
+_LATE = {
+    "Instrument": "instruments",
+    "Instruments": "instruments",
+    "Recorder": "recording",
+    "RecorderStats": "recording",
+    "Replay": "replay",
+}
 
 
 def __getattr__(name: str) -> Any:

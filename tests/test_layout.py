@@ -33,7 +33,10 @@ BASE = {
 MAY_IMPORT: dict[str, set[str]] = {
     "delivery": set(),
     "market": {"delivery"},
-    "stream": {"delivery", "market"},
+    "recording": {"delivery", "market"},
+    # record() is a method of each stream.
+    "stream": {"delivery", "market", "recording"},
+    "replay": {"delivery", "market", "recording", "stream"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {
@@ -59,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     # Its requests take the way of a connection: keys, proxy and TLS are the client's.
     "instruments": {"ws.session", "ws.protocol", "ws.options", "ws.failures", "ws.transport"},
-    "": {"delivery", "instruments", "market", "stream", "ws"},
+    "": {"delivery", "instruments", "market", "recording", "replay", "stream", "ws"},
     "cli": {"", "demo", "instruments", "simulator", "ws"},
     "demo": {"", "simulator", "ws"},
     "simulator": set(),

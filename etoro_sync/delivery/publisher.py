@@ -92,6 +92,8 @@ class Publisher:
         """Hand over an event that must not be lost, at once and in order."""
         assert event in EVENTS
         self.flush()
+        if self._registry.journal is not None:
+            self._registry.journal.note("event", (event, arguments))
         self._dispatcher.post(self._session, event, *arguments)
         listeners = self._registry.listeners(event)
         queues = listeners.queues

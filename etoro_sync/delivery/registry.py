@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import EToroError
+from .journal import Journal
 from .queues import ItemQueue
 
 __all__ = ["Handler", "Listeners", "Registry"]
@@ -132,6 +133,8 @@ class Registry:
         self._put_off: deque[Callable[[], object]] = deque()
         self._listeners = {event: Listeners() for event in events}
         self._queue_ids: dict[ItemQueue, tuple[int, ...] | None] = {}
+        #: Notes events that must not be lost; None: nobody records. It counts as a listener.
+        self.journal: Journal | None = None
 
     def _change(self, change: Callable[[], object]) -> None:
         """Run *change* under the lock. What it returns is freed outside of the lock."""
@@ -157,8 +160,10 @@ class Registry:
 
     @property
     def has_listeners(self) -> bool:
-        """Whether there is any callback or queue."""
-        return any(listeners.active for listeners in self._listeners.values())
+        """Whether there is any callback or queue, or a recording."""
+        return self.journal is not None or any(
+            listeners.active for listeners in self._listeners.values()
+        )
 
     @property
     def has_callbacks(self) -> bool:

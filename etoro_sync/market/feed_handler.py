@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from .. import clocks, codec
+from ..delivery.journal import Journal
 from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
 from ..errors import EToroValidationError
@@ -29,6 +30,7 @@ from .merging import make_rate, merge_usual
 from .message_parser import (
     BAD_VALUE,
     MARKET_TYPES,
+    cut_at_replies,
     decode_delta,
     decode_private_event,
     parse_content,
@@ -89,23 +91,33 @@ class FeedHandler:
 
     # -- the stream ----------------------------------------------------------------------------
 
-    def begin_read(self, now: float | None = None) -> None:
+    def begin_read(self, now: float | None = None, received_at: float | None = None) -> None:
         """Begin a new read: the next messages were received now.
 
         :param now: the time, by the clock; None asks the clock.
+        :param received_at: seconds since the epoch, of a recording; None asks the wall clock.
         """
         self._now = self._clock() if now is None else now
-        self._received_at = self._wall_clock()
+        self._received_at = self._wall_clock() if received_at is None else received_at
         self.brought_messages = False
         if self._bad.in_read:
             self._bad.begin_read()
 
-    def on_texts(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
+    def on_texts(
+        self,
+        texts: list[str],
+        on_reply: Callable[[dict[str, Any]], None],
+        journal: Journal | None = None,
+    ) -> None:
         """Handle the text frames of one read.
 
         :param on_reply: called with each control message, in its place; must not raise.
+        :param journal: that of the book, if it has noted *texts* already.
         :raises Interrupted: when the session has ended.
         """
+        if self._book.journal is not journal:
+            self._note_and_handle(texts, on_reply)
+            return
         if self._envelopes.active or self._deltas.active:
             for text in texts:
                 self._handle_plainly(text, on_reply)
@@ -147,6 +159,16 @@ class FeedHandler:
                 if queues:
                     self.out.feed_queues(queues, pair)
         self._count(heartbeats, rates)
+
+    def _note_and_handle(
+        self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """Let the journal note the texts up to each reply before what that reply changes."""
+        journal = self._book.journal
+        for run in cut_at_replies(texts):
+            if journal is not None:
+                journal.note("texts", (self._received_at, run))
+            self.on_texts(run, on_reply, journal)
 
     def _count(self, heartbeats: int, rates: int) -> None:
         if heartbeats or rates:

@@ -5,7 +5,7 @@ sides the result equals etoropy's. A message with one side or none, which etorop
 ``"instrument:delta"``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ __all__ = [
     "ParsedInstrumentRate",
     "ParsedMessage",
     "ParsedPrivateEvent",
+    "cut_at_replies",
     "decode_delta",
     "decode_private_event",
     "instrument_id_of",
@@ -108,6 +109,24 @@ class ParsedMessage:
 
     type: str
     data: ParsedInstrumentRate | ParsedInstrumentDelta | ParsedPrivateEvent | WsMessage
+
+
+def cut_at_replies(texts: list[str]) -> Iterator[list[str]]:
+    """Yield runs of frames in their order, in which a frame that may be a reply stands alone.
+
+    eToro's data frames begin with their messages. Any other beginning may be a reply.
+    """
+    run: list[str] = []
+    for text in texts:
+        if text.startswith('{"messages"'):
+            run.append(text)
+            continue
+        if run:
+            yield run
+        yield [text]
+        run = []
+    if run:
+        yield run
 
 
 def instrument_id_of(topic: str) -> int | None:

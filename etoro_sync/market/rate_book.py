@@ -9,6 +9,8 @@ a ``RateView``, without a lock.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..delivery.journal import Journal
+from .book_state import BookState, InstrumentState
 from .instrument import UNKNOWN, Instrument
 from .merging import Report, merge
 from .message_parser import SNAPSHOT_TYPE, instrument_id_of
@@ -42,6 +44,60 @@ class RateBook:
         self.latest: dict[int, Instrument] = {}
         #: The number of the present connection, or of the last one; 0 before the first.
         self.generation = 0
+        #: Notes each change that no message brings, before it is made, so that a recording can be
+        #: replayed exactly; None: nobody records.
+        self.journal: Journal | None = None
+
+    def _note(self, kind: str, topics: Iterable[str]) -> None:
+        if self.journal is not None:
+            self.journal.note(kind, tuple(topics))
+
+    # -- the whole -------------------------------------------------------------------------------
+
+    def save(self) -> BookState:
+        """Return all that is known now, as references to states that never change."""
+        return BookState(
+            self.generation,
+            [
+                InstrumentState(
+                    topic,
+                    one.state,
+                    one.visible,
+                    one.awaits_snapshot,
+                    one.shown,
+                    one.settled,
+                    one.closed,
+                )
+                for topic, one in self.by_topic.items()
+            ],
+            [(key, one.visible) for key, one in self.latest.items()],
+            frozenset(self._awaited),
+            frozenset(self._unsubscribed),
+        )
+
+    def restore(self, saved: BookState, now: float) -> None:
+        """Become what :meth:`save` has returned, perhaps in another process.
+
+        :param now: the time; the silence of all instruments counts from here.
+        """
+        self.clear()
+        self.generation = saved.generation
+        self._awaited = set(saved.awaited)
+        self._unsubscribed = set(saved.unsubscribed)
+        for one in saved.instruments:
+            instrument = self.instrument(one.topic, now, wanted=True)
+            if instrument is not None:
+                instrument.state, instrument.visible = one.state, one.visible
+                instrument.awaits_snapshot, instrument.shown = one.awaits_snapshot, one.shown
+                instrument.settled, instrument.closed = one.settled, one.closed
+        for key, visible in saved.latest:
+            known = self.by_topic.get(f"instrument:{key}")
+            if known is None or known.visible != visible:
+                known = Instrument(key, now, awaits_snapshot=False)
+                known.visible = visible
+            self.latest[key] = known
+
+    # -- connections and subscriptions -----------------------------------------------------------
 
     @property
     def instruments(self) -> Iterable[tuple[str, Instrument]]:
@@ -53,8 +109,10 @@ class RateBook:
 
         :param topics: the wanted topics, of which :attr:`latest` keeps the old rates for now.
         """
+        topics = tuple(topics)
+        self._note("generation", topics)
         self.generation += 1
-        self.connection_lost(topics)
+        self._lose(topics)
         return self.generation
 
     def connection_lost(self, topics: Iterable[str]) -> None:
@@ -65,6 +123,11 @@ class RateBook:
         :param topics: the wanted topics. :attr:`latest` drops all others, since nothing will update
             them.
         """
+        topics = tuple(topics)
+        self._note("lost", topics)
+        self._lose(topics)
+
+    def _lose(self, topics: Iterable[str]) -> None:
         self._show_only(topics)
         self._forget_connection()
 
@@ -81,6 +144,8 @@ class RateBook:
 
     def expect_snapshots(self, topics: Iterable[str]) -> None:
         """Hold back the rates of *topics* until their snapshots come, which were requested."""
+        topics = tuple(topics)
+        self._note("expect", topics)
         for topic in topics:
             self._forget_unsubscribed(topic)
             instrument_id = instrument_id_of(topic)
@@ -95,6 +160,7 @@ class RateBook:
 
         :returns: instrument id and state of each rate to publish now.
         """
+        self._note("expect-none", topics)
         self._awaited.difference_update(map(instrument_id_of, topics))
         held = [self.by_topic[topic] for topic in topics if topic in self.by_topic]
         return [(one.id, one.state) for one in held if one.awaits_snapshot and self._release(one)]
@@ -106,6 +172,8 @@ class RateBook:
         """
         held = [one for one in self.by_topic.values() if one.awaits_snapshot]
         overdue = [one for one in held if now >= one.awaited_since + self._snapshot_timeout]
+        if overdue:
+            self._note("expect-none", (f"instrument:{one.id}" for one in overdue))
         released = [(one.id, one.state) for one in overdue if self._release(one)]
         left = [one.awaited_since for one in held if one.awaits_snapshot]
         self.next_overdue = min(left, default=_NEVER) + self._snapshot_timeout
@@ -113,6 +181,8 @@ class RateBook:
 
     def subscribed(self, topics: Iterable[str], now: float) -> None:
         """Note that eToro has acknowledged *topics*, so their silence and snapshots count now."""
+        topics = tuple(topics)
+        self._note("subscribed", topics)
         for topic in topics:
             self._forget_unsubscribed(topic)
             instrument = self.instrument(topic, now, wanted=True)
@@ -129,6 +199,8 @@ class RateBook:
 
     def forget(self, topics: Iterable[str]) -> None:
         """Forget unsubscribed *topics*, because nothing keeps their prices up to date."""
+        topics = tuple(topics)
+        self._note("forget", topics)
         for topic in topics:
             instrument_id = instrument_id_of(topic)
             self.by_topic.pop(topic, None)
@@ -139,6 +211,7 @@ class RateBook:
 
     def clear(self) -> None:
         """Forget everything but the generation."""
+        self._note("clear", ())
         self._forget_connection()
         self.latest = {}
 
@@ -190,6 +263,8 @@ class RateBook:
 
     def show(self, instrument_id: int, state: dict[str, Any], now: float) -> None:
         """Let users see a state that the source has merged itself."""
+        if self.journal is not None:
+            self.journal.note("rate", (instrument_id, state))
         instrument = self.instrument(f"instrument:{instrument_id}", now, wanted=True)
         if instrument is not None:
             instrument.last_message_at = now

@@ -16,6 +16,8 @@ __all__ = ["Feed"]
 
 #: How many texts are handled between two waits for the readers.
 _SLICE = 256
+#: Likewise of a journal, whose reads mostly have one text.
+_UNPACED = 64
 
 
 class Feed:
@@ -48,6 +50,10 @@ class Feed:
         self._out = out
         self._counters = counters
         self._pace = pace
+        # Order events that texts have brought, and that were noted behind them as events, too.
+        self._orders_of_texts = 0
+        # Texts of a journal since it was last checked whether the readers have room.
+        self._unpaced = _UNPACED
 
     def new_connection(self) -> None:
         """Begin a new generation, as after a reconnect: later texts are not merged with earlier.
@@ -57,13 +63,14 @@ class Feed:
         self._pace(None)
         self._book.begin_generation(self._book.by_topic)
 
-    def texts(self, texts: Sequence[str]) -> None:
+    def texts(self, texts: Sequence[str], received_at: float | None = None) -> None:
         """Write text frames as eToro sends them. Deltas are merged into rates.
 
         Frames without data, such as acknowledgements, are ignored. A bad frame is logged, counted,
         and emitted as ``"error"``.
 
         :param texts: a list of frames, in the order in which they came.
+        :param received_at: seconds since the epoch; becomes that of the rates. None is now.
         :raises EToroValidationError: for a single text instead of a list.
         """
         if isinstance(texts, str):
@@ -72,9 +79,12 @@ class Feed:
             )
         for start in range(0, len(texts), _SLICE):
             self._pace(None)
-            self._handler.begin_read()
-            self._handler.on_texts(list(texts[start : start + _SLICE]), _ignore)
-            self._out.flush()
+            self._read(list(texts[start : start + _SLICE]), received_at)
+
+    def _read(self, texts: list[str], received_at: float | None) -> None:
+        self._handler.begin_read(None, received_at)
+        self._handler.on_texts(texts, _ignore)
+        self._out.flush()
 
     def rates(self, rates: Iterable[tuple[int, WsInstrumentRate]]) -> None:
         """Write rates that are merged already. Each is published as it is.
@@ -85,12 +95,14 @@ class Feed:
         for instrument_id, rate in rates:
             (key,) = check_instrument_ids(instrument_id)
             self._pace(None)
-            state = {**vars(rate), "instrument_id": key}
-            self._book.show(key, state, clocks.uptime())
-            self._counters.messages += 1
-            self._counters.rates += 1
-            self._out.publish(key, state)
+            self._show(key, {**vars(rate), "instrument_id": key})
             self._out.flush()
+
+    def _show(self, key: int, state: dict[str, Any]) -> None:
+        self._book.show(key, state, clocks.uptime())
+        self._counters.messages += 1
+        self._counters.rates += 1
+        self._out.publish(key, state)
 
     def emit(self, event: str, *arguments: Any) -> None:
         """Emit any other event, such as ``"reconnected"`` with a gap.
@@ -114,6 +126,68 @@ class Feed:
         :param seconds: 0 or more.
         """
         self._pace(seconds)
+
+    def put(self, kind: str, details: Any) -> None:
+        """Write what a :class:`~etoro_sync.delivery.journal.Journal` has noted, of any kind.
+
+        Errors are not emitted again, but those of bad messages arise anew from the texts.
+
+        :param kind: one of the journal's, or ``"state"`` with a
+            :class:`~etoro_sync.market.book_state.BookState`.
+        :param details: as they were noted.
+        """
+        if kind == "texts":
+            received_at, texts = details
+            self._unpaced += len(texts)
+            if self._unpaced >= _UNPACED:
+                self._unpaced = 0
+                self._pace(None)
+            before = self._counters.private_events
+            self._read(texts, received_at)
+            self._orders_of_texts += self._counters.private_events - before
+            return
+        if kind == "event":
+            self._put_event(*details)
+            return
+        self._pace(None)
+        if kind == "state":
+            self._out.barrier()
+            self._book.restore(details, clocks.uptime())
+        elif kind == "rate":
+            self._show(*details)
+        else:
+            self._change_book(kind, details)
+        self._out.flush()
+
+    def _put_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "error":
+            return
+        if event == "private:event" and self._orders_of_texts:
+            self._orders_of_texts -= 1  # its text has come before, and was emitted
+            return
+        self._counters.connections += event == "open"
+        self._counters.reconnects += event == "reconnected"
+        self.emit(event, *arguments)
+
+    def _change_book(self, kind: str, topics: tuple[str, ...]) -> None:
+        book, released = self._book, []
+        if kind == "generation":
+            self._out.barrier()
+            book.begin_generation(topics)
+        elif kind == "lost":
+            book.connection_lost(topics)
+        elif kind == "expect":
+            book.expect_snapshots(topics)
+        elif kind == "expect-none":
+            released = book.expect_none(topics)
+        elif kind == "subscribed":
+            book.subscribed(topics, clocks.uptime())
+        elif kind == "forget":
+            book.forget(topics)
+        elif kind == "clear":
+            book.clear()
+        for key, state in released:
+            self._out.publish(key, state)
 
 
 def _ignore(reply: dict[str, Any]) -> None:

@@ -5,9 +5,10 @@ methods of :class:`MarketStream`. :class:`~etoro_sync.WsClient` adds what connec
 type checkers see of the methods that name an event is in ``typed_stream.pyi``.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from ..delivery.event_queue import EventQueue, make_buffer
 from ..delivery.registration import check_callable
@@ -31,6 +32,9 @@ from .feed import Feed
 from .orders import Confirm, OrderUpdates, check_order, wait_for_order
 from .playing import PlayedSource
 from .reading import Expectation, RateStream, wait_for
+
+if TYPE_CHECKING:
+    from ..recording.recorder import Recorder
 
 __all__ = ["MarketStream"]
 
@@ -533,6 +537,55 @@ class MarketStream:
         core.guard.check()
         number, guid = check_order(order_id, request_guid)
         return OrderUpdates(core, number, guid, check_timeout(timeout))
+
+    # -- recording -----------------------------------------------------------------------------
+
+    def record(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        segment_bytes: int = 256 << 20,
+        segment_seconds: float = 3600.0,
+        keep: int | None = None,
+        disk_budget: int | None = None,
+        buffer_bytes: int = 64 << 20,
+    ) -> "Recorder":
+        """Record all that comes from now on, until the recording is closed.
+
+        It may begin before :meth:`connect`, and goes on over disconnects. The files are segments of
+        JSON lines, compressed with zstd, which :class:`~etoro_sync.Replay`, pandas, polars and
+        DuckDB read. Each begins with the state of all instruments. Nothing waits for the disk:
+        what it does not take in time waits in a buffer, and is missing beyond that, where the files
+        and the counters say so. A kill of the process loses half a second, a second at most. Needs
+        the extra ``record``.
+
+        :param folder: is made if it is missing; may have segments of earlier recordings.
+        :param segment_bytes: a segment that is longer, compressed, ends.
+        :param segment_seconds: a segment ends with each multiple of this in UTC, so that 3600 are
+            the hours of the clock; from 1 second to 7 days.
+        :param keep: how many closed segments may be in the folder; older ones are removed, also
+            those of earlier recordings. None is any number.
+        :param disk_budget: bytes that all segments in the folder may have; likewise.
+        :param buffer_bytes: how much text may wait for the disk.
+        :returns: the recording, whose ``close()`` ends it, as does the end of a ``with`` block.
+        :raises EToroValidationError: naming the argument.
+        :raises EToroError: when the stream is recorded already, when the folder is in use by
+            another recording or cannot be written, and when zstd is not installed.
+        """
+        from ..recording.recorder import record  # late: most programs do without
+
+        core = core_of(self)
+        core.guard.check()
+        return record(
+            core.source,
+            core.registry,
+            folder,
+            segment_bytes,
+            segment_seconds,
+            keep,
+            disk_budget,
+            buffer_bytes,
+        )
 
     # -- state ---------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ _PATIENCE = 5.0
 class Pace:
     """Makes a source's thread wait until there is room for more events.
 
-    There is room when there is a listener, and neither the callbacks nor a queue are behind. Only
-    sources that are played wait; a connection never waits for its readers.
+    There is room when there is a listener, and neither the callbacks nor a queue nor a recording is
+    behind. Only sources that are played wait; a connection never waits for its readers.
 
     The monitor's lock guards the waiting only. The dispatcher's lock is taken under it, to check
     whether the dispatcher is idle, and never the other way round.
@@ -80,6 +80,9 @@ class Pace:
         if not (self.awaited or self._registry.has_listeners):
             return False
         if len(dispatcher.lanes) >= _MOST_WAITING:
+            return False
+        journal = self._registry.journal
+        if journal is not None and not journal.has_room:
             return False
         return all(queue.has_room for queue in self._registry.queues())
 

@@ -58,6 +58,7 @@ class PlayedSource:
         self.lifecycle = Lifecycle()
         self.book = RateBook()
         self.order_states = OrderStates()
+        self.redact: Callable[[str], str] = str
         self.pace = Pace(registry)
         self.dispatcher = Dispatcher(
             f"etoro-sync-played-callbacks-{next(_numbers)}",

@@ -19,6 +19,8 @@ class Source(Protocol):
     book: RateBook
     order_states: OrderStates
     dispatcher: Dispatcher
+    #: Removes the keys from text; a source without keys returns it as it is.
+    redact: Callable[[str], str]
 
     @property
     def conflate_after(self) -> float | None:

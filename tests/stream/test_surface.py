@@ -1,7 +1,7 @@
 """The reading surface: what holds for a connection and for any other source alike.
 
-One is a client whose server sends some frames once it is subscribed to them; the other is the
-example that plays the same frames from a file.
+One is a client whose server sends some frames once it is subscribed to them; another is the
+example that plays the same frames from a file, and the third plays a recording of that.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from etoro_sync import (
     EToroWebSocketError,
     EventQueue,
     MarketStream,
+    Replay,
     WsClient,
 )
 from tests.conftest import MakeClient, StartServer
@@ -79,7 +80,12 @@ def send_frames(peer: Peer) -> None:
         peer.serve()
 
 
-@pytest.fixture(params=["file", "connection"])
+def record(stream: MarketStream, folder: Path) -> None:
+    with stream.record(folder), stream:
+        stream.run_forever()
+
+
+@pytest.fixture(params=["file", "connection", "recording"])
 def make(
     request: pytest.FixtureRequest, raw_server: StartServer, client: MakeClient, tmp_path: Path
 ) -> Iterator[Make]:
@@ -87,10 +93,14 @@ def make(
     made: list[MarketStream] = []
 
     def make_stream(wanted: bool = True) -> MarketStream:
-        if request.param == "file":
+        if request.param != "connection":
             path = tmp_path / "frames.jsonl"
             path.write_text("\n".join(FRAMES))
-            made.append(frames_file()(path))
+            stream = frames_file()(path)
+            if request.param == "recording":
+                record(stream, tmp_path / "recording")
+                stream = Replay(tmp_path / "recording")
+            made.append(stream)
             return made[-1]
         c = client(raw_server(send_frames).url)
         if wanted:
@@ -374,6 +384,18 @@ def test_an_order_is_followed_and_waited_for(make: Make) -> None:
         goes_on.set()
 
 
+def test_a_stream_is_recorded(make: Make, tmp_path: Path) -> None:
+    """Whatever its source is; a replay of the recording has the same rates and orders."""
+    stream = make()
+    rates, orders = stream.queue("instrument:rate"), stream.queue("private:event")
+    with stream.record(tmp_path / "again") as recording, stream:
+        assert asks(rates, 4) == RATES
+        assert orders.get(timeout=10).order_id == 7
+    assert recording.stats().written == recording.stats().received >= len(FRAMES)
+    with Replay(tmp_path / "again") as again, again.queue("instrument:rate") as replayed:
+        assert asks(replayed, 4) == RATES
+
+
 def test_mistakes_are_named(make: Make) -> None:
     """Events, handlers, filters, timeouts; copies are refused."""
     stream = make()
@@ -411,6 +433,7 @@ def test_nothing_of_the_surface_is_left_out() -> None:
         "order_updates",
         "queue",
         "rates",
+        "record",
         "remove_all_listeners",
         "run_forever",
         "state",

@@ -60,6 +60,7 @@ class SessionManager:
         self._addresses = Addresses()
         #: Masks the keys; those that users' callables return are added to it.
         self.redactor = Redactor(secrets_of(options))
+        self.redact: Callable[[str], str] = self.redactor
         #: Runs the callbacks of all sessions.
         self.dispatcher = Dispatcher(
             f"etoro-sync-dispatcher-{next(_numbers)}",

@@ -1,0 +1,48 @@
+"""The folder of recordings: names of segments, which are whole, and which have to go."""
+
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+
+__all__ = ["SUFFIX", "free", "name_of_segment", "segments_in"]
+
+SUFFIX = ".jsonl.zst"
+_NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{6}\.jsonl\.zst\Z")
+
+
+def name_of_segment(began: float, number: int) -> str:
+    """Return the name of a file, by which segments sort in the order of their time.
+
+    :param began: seconds since the epoch.
+    :param number: of the segment within its recording, from 1.
+    """
+    when = datetime.fromtimestamp(began, timezone.utc)
+    return f"{when:%Y%m%dT%H%M%S}.{when.microsecond // 1000:03}Z-{number:06}{SUFFIX}"
+
+
+def segments_in(folder: Path) -> list[Path]:
+    """Return the segments of a folder, the oldest first; other files are left alone."""
+    return sorted(path for path in folder.iterdir() if _NAME.match(path.name))
+
+
+def free(folder: Path, present: Path, keep: int | None, most_bytes: int | None) -> list[Path]:
+    """Remove the oldest closed segments until the others are few and small enough.
+
+    :param present: the one that is being written, which counts and stays.
+    :param keep: how many closed segments may stay; None: any number.
+    :param most_bytes: how many bytes all segments together may have; None: any number.
+    :returns: what was removed.
+    :raises OSError: when one cannot be removed.
+    """
+    closed = [path for path in segments_in(folder) if path != present]
+    sizes = {path: path.stat().st_size for path in closed}
+    total = sum(sizes.values()) + present.stat().st_size
+    gone: list[Path] = []
+    for path in closed:
+        too_many = keep is not None and len(closed) - len(gone) > keep
+        if not too_many and (most_bytes is None or total <= most_bytes):
+            break
+        path.unlink()
+        total -= sizes[path]
+        gone.append(path)
+    return gone

@@ -1,0 +1,104 @@
+"""Reads the zstd frames of a file, also of one that is torn or damaged."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from ..errors import EToroError
+from .zstd import load_zstd
+
+__all__ = ["Frame", "read_frames", "whole_frames"]
+
+#: The first bytes of each zstd frame.
+MAGIC = b"\x28\xb5\x2f\xfd"
+#: How much one frame may hold, unpacked and packed: far more than a recorder writes into one, and
+#: little enough that a file which was made to do harm fills no memory.
+_MOST_BYTES = 64 << 20
+_CHUNK = 1 << 20
+
+
+class Frame(NamedTuple):
+    """A piece of a file.
+
+    :param start: its place in the file, in bytes.
+    :param end: where the next one begins.
+    :param data: unpacked; None: the piece cannot be read.
+    :param problem: why not.
+    """
+
+    start: int
+    end: int
+    data: bytes | None
+    problem: str = ""
+
+
+def whole_frames(path: Path) -> Iterator[Frame]:
+    """Yield the frames of a file, up to a torn one at its end, which a killed process leaves.
+
+    :raises EToroError: when the file cannot be read, or is damaged elsewhere.
+    """
+    for frame in read_frames(path):
+        if frame.data is None:
+            if frame.end >= path.stat().st_size:
+                return
+            raise EToroError(
+                f"{path.name} is damaged at byte {frame.start}: {frame.problem}. "
+                f"Run: etoro-sync recover {path}"
+            )
+        yield frame
+
+
+def read_frames(path: Path) -> Iterator[Frame]:
+    """Yield all pieces of a file in order, those that cannot be read included.
+
+    :raises EToroError: when the file cannot be opened or read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            start = 0
+            while start < size:
+                frame = _frame_at(file, start, size)
+                yield frame
+                start = frame.end
+    except OSError as exc:
+        raise EToroError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+
+
+def _frame_at(file: BinaryIO, start: int, size: int) -> Frame:
+    zstd = load_zstd()
+    unpacker = zstd.ZstdDecompressor()
+    parts: list[bytes] = []
+    length, position = 0, start
+    file.seek(start)
+    try:
+        while not unpacker.eof:
+            packed = file.read(_CHUNK) if unpacker.needs_input else b""
+            if unpacker.needs_input and not packed:
+                return Frame(start, size, None, "it ends within a frame")
+            position += len(packed)
+            part = unpacker.decompress(packed, _CHUNK)
+            length += len(part)
+            if length > _MOST_BYTES or position - start > _MOST_BYTES:
+                return _damaged(file, start, size, "a frame is longer than any of a recording")
+            parts.append(part)
+    except zstd.ZstdError as exc:
+        return _damaged(file, start, size, str(exc).rstrip("."))
+    return Frame(start, position - len(unpacker.unused_data), b"".join(parts))
+
+
+def _damaged(file: BinaryIO, start: int, size: int, problem: str) -> Frame:
+    """Return the piece up to the next place where a frame may begin."""
+    return Frame(start, _next_magic(file, start + 1, size), None, problem)
+
+
+def _next_magic(file: BinaryIO, position: int, size: int) -> int:
+    while position < size:
+        file.seek(position)
+        chunk: Any = file.read(_CHUNK)
+        found = chunk.find(MAGIC)
+        if found >= 0:
+            return position + int(found)
+        # The magic may lie across the end of the chunk.
+        position += max(len(chunk) - len(MAGIC) + 1, 1)
+    return size

@@ -1,0 +1,194 @@
+"""A recording as a stream: the same callbacks, queues and loops, on what came then."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import clocks
+from .delivery.registry import Registry
+from .errors import EToroValidationError
+from .events import EVENTS
+from .market.book_state import BookState
+from .market.feed_handler import FeedHandler
+from .market.rate_book import RateBook
+from .models import WsGap
+from .numbers import real
+from .recording.lines import BOOK_KINDS, Entry
+from .recording.segments import Missing, entries_of, find_segments
+from .stats import Counters
+from .stream.feed import Feed
+from .stream.market_stream import MarketStream
+from .text import show
+
+__all__ = ["Replay"]
+
+
+class Replay(MarketStream):
+    """Plays a recording, so that a program runs on it as it runs on a live client.
+
+    Rates, order events, gaps, closes and generations come as they came, and in the same order in
+    every run; ``received_at`` and the dates are those of then. It waits for its readers, so nothing
+    is skipped or dropped. Where the recording has a hole, ``"reconnected"`` is emitted with a gap
+    without topics, followed by rates of the state behind the hole. Errors of the connection are not
+    emitted again. See :class:`~etoro_sync.MarketStream` for everything else.
+
+    ::
+
+        with Replay("recordings") as stream:
+            for instrument_id, rate in stream.stream([100000]):
+                print(rate.timestamp, rate.bid)
+
+    :param path: a segment, or a folder of them, which are played as one stream.
+    :param speed: None plays as fast as the readers are; 1.0 by the recorded times, 10.0 ten times
+        as fast.
+    :param start: play from this time on, in seconds since the epoch or as an aware datetime; what
+        was known then is known. None: from the beginning.
+    :param until: play what was received before; likewise. None: to the end.
+    :raises EToroValidationError: naming the argument.
+    :raises EToroError: when there is no recording, or it is of an unknown version. A segment that
+        is damaged fails the stream when it is reached.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        speed: float | None = None,
+        *,
+        start: datetime | float | None = None,
+        until: datetime | float | None = None,
+    ) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise EToroValidationError(f"path must be a path, not {show(path, 60)}.", "path")
+        pace = None if speed is None else _speed(speed)
+        begin, end = _moment(start, "start"), _moment(until, "until")
+        where = Path(path)
+        find_segments(where)  # raises now what is wrong, and not on the stream's thread
+
+        def play(feed: Feed) -> None:
+            _Player(feed, pace).play(_from(entries_of(find_segments(where, begin)), begin), end)
+
+        super().__init__(play)
+
+
+class _Player:
+    """Writes entries to a feed at their time. Runs on the stream's thread.
+
+    :param feed: of the run.
+    :param speed: how many times as fast as recorded; None: as fast as they are read.
+    """
+
+    def __init__(self, feed: Feed, speed: float | None) -> None:
+        self._feed = feed
+        self._speed = speed
+        # Times of the recording and of the clock that belong together.
+        self._first: tuple[float, float] | None = None
+        self._missing: Missing | None = None
+        self._cleared = False
+
+    def play(self, entries: Iterator[Entry], end: float | None) -> None:
+        """Play *entries*, up to the time *end*."""
+        for entry in entries:
+            if end is not None and entry.at >= end:
+                return
+            if self._speed is not None:
+                self._wait(entry.at, self._speed)
+            if entry.kind == "hole":
+                self._missing = entry.details
+                continue
+            if entry.kind == "clear":
+                # By disconnect(); put off, so that the last rates stay when the recording ends.
+                self._cleared = True
+                continue
+            if self._cleared:
+                self._cleared = False
+                self._feed.put("clear", ())
+            self._feed.put(entry.kind, entry.details)
+            if self._missing is not None:
+                since, until = self._missing
+                self._missing = None
+                gap = WsGap(since, until, entry.generation)
+                self._feed.put("event", ("reconnected", (gap,)))
+
+    def _wait(self, at: float, speed: float) -> None:
+        now = clocks.monotonic()
+        if self._first is None:
+            self._feed.wait(0)  # until there is a reader, from whose begin on the time counts
+            self._first = at, clocks.monotonic()
+            return
+        begin_at, begin = self._first
+        due = begin + (at - begin_at) / speed
+        if due > now:
+            self._feed.wait(due - now)
+
+
+def _from(entries: Iterator[Entry], start: float | None) -> Iterator[Entry]:
+    """Yield *entries* from a time on, behind the state of that time."""
+    if start is None:
+        yield from entries
+        return
+    book = _SilentBook()
+    for entry in entries:
+        if entry.at >= start:
+            yield Entry("state", entry.at, book.generation, book.state)
+            yield entry
+            break
+        book.put(entry)
+    yield from entries
+
+
+class _SilentBook:
+    """Merges what comes before the start, of which nobody is to hear."""
+
+    def __init__(self) -> None:
+        self._book = RateBook()
+        out: Any = _Nobody()
+        self._handler = FeedHandler(self._book, Registry(EVENTS), out, Counters(), str)
+        self._feed = Feed(self._handler, self._book, out, Counters(), lambda seconds: None)
+
+    @property
+    def generation(self) -> int:
+        return self._book.generation
+
+    @property
+    def state(self) -> BookState:
+        return self._book.save()
+
+    def put(self, entry: Entry) -> None:
+        if entry.kind in BOOK_KINDS or entry.kind in ("state", "rate", "texts"):
+            self._feed.put(entry.kind, entry.details)
+
+
+class _Nobody:
+    """A publisher without listeners."""
+
+    def __init__(self) -> None:
+        self.batch: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: None
+
+
+def _speed(value: object) -> float:
+    number = real(value)
+    if number is None or not 0 < number < float("inf"):
+        raise EToroValidationError(
+            f"speed must be a number above 0, or None, not {show(value, 60)}.", "speed"
+        )
+    return float(number)
+
+
+def _moment(value: object, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.timestamp()
+    number = None if isinstance(value, datetime) else real(value)
+    if number is None:
+        raise EToroValidationError(
+            f"{name} must be seconds since the epoch, or a datetime with a time zone, not "
+            f"{show(value, 60)}.",
+            name,
+        )
+    return float(number)
