@@ -112,10 +112,17 @@ class Lifecycle:
                     self.state, self.error = ClientState.CLOSED, None
                     self._monitor.changed()
 
-    def failed(self, session: int, error: EToroError, cleanup: Callable[[], None]) -> None:
+    def failed(
+        self,
+        session: int,
+        error: EToroError,
+        cleanup: Callable[[], None],
+        unawaited: Callable[[], None] = lambda: None,
+    ) -> None:
         """Set the state to FAILED; no effect if *session* is closing or has ended already.
 
         :param cleanup: called before a new session can begin.
+        :param unawaited: called before *cleanup*, if no call waits that will raise *error*.
         """
 
         def fail() -> None:
@@ -125,7 +132,11 @@ class Lifecycle:
                 # Kept for calls that wait for this session: disconnect() may change the state
                 # before they have seen it.
                 self._failure = (session, error)
+                # Looked up behind that: a call that stops waiting after this finds the failure.
+                awaited = session in self._waiting.values()
                 self._to(ClientState.FAILED, error)
+            if not awaited:
+                unawaited()
             cleanup()
 
         self.settle(session, fail)
@@ -167,14 +178,14 @@ class Lifecycle:
         :raises EToroError: the error that ended the session, also if it was closed afterwards.
         """
         with self.awaiting(session):
-            if not self._monitor.wait(
+            ended = self._monitor.wait(
                 lambda: session != self._session or self.state not in waiting, deadline
-            ):
-                return False
+            )
+        # Also when the time is up: a failure that came just then was left to this call to raise.
         failure = self.failure_of(session)
         if failure is not None:
             raise failure
-        return True
+        return ended
 
     def failure_of(self, session: int) -> EToroError | None:
         """Return the error that ended *session*, to raise it, also if it was closed afterwards."""
@@ -190,7 +201,3 @@ class Lifecycle:
             yield
         finally:
             self._waiting.pop(caller, None)
-
-    def is_awaited(self, session: int) -> bool:
-        """Whether some call waits that will raise the error that ends *session*."""
-        return session in self._waiting.values()

@@ -307,10 +307,9 @@ class Run:
             ended = partial(self._registry.end_queues, _ENDED)
             self._lifecycle.closed(self.number, ended)
             return
-        if not self._lifecycle.is_awaited(self.number):
-            log(logging.ERROR, "The stream ended: %s", error)
         end_queues = partial(self._registry.end_queues, str(error), error)
-        self._lifecycle.failed(self.number, error, end_queues)
+        logging_it = partial(log, logging.ERROR, "The stream ended: %s", error)
+        self._lifecycle.failed(self.number, error, end_queues, logging_it)
 
     def _on_callbacks_failed(self, error: EToroError) -> None:
         """End the stream, which would wait for the callbacks for ever. Dispatcher thread."""

@@ -24,6 +24,7 @@ from etoro_sync import (
     WsPrivateEvent,
 )
 from etoro_sync.stream.core import core_of
+from etoro_sync.synchronization import Monitor
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.interrupts import every_interrupt
 from tests.support.threads import Watchdog, run_in_thread
@@ -253,6 +254,35 @@ def test_run_forever_may_be_limited() -> None:
     assert stream.run_forever(timeout=0.01) is True
     with pytest.raises(EToroValidationError):
         stream.run_forever(timeout="soon")  # type: ignore[arg-type]
+
+
+def test_a_failure_as_the_time_of_run_forever_is_up_is_raised(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not logged, because a call waits that is to raise it; so that call has to."""
+    time_is_up = threading.Event()
+
+    def play(feed: Feed) -> None:
+        while not time_is_up.is_set():
+            feed.wait(0.001)
+        raise ValueError("just then")
+
+    real = Monitor.wait
+
+    def wait(self: Monitor, ready: Callable[[], bool], deadline: float | None) -> bool:
+        done = real(self, ready, deadline)
+        if not done and threading.get_ident() == me:
+            time_is_up.set()
+            assert real(self, lambda: stream.state is ClientState.FAILED, None)
+        return done
+
+    stream, me = MarketStream(play), threading.get_ident()
+    stream.connect()
+    monkeypatch.setattr(Monitor, "wait", wait)
+    with pytest.raises(EToroError, match="just then"):
+        stream.run_forever(timeout=0.01)
+    assert time_is_up.is_set()
+    assert "just then" not in caplog.text
 
 
 def test_a_loop_that_is_closed_before_it_begins_subscribes_to_nothing(

@@ -165,10 +165,9 @@ class Session:
 
         The error is logged, unless ``connect()`` or ``run_forever()`` waits and raises it.
         """
-        if not self._lifecycle.is_awaited(self.number):
-            log(logging.ERROR, "The client ended: %s", error)
         end_queues = partial(self._registry.end_queues, str(error), error)
-        self._lifecycle.failed(self.number, error, end_queues)
+        logging_it = partial(log, logging.ERROR, "The client ended: %s", error)
+        self._lifecycle.failed(self.number, error, end_queues, logging_it)
 
     def close(self, timeout: float, caller: str = "disconnect()") -> None:
         """End the session with a closing handshake and wait for its threads. Any thread.
