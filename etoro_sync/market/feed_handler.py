@@ -19,7 +19,7 @@ from ..delivery.journal import Journal
 from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
 from ..errors import EToroValidationError
-from ..models import WsPrivateEvent
+from ..models import WsGap, WsPrivateEvent
 from ..models.control import decode_envelope, decode_message
 from ..stats import Counters
 from ..synchronization import Interrupted
@@ -318,6 +318,14 @@ class FeedHandler:
         """Hand an order event over, once it is remembered: whoever gets it finds it there."""
         self._order_states.note(event)
         self.out.emit("private:event", event)
+
+    def end_gap(self, gap: WsGap, now: float) -> None:
+        """Report a gap, once it is remembered.
+
+        :param now: by ``clocks.uptime``.
+        """
+        self._order_states.note_gap(gap, now)
+        self.out.emit("reconnected", gap)
 
     def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:
         try:

@@ -1,6 +1,9 @@
-"""Keeps the last event of each order, so that a call for an order that is final returns at once."""
+"""Keeps the last event of each order, so that a call for an order that is final returns at once.
 
-from ..models import OrderStatus, WsPrivateEvent
+It also keeps the last gaps: the event that such a call waits for may have been sent in one.
+"""
+
+from ..models import OrderStatus, WsGap, WsPrivateEvent
 
 __all__ = ["FINAL", "OrderStates", "is_final"]
 
@@ -17,6 +20,10 @@ FINAL = frozenset(
     ]
 )
 _MOST_ORDERS = 1000
+_MOST_GAPS = 20
+#: Seconds for which a gap may be that of an order of which nothing is known: one that was placed,
+#: and waited for as soon as eToro had answered.
+_RECENT = 60.0
 
 
 def is_final(event: WsPrivateEvent) -> bool:
@@ -34,6 +41,8 @@ class OrderStates:
     def __init__(self) -> None:
         self._by_id: dict[int, WsPrivateEvent] = {}
         self._by_guid: dict[str, WsPrivateEvent] = {}
+        # Each with the time at which it ended. Never changed, but replaced.
+        self._gaps: tuple[tuple[float, WsGap], ...] = ()
 
     def note(self, event: WsPrivateEvent) -> None:
         """Remember *event*; one that is late changes no final state. The source's thread."""
@@ -41,6 +50,23 @@ class OrderStates:
             _keep(self._by_id, event.order_id, event)
         if event.request_guid:
             _keep(self._by_guid, event.request_guid, event)
+
+    def note_gap(self, gap: WsGap, now: float) -> None:
+        """Remember a gap that has just ended. The source's thread.
+
+        :param now: by ``clocks.uptime``.
+        """
+        self._gaps = (*self._gaps, (now, gap))[-_MOST_GAPS:]
+
+    def gaps_behind(self, event: WsPrivateEvent | None, now: float) -> list[WsGap]:
+        """Return the gaps in which a later event of an order may have been lost.
+
+        :param event: the order's last one; None: nothing is known of it.
+        :param now: by ``clocks.uptime``.
+        """
+        if event is not None:
+            return [gap for _, gap in self._gaps if gap.generation > event.generation]
+        return [gap for ended, gap in self._gaps if now - ended <= _RECENT]
 
     def get(self, order_id: int | None, request_guid: str | None) -> WsPrivateEvent | None:
         """Return the last event of an order, by whichever of the two is known; None: none came."""

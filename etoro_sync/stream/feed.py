@@ -9,7 +9,7 @@ from ..errors import EToroValidationError
 from ..events import check_event, check_instrument_ids
 from ..market.feed_handler import FeedHandler
 from ..market.rate_book import RateBook
-from ..models import WsInstrumentRate, WsPrivateEvent
+from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
 from ..stats import Counters
 
 __all__ = ["Feed"]
@@ -115,6 +115,8 @@ class Feed:
         self._pace(None)
         if event == "private:event" and arguments and isinstance(arguments[0], WsPrivateEvent):
             self._handler.publish_order(arguments[0])
+        elif event == "reconnected" and arguments and isinstance(arguments[0], WsGap):
+            self._handler.end_gap(arguments[0], clocks.uptime())
         else:
             self._out.emit(event, *arguments)
 

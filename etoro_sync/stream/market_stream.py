@@ -487,8 +487,9 @@ class MarketStream:
         ``"private"`` must be subscribed to.
 
         An event that eToro sends while the client reconnects is never sent again. So *confirm* is
-        asked after each gap that falls into the wait, and when the time is up, and what it says
-        decides.
+        asked after each gap since the order's last event, and when the time is up, and what it says
+        decides. Of an order of which nothing is known, gaps that ended in the minute before the
+        call count, too.
 
         :param order_id: eToro's id.
         :param request_guid: of the request that placed it, where the id is not known yet.

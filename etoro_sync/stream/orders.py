@@ -5,6 +5,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from .. import clocks
 from ..errors import (
     EToroClosedError,
     EToroOrderError,
@@ -14,7 +15,7 @@ from ..errors import (
 from ..market.order_states import is_final
 from ..models import OrderStatus, WsGap, WsPrivateEvent
 from ..numbers import whole
-from ..text import shorten
+from ..text import count, shorten
 from .core import StreamCore
 from .countdown import Countdown
 
@@ -58,7 +59,8 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         self._over = False
         #: The last event; None: none has come.
         self.last: WsPrivateEvent | None = None
-        #: Gaps that fell into the wait: an event of the order may be missing in each.
+        #: Gaps in which an event of the order may have been lost: since its last one or, if nothing
+        #: is known of it, since a minute before.
         self.gaps: list[WsGap] = []
         # What is known and not yet returned. A deque, from which one thread alone takes it.
         self._known: deque[WsPrivateEvent] = deque()
@@ -79,6 +81,8 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         if known is not None:
             self._known.append(known)
             self._note(known)
+        # The queue may bring one of them, too; it is noted once.
+        self.gaps = core.order_states.gaps_behind(known, clocks.uptime())
         return True
 
     def __next__(self) -> WsPrivateEvent:
@@ -122,12 +126,14 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
             name, found = countdown.get()
         except queue.Empty:
             raise EToroTimeoutError(
-                f"Nothing final is known of {self._name} in time{_of_gaps(self.gaps)}; the last "
-                f"state: {_shown(self.last)}. Ask eToro's REST API for it, or pass confirm.",
+                f"Nothing final is known of {self._name} in time; the last state: "
+                f"{_shown(self.last)}.{_of_gaps(self.gaps)} Ask eToro's REST API for it, or pass "
+                "confirm.",
                 gaps=tuple(self.gaps),
             ) from None
         if name == "reconnected":
-            self.gaps.append(found)
+            if found not in self.gaps:
+                self.gaps.append(found)
             return None
         event: WsPrivateEvent = found
         if event is self.last or not self._is_of_order(event):
@@ -186,18 +192,19 @@ def wait_for_order(
         core.check_connected()
         countdown, gaps, is_late = updates._countdown(timeout), 0, False
         while True:
-            try:
-                event = updates._step(countdown)
-            except EToroTimeoutError:
-                if is_late or confirm is None:
-                    raise
-                event, is_late = _ask(confirm, updates), True
-                # What has come while the user's function asked counts, too.
-                countdown.recount()
-            if event is None and len(updates.gaps) > gaps:
+            if len(updates.gaps) > gaps:
                 # Its final event may have been sent while nobody listened, and would never come.
                 gaps = len(updates.gaps)
                 event = _ask(confirm, updates)
+            else:
+                try:
+                    event = updates._step(countdown)
+                except EToroTimeoutError:
+                    if is_late or confirm is None:
+                        raise
+                    event, is_late = _ask(confirm, updates), True
+                    # What has come while the user's function asked counts, too.
+                    countdown.recount()
             if event is not None and is_final(event):
                 return _settled(updates, event)
 
@@ -237,7 +244,8 @@ def _of_gaps(gaps: list[WsGap]) -> str:
     if not gaps:
         return ""
     seconds = sum(gap.seconds for gap in gaps)
-    return f", and for {seconds:.1f} s of it nothing could be received"
+    gap_count = count(len(gaps), "gap")
+    return f" Its event may have been sent in {gap_count}, of {seconds:.1f} s, and is lost then."
 
 
 def _shown(event: WsPrivateEvent | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etoro_sync import OrderStatus, WsPrivateEvent
+from etoro_sync import OrderStatus, WsGap, WsPrivateEvent
 from etoro_sync.market import order_states as module
 from etoro_sync.market.order_states import OrderStates, is_final
 
@@ -79,3 +79,23 @@ def test_the_orders_of_which_nothing_came_for_longest_are_forgotten(
         states.note(event(number, OrderStatus.PLACED, f"guid-{number}"))
     assert [n for n in range(1, 5) if states.get(n, None)] == [1, 3, 4]
     assert [n for n in range(1, 5) if states.get(None, f"guid-{n}")] == [1, 3, 4]
+
+
+def test_gaps_behind_the_last_event_of_an_order_count_however_old_they_are() -> None:
+    """And no others: an event of the new connection came behind its gap."""
+    states = OrderStates()
+    gaps = [WsGap(1.0, 2.0, generation) for generation in (2, 3, 4)]
+    for gap in gaps:
+        states.note_gap(gap, now=10.0)
+    assert states.gaps_behind(WsPrivateEvent(order_id=7, generation=2), now=1e6) == gaps[1:]
+    assert states.gaps_behind(WsPrivateEvent(order_id=7, generation=4), now=10.0) == []
+
+
+def test_of_an_unknown_order_the_gaps_of_the_last_minute_count() -> None:
+    """It was placed a moment ago; and only some gaps are kept."""
+    states = OrderStates()
+    assert states.gaps_behind(None, now=0.0) == []
+    for number in range(100):
+        states.note_gap(WsGap(0.0, 1.0, number), now=float(number))
+    assert [gap.generation for gap in states.gaps_behind(None, now=150.0)] == [*range(90, 100)]
+    assert len(states.gaps_behind(None, now=99.0)) == 20

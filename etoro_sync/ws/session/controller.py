@@ -245,7 +245,7 @@ class Controller:
             count(len(gap.topics), "topic"),
         )
         self._advance(ClientState.LIVE)
-        self._out.emit("reconnected", gap)
+        self._feed.end_gap(gap, now)
 
     def _publish(self, released: list[tuple[int, dict[str, object]]]) -> None:
         """Publish rates that were held back until now."""

@@ -32,15 +32,15 @@ class Bench:
         self.book = RateBook()
         self.counters = Counters()
         self.gaps: list[WsGap] = []
-        out = SimpleNamespace(emit=self._emit, barrier=lambda: None)
-        feed: Any = SimpleNamespace(out=out, over=False)
+        out = SimpleNamespace(emit=lambda *arguments: None, barrier=lambda: None)
+        feed: Any = SimpleNamespace(out=out, over=False, end_gap=self._end_gap)
         self.controller = Controller(
             self.protocol, self.book, feed, self.counters, lambda state: None, 0.0, False
         )
 
-    def _emit(self, event: str, *arguments: Any) -> None:
-        if event == "reconnected":
-            self.gaps += arguments
+    def _end_gap(self, gap: WsGap, now: float) -> None:
+        assert now == self.clock()
+        self.gaps.append(gap)
 
     def open(self) -> None:
         """Open a connection, and have the keys accepted."""
