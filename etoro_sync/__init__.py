@@ -39,6 +39,8 @@ What methods of the client return:
     OrderUpdates         of order_updates(): the events of one order
     Alert                of alert(): calls a function when a price crosses a threshold
     WsStats              of stats(): counters and ages
+    Recorder             of record(): writes all that comes to files
+    RecorderStats        of stats() of a Recorder
     ClientState          of state: LIVE, RECONNECTING, FAILED, ...
 
 Errors, all of which are an EToroError:
@@ -58,6 +60,7 @@ Errors, all of which are an EToroError:
 
 For other sources than a connection, and for programs that were written for etoropy:
 
+    Replay                   plays a recording
     MarketStream             what WsClient and any other source have in common
     Feed                     takes the messages of a source of your own
     DEFAULT_WS_URL           the address of eToro's stream
