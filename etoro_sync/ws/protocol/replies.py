@@ -13,6 +13,7 @@ from ...errors import EToroAuthError, EToroError, EToroSubscriptionError, EToroW
 from ...text import fit, named, show
 
 __all__ = [
+    "KNOWN_CODES",
     "PERMISSIONS",
     "ErrorKind",
     "Outcome",
@@ -73,6 +74,8 @@ _KINDS = {
     "BinaryMessagesNotSupported": ErrorKind.REFUSED,
     "SubscribeFailed": ErrorKind.REFUSED,
 }
+#: Every code that is publicly known.
+KNOWN_CODES = frozenset(_KINDS)
 #: Benign code -> the request that it belongs to.
 _BENIGN = {
     "SessionAlreadyAuthenticated": "Authenticate",

@@ -9,7 +9,7 @@ from ..failures import ConnectionFailed
 from ..options import WsClientOptions
 from ..transport.addresses import Addresses
 from ..transport.connection import Connection
-from ..transport.dialer import Dialer
+from ..transport.dialer import Dialer, Tunnel
 from ..transport.handshake import open_websocket
 from ..transport.socket_stream import SocketStream
 from ..transport.target import Target, is_loopback
@@ -62,17 +62,9 @@ class Connector:
             verify enough.
         :raises Interrupted: when the client is to stop.
         """
-        options = self._options
         dialer = Dialer(self._waker, deadline, self._addresses)
-        target = self._target()
-        proxy = self._proxies.find_proxy(options.proxy, target)
-        tunnel = None
-        if proxy is not None:
-            # A proxy of the environment is not in the options, so its password is new here.
-            for password in readings(proxy.password or ""):
-                self._redactor.add(password)
-            tunnel = self._proxies.make_tunnel(proxy, target)
-        stream = dialer.open(target, self._tls, tunnel)
+        target = self.target()
+        stream = dialer.open(target, self.context, self.tunnel(target))
         self._address = dialer.address
         return stream, dialer
 
@@ -102,7 +94,7 @@ class Connector:
             stream.close()
             raise
 
-    def _target(self) -> Target:
+    def target(self) -> Target:
         """Return where to connect.
 
         A loopback host may use TLS that is not verified; the target is marked then, so that its
@@ -110,11 +102,29 @@ class Connector:
         """
         target = Target.of(self._options.ws_url)
         lenient = target.secure and not self._options.allow_unverified_tls
-        if lenient and is_loopback(target.host) and not is_verified(self._tls()):
+        if lenient and is_loopback(target.host) and not is_verified(self.context()):
             return replace(target, unverified=True)
         return target
 
-    def _tls(self) -> ssl.SSLContext:
+    def tunnel(self, target: Target) -> Tunnel | None:
+        """Return the tunnel through the proxy, not established yet; None: there is no proxy.
+
+        :raises EToroWebSocketError: when the proxy cannot be used.
+        """
+        proxy = self._proxies.find_proxy(self._options.proxy, target)
+        if proxy is None:
+            return None
+        # A proxy of the environment is not in the options, so its password is new here.
+        for password in readings(proxy.password or ""):
+            self._redactor.add(password)
+        return self._proxies.make_tunnel(proxy, target)
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS context.
+
+        :raises EToroWebSocketError: when none can be made.
+        :raises ConnectionFailed: when it does not verify enough.
+        """
         # Cached, because creating one takes 20 ms.
         context = self._context = self._context or make_default_context()
         options = self._options

@@ -35,6 +35,7 @@ class Connection:
     :param heartbeat_timeout: seconds of silence after a ping before the connection is dead.
     :param redact: removes the keys from text of the server.
     :param clock: monotonic seconds.
+    :param parser: parses the frames; None: a parser with that limit.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class Connection:
         heartbeat_timeout: float,
         redact: Callable[[str], str],
         clock: Callable[[], float] = clocks.monotonic,
+        parser: FrameParser | None = None,
     ) -> None:
         self._stream = stream
         self._early = early
         self._redact = redact
         self._clock = clock
-        self._parser = FrameParser(max_message_bytes)
+        self._parser = parser or FrameParser(max_message_bytes)
         self._keepalive = Keepalive(heartbeat_interval, heartbeat_timeout, clock())
         # A peer that reads nothing for this long is treated as dead, like a silent one.
         self._send_timeout = heartbeat_timeout or 10.0
@@ -226,6 +228,10 @@ class Connection:
     def send_text(self, text: str) -> None:
         """Send one text message; what cannot be sent now is sent by :meth:`flush`."""
         self._send(ABNF.OPCODE_TEXT, text)
+
+    def send_ping(self, payload: bytes) -> None:
+        """Send one ping, besides those of the keepalive; its answer repeats *payload*."""
+        self._send(ABNF.OPCODE_PING, payload)
 
     def _send(self, opcode: int, payload: str | bytes) -> None:
         if self._send_error is not None or self._closing:

@@ -100,7 +100,7 @@ class Dialer:
             if tunnel is not None:
                 tunnel.establish(stream, self)
                 if target.secure:
-                    self._secure(stream, target, context)
+                    self.secure(stream, target, context)
         except BaseException:
             stream.close()
             raise
@@ -270,10 +270,14 @@ class Dialer:
             raise EToroWebSocketError(f"Cannot connect to {target}: it has no address. {advice}")
         return found  # type: ignore[return-value]  # typeshed's AddressFamily
 
-    def _secure(
+    def secure(
         self, stream: SocketStream, target: Target, context: Callable[[], ssl.SSLContext]
     ) -> None:
-        """Do the TLS handshake through a tunnel."""
+        """Do the TLS handshake on *stream*, which leads to the target.
+
+        :raises EToroWebSocketError: when it fails.
+        :raises EToroTimeoutError: at the deadline.
+        """
         try:
             stream.secure(context(), target.host)
             while not stream.handshake_step():

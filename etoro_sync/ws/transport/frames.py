@@ -4,7 +4,7 @@ Pure: no socket, no clock. websocket-client's own frame reader makes several sys
 about ten Python calls per frame, does not limit a frame's size, checks UTF-8 byte by byte in
 Python, and joins fragments in quadratic time. This one handles all complete frames of a read in
 one loop. The usual frame (final, text, unmasked) takes a fast path; all others are handled by
-:meth:`FrameParser._irregular`.
+:meth:`FrameParser.irregular`.
 """
 
 import struct
@@ -132,7 +132,7 @@ class FrameParser:
             if regular:
                 texts.append(data[start:stop].decode())
             else:
-                self._irregular(first, data[start:stop], texts)
+                self.irregular(first, data[start:stop], texts)
                 if self._closed:
                     return end, 2
             position = stop
@@ -175,8 +175,11 @@ class FrameParser:
         elif self._message is not None:
             raise _Broken(1002, "a new message began inside a fragmented one")
 
-    def _irregular(self, first: int, payload: bytes, texts: list[str]) -> None:
-        """Handle a control frame, a binary message or a fragment; its header was checked."""
+    def irregular(self, first: int, payload: bytes, texts: list[str]) -> None:
+        """Handle a control frame, a binary message or a fragment; its header was checked.
+
+        A subclass may look at these frames here.
+        """
         opcode = first & 0x0F
         if opcode >= CLOSE:
             self.controls.append((opcode, payload))

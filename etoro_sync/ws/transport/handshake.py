@@ -102,7 +102,11 @@ def _joined(lines: list[bytes]) -> list[bytes]:
 
 
 def open_websocket(
-    url: str, stream: SocketStream, dialer: Dialer, redact: Callable[[str], str]
+    url: str,
+    stream: SocketStream,
+    dialer: Dialer,
+    redact: Callable[[str], str],
+    on_head: Callable[[bytes], object] = lambda head: None,
 ) -> bytes:
     """Do the opening handshake on *stream*; return the bytes that were received after it.
 
@@ -110,6 +114,7 @@ def open_websocket(
     :param stream: connected, with TLS complete.
     :param dialer: has the deadline, and knows whether to stop.
     :param redact: removes the keys from text of the server.
+    :param on_head: called with the head of the answer, without the keys, also of a refusal.
     :raises ConnectionFailed: when the answer is an HTTP error.
     :raises EToroWebSocketError: when the other end is no WebSocket server, or closes.
     :raises EToroTimeoutError: at the deadline.
@@ -119,16 +124,19 @@ def open_websocket(
     shim = _HandshakeSocket(stream, dialer, f"the opening handshake with {target}", redact)
     # A new one for each connection, because it may keep part of a frame.
     ws = WebSocket(enable_multithread=False, skip_utf8_validation=True)
-    with _translated(target, shim, redact):
-        ws.connect(
-            # With the scheme in lower case, as the library requires.
-            urlsplit(url).geturl(),
-            socket=shim,
-            # The library would send the same headers to any host that it is redirected to.
-            redirect_limit=0,
-            suppress_origin=True,
-            header=[f"User-Agent: {_USER_AGENT}"],
-        )
+    try:
+        with _translated(target, shim, redact):
+            ws.connect(
+                # With the scheme in lower case, as the library requires.
+                urlsplit(url).geturl(),
+                socket=shim,
+                # The library would send the same headers to any host that it is redirected to.
+                redirect_limit=0,
+                suppress_origin=True,
+                header=[f"User-Agent: {_USER_AGENT}"],
+            )
+    finally:
+        on_head(shim.head)
     if ws.status != HTTPStatus.SWITCHING_PROTOCOLS:
         raise EToroWebSocketError(
             f"{target} answered the opening handshake with {ws.status}. Redirects are not "

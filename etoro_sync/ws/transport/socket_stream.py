@@ -90,6 +90,11 @@ class SocketStream:
         self._events = selectors.EVENT_READ
         self._selector.register(self._sock, self._events)
 
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The TLS socket, to ask for its version and certificate; None: there is no TLS."""
+        return None if self._plain else cast(ssl.SSLSocket, self._sock)
+
     def handshake_step(self) -> bool:
         """Continue the TLS handshake without blocking; return whether it is complete.
 
