@@ -16,6 +16,7 @@ PICTURE = Path(__file__).with_name("rooms.svg")
 #: Room -> what it knows, from the face down. What is in no room is the ground, which all may use.
 ROOMS = {
     "cli": "the command line",
+    "doctor": "step by step",
     "ws": "the face: the client",
     "instruments": "symbols, ids and names",
     "ws.session": "the life of a client",

@@ -62,8 +62,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     # Its requests take the way of a connection: keys, proxy and TLS are the client's.
     "instruments": {"ws.session", "ws.protocol", "ws.options", "ws.failures", "ws.transport"},
+    # Each step is taken with the part of the client that takes it.
+    "doctor": {
+        "market",
+        "ws.session",
+        "ws.protocol",
+        "ws.options",
+        "ws.failures",
+        "ws.transport",
+    },
     "": {"delivery", "instruments", "market", "recording", "replay", "stream", "ws"},
-    "cli": {"", "demo", "instruments", "simulator", "ws"},
+    "cli": {"", "demo", "doctor", "instruments", "simulator", "ws"},
     "demo": {"", "simulator", "ws"},
     "simulator": set(),
     "__main__": {"cli"},

@@ -172,6 +172,45 @@ def demo_command(
     return carry_out(work)
 
 
+@app.command("doctor")
+def doctor_command(
+    instruments: Annotated[
+        list[int] | None,
+        typer.Option("--instrument", metavar="ID", help="Instead of 100000, bitcoin; repeatable."),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private/--no-private", help="The topic of order events, too.")
+    ] = True,
+    traffic: Annotated[float, typer.Option(help="Seconds of traffic to count.")] = 5.0,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the first price.")] = 20.0,
+    minutes: Annotated[
+        float, typer.Option(help="Observe connections for N minutes afterwards; Ctrl-C ends it.")
+    ] = 0.0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a report that can be posted.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="A simulated service; no credentials are needed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
+) -> int:
+    """Find out why nothing comes: each step from this machine to the first price.
+
+    It stops at the first step that fails, and says what to do. It also lists all that the service
+    does and nobody has publicly reported. The keys are read from ETORO_API_KEY and ETORO_USER_KEY,
+    the address from ETORO_WS_URL.
+    """
+
+    def work() -> None:
+        from ..doctor.plan import Plan
+        from .doctoring import Visit, examine
+
+        plan = Plan(tuple(instruments or [100000]), private, traffic, wait, minutes)
+        examine(Visit(plan, as_json, report), demo)
+
+    return carry_out(work)
+
+
 @app.command("simulate")
 def simulate_command(
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8765,
