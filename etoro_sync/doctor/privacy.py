@@ -21,11 +21,11 @@ __all__ = ["Scrubber"]
 _NOBODY = frozenset(["root", "user", "admin", "app", "runner", "test", "localhost", "python"])
 #: A shorter name would be found in ordinary words.
 _SHORTEST = 3
-#: Of a server's text: e-mail addresses, ids, and numbers that are longer than a code.
+#: Of a server's text: e-mail addresses, ids, and numbers longer than a code, or like an amount.
 _ACCOUNT = (
     (re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+"), "<address>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
-    (re.compile(r"\d[\d.,]*\d{3}\d*|\d{4,}"), "<number>"),
+    (re.compile(r"\d{1,3}(?:[.,]\d{3})+(?:[.,]\d+)?|\d+[.,]\d{2,}|\d{5,}"), "<number>"),
 )
 
 

@@ -63,7 +63,7 @@ class Traffic:
         #: Seconds between two NUL keepalives, and between pings and their answers.
         self.nul_intervals: deque[float] = deque(maxlen=_KEPT)
         self.round_trips: deque[float] = deque(maxlen=_KEPT)
-        self.longest_silence = 0.0
+        self._longest_silence = 0.0
         self.begin()
 
     def begin(self) -> None:
@@ -119,13 +119,16 @@ class Traffic:
             self.round_trips.append(self._clock() - sent)
 
     def _heard(self) -> None:
-        now = self._clock()
-        self.longest_silence = max(self.longest_silence, now - self._last)
-        self._last = now
+        self._longest_silence = self.silence()
+        self._last = self._clock()
+
+    def silence(self) -> float:
+        """Return the most seconds without a frame, the present ones of an open connection too."""
+        return max(self._longest_silence, self._clock() - self._last)
 
     def ended(self, code: int, violation: str = "") -> None:
         """Note how the connection has ended: its close code (1006: none was sent)."""
-        self.longest_silence = max(self.longest_silence, self._clock() - self._last)
+        self._heard()
         if violation:
             self._deviations.add("frame", violation)
         elif code not in facts.CLOSE_CODES | {1006}:

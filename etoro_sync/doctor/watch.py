@@ -201,7 +201,7 @@ class Watcher:
         seen.nuls = traffic.counts["NUL keepalives"]
         seen.nul_intervals = Spread.of(traffic.nul_intervals)
         seen.server_pings = traffic.counts["pings of the server"]
-        seen.longest_silence = round(traffic.longest_silence, 1)
+        seen.longest_silence = round(traffic.silence(), 1)
         seen.counts = dict(traffic.counts)
 
     def _note_failure(self, error: Exception) -> None:

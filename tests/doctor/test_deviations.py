@@ -1,0 +1,300 @@
+"""Whatever nobody has reported of the service is listed once, with names and types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from etoro_sync.doctor import Report
+from etoro_sync.doctor.deviations import Deviations, Inspector, place_of
+from etoro_sync.doctor.privacy import Scrubber
+from etoro_sync.doctor.traffic import Traffic
+from etoro_sync.redaction import Redactor
+from etoro_sync.simulator import EToroSimulator
+from tests.conftest import StartServer
+from tests.doctor.tools import API_KEY, examined
+from tests.support.clients import envelope
+from tests.support.raw_server import BINARY, CONTINUATION, TEXT, Peer
+
+RATE = "Trading.Instrument.Rate"
+DATE = "2026-04-20T17:24:55.3632795Z"
+#: The documented order event, without the account's values.
+ORDER = {
+    **dict.fromkeys(["OrderID", "CID", "InstrumentID", "CloseReason", "ErrorCode"], 0),
+    **{"OrderType": 20, "StatusID": 11, "StatusId": 11, "IsInMirror": False},
+    **{"RequestedUnits": 13.859902, "ExecutedUnits": 0.0, "NetProfit": 0.0, "EndRate": 0.0},
+    **{"PendingClosePositionIDs": [1], "RequestGuid": "g", "RequestToken": "g"},
+    **{"OpenDateTime": DATE, "RequestOccurred": DATE, "RequestedLots": 0.0},
+}
+ORDER_TYPE = "Trading.OrderForCloseMultiple.Update"
+
+
+@pytest.fixture
+def deviations() -> Deviations:
+    return Deviations(Scrubber(Redactor([API_KEY])), lambda: 12.34)
+
+
+@pytest.fixture
+def traffic(deviations: Deviations) -> Traffic:
+    return Traffic(deviations)
+
+
+def found(deviations: Deviations) -> list[tuple[str, str]]:
+    return [(each.kind, each.what) for each in deviations.found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        envelope("instrument:18", {"Date": DATE, "PriceRateID": "1"}),
+        envelope("instrument:18", {"Ask": "4809.34", "Date": DATE, "PriceRateID": "1"}),
+        envelope("instrument:18", {"ConversionRateAsk": "1.0", "ConversionRateBid": "1.0"}),
+        envelope("instrument:18", {"IsInstrumentActive": "False"}, "Trading.Instrument.Active"),
+        envelope(
+            "instrument:18",
+            {
+                **{"InstrumentID": "18", "InstrumentId": "18", "Ask": "2", "Bid": "1"},
+                **{"AvailabilityReason": "6", "IsExchangeOpen": "false", "DailyClose": "3"},
+                "ClosingPrices": "System.Collections.Generic.Dictionary`2[System.String]",
+            },
+            "Snapshot",
+        ),
+        envelope("private", ORDER, ORDER_TYPE),
+        '{"id": "x", "success": true, "operation": "Authenticate"}',
+        '{"success": false, "errorCode": "BinaryMessagesNotSupported"}',
+        '{"id": "x", "success": false, "operation": "Subscribe", "errorCode": "SubscribeFailed", '
+        '"errorMessage": "Too many subscriptions for session"}',
+    ],
+)
+def test_what_is_known_is_no_deviation(text: str, traffic: Traffic, deviations: Deviations) -> None:
+    """Everything that users have recorded, and eToro's own example."""
+    traffic.on_text(text)
+    assert found(deviations) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "what"),
+    [
+        ({"Volume": "12"}, "unknown field", f"Volume in {RATE} of instrument: string"),
+        ({"Ask": 12.5}, "type of a field", f"Ask in {RATE} of instrument: number, not string"),
+        ({"Ask": None}, "type of a field", f"Ask in {RATE} of instrument: null, not string"),
+        ({"Ask": "abc"}, "value of a field", f"Ask in {RATE} of instrument cannot be read"),
+        ({"Date": "today"}, "value of a field", f"Date in {RATE} of instrument cannot be read"),
+        (
+            {"AvailabilityReason": "9"},
+            "unknown code",
+            f"AvailabilityReason 9 in {RATE} of instrument",
+        ),
+    ],
+)
+def test_fields_of_instruments(
+    content: dict[str, Any], kind: str, what: str, traffic: Traffic, deviations: Deviations
+) -> None:
+    """Unknown ones, other types, and values that the client could not read."""
+    traffic.on_text(envelope("instrument:18", {"Date": DATE, "PriceRateID": "1", **content}))
+    assert (kind, what) in found(deviations)
+
+
+def test_an_example_is_kept_of_market_data_only(traffic: Traffic, deviations: Deviations) -> None:
+    """A value of an order event is of the account."""
+    traffic.on_text(envelope("instrument:18", {"Volume": "1234567"}))
+    traffic.on_text(envelope("private", {**ORDER, "Balance": "7654321"}, ORDER_TYPE))
+    market, private = deviations.found
+    assert market.example == "'1234567'"
+    assert private.what == f"Balance in {ORDER_TYPE} of private: string"
+    assert private.example == ""
+    assert market.first == 12.3
+
+
+def test_the_same_deviation_is_counted(traffic: Traffic, deviations: Deviations) -> None:
+    """One line, however often."""
+    for _ in range(3):
+        traffic.on_text(envelope("instrument:18", {"Volume": "1"}))
+    (only,) = deviations.found
+    assert only.count == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "what"),
+    [
+        (
+            {"OrderID": "1"},
+            "type of a field",
+            f"OrderID in {ORDER_TYPE} of private: string, not integer",
+        ),
+        ({"StatusID": 14}, "unknown code", f"StatusID 14 in {ORDER_TYPE} of private"),
+        ({"CloseReason": 5}, "unknown code", f"CloseReason 5 in {ORDER_TYPE} of private"),
+        ({"ErrorCode": 812}, "unknown code", f"ErrorCode 812 in {ORDER_TYPE} of private"),
+    ],
+)
+def test_fields_of_order_events(
+    change: dict[str, Any], kind: str, what: str, traffic: Traffic, deviations: Deviations
+) -> None:
+    """Types, and the codes of which there is no public list."""
+    traffic.on_text(envelope("private", {**ORDER, **change}, ORDER_TYPE))
+    assert found(deviations) == [(kind, what)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "what"),
+    [
+        (envelope("private", {}, "Trading.PositionUpdate"), "unknown type", "of private"),
+        (envelope("instrument:18", {}, "Trading.Candle"), "unknown type", "Trading.Candle"),
+        (envelope("quotes:18", {}), "unknown topic", "quotes:18"),
+        ('{"messages": [], "seq": 5}', "unknown field", "seq in a frame: integer"),
+        ('{"messages": {}}', "type of a field", "messages in a frame: object, not array"),
+        ('{"messages": [5]}', "frame", "a message that is no object"),
+        ('{"messages": []}', "frame", "another number of messages"),
+        ('{"id": "x", "success": "true"}', "type of a field", "success in an answer: string"),
+        ('{"id": "x", "hello": 1}', "answer", "neither success nor errorCode"),
+        ('{"id": "x", "success": false, "errorCode": "Maintenance"}', "unknown error code", "Main"),
+        ("[1]", "frame", "no object: array"),
+        ("hello", "frame", "not JSON"),
+        ("\0", "frame", "padding"),
+        ('\0{"id": "x", "success": true}', "frame", "padding around"),
+        ('{"messages": [{"topic": "private", "content": "x"}]}', "message", "no type"),
+        ('{"messages": [{"topic": "private", "content": "x"}]}', "content", "not JSON"),
+        ('{"messages": [{"topic": "private", "content": {}}]}', "type of a field", "content in"),
+        ('{"messages": [{"topic": "private", "content": "[]"}]}', "content", "no object: array"),
+    ],
+)
+def test_shapes_of_texts(
+    text: str, kind: str, what: str, traffic: Traffic, deviations: Deviations
+) -> None:
+    """Each layer of a text is compared with what is known of it."""
+    traffic.on_text(text)
+    assert any(k == kind and what in w for k, w in found(deviations)), found(deviations)
+
+
+def test_what_the_client_cannot_read_is_a_deviation(
+    traffic: Traffic, deviations: Deviations
+) -> None:
+    """By the client's own parser."""
+    traffic.on_text(envelope("instrument:18", {"Ask": "x", "Bid": "1"}))
+    assert ("not readable", "the client cannot decode the rate of a message") in found(deviations)
+
+
+def test_words_of_the_server_are_scrubbed(traffic: Traffic, deviations: Deviations) -> None:
+    """Keys, numbers and addresses in the names of fields and types are not passed on."""
+    name = f"{API_KEY} 12345678 someone@example.test"
+    traffic.on_text(envelope("private", {name: 1}, f"Trading.{name}"))
+    traffic.on_text(json.dumps({"id": "x", "success": False, "errorCode": name}))
+    traffic.on_text(envelope(f"orders:{name}", {}))
+    shown = repr(deviations.found)
+    assert len(deviations.found) == 4
+    assert "12345678" not in shown
+    assert "someone" not in shown
+    assert API_KEY not in shown
+
+
+def test_kinds_are_bounded(deviations: Deviations) -> None:
+    """A server may make up any number of fields; they are counted."""
+    inspector = Inspector(deviations)
+    for number in range(150):
+        inspector.reply({"success": True, f"f{number}": 1})
+    assert len(deviations.found) == 100
+    assert deviations.left_out == 50
+    other = deviations.another()
+    Inspector(other).reply({"success": True, "f0": 1, "f200": 1})
+    deviations.merge(other)
+    assert deviations.found[0].count == 2
+    assert deviations.left_out == 51
+
+
+@pytest.mark.parametrize(
+    ("topic", "place"),
+    [("private", "private"), ("instrument:1", "instrument"), ("instrument:x", ""), (5, "")],
+)
+def test_places_of_topics(topic: object, place: str) -> None:
+    """Two kinds of topics are known."""
+    assert place_of(topic) == place
+
+
+# -- frames, on a real connection ------------------------------------------------------------------
+
+
+def frames(send: Callable[[Peer], object]) -> Callable[[Peer], None]:
+    """A service that sends what a test says behind the acknowledgement of order events."""
+
+    def script(peer: Peer) -> None:
+        peer.accept()
+        peer.acknowledge()
+        peer.send_message("instrument:100000", "Snapshot", {"Ask": "2", "Bid": "1"})
+        peer.send_message("instrument:100000", RATE, {"Ask": "2"})
+        peer.acknowledge()
+        send(peer)
+        peer.serve()
+
+    return script
+
+
+def examine_frames(raw_server: StartServer, send: Callable[[Peer], object]) -> Report:
+    return examined(raw_server(frames(send)).url, {"seconds": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("send", "what"),
+    [
+        (lambda peer: peer.send_ping(b"x"), "a ping of the server"),
+        (lambda peer: peer.send_pong(b"x"), "a pong that answers no ping"),
+        (lambda peer: peer.send_frame(BINARY, b"\1\2"), "a binary frame that is no keepalive"),
+        (lambda peer: peer.send_frame(BINARY, b"\0\0"), "NULs in another number than 1"),
+        (
+            lambda peer: (
+                peer.send_frame(TEXT, b'{"id": "x",', fin=False),
+                peer.send_frame(CONTINUATION, b'"success": true}'),
+            ),
+            "a fragmented message",
+        ),
+    ],
+)
+def test_frames_that_nobody_has_reported(
+    send: Callable[[Peer], object], what: str, raw_server: StartServer
+) -> None:
+    """A client does not show them; the doctor does."""
+    report = examine_frames(raw_server, send)
+    assert report.ok, str(report.failure)
+    assert what in [each.what for each in report.deviations]
+
+
+def test_a_nul_keepalive_is_known(raw_server: StartServer) -> None:
+    """It is counted, and is no deviation."""
+    report = examine_frames(raw_server, lambda peer: peer.send_frame(BINARY, b"\0"))
+    assert report.ok, str(report.failure)
+    assert report.traffic["NUL keepalives"] == 1
+    assert report.deviations == []
+
+
+@pytest.mark.parametrize(("code", "deviates"), [(1000, False), (1012, True), (4321, True)])
+def test_close_codes(code: int, deviates: bool, service: EToroSimulator) -> None:
+    """1000 was reported; any other one is news."""
+    service.fault("close", code=code, reason="see you", at="Subscribe")
+    report = examined(service.url)
+    assert report.failure is not None
+    assert str(code) in report.failure.found
+    assert [each.what for each in report.deviations] == [f"close code: {code}"] * deviates
+
+
+def test_a_violation_of_the_protocol(service: EToroSimulator) -> None:
+    """The step fails, and the violation is listed."""
+    service.fault("reserved_bits", bits=4, at="Subscribe")
+    report = examined(service.url)
+    assert report.failure is not None
+    assert any("reserved bits" in each.what for each in report.deviations)
+
+
+@pytest.mark.parametrize("fault", ["wrong_types", "bad_json", "deep_nesting", "nan"])
+def test_no_message_ends_the_examination(fault: str, service: EToroSimulator) -> None:
+    """Whatever comes is a deviation, and no exception."""
+    arguments = {"instrument_id": 100000} if fault == "nan" else {}
+
+    def misbehave(taken: Any) -> None:
+        if taken.name == "rate":
+            service.fault(fault, **arguments)
+
+    report = examined(service.url, {"on_step": misbehave})
+    assert report.ok, str(report.failure)
+    assert report.deviations
