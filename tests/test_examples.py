@@ -29,6 +29,7 @@ OUTPUT = {
     "price_alert.py": [": ", " is "],
     "queue_loop.py": ["instrument 1001: mid ", "0 replaced by newer ones"],
     "consumers.py": ["worker ", "books: order ", "all threads have ended"],
+    "examine_first.py": ["keys: both are set", "traffic: in 0.2 s: ", "100000: bid 66"],
     "embedding.py": ["live; ", "1001: ", "stopped"],
     "porting_from_etoropy.py": ["100000 66"],
     "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],

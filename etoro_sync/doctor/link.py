@@ -59,6 +59,8 @@ class Link:
             parser=self._parser,
         )
         self._opened_at = clocks.monotonic()
+        #: Code and reason of the server's close frame; None: none has come.
+        self.closed_with: tuple[int, str] | None = None
         #: The error code of the last answer that refused a request; ``""``: there was none.
         self.refused_with = ""
 
@@ -168,7 +170,7 @@ class Link:
         self._channel.on_reply(reply)
 
     def _closed(self) -> ConnectionFailed:
-        code, reason = self._connection.close_status()
+        self.closed_with = code, reason = self._connection.close_status()
         self.traffic.ended(code)
         said = f" ({reason})" if reason else ""
         how = "without a code" if code == 1005 else f"with code {code}{said}"

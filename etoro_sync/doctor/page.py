@@ -58,7 +58,8 @@ def _answers(seen: Watched) -> Iterator[str]:
     yield f"ended by the server or the network: {len(seen.ends)}"
     for end in seen.ends:
         how = "no close frame" if end.code == 1006 else f"close code {end.code}"
-        yield f"    after {end.seconds:.1f} s: {how} ({end.reason})"
+        why = f" ({end.reason})" if end.reason else ""
+        yield f"    after {end.seconds:.1f} s: {how}{why}"
     for failure in seen.failures:
         yield f"could not connect: {failure}"
     if seen.counts:

@@ -88,7 +88,7 @@ class End:
     """How a connection has ended.
 
     :param code: of the server's close frame; 1006: none came.
-    :param reason: in the close frame, or the error.
+    :param reason: in the close frame; without one, the error.
     :param seconds: since it was opened.
     """
 

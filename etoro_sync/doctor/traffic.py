@@ -132,7 +132,7 @@ class Traffic:
         if violation:
             self._deviations.add("frame", violation)
         elif code not in facts.CLOSE_CODES | {1006}:
-            self._deviations.add("close code", f"close code: {code}")
+            self._deviations.add("close code", str(code))
 
     # -- texts ---------------------------------------------------------------------------------
 

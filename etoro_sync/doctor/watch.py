@@ -187,9 +187,10 @@ class Watcher:
                     link.ping(f"doctor {self.seen.pings}".encode())
                 self._update(link.age)
         except ConnectionFailed as failure:
-            reason = self._scrubber.foreign(parted(failure)[0])
+            code, reason = link.closed_with or (1006, parted(failure)[0])
             if len(self.seen.ends) < _KEPT:
-                self.seen.ends.append(End(failure.code, reason, round(link.age, 1)))
+                reason = self._scrubber.foreign(reason)
+                self.seen.ends.append(End(code, reason, round(link.age, 1)))
         finally:
             self._update(link.age)
 
