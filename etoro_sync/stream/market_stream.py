@@ -484,7 +484,7 @@ class MarketStream:
         Final are FILLED, CANCELED, CANCELED_PARTIALLY_FILLED, and what is raised: REJECTED,
         REJECTED_PARTIALLY_FILLED and EXPIRED; not PARTIALLY_FILLED. An order that was final before
         the call returns at once, if it is among the last 1,000 of which events came. The topic
-        ``"private"`` must be subscribed to.
+        ``"private"`` has to be subscribed to before.
 
         An event that eToro sends while the client reconnects is never sent again. So *confirm* is
         asked after each gap since the order's last event, and when the time is up, and what it says
@@ -502,6 +502,7 @@ class MarketStream:
         :raises EToroTimeoutError: when nothing final came in time; its ``gaps`` say when something
             may have been missed.
         :raises EToroClosedError: when the stream was closed, or is not connected.
+        :raises EToroWebSocketError: at once, when ``"private"`` is not subscribed to.
         :raises EToroError: what ended the stream, when it failed.
         :raises EToroValidationError: naming the argument.
         """
@@ -531,6 +532,7 @@ class MarketStream:
         :param request_guid: as :meth:`wait_for_order`.
         :param timeout: seconds that each step waits at most; None is without limit.
         :raises EToroTimeoutError: from the loop, when no event came in time.
+        :raises EToroWebSocketError: from the loop, when ``"private"`` is not subscribed to.
         :raises EToroError: from the loop: what ended the stream, when it failed or was closed.
         :raises EToroValidationError: naming the argument.
         """

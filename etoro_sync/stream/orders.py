@@ -11,10 +11,12 @@ from ..errors import (
     EToroOrderError,
     EToroTimeoutError,
     EToroValidationError,
+    EToroWebSocketError,
 )
 from ..market.order_states import is_final
 from ..models import OrderStatus, WsGap, WsPrivateEvent
 from ..numbers import whole
+from ..state import ClientState
 from ..text import count, shorten
 from .core import StreamCore
 from .countdown import Countdown
@@ -28,6 +30,8 @@ Confirm = Callable[[int | str], Confirmed]
 
 #: What an order must not end with, for a caller who wanted it executed or canceled.
 _FAILED = (OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.REJECTED_PARTIALLY_FILLED)
+#: In these, what is wanted is subscribed to; before, it may still be on its way.
+_CONNECTED = (ClientState.LIVE, ClientState.RECONNECTING)
 
 
 class OrderUpdates(Iterator[WsPrivateEvent]):
@@ -121,7 +125,14 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         """Wait for the next item; None: it was a gap, or another order's event.
 
         :raises EToroTimeoutError: when the time is up.
+        :raises EToroWebSocketError: when no order event can come.
         """
+        # The state is looked up last: disconnect() sets it before it forgets the topics.
+        if not self._core.source.brings("private") and self._core.state in _CONNECTED:
+            raise EToroWebSocketError(
+                f"No event of {self._name} can come, because the topic 'private' is not subscribed "
+                "to. Call subscribe('private') before the order is placed."
+            )
         try:
             name, found = countdown.get()
         except queue.Empty:
@@ -250,7 +261,7 @@ def _of_gaps(gaps: list[WsGap]) -> str:
 
 def _shown(event: WsPrivateEvent | None) -> str:
     if event is None:
-        return "none has come (is the topic 'private' subscribed to?)"
+        return "none has come"
     return str(event.status) if event.status is not None else f"status {event.status_id}"
 
 

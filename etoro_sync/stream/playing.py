@@ -91,6 +91,10 @@ class PlayedSource:
     def release(self, use: object) -> None:
         """Do nothing, as :meth:`hold`."""
 
+    def brings(self, topic: str) -> bool:
+        """Whether events of *topic* may come; nobody knows what is played."""
+        return True
+
     def make_items(
         self,
         event: str | tuple[str, ...],

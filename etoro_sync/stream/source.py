@@ -55,6 +55,9 @@ class Source(Protocol):
     def release(self, use: object) -> None:
         """End a use, and unsubscribe from those of its topics that no other use needs."""
 
+    def brings(self, topic: str) -> bool:
+        """Whether *topic* is subscribed to, or the source has no subscriptions."""
+
     def make_items(
         self,
         event: str | tuple[str, ...],

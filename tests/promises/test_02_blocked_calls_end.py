@@ -29,6 +29,13 @@ from tests.support.scripts import live
 from tests.support.threads import run_in_thread
 from tests.support.timing import Stopwatch
 
+
+def with_orders(c: WsClient) -> WsClient:
+    """Subscribe to order events, without which a wait for one is refused."""
+    c.subscribe("private", wait=False)
+    return c
+
+
 BLOCKING: dict[str, Callable[[WsClient], Any]] = {
     "get": lambda c: c.queue("private:event").get(),
     "iteration": lambda c: deque(c.queue("instrument:rate"), maxlen=0),
@@ -38,8 +45,8 @@ BLOCKING: dict[str, Callable[[WsClient], Any]] = {
     "several events": lambda c: c.queue(["private:event", "reconnected"]).get(),
     "iterate": lambda c: deque(c.queue("private:event").iterate(), maxlen=0),
     "expect": lambda c: c.expect("private:event").__enter__().wait(),
-    "wait_for_order": lambda c: c.wait_for_order(77),
-    "order_updates": lambda c: next(c.order_updates(77)),
+    "wait_for_order": lambda c: with_orders(c).wait_for_order(77),
+    "order_updates": lambda c: next(with_orders(c).order_updates(77)),
 }
 #: Of these, those that return a value, and so cannot end without one.
 WITH_A_VALUE = {"get", "wait_for", "several events", "expect", "wait_for_order", "order_updates"}

@@ -29,6 +29,15 @@ CALLS: dict[str, Callable[[WsClient], Any]] = {
     "unsubscribe": lambda c: (c.subscribe([18], wait=False), c.unsubscribe([18])),
     "disconnect": lambda c: c.disconnect(),
 }
+#: These are refused without the topic of orders.
+OF_ORDERS = {"wait_for_order", "order_updates"}
+
+
+def connect(c: WsClient, name: str) -> None:
+    """Connect for a call."""
+    c.connect()
+    if name in OF_ORDERS:
+        c.subscribe("private")
 
 
 def assert_over(c: WsClient, waiting: EventQueue, where: str) -> None:
@@ -48,7 +57,7 @@ def test_promise_13_ctrl_c_is_clean_wherever_it_comes(
     A thread that waits for it meanwhile hears of its end.
     """
     c = client(simulator().url)
-    c.connect()
+    connect(c, name)
     waiting = c.queue("unknown")
     places = 0
     for where, outcome in every_interrupt(lambda: CALLS[name](c)):
@@ -63,11 +72,12 @@ def test_promise_13_ctrl_c_is_clean_wherever_it_comes(
             assert not join_stragglers(prefix="etoro-sync-reader"), where
             with pytest.raises(EToroClosedError):
                 waiting.get(timeout=1)
-            c.connect()
+            connect(c, name)
             waiting = c.queue("unknown")
         assert c.state is ClientState.LIVE, where
         del outcome  # its traceback holds the generator of a stream
-        assert c.subscriptions == () or name in ("subscribe", "unsubscribe"), where
+        wanted = ("private",) if name in OF_ORDERS else ()
+        assert c.subscriptions == wanted or name in ("subscribe", "unsubscribe"), where
         assert core_of(c).registry.queues() == [waiting._items], where
     assert places > 10
 

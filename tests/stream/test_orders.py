@@ -15,6 +15,7 @@ from etoro_sync import (
     EToroOrderError,
     EToroTimeoutError,
     EToroValidationError,
+    EToroWebSocketError,
     Feed,
     MarketStream,
     OrderStatus,
@@ -154,7 +155,7 @@ def test_nothing_final_in_time_says_what_is_known() -> None:
     assert "may have been sent in 1 gap, of 2.5 s, and is lost then." in str(error)
     assert "order 7" in str(error)
     assert "the last state: PLACED" in str(error)
-    expected = r"order of request a .*: none has come .is the topic 'private' subscribed to"
+    expected = r"order of request a .*: none has come\."
     with Watchdog(10), playing() as quiet, pytest.raises(EToroTimeoutError, match=expected):
         quiet.wait_for_order(request_guid="a", timeout=0.01)
 
@@ -242,6 +243,28 @@ def test_a_gap_before_the_wait_counts_and_confirm_is_asked_at_once(
         with pytest.raises(EToroTimeoutError) as caught:
             user.wait_for_order(7, timeout=0.01, confirm=lambda i: None)
         assert caught.value.gaps == ()  # its last event came on the new connection
+
+
+def test_a_wait_without_the_topic_of_orders_is_refused_at_once(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """It would never end; a played source has no topics, and an order that is final needs none."""
+    sim = simulator()
+    user = client(sim.url)
+    seen = user.queue("private:event")
+    early = user.order_updates(7, timeout=5)
+    with Watchdog(20), user:
+        user.subscribe(18)
+        for wait in (lambda: user.wait_for_order(7), lambda: next(early)):
+            with pytest.raises(EToroWebSocketError, match=r"order 7 .* subscribe\('private'\)"):
+                wait()
+        user.subscribe("private")
+        sim.fill_order(7)
+        seen.get()
+        user.unsubscribe("private")
+        assert user.wait_for_order(7).status is S.FILLED
+        with pytest.raises(EToroWebSocketError, match="not subscribed"):
+            user.wait_for_order(8)
 
 
 def test_updates_begin_with_what_is_known_and_end_behind_the_final_one() -> None:

@@ -275,6 +275,10 @@ class SessionManager:
         """Subscribe a stream to *topics*; see :meth:`Subscriptions.hold`."""
         self.requests.hold(use, topics, timeout)
 
+    def brings(self, topic: str) -> bool:
+        """Whether *topic* is subscribed to, or will be on the next connection."""
+        return self.tracker.has(topic)
+
     def make_items(
         self,
         event: str | tuple[str, ...],
