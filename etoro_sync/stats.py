@@ -79,6 +79,12 @@ class WsStats:
         handled; 0.0 when there is none.
     :param connected_age: age of the present connection; None when there is none.
     :param last_message_age: time since the last data message; None before the first.
+    :param last_byte_age: time since the last byte of the present connection, also of a pong or of
+        one of eToro's empty frames; None when there is no connection.
+    :param reader_delay: by how much the thread that reads is late for its next step, which it has
+        to take every second, or when the wait before an attempt to connect is over: 0.0 while it
+        works, infinite when it has died; None when none runs, and for other sources than a
+        connection.
     """
 
     bytes: int
@@ -101,3 +107,5 @@ class WsStats:
     callbacks_lag: float
     connected_age: float | None
     last_message_age: float | None
+    last_byte_age: float | None = None
+    reader_delay: float | None = None

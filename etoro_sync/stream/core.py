@@ -105,6 +105,7 @@ class StreamCore:
         dispatcher = self.source.dispatcher
         lanes = dispatcher.lanes
         connected_at, last = counters.connected_at, counters.last_message_at
+        last_byte_age, reader_delay = self.signs_of_life()
         return WsStats(
             bytes=counters.bytes,
             messages=counters.messages,
@@ -126,7 +127,13 @@ class StreamCore:
             callbacks_lag=dispatcher.lag(),
             connected_age=now - connected_at if connected_at and self.is_connected else None,
             last_message_age=None if last is None else now - last,
+            last_byte_age=last_byte_age,
+            reader_delay=reader_delay,
         )
+
+    def signs_of_life(self) -> tuple[float | None, float | None]:
+        """Return the last two figures of :meth:`stats`; None: the source has no such figure."""
+        return None, None
 
     def outlast(self, timeout: float | None = None) -> bool:
         """Block until the present session has ended; False: *timeout* has passed.

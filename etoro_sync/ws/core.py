@@ -2,6 +2,8 @@
 
 from ..delivery.registry import Registry
 from ..events import EVENTS
+from ..lifecycle import AT_WORK
+from ..state import ClientState
 from ..stats import Counters
 from ..stream.core import StreamCore
 from ..stream.core import core_of as core_of_stream
@@ -40,3 +42,10 @@ class Core(StreamCore):
         """Whether eToro has accepted the credentials on the present connection."""
         session = None if self.guard.foreign else self.sessions.present
         return session is not None and session.reader.is_authenticated
+
+    def signs_of_life(self) -> tuple[float | None, float | None]:
+        """Return the age of the last byte, and by how much the reader is late. Any thread."""
+        session, state = self.sessions.present, self.lifecycle.state
+        if session is None or state not in AT_WORK or state is ClientState.CLOSING:
+            return None, None
+        return session.reader.silence, session.reader.delay

@@ -1,6 +1,7 @@
 """The loop of one connection, from authentication to its end: read, send, check deadlines.
 
-Every method runs on the reader thread; nothing blocks but the wait at the end of ``_idle()``.
+Every method runs on the reader thread, but for two properties; nothing blocks but the wait at the
+end of ``_idle()``.
 
 The clocks are read before each read of the socket. Once nothing is left to read, deadlines are
 compared with those clock values. So data that arrived before a deadline counts as in time, even if
@@ -84,6 +85,16 @@ class ConnectionLoop:
         self._may_send = True
         # Until when no reply or snapshot counts as overdue, because the process was paused before.
         self._grace_until = self._now
+
+    @property
+    def due(self) -> float:
+        """When the clocks are to be read again at the latest, in monotonic seconds. Any thread."""
+        return max(self._now + _CLOCK_INTERVAL, self._close_deadline or 0.0)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last inbound byte. Any thread."""
+        return self._connection.silence
 
     def run(self, keys: Keys) -> None:
         """Authenticate, then read until the connection or the session ends; never returns.

@@ -5,6 +5,7 @@ ended; then it waits and tries again. Other threads only post commands.
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -33,6 +34,10 @@ from .credentials import Credentials
 from .signals import block_sigpipe
 
 __all__ = ["Reader"]
+
+#: Seconds beyond ``connect_timeout`` that an attempt may take without being late: systems ask
+#: several name servers several times, and cannot be interrupted.
+_NAME_RESOLUTION = 60.0
 
 
 class Reader:
@@ -83,6 +88,9 @@ class Reader:
             "run out of memory."
         )
         self._begun = False
+        # The loop of the open connection, and when this thread takes its next step without one.
+        self._open_loop: ConnectionLoop | None = None
+        self._due = math.inf
         #: Whether the first connection is tried again as any later one; set before the start.
         self.retries_first = False
         self.is_connected = False
@@ -138,6 +146,23 @@ class Reader:
         """Whether the caller runs on this thread."""
         return threading.current_thread() is self._thread
 
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the last byte of the open connection; None: there is none."""
+        loop = self._open_loop
+        return None if loop is None else loop.silence
+
+    @property
+    def delay(self) -> float:
+        """Seconds by which this thread is late for its next step; infinite: it has died."""
+        if not self._begun:
+            return 0.0
+        if not self._thread.is_alive():
+            return math.inf
+        loop = self._open_loop
+        due = self._due if loop is None else loop.due
+        return max(clocks.monotonic() - due, 0.0)
+
     # -- the session; from here on everything runs on the reader thread --------------------------
 
     def _run(self) -> None:
@@ -191,10 +216,12 @@ class Reader:
                 duration(delay),
                 attempt,
             )
+            self._due = deadline  # of the wait
             self._feed.out.emit("reconnecting", attempt, delay)
             self._wait(deadline)
         except Exception as exc:
             self._report_defect(exc)
+            self._due = deadline
             self._commands.poll_until(deadline)
         return True
 
@@ -229,9 +256,11 @@ class Reader:
             self._controller.lost()  # again, in case reporting the last end has failed
             self._controller.begin()
             deadline = clocks.monotonic() + self._options.connect_timeout
+            self._due = deadline + _NAME_RESOLUTION
             keys, deadline = self._credentials.get(deadline)
             connection = self._open(deadline)
-            self._loop(connection).run(keys)
+            self._open_loop = self._loop(connection)
+            self._open_loop.run(keys)
         except Interrupted:
             pass
         except ConnectionFailed as exc:
@@ -252,6 +281,7 @@ class Reader:
     def _clean_up(self, connection: Connection | None) -> None:
         """Free what belongs to an attempt; a step that fails is reported, and the others run."""
         self.is_connected = False
+        self._due, self._open_loop = clocks.monotonic(), None
         authenticated = self._controller.is_authenticated
         tidy(
             self._connector.mark_address_proven if authenticated else _nothing,

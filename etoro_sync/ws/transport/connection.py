@@ -1,6 +1,6 @@
 """An open WebSocket connection: reads and sends frames, pings, and handles close codes.
 
-Every method runs on the reader thread; only :meth:`Connection.wait` blocks.
+Every method runs on the reader thread, but for one property; only :meth:`Connection.wait` blocks.
 """
 
 import contextlib
@@ -150,6 +150,11 @@ class Connection:
         )
 
     # -- deadlines -----------------------------------------------------------------------------
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last inbound byte, the machine's sleep included. Any thread."""
+        return self._keepalive.silence(self._clock())
 
     def check(self, now: float) -> None:
         """Send a ping if one is due, and raise if the connection is dead.
