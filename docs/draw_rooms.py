@@ -19,6 +19,7 @@ ROOMS = {
     "doctor": "step by step",
     "ws": "the face: the client",
     "instruments": "symbols, ids and names",
+    "operations": "metrics, health, systemd",
     "ws.session": "the life of a client",
     "ws.options": "the settings",
     "stream": "the reading surface",
@@ -31,7 +32,11 @@ ROOMS = {
 #: Modules that stand in a room, and belong to the ground.
 GROUND = {"ws.failures"}
 #: Modules that belong to another room than that of their folder.
-ELSEWHERE = {"ws.option_checks": "ws.options"}
+ELSEWHERE = {
+    "ws.option_checks": "ws.options",
+    "metrics": "operations",
+    "systemd": "operations",
+}
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 210, 56, 250, 120
 
 

@@ -16,6 +16,7 @@ from ..ws import WsClientOptions
 from .ending import CommandError, carry_out, prepare_output, print_error, report_failure
 from .finding import find
 from .names import instruments_of
+from .operating import add_commands
 from .showing import Wanted, of_simulator, show, show_simulated
 from .simulating import make_simulator, play, simulate
 
@@ -104,6 +105,12 @@ def stream_command(
     as_json: Json = False,
     seconds: Seconds = None,
     verbose: Verbose = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, metavar="N", help="Serve /metrics and /healthz; 9464 is usual."
+        ),
+    ] = None,
 ) -> int:
     """Stream from eToro: a live table on a terminal, lines in a pipe.
 
@@ -114,7 +121,7 @@ def stream_command(
     def work() -> None:
         if not words and not private:
             raise CommandError("Name at least one instrument, such as BTC, or use --private.")
-        wanted = Wanted(list(words or ()), private, as_json, seconds, verbose)
+        wanted = Wanted(list(words or ()), private, as_json, seconds, verbose, metrics_port)
         if demo:
             show_simulated(wanted, order_interval=1.0)
         else:
@@ -252,6 +259,9 @@ def simulate_command(
         simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key), playing, True)
 
     return carry_out(work)
+
+
+add_commands(app)
 
 
 def _keys(api_key: str | None, user_key: str | None) -> str:

@@ -27,6 +27,7 @@ class Wanted:
     :param as_json: as one JSON object per line.
     :param seconds: for how long; None is until Ctrl-C.
     :param verbose: the log, too.
+    :param metrics_port: where to serve metrics; None is nowhere.
     """
 
     words: list[str]
@@ -34,6 +35,7 @@ class Wanted:
     as_json: bool
     seconds: float | None
     verbose: bool
+    metrics_port: int | None = None
 
 
 def show(
@@ -54,7 +56,9 @@ def show(
         *dict.fromkeys(each.id for each in found),
         *["private"] * wanted.private,
     )
-    settings = StreamSettings(topics, wanted.as_json, wanted.seconds, wanted.verbose)
+    settings = StreamSettings(
+        topics, wanted.as_json, wanted.seconds, wanted.verbose, wanted.metrics_port
+    )
     with Names(instruments, found) as names:
         stream(options, settings, choose_screen(settings, source, names.get), tick)
 

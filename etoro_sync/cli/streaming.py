@@ -14,6 +14,7 @@ from .inbox import Inbox
 from .log_collector import LogCollector
 from .screens import LineScreen, Screen, TableScreen
 from .table_contents import TableContents
+from .watching import watching
 
 __all__ = ["StreamSettings", "choose_screen", "stream"]
 
@@ -29,12 +30,14 @@ class StreamSettings:
     :param as_json: write one JSON object per line.
     :param seconds: how long to stream after connecting; None is until Ctrl-C.
     :param verbose: show the log.
+    :param metrics_port: where to serve metrics; None is nowhere.
     """
 
     topics: tuple[int | str, ...]
     as_json: bool = False
     seconds: float | None = None
     verbose: bool = False
+    metrics_port: int | None = None
 
     @property
     def private(self) -> bool:
@@ -82,7 +85,7 @@ def stream(
     with LogCollector(settings.verbose) as log:
         screen.start()
         try:
-            with WsClient(options) as client:
+            with WsClient(options) as client, watching(client, settings.metrics_port):
                 _show(client, settings, screen, log, tick)
         except EToroError as exc:
             # The caller prints the error, so it is left out of the log.

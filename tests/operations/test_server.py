@@ -1,0 +1,375 @@
+"""Metrics and health over HTTP, asked by real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from etoro_sync import EToroError, EToroValidationError, WsClient
+from etoro_sync.metrics import Health, MetricsServer, serve
+from etoro_sync.operations import listener
+from tests.conftest import MakeClient, MakeSimulator
+from tests.support.clients import API_KEY, USER_KEY, make_client
+from tests.support.threads import assert_no_new_descriptors
+
+from .conftest import until
+
+Serve = Callable[..., MetricsServer]
+
+
+@pytest.fixture
+def serving() -> Iterator[Serve]:
+    """Serve on a free port until the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(serve(*args, port=0, **options))
+
+
+def ask(
+    server: MetricsServer, path: str, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], str]:
+    """Return status, headers and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.headers), answer.read().decode()
+
+
+def live(simulator: MakeSimulator, client: MakeClient) -> tuple[Any, WsClient]:
+    sim = simulator(instruments={18: 4800.0})
+    made = client(sim.url)
+    made.connect()
+    made.subscribe([18], snapshot=True)
+    until(lambda: made.stats().messages)
+    return sim, made
+
+
+def test_metrics_are_served(simulator: MakeSimulator, client: MakeClient, serving: Serve) -> None:
+    """In Prometheus' text format, or in OpenMetrics for those who ask for it; no key in either."""
+    _, made = live(simulator, client)
+    server = serving(made)
+    status, headers, body = ask(server, "/metrics")
+    assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    assert '\netoro_sync_state{client="default",state="live"} 1.0\n' in body
+    assert '\netoro_sync_messages_total{client="default"} 1.0\n' in body
+    status, headers, modern = ask(server, "/metrics?x=1", Accept="application/openmetrics-text")
+    assert headers["Content-Type"].startswith("application/openmetrics-text")
+    assert modern.endswith("# EOF\n")
+    for text in (body, modern, repr(server)):
+        assert API_KEY not in text
+        assert USER_KEY not in text
+
+
+def test_healthz_is_200_only_while_live_and_fresh(
+    simulator: MakeSimulator, client: MakeClient, serving: Serve
+) -> None:
+    """And says why not, in JSON."""
+    sim = simulator(instruments={18: 4800.0})
+    made = client(sim.url)
+    server = serving(made, max_age=0.3)
+    status, headers, body = ask(server, "/healthz")
+    assert (status, headers["Content-Type"]) == (503, "application/json")
+    assert json.loads(body)["clients"]["default"]["state"] == "disconnected"
+    made.connect()
+    made.subscribe([18], snapshot=True)
+    until(lambda: made.stats().messages)
+    sim.heartbeat(18)
+    until(lambda: ask(server, "/healthz")[0] == 200)
+    until(lambda: ask(server, "/healthz")[0] == 503)
+    told = json.loads(ask(server, "/healthz")[2])
+    assert told["healthy"] is False
+    assert told["clients"]["default"]["state"] == "live"
+    sim.heartbeat(18)
+    until(lambda: ask(server, "/healthz")[0] == 200)
+    made.disconnect()
+    assert ask(server, "/healthz")[0] == 503
+
+
+def test_all_clients_have_to_be_healthy(
+    simulator: MakeSimulator, client: MakeClient, serving: Serve
+) -> None:
+    """One that is down is named."""
+    _, made = live(simulator, client)
+    other = client("ws://127.0.0.1:9/")
+    server = serving({"prices": made, "orders": other})
+    status, _, body = ask(server, "/healthz")
+    assert status == 503
+    told = json.loads(body)["clients"]
+    assert told["prices"]["healthy"] is True
+    assert told["orders"]["healthy"] is False
+    assert isinstance(server.health()["orders"], Health)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/nowhere"])
+def test_head_has_the_headers_alone(
+    path: str, simulator: MakeSimulator, client: MakeClient, serving: Serve
+) -> None:
+    """As of a GET."""
+    server = serving(client(simulator().url))
+    status, headers, body = ask(server, path, "HEAD")
+    assert status == ask(server, path)[0]
+    assert int(headers["Content-Length"]) > 0
+    assert body == ""
+
+
+def test_other_paths_and_methods_are_refused(
+    simulator: MakeSimulator, client: MakeClient, serving: Serve, capfd: Any
+) -> None:
+    """And nothing of it is printed."""
+    server = serving(client(simulator().url))
+    assert ask(server, "/")[0] == 404
+    assert "/metrics and /healthz" in ask(server, "/metricsx")[2]
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"):
+        status, headers, _ = ask(server, "/metrics", method)
+        assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"\x00\xff\x16\x03\x01\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /metrics HTTP/9\r\n\r\n",
+        b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"",
+    ],
+)
+def test_nonsense_is_refused_or_ignored(
+    request_text: bytes, simulator: MakeSimulator, client: MakeClient, serving: Serve, capfd: Any
+) -> None:
+    """The next scrape is served, and nothing is printed."""
+    server = serving(client(simulator().url))
+    with (
+        contextlib.suppress(ConnectionError),
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock,
+    ):
+        sock.sendall(request_text)
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(65536)
+    assert ask(server, "/metrics")[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_who_sends_nothing_blocks_nobody(
+    simulator: MakeSimulator, client: MakeClient, serving: Serve
+) -> None:
+    """More silent connections than are served at a time: the oldest are cut off."""
+    server = serving(client(simulator().url))
+    with contextlib.ExitStack() as stack:
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            for _ in range(listener._MOST + 8)
+        ]
+        idle[-1].sendall(b"GET /metr")
+        assert ask(server, "/healthz")[0] == 503
+        assert idle[0].recv(1) == b""
+        names = [thread.name for thread in threading.enumerate()]
+        assert sum("-request" in name for name in names) <= listener._MOST + 1
+        server.close()
+        names = [thread.name for thread in threading.enumerate()]
+        assert not any("-request" in name for name in names)
+
+
+def test_who_sends_too_slowly_is_cut_off(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    serving: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each byte has its time."""
+    monkeypatch.setattr(listener.Handler, "timeout", 0.05)
+    server = serving(client(simulator().url))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(b"GET /metrics HTT")
+        assert sock.recv(1) == b""
+
+
+def test_a_port_in_use_is_a_clear_error(
+    simulator: MakeSimulator, client: MakeClient, serving: Serve
+) -> None:
+    """It names the port, and says what to do."""
+    made = client(simulator().url)
+    server = serving(made)
+    with pytest.raises(
+        EToroError, match=rf"127\.0\.0\.1 port {server.port}: .*Choose another port"
+    ):
+        serve(made, server.port)
+    with pytest.raises(EToroError, match="port 0"):
+        serve(made, 0, host="no host at all.invalid")
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "9464", None, 1.5, True])
+def test_a_port_is_a_number(port: Any, simulator: MakeSimulator, client: MakeClient) -> None:
+    """The error names the argument."""
+    with pytest.raises(EToroValidationError) as caught:
+        serve(client(simulator().url), port)
+    assert caught.value.field == "port"
+
+
+def test_closing_frees_everything(simulator: MakeSimulator, client: MakeClient) -> None:
+    """Thread, descriptor and port; twice is as good as once, and another server may follow."""
+    made = client(simulator().url)
+    with assert_no_new_descriptors():
+        server = serve(made, 0)
+        port = server.port
+        assert server.url == f"http://127.0.0.1:{port}"
+        assert ask(server, "/metrics")[0] == 200
+        server.close()
+        server.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        with serve(made, port):
+            pass
+
+
+def test_metrics_of_ones_own_stand_beside(
+    simulator: MakeSimulator, client: MakeClient, serving: Serve
+) -> None:
+    """In the server's registry, or in one that is passed, which is left as it was."""
+    made = client(simulator().url)
+    server = serving(made)
+    Gauge("my_positions", "Open positions.", registry=server.registry).set(3)
+    assert "my_positions 3.0" in ask(server, "/metrics")[2]
+    registry = CollectorRegistry()
+    with serve(made, 0, registry=registry) as one:
+        assert "etoro_sync_healthy" in ask(one, "/metrics")[2]
+        with pytest.raises(EToroValidationError) as caught:
+            serve(made, 0, registry=registry)
+        assert caught.value.field == "registry"
+    with serve(made, 0, registry=registry) as one:
+        assert "etoro_sync_healthy" in ask(one, "/metrics")[2]
+
+
+def test_a_failing_metric_of_ones_own_is_an_error_of_one_scrape(
+    simulator: MakeSimulator, client: MakeClient, serving: Serve, caplog: Any
+) -> None:
+    """It is logged, and health is served on."""
+    server = serving(client(simulator().url))
+    gauge = Gauge("bad", "Raises.", registry=server.registry)
+    gauge.set_function(lambda: 1 / 0)
+    assert ask(server, "/metrics")[0] == 500
+    assert "A collector in the registry" in caplog.text
+    assert ask(server, "/healthz")[0] == 503
+
+
+def test_the_client_is_not_kept_alive(simulator: MakeSimulator, serving: Serve) -> None:
+    """A server that outlives it says so."""
+    sim = simulator()
+    made = make_client(sim.url)
+    server = serving(made)
+    made.connect()
+    del made
+    gc.collect()
+    sim.wait_until(lambda s: not s.clients, timeout=5)
+    assert json.loads(ask(server, "/healthz")[2])["clients"]["default"]["state"] == "gone"
+
+
+def test_a_server_of_ipv6(simulator: MakeSimulator, client: MakeClient) -> None:
+    """Its address has brackets."""
+    try:
+        server = serve(client(simulator().url), 0, host="::1")
+    except EToroError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        assert server.url == f"http://[::1]:{server.port}"
+        connection = http.client.HTTPConnection("::1", server.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 503
+
+
+PROGRAM = """
+import os, socket, sys, urllib.request
+from tests.support.clients import make_client
+from etoro_sync.metrics import serve
+
+client = make_client("ws://127.0.0.1:9/")
+server = serve(client, 0)
+idle = socket.create_connection(("127.0.0.1", server.port))
+idle.sendall(b"GET /")
+urllib.request.urlopen(server.url + "/metrics").read()
+if "fork" in sys.argv:
+    child = os.fork()
+    if not child:
+        server.close()
+        server.close()
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert urllib.request.urlopen(server.url + "/metrics").status == 200
+    child = os.fork()
+    if not child:
+        os.read(0, 1)
+        os._exit(0)
+    server.close()
+    try:
+        socket.create_connection(("127.0.0.1", server.port))
+    except ConnectionRefusedError:
+        print("free")
+print("end")
+"""
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "",
+        pytest.param(
+            "fork", marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+        ),
+    ],
+)
+def test_a_server_ends_with_its_program(argument: str) -> None:
+    """Also while somebody is connected; and a forked child neither answers nor holds the port."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, argument],
+        capture_output=True,
+        text=True,
+        input="x",
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == (["free", "end"] if argument else ["end"])
+
+
+def test_the_extra_is_named_where_it_is_missing() -> None:
+    """The import says what to install; nothing else of the library needs it."""
+    code = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        "import etoro_sync, etoro_sync.systemd\n"
+        "try:\n    import etoro_sync.metrics\n"
+        "except ImportError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout.startswith("Metrics need an extra: ")
+    assert "etoro-sync[prometheus]" in done.stdout
+
+
+def test_nothing_of_it_is_loaded_with_the_library() -> None:
+    """Those who want no metrics pay nothing."""
+    code = (
+        "import sys, etoro_sync\n"
+        "print([n for n in sys.modules if 'prometheus' in n or 'operations' in n\n"
+        "       or n in ('http.server', 'etoro_sync.metrics', 'etoro_sync.systemd')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout == "[]\n"
