@@ -262,8 +262,9 @@ class MarketStream:
 
         :param event: such as ``"private:event"``; or several, as in ``["instrument:rate",
             "private:event", "reconnected"]``. The items of several are ``(event, *arguments)``, in
-            the order in which they happened, and each event has a limit of its own, so that a flood
-            of rates costs no order.
+            the order in which they happened (except that a rate which replaces another one takes
+            its place among the rates), and each event has a limit of its own, so that a flood of
+            rates costs no order.
         :param instrument_ids: collect events of these instruments only; None: of all.
         :param maxsize: the most items of each event that wait; 0 is unbounded; None is 10,000 for
             market events and 100,000 for all others.

@@ -85,6 +85,14 @@ def test_no_rate_takes_a_place_before_an_event_that_came_before_it() -> None:
     assert buffer.received == buffer.delivered + buffer.dropped + buffer.conflated
 
 
+def test_in_a_full_queue_a_newer_rate_takes_the_place_of_its_instruments_last_one() -> None:
+    """So it comes before older rates of others, but after all other events that were before it."""
+    buffer = MixedBuffer(2, None, "a queue")
+    buffer.extend([(RATES, (1, "a")), (RATES, (2, "a")), (RATES, (1, "b")), (ORDERS, "o")], 0.0)
+    assert taken(buffer) == [(RATES, 1, "b"), (RATES, 2, "a"), (ORDERS, "o")]
+    assert buffer.conflated == 1
+
+
 def test_other_market_events_give_way_to_their_own_kind() -> None:
     """The oldest of them, and no rate."""
     buffer = MixedBuffer(3, None, "a queue")
