@@ -1,12 +1,26 @@
 """How fast requests may follow each other."""
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from .. import clocks
 
-__all__ = ["Pace"]
+__all__ = ["Pace", "pace_of"]
+
+#: Process and address -> what all objects of this process share that ask there. The process, since
+#: ``fork()`` copies a lock that another thread holds.
+_shared: dict[tuple[int, str], "Pace"] = {}
+
+
+def pace_of(address: str) -> "Pace":
+    """Return the pace for an address of eToro, whose limit does not ask which object sends.
+
+    :param address: of the REST API; not of a simulator, whose port another one may get.
+    """
+    # One step, which no other thread can divide.
+    return _shared.setdefault((os.getpid(), address), Pace())
 
 
 class Pace:

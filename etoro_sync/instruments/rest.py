@@ -28,9 +28,10 @@ from ..ws.session.credentials import Credentials, Keys
 from ..ws.transport.addresses import Addresses
 from ..ws.transport.retry_after import status_text
 from ..ws.transport.target import Target
+from .address import is_local
 from .calls import PATIENCE, Call
 from .http import Answer, Exchange
-from .pace import Pace
+from .pace import Pace, pace_of
 
 __all__ = ["Rest"]
 
@@ -50,7 +51,7 @@ class Rest:
     :param options: for keys, proxy, TLS and times.
     :param url: the address, checked before.
     :param redactor: masks the keys, and learns those that functions return.
-    :param pace: keeps to the rate limit.
+    :param pace: keeps to the rate limit; None: the one of all objects that ask this address.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Rest:
         usual = target.port == (443 if target.secure else 80)
         self._where = str(target).rpartition(":")[0] if usual else str(target)
         self._redactor = redactor
-        self._pace = pace or Pace()
+        self._pace = pace or (Pace() if is_local(url) else pace_of(url))
 
     def get(self, path: str, query: Mapping[str, str], call: Call) -> Any:
         """Return the JSON that a GET is answered with.
