@@ -57,8 +57,10 @@ class WsStats:
     :param bytes: bytes received on open connections.
     :param messages: data messages received: prices, order events, and unknown ones.
     :param rates: rates published, as many as a queue of all rates would have received.
-    :param heartbeats: market messages that led to no rate: they carried no price, the other side
-        was not known yet, or the instrument still waited for its snapshot.
+    :param heartbeats: market messages that led to no rate. Most are eToro's heartbeats, which carry
+        a date alone. The others carried conversion rates or flags alone, or a price while there
+        was no rate to publish: the other side was unknown, the price was not above zero, or the
+        instrument waited for its snapshot, or was unsubscribed meanwhile.
     :param private_events: order events received.
     :param unknown: messages whose topic or type is not known; each is an ``"unknown"`` event.
     :param bad_messages: messages and fields that could not be parsed.
