@@ -236,7 +236,8 @@ class ControlChannel:
         """
         operation, topics = request.operation, request.topics
         if operation is None or len(topics) == 1 or topics[0] in self._confirmed:
-            return replace(self._accepted(request), duplicate=True)
+            unproven = operation is not None and topics[0] not in self._confirmed
+            return replace(self._accepted(request), duplicate=True, unproven=unproven)
         self._split(request, operation)
         return Outcome("Subscribe")
 

@@ -39,6 +39,7 @@ class Outcome:
     :param topics: the topics of the request.
     :param error: the refusal; None: eToro accepted the request.
     :param duplicate: the topics were subscribed already, so eToro sends no snapshot.
+    :param unproven: this connection has not subscribed to them, so there is only eToro's word.
     :param raised: a caller waits for the error and raises it.
     """
 
@@ -46,6 +47,7 @@ class Outcome:
     topics: tuple[str, ...] = ()
     error: EToroError | None = None
     duplicate: bool = False
+    unproven: bool = False
     raised: bool = False
 
 

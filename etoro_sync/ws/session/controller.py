@@ -190,6 +190,13 @@ class Controller:
             restoring = True
         elif outcome.name == "Subscribe":
             self._book.subscribed(outcome.topics, clocks.uptime())
+            if outcome.unproven and self._throttle.passes("unproven") is not None:
+                log(
+                    logging.WARNING,
+                    "eToro says that %s is subscribed already, but this connection had not asked "
+                    "for it. If nothing comes of it, unsubscribe and subscribe again.",
+                    outcome.topics[0],
+                )
         elif outcome.name == "Unsubscribe":
             self._book.forget(outcome.topics)
         if outcome.name == "Subscribe" and (outcome.duplicate or outcome.error is not None):

@@ -298,6 +298,16 @@ def test_a_duplicate_of_what_is_confirmed_is_an_acknowledgement() -> None:
     assert client.outcomes == [None, None]
 
 
+def test_a_duplicate_that_this_connection_has_not_asked_for_is_unproven() -> None:
+    """There is only the server's word that it is subscribed."""
+    client = Client().login()
+    client.subscribe("a")
+    client.send()
+    outcome = client.nack("TopicAlreadySubscribed")
+    assert outcome == Outcome("Subscribe", ("a",), duplicate=True, unproven=True)
+    assert client.confirmed("a")
+
+
 def test_words_of_any_type_are_survived() -> None:
     """A hostile server ends a request, not the client."""
     deep: list[Any] = []

@@ -48,16 +48,16 @@ class Bench:
         self.controller.opened(self.clock())
         self._accept(self.controller.authenticate(Keys("api-key", "user-key"), self.clock()))
 
-    def restore(self) -> None:
-        """Have the subscription acknowledged."""
+    def restore(self, refusal: str = "") -> None:
+        """Have the subscription acknowledged, or refused with an error code."""
         request = self.controller.next_request(self.clock())
         assert request is not None
-        self._accept(request)
+        self._accept(request, refusal)
 
-    def _accept(self, request: str) -> None:
+    def _accept(self, request: str, refusal: str = "") -> None:
         asked = json.loads(request)
-        reply = {"id": asked["id"], "operation": asked["operation"], "success": True}
-        self.controller.on_reply(reply)
+        reply = {"id": asked["id"], "operation": asked["operation"], "success": not refusal}
+        self.controller.on_reply(reply | ({"errorCode": refusal} if refusal else {}))
 
     def hear(self) -> float:
         """Take a message, with nothing left to read; return the time."""
@@ -126,3 +126,15 @@ def test_what_is_unsubscribed_and_wanted_again_in_an_outage_keeps_its_last_rate(
     ]
     bench.controller.submit(asked)
     assert list(bench.book.latest) == [18]
+
+
+def test_a_topic_that_only_the_server_says_is_subscribed_is_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is believed, as nothing can prove it; but silence of order events would look usual."""
+    bench.lose()
+    bench.open()
+    bench.restore("TopicAlreadySubscribed")
+    assert len(bench.gaps) == 1
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "private is subscribed already" in record.getMessage()
