@@ -1,4 +1,4 @@
-"""The commands for those who run a program as a service: ``unit``, ``dashboard``, ``alerts``."""
+"""The commands for those who run a program as a service: ``unit``, ``dashboard``, ``alert-rules``."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("unit", context_settings={"allow_interspersed_args": False})(_unit)
     app.command("dashboard")(_dashboard)
-    app.command("alerts")(_alerts)
+    app.command("alert-rules")(_alert_rules)
 
 
 def _unit(
@@ -59,7 +59,7 @@ def _dashboard() -> int:
     return carry_out(work)
 
 
-def _alerts() -> int:
+def _alert_rules() -> int:
     """Print alerting rules for Prometheus, as YAML."""
 
     def work() -> None:

@@ -44,7 +44,7 @@ def test_the_dashboard_and_the_rules_are_printed(capsys: pytest.CaptureFixture[s
     """To be put into a file."""
     assert run(["dashboard"]) == 0
     assert json.loads(capsys.readouterr().out) == make_dashboard()
-    assert run(["alerts"]) == 0
+    assert run(["alert-rules"]) == 0
     assert "alert: EToroSyncStale" in capsys.readouterr().out
 
 
