@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from ..doctor.examination import Examination
-from ..doctor.page import deviation_lines, step_lines, watched_lines
+from ..doctor.page import INDENT, deviation_lines, step_lines, watched_lines
 from ..doctor.plan import Plan
 from ..doctor.records import Outcome, Step, Watched
 from ..doctor.report import Report
@@ -119,6 +121,7 @@ class _Lines:
         # No markup and no highlighting: words of a server have no meaning here.
         self._console = Console(highlight=False, markup=False, soft_wrap=True, emoji=False)
         self._status: Status | None = None
+        self._told = -1
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -137,12 +140,21 @@ class _Lines:
         self._say(f"{name} ...")
 
     def step(self, step: Step) -> None:
-        first, *rest = step_lines(step)
+        first, *rest = [part for line in step_lines(step) for part in self._wrapped(line)]
         word = str(step.outcome)
-        self._console.print(word, style=_COLORS[step.outcome], end="")
-        self._console.print(first[len(word) :])
+        # In one piece: what shows the running step is drawn anew behind each.
+        self._console.print(Text.assemble((word, _COLORS[step.outcome]), first[len(word) :]))
         for line in rest:
             self._console.print(line)
+
+    def _wrapped(self, line: str) -> list[str]:
+        """Return a line in pieces that fit a terminal, below each other; in a pipe as it is."""
+        room = self._console.width
+        if self._status is None or len(line) <= room or room < 2 * len(INDENT):
+            return [line]
+        return textwrap.wrap(
+            line, room, subsequent_indent=INDENT, drop_whitespace=False, break_on_hyphens=False
+        )
 
     def watch(self, left: float, seen: list[Watched]) -> None:
         known = "; ".join(
@@ -150,7 +162,12 @@ class _Lines:
             f"{each.nuls} NULs, {len(each.ends)} ends"
             for each in seen
         )
-        self._say(f"{left / 60:.1f} minutes left; {known}; Ctrl-C ends.")
+        text = f"{left / 60:.1f} minutes left; {known}; Ctrl-C ends."
+        self._say(text)
+        minutes = int(left / 60)
+        if self._status is None and minutes != self._told:
+            self._told = minutes
+            self._console.print(text)
 
     def end(self, report: Report, path: Path | None) -> None:
         for seen in report.watched:

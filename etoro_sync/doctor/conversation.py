@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from .. import clocks
 from ..errors import EToroAuthError, EToroError
 from ..redaction import Redactor
-from ..text import count, duration
+from ..text import count, duration, shorten
 from ..ws.failures import ConnectionFailed
 from ..ws.options import WsClientOptions
 from ..ws.protocol.replies import PERMISSIONS
@@ -28,19 +28,20 @@ from .traffic import Traffic
 __all__ = ["Conversation"]
 
 #: Headers whose values say something about the service, and nothing about who asks.
-_SHOWN = ("server", "date", "via", "retry-after", "content-type")
+_SHOWN = ("server", "date", "retry-after", "content-type")
 #: Counts that other ones tell better.
 _NOT_SHOWN = ("texts", "pings sent", "pongs")
 _PERMISSIONS = frozenset(["InsufficientPermissions", "Forbidden"])
 #: Seconds that the clocks may differ. More makes ages of prices wrong, and certificates in the end.
 _TOLERATED = 5.0
+#: Seconds to wait for what the server does after it has refused keys, which nobody has reported.
+_AFTERMATH = 1.0
 _AGAIN = (
     "Run it again; if it stays so, etoro-sync doctor --minutes 10 shows how long connections last."
 )
 _REFUSED_BY_GATEWAY = {
     403: "A proxy, firewall or gateway refuses WebSockets from here: ask for wss:// to be allowed, "
     "or try another network.",
-    407: "The proxy wants a login: put user:password@ before its host.",
     429: "Wait some minutes, and run it again with no other client of this key.",
     503: "The service or a gateway is down: wait some minutes, and run it again.",
 }
@@ -126,7 +127,8 @@ class Conversation:
             if colon:
                 # Names only of most: a value may be a cookie, or the address of who asks.
                 key = self._scrubber.foreign(name.strip().lower(), 40)
-                self._head[key] = self._scrubber(value.strip()[:80]) if key in _SHOWN else ""
+                shown = shorten(self._scrubber(value.strip()), 80)
+                self._head[key] = shown if key in _SHOWN else ""
 
     def authenticate(self, keys: Keys) -> Finding:
         """Send the keys."""
@@ -149,18 +151,28 @@ class Conversation:
         That costs one more attempt and reveals nothing: eToro has both keys already. It settles the
         mistake that users make most, which no look at the keys can.
         """
+        notes: tuple[str, ...] = (self._aftermath(),)
         if code in _PERMISSIONS:
-            return StepFailed(found, PERMISSIONS, of_user=True)
-        notes = tuple(key_notes(keys))
+            return StepFailed(found, PERMISSIONS, of_user=True, notes=notes)
+        notes += tuple(key_notes(keys))
         if keys.api_key != keys.user_key:
             if self._accepts(Keys(keys.user_key, keys.api_key)):
                 remedy = (
                     "The two keys are swapped, with which they were accepted: exchange the values "
                     "of ETORO_API_KEY and ETORO_USER_KEY."
                 )
-                return StepFailed(found, remedy, of_user=True)
+                return StepFailed(found, remedy, of_user=True, notes=notes)
             notes += ("They were refused in exchanged places, too.",)
         return StepFailed(found, advice, of_user=True, notes=notes)
+
+    def _aftermath(self) -> str:
+        """Return what the server does with a connection whose keys it has refused."""
+        seconds = min(self._plan.seconds, _AFTERMATH)
+        try:
+            self._open.read(lambda: False, seconds)
+        except ConnectionFailed as failure:
+            return self._scrubber.foreign(f"After the refusal: {parted(failure)[0]}")
+        return f"The server has left the connection open, for {duration(seconds)} at least."
 
     def _accepts(self, keys: Keys) -> bool:
         link = None
@@ -181,7 +193,7 @@ class Conversation:
     def subscribe(self) -> Finding:
         """Subscribe to the instruments."""
         topics = [f"instrument:{each}" for each in self._plan.instrument_ids]
-        with self._told("Check the ids with etoro-sync find."):
+        with self._told("Check the ids with etoro-sync find.", prefer_advice=True):
             self._open.subscribe(topics, snapshot=True)
         return Finding(f"{', '.join(topics)} acknowledged")
 
@@ -233,14 +245,21 @@ class Conversation:
         return Finding("private acknowledged")
 
     @contextmanager
-    def _told(self, remedy: str) -> Iterator[None]:
-        """Turn an error of the connection into the failure of the step."""
+    def _told(self, remedy: str, *, prefer_advice: bool = False) -> Iterator[None]:
+        """Turn an error of the connection into the failure of the step.
+
+        :param remedy: for a refusal.
+        :param prefer_advice: what the error advises comes first, where it does.
+        """
         try:
             yield
         except (EToroError, ConnectionFailed) as error:
-            closed = isinstance(error, ConnectionFailed)
-            found = self._scrubber.foreign(parted(error)[0], 300)
-            raise StepFailed(found, _AGAIN if closed else remedy) from None
+            found, advice = parted(error)
+            if isinstance(error, ConnectionFailed):
+                remedy = _AGAIN
+            elif prefer_advice and advice:
+                remedy = advice
+            raise StepFailed(self._scrubber.foreign(found, 300), remedy) from None
 
     # -- traffic and clocks --------------------------------------------------------------------
 

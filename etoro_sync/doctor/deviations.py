@@ -136,7 +136,9 @@ class Inspector:
         if code and code not in facts.ERROR_CODES:
             self._add("unknown error code", self._word(code))
         if "success" not in reply and not code:
-            self._add("answer", "an answer with neither success nor errorCode")
+            self._add("answer", "neither success nor errorCode")
+        if "id" not in reply and code not in facts.WITHOUT_ID:
+            self._add("answer", "no id")
 
     def envelope(self, frame: Mapping[str, Any], text: str) -> list[dict[str, Any]]:
         """Inspect a frame with data.
@@ -179,10 +181,12 @@ class Inspector:
         if not place:
             self._add("unknown topic", self._word(message.get("topic")))
             return
-        known = facts.PRIVATE_TYPES if place == "private" else facts.MARKET_TYPES
+        types = facts.PRIVATE_TYPES if place == "private" else facts.MARKET_FIELDS.keys()
+        if "id" not in message:
+            self._add("message", f"no id in a message of {place}")
         if "type" not in message:
             self._add("message", f"no type in a message of {place}")
-        elif type_ not in known:
+        elif type_ not in types:
             self._add("unknown type", f"{self._word(type_)} of {place}")
         content = self._content(message.get("content"), place)
         if content is None:
@@ -192,7 +196,7 @@ class Inspector:
             self._fields(content, facts.PRIVATE_FIELDS, where)
             self._codes(content, where)
         else:
-            self._market(content, where)
+            self._market(content, facts.MARKET_FIELDS.get(str(type_), facts.SNAPSHOT_FIELDS), where)
 
     def _content(self, content: object, place: str) -> dict[str, Any] | None:
         if isinstance(content, str):
@@ -206,10 +210,10 @@ class Inspector:
             return None
         return content
 
-    def _market(self, content: Mapping[str, Any], where: str) -> None:
+    def _market(self, content: Mapping[str, Any], known: Collection[str], where: str) -> None:
         for name, value in content.items():
             kind = json_type(value)
-            if name not in facts.MARKET_FIELDS:
+            if name not in known:
                 self._add("unknown field", f"{self._word(name)} in {where}: {kind}", show(value))
             elif kind != "string":
                 self._add("type of a field", f"{name} in {where}: {kind}, not string", show(value))

@@ -9,7 +9,7 @@ from .._version import __version__
 from ..errors import EToroValidationError
 from ..redaction import Redactor
 from ..ws.failures import ConnectionFailed
-from ..ws.options import WsClientOptions, secrets_of
+from ..ws.options import WsClientOptions, is_options, secrets_of
 from ..ws.session.credentials import Credentials, Keys
 from ..ws.transport.waker import Waker
 from .conversation import Conversation
@@ -86,7 +86,6 @@ class Examination:
         watch(
             self._plan,
             options,
-            self._keys,
             self._redactor,
             self._scrubber,
             self._deviations,
@@ -104,19 +103,25 @@ class Examination:
             options.append(self._given or read_options())
             return check_environment(options[0])
 
-        if not self._take("environment", environment):
-            return None
-        return options[0] if self._take("keys", lambda: self._read_keys(options[0])) else None
+        def keys() -> Finding:
+            if self._given is None:
+                try:
+                    options.append(WsClientOptions.from_env())
+                except EToroValidationError as error:
+                    raise keys_unreadable(error) from None
+            return self._read_keys(options[-1])
+
+        if self._take("environment", environment) and self._take("keys", keys):
+            return options[-1]
+        return None
 
     def _read_keys(self, options: WsClientOptions) -> Finding:
         waker = Waker()
         try:
-            if self._given is None:
-                options = WsClientOptions.from_env()
             deadline = clocks.monotonic() + options.connect_timeout
             self._keys, _ = Credentials(options, self._redactor, waker).get(deadline)
-        except (ConnectionFailed, EToroValidationError) as error:
-            raise keys_unreadable(error) from None
+        except ConnectionFailed as failure:
+            raise keys_unreadable(failure) from None
         finally:
             waker.close()
         for key in (self._keys.api_key, self._keys.user_key):
@@ -196,7 +201,7 @@ class Examination:
 def examine(
     options: WsClientOptions | None = None,
     *,
-    instrument_ids: Iterable[int] = (100000,),
+    instrument_ids: Iterable[int] | int = (100000,),
     private: bool = True,
     seconds: float = 5.0,
     rate_timeout: float = 20.0,
@@ -217,8 +222,12 @@ def examine(
     :param on_step: called with each step when it was taken.
     :returns: what was found, without keys and account data.
     :raises EToroValidationError: when an argument is not valid; names it.
+    :raises KeyboardInterrupt: at Ctrl-C, with all connections closed.
     """
-    plan = Plan(tuple(instrument_ids), private, seconds, rate_timeout, minutes)
+    if options is not None and not is_options(options):
+        raise EToroValidationError("options must be WsClientOptions or None.", "options")
+    ids = tuple(instrument_ids) if isinstance(instrument_ids, Iterable) else (instrument_ids,)
+    plan = Plan(ids, private, seconds, rate_timeout, minutes)
     examination = Examination(plan, options, on_step=on_step)
     examination.run()
     return examination.report

@@ -14,16 +14,19 @@ __all__ = [
     "ENVELOPE_FIELDS",
     "ERROR_CODES",
     "MARKET_FIELDS",
-    "MARKET_TYPES",
     "MESSAGE_FIELDS",
     "PRIVATE_FIELDS",
     "PRIVATE_TYPES",
     "REPLY_FIELDS",
+    "SNAPSHOT_FIELDS",
+    "WITHOUT_ID",
     "json_type",
 ]
 
 #: Error codes that a public source names, or has received.
 ERROR_CODES = KNOWN_CODES
+#: Those of answers that have no id, since no request is meant.
+WITHOUT_ID = frozenset(["BinaryMessagesNotSupported"])
 #: Close codes of the server that were reported: 1000, once, after 265 s. Usually a connection ends
 #: without a close frame.
 CLOSE_CODES = frozenset([1000])
@@ -39,12 +42,23 @@ REPLY_FIELDS = {
     "errorMessage": {"string"},
 }
 
-#: Types on the topics of instruments.
-MARKET_TYPES = frozenset(["Snapshot", "Trading.Instrument.Rate", "Trading.Instrument.Active"])
-#: Fields of instruments: those of the model, and those that only name the instrument or repeat a
+#: Fields of snapshots: those of the model, and those that only name the instrument or repeat a
 #: close. Each value is a JSON string.
-MARKET_FIELDS = frozenset([*wire_fields(WsInstrumentDelta), "InstrumentID", "InstrumentId"]) | {
-    "DailyClose"
+SNAPSHOT_FIELDS = frozenset(
+    [*wire_fields(WsInstrumentDelta), "InstrumentID", "InstrumentId", "DailyClose"]
+)
+_SIDES = ("Bid", "Ask", "BidDiscounted", "AskDiscounted")
+#: Type -> its fields. A rate has few, and takes flags only within a minute after an opening.
+MARKET_FIELDS = {
+    "Snapshot": SNAPSHOT_FIELDS,
+    "Trading.Instrument.Rate": frozenset(
+        [
+            *("Date", "PriceRateID", "LastExecution", "NewUnitMargin", *_SIDES),
+            *(f"UnitMargin{side}" for side in _SIDES),
+            *("ConversionRateAsk", "ConversionRateBid", "IsInstrumentActive", "IsMarketOpen"),
+        ]
+    ),
+    "Trading.Instrument.Active": frozenset(["IsInstrumentActive", "AvailabilityReason"]),
 }
 
 #: The only type of order events that is documented. Other programs name more, but nobody has shown

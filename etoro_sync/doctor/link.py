@@ -101,8 +101,10 @@ class Link:
 
         :raises ConnectionFailed: when they are refused, or the connection ends.
         """
-        text = self._channel.authenticate(keys.api_key, keys.user_key, clocks.monotonic())
-        self._connection.send_text(text)
+        # No variable holds the text, which has the keys: debuggers and crash reports print those.
+        self._connection.send_text(
+            self._channel.authenticate(keys.api_key, keys.user_key, clocks.monotonic())
+        )
         self.read(lambda: self._channel.authenticated)
 
     def subscribe(self, topics: Sequence[str], snapshot: bool) -> None:
@@ -149,6 +151,9 @@ class Link:
             self._connection.send_text(request[0])
 
     def _receive(self) -> list[str] | None:
+        if self._connection.peer_close is not None:
+            # It came in one read with an answer that has raised.
+            raise self._closed()
         try:
             texts = self._connection.receive()
         except ConnectionFailed as failure:

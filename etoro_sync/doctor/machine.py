@@ -30,7 +30,7 @@ _REPLACING = ("gevent.monkey", "eventlet.patcher")
 _PLACEHOLDER = re.compile(r"[.*xX]+|<.*>|\$\{?\w*\}?|(?:your|my|the)\b.*|your[_-].*", re.IGNORECASE)
 #: A user key that eToro's settings page shows is a JSON object in base64, as users' programs show.
 _USER_KEY = "eyJ"
-_SHORT = 16
+_SHORT = 12
 _WHERE = (
     "Copy both from eToro's settings (Settings > Trading > API keys) and set ETORO_API_KEY (REST "
     "header x-api-key) and ETORO_USER_KEY (x-user-key)."

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from ..text import count, duration
 from .records import Deviation, Step, Watched
 
-__all__ = ["block", "counted", "deviation_lines", "step_lines", "watched_lines"]
+__all__ = ["INDENT", "block", "counted", "deviation_lines", "step_lines", "watched_lines"]
 
 _NAME = 16
-_INDENT = " " * (8 + _NAME)
+#: What stands before the lines of a step but its first.
+INDENT = " " * (8 + _NAME)
 _FENCE = "~~~~"
 
 
@@ -20,9 +21,9 @@ def step_lines(step: Step) -> list[str]:
     """Return the lines of a step: outcome, name, finding and time, then notes and the remedy."""
     took = f"  [{duration(step.seconds)}]" if step.seconds >= 0.001 else ""
     lines = [f"{step.outcome:<8}{step.name:<{_NAME}}{step.found}{took}"]
-    lines += [f"{_INDENT}note: {note}" for note in step.notes]
+    lines += [f"{INDENT}note: {note}" for note in step.notes]
     if step.remedy:
-        lines.append(f"{_INDENT}What to do: {step.remedy}")
+        lines.append(f"{INDENT}What to do: {step.remedy}")
     return lines
 
 

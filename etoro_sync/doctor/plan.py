@@ -31,10 +31,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         ids = self.instrument_ids
-        try:
-            known = tuple(dict.fromkeys(whole(each) or 0 for each in ids))
-        except TypeError:
-            known = ()
+        known = tuple(dict.fromkeys(whole(each) or 0 for each in ids))
         if not known or not all(0 < each < 10**18 for each in known):
             raise EToroValidationError(
                 f"instrument_ids must be ids such as [100000], not {show(ids)}.", "instrument_ids"
@@ -42,8 +39,8 @@ class Plan:
         object.__setattr__(self, "instrument_ids", known)
         if flag(self.private) is None:
             raise EToroValidationError("private must be True or False.", "private")
-        for name, least in (("seconds", 0.0), ("rate_timeout", 0.0), ("minutes", 0.0)):
+        for name in ("seconds", "rate_timeout", "minutes"):
             number = real(getattr(self, name))
-            if number is None or not least <= number <= _LONGEST:
+            if number is None or not 0 <= number <= _LONGEST:
                 raise EToroValidationError(f"{name} must be a number of 0 or more.", name)
             object.__setattr__(self, name, number)

@@ -38,7 +38,8 @@ class Scrubber:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._names: list[tuple[re.Pattern[str], str]] = []
-        for path in {str(Path.home()), os.path.realpath(Path.home())} - {"/", "."}:
+        home = _home()
+        for path in {home, os.path.realpath(home)} - {"/", ""} if home else ():
             self._names.append((re.compile(re.escape(path)), "~"))
         host = socket.gethostname()
         for name, shown in ((_user(), "<user>"), (host, "<host>"), (host.split(".")[0], "<host>")):
@@ -85,5 +86,12 @@ class Scrubber:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # an id without a name, as in a container
+    except (ImportError, KeyError, OSError):  # an id without a name, as in a container
+        return ""
+
+
+def _home() -> str:
+    try:
+        return str(Path.home())
+    except RuntimeError:  # likewise
         return ""

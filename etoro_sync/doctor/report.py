@@ -42,6 +42,10 @@ class Report:
         """Whether every step was taken, and none has failed; deviations are no failure."""
         return self.failure is None and not self.interrupted
 
+    def __str__(self) -> str:
+        """Return the lines of all steps, as on a terminal."""
+        return "\n".join(line for step in self.steps for line in step_lines(step))
+
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as data for JSON."""
         data = asdict(self)

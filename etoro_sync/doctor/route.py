@@ -78,6 +78,11 @@ class Route:
     def _entry(self) -> Target:
         return self._target if self._tunnel is None else self._tunnel.entry
 
+    @property
+    def _advice(self) -> str:
+        """What to check where the proxy cannot be reached; ``""``: there is none."""
+        return "" if self._tunnel is None else self._tunnel.advice
+
     def dialer(self) -> Dialer:
         """Return what has the deadline of one step."""
         return Dialer(self._waker, clocks.monotonic() + self._options.connect_timeout)
@@ -119,10 +124,15 @@ class Route:
         if not is_loopback(self._entry.host):
             self._scrubber.hide(self._entry.host, "<proxy>")
         self._scrubber.hide(proxy.username or "", "<user>")
-        source = "the option" if self._options.proxy is not None else f"{' or '.join(given)}"
+        source = "the option" if self._options.proxy is not None else self._source(given)
         login = ", with a login" if proxy.username is not None else ""
         text = f"{proxy.scheme}://{self._entry}{login}, from {source}"
         return Finding(text, details={"scheme": proxy.scheme, "from": source})
+
+    def _source(self, given: list[str]) -> str:
+        wanted = "https_proxy" if self._target.secure else "http_proxy"
+        named = [name for name in (wanted, "all_proxy") if name in given]
+        return named[0] if named else "the settings of this system"
 
     def resolve(self) -> Finding:
         """Find the addresses of the server, or of the proxy."""
@@ -131,7 +141,7 @@ class Route:
                 self._entry, loopback_only=self._target.loopback_only
             )
         except EToroError as error:
-            raise failure_of(error, _CHECK_NAME) from None
+            raise failure_of(error, self._advice or _CHECK_NAME) from None
         hosts = [str(each[4][0]) for each in self._found]
         inside = [host for host in hosts if _is_private(host)]
         for host in inside:
@@ -172,7 +182,7 @@ class Route:
                 raise EToroTimeoutError(f"{self._entry} did not answer within {seconds:g} s.")
 
         race = Race(Addresses().order(self._found), None, self._waker, check, deadline)
-        remedy = self._tunnel.advice if self._tunnel is not None else _OPEN_PORT
+        remedy = self._advice or _OPEN_PORT
         try:
             sock, address = race.run()
         except RaceLost as lost:

@@ -160,7 +160,7 @@ class Traffic:
         instrument_id = instrument_id_of(topic) if isinstance(topic, str) else None
         content = self._inspector.quietly(message.get("content"))
         type_ = message.get("type") or type_by_content(content)
-        if instrument_id is None or type_ not in facts.MARKET_TYPES or content is None:
+        if instrument_id is None or type_ not in facts.MARKET_FIELDS or content is None:
             self.counts["unknown messages"] += 1
             return
         self.alive.add(instrument_id)

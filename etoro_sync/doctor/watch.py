@@ -15,7 +15,7 @@ from ..synchronization import Interrupted
 from ..ws.failures import ConnectionFailed
 from ..ws.options import WsClientOptions
 from ..ws.session.connector import Connector
-from ..ws.session.credentials import Keys
+from ..ws.session.credentials import Credentials
 from ..ws.transport.addresses import Addresses
 from ..ws.transport.waker import Waker
 from .deviations import Deviations
@@ -43,7 +43,6 @@ _TO_END = 5.0
 def watch(
     plan: Plan,
     options: WsClientOptions,
-    keys: Keys,
     redactor: Redactor,
     scrubber: Scrubber,
     deviations: Deviations,
@@ -58,7 +57,7 @@ def watch(
     kinds = [("private",)] if plan.private else []
     kinds.append((f"instrument:{plan.instrument_ids[0]}",))
     watchers = [
-        Watcher(topics, options, keys, redactor, scrubber, deviations.another()) for topics in kinds
+        Watcher(topics, options, redactor, scrubber, deviations.another()) for topics in kinds
     ]
     results += [each.seen for each in watchers]
     deadline = clocks.monotonic() + 60.0 * plan.minutes
@@ -82,7 +81,6 @@ class Watcher:
 
     :param topics: what to subscribe to.
     :param options: the client's.
-    :param keys: accepted ones.
     :param redactor: masks the keys.
     :param scrubber: makes a server's text fit to be shown.
     :param deviations: its own, since its thread writes them.
@@ -92,17 +90,17 @@ class Watcher:
         self,
         topics: tuple[str, ...],
         options: WsClientOptions,
-        keys: Keys,
         redactor: Redactor,
         scrubber: Scrubber,
         deviations: Deviations,
     ) -> None:
         self._options = options
-        self._keys = keys
         self._redactor = redactor
         self._scrubber = scrubber
         self.deviations = deviations
         self._waker = Waker()
+        # Asked before each connection, because keys that are functions may rotate.
+        self._credentials = Credentials(options, redactor, self._waker)
         self._connector = Connector(options, redactor, self._waker, Addresses())
         self._traffic = Traffic(deviations)
         self._open_before = 0.0
@@ -162,10 +160,11 @@ class Watcher:
         :raises Interrupted: when the time is over.
         """
         deadline = clocks.monotonic() + self._options.connect_timeout
+        keys, deadline = self._credentials.get(deadline)
         stream, dialer = self._connector.reach(deadline)
         link = Link.open(stream, dialer, self._options, self._redactor, self._traffic)
         try:
-            link.authenticate(self._keys)
+            link.authenticate(keys)
             link.subscribe(self.seen.topics, snapshot=True)
             self.seen.connections += 1
             self._read(link)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -211,6 +212,8 @@ def test_a_terminal_shows_which_step_runs(spawn: Any) -> None:
         drawn = _read(screen)
         assert process.wait(20) == 0
     assert b"traffic ..." in drawn
+    # The word and what follows it are one piece, which no drawing tears apart.
+    assert re.search(rb"\x1b\[32mok\x1b\[0m      traffic  ", drawn)
     assert b"All is well" in drawn
     assert process.stderr.read() == ""
 

@@ -53,6 +53,7 @@ def found(deviations: Deviations) -> list[tuple[str, str]]:
         envelope("instrument:18", {"Ask": "4809.34", "Date": DATE, "PriceRateID": "1"}),
         envelope("instrument:18", {"ConversionRateAsk": "1.0", "ConversionRateBid": "1.0"}),
         envelope("instrument:18", {"IsInstrumentActive": "False"}, "Trading.Instrument.Active"),
+        envelope("instrument:18", {"IsInstrumentActive": "true", "IsMarketOpen": "true"}),
         envelope(
             "instrument:18",
             {
@@ -78,6 +79,7 @@ def test_what_is_known_is_no_deviation(text: str, traffic: Traffic, deviations: 
 @pytest.mark.parametrize(
     ("content", "kind", "what"),
     [
+        ({"InstrumentID": "18"}, "unknown field", f"InstrumentID in {RATE} of instrument: string"),
         ({"Volume": "12"}, "unknown field", f"Volume in {RATE} of instrument: string"),
         ({"Ask": 12.5}, "type of a field", f"Ask in {RATE} of instrument: number, not string"),
         ({"Ask": None}, "type of a field", f"Ask in {RATE} of instrument: null, not string"),
@@ -156,6 +158,8 @@ def test_fields_of_order_events(
         ("\0", "frame", "padding"),
         ('\0{"id": "x", "success": true}', "frame", "padding around"),
         ('{"messages": [{"topic": "private", "content": "x"}]}', "message", "no type"),
+        ('{"messages": [{"topic": "private", "content": "x"}]}', "message", "no id"),
+        ('{"success": true, "operation": "Subscribe"}', "answer", "no id"),
         ('{"messages": [{"topic": "private", "content": "x"}]}', "content", "not JSON"),
         ('{"messages": [{"topic": "private", "content": {}}]}', "type of a field", "content in"),
         ('{"messages": [{"topic": "private", "content": "[]"}]}', "content", "no object: array"),
@@ -194,11 +198,11 @@ def test_kinds_are_bounded(deviations: Deviations) -> None:
     """A server may make up any number of fields; they are counted."""
     inspector = Inspector(deviations)
     for number in range(150):
-        inspector.reply({"success": True, f"f{number}": 1})
+        inspector.reply({"id": "x", "success": True, f"f{number}": 1})
     assert len(deviations.found) == 100
     assert deviations.left_out == 50
     other = deviations.another()
-    Inspector(other).reply({"success": True, "f0": 1, "f200": 1})
+    Inspector(other).reply({"id": "x", "success": True, "f0": 1, "f200": 1})
     deviations.merge(other)
     assert deviations.found[0].count == 2
     assert deviations.left_out == 51

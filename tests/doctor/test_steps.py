@@ -327,7 +327,21 @@ def test_refused_keys(service: EToroSimulator) -> None:
     assert "InvalidKey" in failure.found
     assert "ETORO_API_KEY" in failure.remedy
     assert any("exchanged places" in note for note in failure.notes)
+    assert any("left the connection open" in note for note in failure.notes)
     assert service.connections == 2
+
+
+def test_what_the_server_does_after_a_refusal(raw_server: StartServer) -> None:
+    """Nobody has reported it: whether it closes, and with which code."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.authenticate("InvalidKey")
+        peer.send_close(4003, "bye")
+
+    report = examined(raw_server(script).url)
+    assert "4003" in failed(report, "authentication").notes[0]
+    assert [each.what for each in report.deviations] == ["4003"]
 
 
 def test_swapped_keys(service: EToroSimulator) -> None:
@@ -443,6 +457,8 @@ def test_a_clock_that_is_wrong(
         ({"seconds": -1}, "seconds"),
         ({"minutes": float("nan")}, "minutes"),
         ({"private": "yes"}, "private"),
+        ({"options": "wss://ws.etoro.com/ws"}, "options"),
+        ({"instrument_ids": 0}, "instrument_ids"),
     ],
 )
 def test_arguments_are_checked(arguments: dict[str, Any], name: str) -> None:
