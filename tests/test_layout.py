@@ -71,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ws.failures",
         "ws.transport",
     },
+    "plotting": {"replay", "stream"},
     "": {"delivery", "instruments", "market", "recording", "replay", "stream", "ws"},
     # They watch any stream: its state, its statistics, and whether its markets are closed.
     "operations": {"stream"},
@@ -83,6 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "instruments",
         "metrics",
         "operations",
+        "plotting",
         "simulator",
         "systemd",
         "ws",

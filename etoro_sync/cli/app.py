@@ -50,6 +50,9 @@ Seconds = Annotated[
     typer.Option(callback=_positive, metavar="N", help="End after N seconds; else by Ctrl-C."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+Sparks = Annotated[
+    bool, typer.Option("--spark", help="A small picture of each price, on a terminal.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
 Rate = Annotated[float, typer.Option(help="Rate messages per second, all instruments together.")]
 OwnRate = Annotated[
@@ -111,6 +114,7 @@ def stream_command(
             min=0, max=65535, metavar="N", help="Serve /metrics and /healthz; 9464 is usual."
         ),
     ] = None,
+    sparks: Sparks = False,
 ) -> int:
     """Stream from eToro: a live table on a terminal, lines in a pipe.
 
@@ -121,7 +125,7 @@ def stream_command(
     def work() -> None:
         if not words and not private:
             raise CommandError("Name at least one instrument, such as BTC, or use --private.")
-        wanted = Wanted(list(words or ()), private, as_json, seconds, verbose, metrics_port)
+        wanted = Wanted(list(words or ()), private, as_json, seconds, verbose, metrics_port, sparks)
         if demo:
             show_simulated(wanted, order_interval=1.0)
         else:
@@ -169,12 +173,34 @@ def demo_command(
     cut_every: CutEvery = None,
     as_json: Json = False,
     verbose: Verbose = False,
+    sparks: Sparks = False,
 ) -> int:
     """Watch a client and a simulated feed: prices, and an order event now and then."""
 
     def work() -> None:
-        wanted = Wanted([*map(str, DEMO_PRICES)], True, as_json, seconds, verbose)
+        wanted = Wanted([*map(str, DEMO_PRICES)], True, as_json, seconds, verbose, None, sparks)
         show_simulated(wanted, cut_every, rate=rate, mix=mix, seed=seed, order_interval=orders)
+
+    return carry_out(work)
+
+
+@app.command("plot")
+def plot_command(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A recording: a file or a folder.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="Instruments; else those with the most prices."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Its ending decides the format: png, svg, pdf.")
+    ] = Path("prices.png"),
+) -> int:
+    """Draw the prices of a recording: bid and ask, gaps, and when markets were closed."""
+
+    def work() -> None:
+        from .plotting import draw
+
+        draw(path, list(words or ()), out)
 
     return carry_out(work)
 

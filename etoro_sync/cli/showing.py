@@ -28,6 +28,7 @@ class Wanted:
     :param seconds: for how long; None is until Ctrl-C.
     :param verbose: the log, too.
     :param metrics_port: where to serve metrics; None is nowhere.
+    :param sparks: a small picture of each price, too.
     """
 
     words: list[str]
@@ -36,6 +37,7 @@ class Wanted:
     seconds: float | None
     verbose: bool
     metrics_port: int | None = None
+    sparks: bool = False
 
 
 def show(
@@ -57,7 +59,12 @@ def show(
         *["private"] * wanted.private,
     )
     settings = StreamSettings(
-        topics, wanted.as_json, wanted.seconds, wanted.verbose, wanted.metrics_port
+        topics,
+        wanted.as_json,
+        wanted.seconds,
+        wanted.verbose,
+        wanted.metrics_port,
+        wanted.sparks,
     )
     with Names(instruments, found) as names:
         stream(options, settings, choose_screen(settings, source, names.get), tick)

@@ -31,6 +31,7 @@ class StreamSettings:
     :param seconds: how long to stream after connecting; None is until Ctrl-C.
     :param verbose: show the log.
     :param metrics_port: where to serve metrics; None is nowhere.
+    :param sparks: show a small picture of each price, on a terminal.
     """
 
     topics: tuple[int | str, ...]
@@ -38,6 +39,7 @@ class StreamSettings:
     seconds: float | None = None
     verbose: bool = False
     metrics_port: int | None = None
+    sparks: bool = False
 
     @property
     def private(self) -> bool:
@@ -64,7 +66,7 @@ def choose_screen(
     if settings.as_json or not sys.stdout.isatty() or Console().is_dumb_terminal:
         return LineScreen(settings.as_json)
     ids = settings.instrument_ids
-    contents = TableContents(ids, source, settings.private, uptime(), name_of)
+    contents = TableContents(ids, source, settings.private, uptime(), name_of, settings.sparks)
     return TableScreen(contents, settings.verbose)
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ..models import WsPrivateEvent
 from .lines import clock, price, status, units
+from .sparks import WIDTH
 from .table_contents import Row, TableContents
 
 __all__ = ["dashboard"]
@@ -52,6 +53,7 @@ _INSTRUMENTS = (
     _Column("spread", 5, 8),
     _Column("change", 6, 9),
     _Column("age", 3, 6),
+    _Column("last minute", 7, WIDTH, "left", optional=True),
 )
 _ORDERS = (
     _Column("time", 6, 12, "left"),
@@ -155,7 +157,7 @@ def _instruments(contents: TableContents, now: float, room: int, width: int) -> 
 
 def _cells(row: Row | None, contents: TableContents, now: float) -> list[Text]:
     if row is None:
-        return [Text("…", "dim"), *[Text()] * 4]
+        return [Text("…", "dim"), *[Text()] * 5]
     rate, digits = row.rate, row.digits
     change = row.change
     # Prices from before a gap are dimmed.
@@ -167,6 +169,7 @@ def _cells(row: Row | None, contents: TableContents, now: float) -> list[Text]:
         Text(price(rate.spread, digits)),
         Text(f"{change:+.3f} %", _MOVES[(change > 0) - (change < 0)]),
         Text(_age(now - row.updated_at), "dim"),
+        Text(row.history.line(now) if contents.sparks else "", style),
     ]
 
 

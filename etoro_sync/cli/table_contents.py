@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
 from .lines import decimals, duration
+from .sparks import PriceHistory
 
 __all__ = ["Row", "TableContents"]
 
@@ -25,6 +26,7 @@ class Row:
     :param digits: decimals to show: the most that its prices have had, so that columns do not move.
     :param updated_at: when the rate came, by the clock that counts the machine's sleep.
     :param move: +1 after a rise, -1 after a fall, 0 before either.
+    :param history: the mid prices of the last minute.
     """
 
     rate: WsInstrumentRate
@@ -32,6 +34,7 @@ class Row:
     digits: int
     updated_at: float
     move: int = 0
+    history: PriceHistory = field(default_factory=PriceHistory)
 
     @property
     def change(self) -> float:
@@ -45,6 +48,7 @@ class Row:
         self.digits = max(self.digits, decimals(rate.bid), decimals(rate.ask))
         self.rate = rate
         self.updated_at = now
+        self.history.add(rate.mid, now)
 
 
 class TableContents:
@@ -55,6 +59,7 @@ class TableContents:
     :param private: whether to show order events.
     :param now: the time, by the clock that counts the machine's sleep.
     :param name_of: returns the name of an instrument, or ``""`` for as long as it is not known.
+    :param sparks: whether to show a small picture of each price.
     """
 
     def __init__(
@@ -64,8 +69,10 @@ class TableContents:
         private: bool,
         now: float,
         name_of: Callable[[int | None], str] = lambda _: "",
+        sparks: bool = False,
     ) -> None:
         self.name_of = name_of
+        self.sparks = sparks
         self.rows: dict[int, Row | None] = dict.fromkeys(instrument_ids)
         self.source = source
         self.private = private
@@ -106,9 +113,8 @@ class TableContents:
         row = self.rows.get(instrument_id)
         if row is None:
             digits = max(decimals(rate.bid), decimals(rate.ask))
-            self.rows[instrument_id] = Row(rate, rate.mid, digits, now)
-        else:
-            row.update(rate, now)
+            row = self.rows[instrument_id] = Row(rate, rate.mid, digits, now)
+        row.update(rate, now)
 
     def _gap(self, gap: WsGap) -> None:
         self.gaps += 1
