@@ -159,7 +159,7 @@ class _Lines:
     def watch(self, left: float, seen: list[Watched]) -> None:
         known = "; ".join(
             f"{' '.join(each.topics)}: {each.pongs} of {each.pings} pings answered, "
-            f"{each.nuls} NULs, {len(each.ends)} ends"
+            f"{each.nuls} NULs, {each.ended} ends"
             for each in seen
         )
         text = f"{left / 60:.1f} minutes left; {known}; Ctrl-C ends."

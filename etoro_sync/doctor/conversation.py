@@ -17,7 +17,7 @@ from ..ws.protocol.replies import PERMISSIONS
 from ..ws.session.credentials import Keys
 from .clock import difference, header_time
 from .deviations import Deviations
-from .findings import Finding, StepFailed, parted
+from .findings import Finding, StepFailed, cause_of, parted
 from .link import Link
 from .machine import key_notes
 from .plan import Plan
@@ -39,11 +39,12 @@ _AFTERMATH = 1.0
 _AGAIN = (
     "Run it again; if it stays so, etoro-sync doctor --minutes 10 shows how long connections last."
 )
+#: By the code of the error.
 _REFUSED_BY_GATEWAY = {
-    403: "A proxy, firewall or gateway refuses WebSockets from here: ask for wss:// to be allowed, "
-    "or try another network.",
-    429: "Wait some minutes, and run it again with no other client of this key.",
-    503: "The service or a gateway is down: wait some minutes, and run it again.",
+    "HTTP 403": "A proxy, firewall or gateway refuses WebSockets from here: ask for wss:// to be "
+    "allowed, or try another network.",
+    "HTTP 429": "Wait some minutes, and run it again with no other client of this key.",
+    "HTTP 503": "The service or a gateway is down: wait some minutes, and run it again.",
 }
 
 
@@ -104,20 +105,25 @@ class Conversation:
                 self._note_head,
             )
         except (EToroError, ConnectionFailed) as error:
-            found = parted(error)[0]
-            status = self._status.split(" ")[1:2]
-            known = _REFUSED_BY_GATEWAY.get(int(status[0]) if "".join(status).isdigit() else 0)
-            remedy = (
-                known or "Check ETORO_WS_URL: something else than eToro's stream answers there."
-            )
-            server = self._head.get("server")
-            notes = (f"The answer is from the server {server}.",) if server else ()
-            raise StepFailed(found, remedy, notes=notes) from None
+            raise self._not_upgraded(error) from None
         self._answered = clocks.wall_clock()
         shown = {name: self._head[name] for name in _SHOWN if name in self._head}
         by = f", by {shown['server']}" if "server" in shown else ""
         details = {"status": self._status, "headers": sorted(self._head), **shown}
         return Finding(f"{self._status}{by}", details=details)
+
+    def _not_upgraded(self, error: EToroError | ConnectionFailed) -> StepFailed:
+        found, advice = parted(error)
+        code = getattr(cause_of(error), "error_code", None)
+        if code in _REFUSED_BY_GATEWAY:
+            remedy = _REFUSED_BY_GATEWAY[code]
+        elif self._status:
+            remedy = "Check ETORO_WS_URL: something else than eToro's stream answers there."
+        else:
+            remedy = advice or "Try another network: something on the way cuts WebSockets off."
+        server = self._head.get("server")
+        notes = (f"The answer is from the server {server}.",) if server else ()
+        return StepFailed(found, remedy, notes=notes)
 
     def _note_head(self, head: bytes) -> None:
         lines = head.decode("latin-1").split("\n")
@@ -138,10 +144,8 @@ class Conversation:
         except ConnectionFailed as failure:
             found, advice = parted(failure)
             found = self._scrubber.foreign(found, 300)
-            if not isinstance(failure.error, EToroAuthError):
+            if not isinstance(failure.error, EToroAuthError) or link.refused_with is None:
                 raise StepFailed(found, advice or _AGAIN) from None
-            if not link.refused_with:
-                raise StepFailed(found, advice or _AGAIN, of_user=False) from None
             raise self._refused(keys, link.refused_with, found, advice) from None
         return Finding("eToro has accepted the keys")
 
@@ -156,13 +160,14 @@ class Conversation:
             return StepFailed(found, PERMISSIONS, of_user=True, notes=notes)
         notes += tuple(key_notes(keys))
         if keys.api_key != keys.user_key:
-            if self._accepts(Keys(keys.user_key, keys.api_key)):
+            tried = self._try(Keys(keys.user_key, keys.api_key))
+            if tried == "accepted":
                 remedy = (
                     "The two keys are swapped, with which they were accepted: exchange the values "
                     "of ETORO_API_KEY and ETORO_USER_KEY."
                 )
                 return StepFailed(found, remedy, of_user=True, notes=notes)
-            notes += ("They were refused in exchanged places, too.",)
+            notes += (f"In exchanged places they were {tried}.",)
         return StepFailed(found, advice, of_user=True, notes=notes)
 
     def _aftermath(self) -> str:
@@ -174,7 +179,8 @@ class Conversation:
             return self._scrubber.foreign(f"After the refusal: {parted(failure)[0]}")
         return f"The server has left the connection open, for {duration(seconds)} at least."
 
-    def _accepts(self, keys: Keys) -> bool:
+    def _try(self, keys: Keys) -> str:
+        """Return what has become of other keys on a connection of their own."""
         link = None
         try:
             stream, dialer = self._route.again()
@@ -182,11 +188,12 @@ class Conversation:
             link = Link.open(stream, dialer, self._options, self._redactor, traffic)
             link.authenticate(keys)
         except (EToroError, ConnectionFailed):
-            return False
+            refused = link is not None and link.refused_with is not None
+            return "refused, too" if refused else "not answered"
         finally:
             if link is not None:
                 link.close()
-        return True
+        return "accepted"
 
     # -- topics --------------------------------------------------------------------------------
 
@@ -218,6 +225,8 @@ class Conversation:
     def await_rate(self) -> Finding:
         """Wait for the first change of a price."""
         wanted, traffic = set(self._plan.instrument_ids), self._open.traffic
+        if all(traffic.open.get(each) is False for each in wanted):
+            return Finding("not waited for, as the market is closed", skipped=True)
         with self._told(_AGAIN):
             self._open.read(lambda: bool(wanted & traffic.priced), self._plan.rate_timeout)
         seconds = f"{self._plan.rate_timeout:g} s"
@@ -225,8 +234,6 @@ class Conversation:
             return Finding("a price has come")
         if traffic.counts["heartbeats"]:
             return Finding(f"heartbeats only in {seconds}: no price has changed")
-        if all(traffic.open.get(each) is False for each in wanted):
-            return Finding(f"none in {seconds}, as the market is closed", skipped=True)
         raise StepFailed(
             f"No rate within {seconds}, though the subscription was acknowledged.",
             "Run it with --instrument 100000 (bitcoin, whose market is always open). If nothing "

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..ws.failures import ConnectionFailed
 
-__all__ = ["Finding", "StepFailed", "failure_of", "parted"]
+__all__ = ["Finding", "StepFailed", "cause_of", "failure_of", "parted"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,14 @@ class StepFailed(Exception):
         self.notes = notes
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """Return what users get for an error."""
+    return error.error if isinstance(error, ConnectionFailed) else error
+
+
 def parted(error: BaseException) -> tuple[str, str]:
     """Return the first sentence of an error's text, and the advice that follows it, or ``""``."""
-    text = str(error.error if isinstance(error, ConnectionFailed) else error)
+    text = str(cause_of(error))
     for end in re.finditer(r"\.\s+(?=[A-Z])", text):
         first = text[: end.start() + 1]
         # Not within what the server has said, which stands in brackets.

@@ -13,6 +13,7 @@ from ..redaction import Redactor
 from ..ws.failures import ConnectionFailed
 from ..ws.options import WsClientOptions
 from ..ws.protocol.control import ControlChannel, Operation
+from ..ws.protocol.replies import is_refusal
 from ..ws.protocol.tracker import WsSubscriptionTracker
 from ..ws.session.credentials import Keys
 from ..ws.transport.connection import Connection
@@ -61,8 +62,9 @@ class Link:
         self._opened_at = clocks.monotonic()
         #: Code and reason of the server's close frame; None: none has come.
         self.closed_with: tuple[int, str] | None = None
-        #: The error code of the last answer that refused a request; ``""``: there was none.
-        self.refused_with = ""
+        #: The error code of the last answer that refused a request, ``""`` if that had none; None:
+        #: nothing was refused.
+        self.refused_with: str | None = None
 
     @classmethod
     def open(
@@ -169,9 +171,8 @@ class Link:
         return texts
 
     def _on_reply(self, reply: dict[str, Any]) -> None:
-        code = reply.get("errorCode")
-        if code:
-            self.refused_with = str(code)
+        if is_refusal(reply):
+            self.refused_with = str(reply.get("errorCode") or "")
         self._channel.on_reply(reply)
 
     def _closed(self) -> ConnectionFailed:

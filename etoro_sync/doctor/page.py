@@ -56,13 +56,15 @@ def _answers(seen: Watched) -> Iterator[str]:
     yield f"NUL keepalives: {seen.nuls}{every}"
     yield f"pings of the server: {seen.server_pings}"
     yield f"longest silence: {seen.longest_silence:.1f} s"
-    yield f"ended by the server or the network: {len(seen.ends)}"
+    yield f"ended by the server or the network: {seen.ended}"
     for end in seen.ends:
         how = "no close frame" if end.code == 1006 else f"close code {end.code}"
         why = f" ({end.reason})" if end.reason else ""
         yield f"    after {end.seconds:.1f} s: {how}{why}"
+    if seen.failed:
+        yield f"attempts that have failed: {seen.failed}"
     for failure in seen.failures:
-        yield f"could not connect: {failure}"
+        yield f"    {failure}"
     if seen.counts:
         yield f"received: {counted(seen.counts)}"
 

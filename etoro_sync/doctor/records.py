@@ -111,8 +111,10 @@ class Watched:
     :param nul_intervals: the time between two of one connection; None: there were no two.
     :param server_pings: how many pings the server has sent.
     :param longest_silence: the most seconds without any frame.
-    :param ends: how connections have ended, except by the doctor; the first hundred.
-    :param failures: why attempts to connect have failed; the first hundred.
+    :param ended: how many have ended, except by the doctor.
+    :param ends: how; the first hundred.
+    :param failed: how many attempts to connect have failed.
+    :param failures: why; the first hundred.
     :param counts: messages and frames by kind.
     """
 
@@ -126,6 +128,8 @@ class Watched:
     nul_intervals: Spread | None = None
     server_pings: int = 0
     longest_silence: float = 0.0
+    ended: int = 0
     ends: list[End] = field(default_factory=list)
+    failed: int = 0
     failures: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)

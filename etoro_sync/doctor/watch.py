@@ -187,6 +187,7 @@ class Watcher:
                 self._update(link.age)
         except ConnectionFailed as failure:
             code, reason = link.closed_with or (1006, parted(failure)[0])
+            self.seen.ended += 1
             if len(self.seen.ends) < _KEPT:
                 reason = self._scrubber.foreign(reason)
                 self.seen.ends.append(End(code, reason, round(link.age, 1)))
@@ -205,6 +206,7 @@ class Watcher:
         seen.counts = dict(traffic.counts)
 
     def _note_failure(self, error: Exception) -> None:
+        self.seen.failed += 1
         if len(self.seen.failures) < _KEPT:
             self.seen.failures.append(self._scrubber.foreign(parted(error)[0]))
 

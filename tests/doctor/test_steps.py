@@ -292,6 +292,15 @@ def test_tls_that_verifies_nothing_is_refused(resolve: Callable[[str, str], None
 
 
 @pytest.mark.parametrize(
+    "head", [b"\xb2", b"HTTP/1.1 \xb2\xb3 x\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>"]
+)
+def test_an_answer_that_is_no_upgrade(head: bytes, raw_server: StartServer) -> None:
+    """Whatever it is, it is a step that has failed."""
+    made = raw_server(lambda peer: (peer.respond(head), peer.close()))
+    failed(examined(made.url), "handshake")
+
+
+@pytest.mark.parametrize(
     ("status", "remedy"), [(403, "refuses WebSockets"), (503, "wait some minutes"), (404, "Check")]
 )
 def test_a_gateway_that_refuses_the_upgrade(
@@ -342,6 +351,26 @@ def test_what_the_server_does_after_a_refusal(raw_server: StartServer) -> None:
     report = examined(raw_server(script).url)
     assert "4003" in failed(report, "authentication").notes[0]
     assert [each.what for each in report.deviations] == ["4003"]
+
+
+def test_a_refusal_without_a_code(raw_server: StartServer) -> None:
+    """It is one all the same, and no timeout."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        request = peer.read_json()
+        peer.send_json({"id": request["id"], "success": False, "operation": "Authenticate"})
+        peer.wait_closed()
+
+    report = examined(raw_server([script, failing_handshake]).url)
+    failure = failed(report, "authentication")
+    assert "no errorCode" in failure.found
+    assert "In exchanged places they were not answered." in failure.notes
+
+
+def failing_handshake(peer: Peer) -> None:
+    """Leave at once."""
+    peer.read_request()
 
 
 def test_swapped_keys(service: EToroSimulator) -> None:

@@ -102,6 +102,7 @@ def test_ends_are_listed_and_the_connection_is_replaced() -> None:
         )
     for seen in report.watched:
         (end,) = seen.ends
+        assert seen.ended == 1
         assert (end.code, end.seconds >= 0) == (1012, True)
         assert end.reason == "restart <number>"
         assert seen.seconds >= end.seconds
@@ -121,6 +122,10 @@ def test_a_service_that_is_down_is_tried_again() -> None:
             simulator.url, lambda private, prices: len(private.failures) >= 2 and prices.ends, fall
         )
     assert "Cannot connect" in report.watched[0].failures[0]
+    assert report.watched[0].failed == len(report.watched[0].failures)
+    page = report.to_markdown()
+    assert "no close frame (The connection ended" in page
+    assert "Cannot connect" in page
     assert report.watched[0].ends[0].code == 1006
 
 
