@@ -12,17 +12,20 @@ def main() -> None:
     with WsClient() as client:
         orders = client.queue("private:event")
         client.subscribe("private")
+        seen: set[int] = set()
         for event in orders:
-            if event.order_id is None:
+            print(event, flush=True)
+            if event.order_id is None or event.order_id in seen:
                 continue
+            seen.add(event.order_id)
             # In a program that places orders: client.wait_for_order(request_guid=guid, timeout=30)
             try:
-                final = client.wait_for_order(event.order_id, timeout=2.0)
-                print(f"order {final.order_id}: {final.status}, {final.executed_units:g} units")
+                final = client.wait_for_order(event.order_id, timeout=5.0)
+                print(f"-> {final.status}, {final.executed_units:g} units", flush=True)
             except EToroOrderError as error:
-                print(f"{error.event.order_id}: {error}")
+                print(f"-> {error}", flush=True)
             except EToroTimeoutError as error:
-                print(f"still open: {error}")
+                print(f"-> still open: {error}", flush=True)
 
 
 if __name__ == "__main__":

@@ -66,28 +66,41 @@ def status(order: WsPrivateEvent) -> str:
 # For people ------------------------------------------------------------------------------------
 
 
-def event_line(event: str, item: Any) -> str:
+def event_line(event: str, item: Any, name_of: Callable[[int | None], str] = lambda _: "") -> str:
     """Format an event for people.
 
     :param event: its name.
     :param item: an item from a queue of this event.
+    :param name_of: returns the name of an instrument, or ``""``.
     """
+    if event == "instrument:rate":
+        return _rate_line(item[0], item[1], name_of)
+    if event == "private:event":
+        return _order_line(item, name_of)
     writer = _WRITERS.get(event)
     return f"{event} {item}" if writer is None else writer(item)
 
 
-def _rate_line(item: tuple[int, WsInstrumentRate]) -> str:
-    instrument_id, rate = item
+def _named(instrument_id: int | None, name_of: Callable[[int | None], str]) -> str:
+    name = name_of(instrument_id)
+    return f"instrument {instrument_id} ({name})" if name else f"instrument {instrument_id}"
+
+
+def _rate_line(
+    instrument_id: int, rate: WsInstrumentRate, name_of: Callable[[int | None], str]
+) -> str:
     digits = max(decimals(rate.bid), decimals(rate.ask))
     return (
-        f"{clock(rate.received_at)}  instrument {instrument_id}  bid {price(rate.bid, digits)}  "
-        f"ask {price(rate.ask, digits)}  spread {price(rate.spread, digits)}"
+        f"{clock(rate.received_at)}  {_named(instrument_id, name_of)}  "
+        f"bid {price(rate.bid, digits)}  ask {price(rate.ask, digits)}  "
+        f"spread {price(rate.spread, digits)}"
     )
 
 
-def _order_line(order: WsPrivateEvent) -> str:
+def _order_line(order: WsPrivateEvent, name_of: Callable[[int | None], str]) -> str:
+    instrument = _named(order.instrument_id, name_of)
     line = (
-        f"{clock(order.received_at)}  order {order.order_id}  instrument {order.instrument_id}  "
+        f"{clock(order.received_at)}  order {order.order_id}  {instrument}  "
         f"{status(order)}  units {units(order.executed_units)} of {units(order.requested_units)}  "
         f"profit {order.net_profit:+.2f}"
     )
@@ -110,8 +123,6 @@ def _gap_line(gap: WsGap) -> str:
 
 
 _WRITERS: dict[str, Callable[[Any], str]] = {
-    "instrument:rate": _rate_line,
-    "private:event": _order_line,
     "close": _close_line,
     "reconnecting": _reconnecting_line,
     "reconnected": _gap_line,

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from rich.console import Console, RenderableType
@@ -41,10 +42,12 @@ class LineScreen:
     """Writes one line per event to stdout; connection events go to stderr.
 
     :param as_json: write one JSON object per line, all of them to stdout.
+    :param name_of: returns the name of an instrument, or ``""``.
     """
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, name_of: Callable[[int | None], str] = lambda _: "") -> None:
         self._json = as_json
+        self._name_of = name_of
         self._out: list[str] = []
         self._err: list[str] = []
 
@@ -56,7 +59,7 @@ class LineScreen:
         if self._json:
             self._out.append(json_line(event, item))
         elif event in ("instrument:rate", "private:event"):
-            self._out.append(event_line(event, item))
+            self._out.append(event_line(event, item, self._name_of))
         # The log already has lines for a lost connection and the attempts, with the reason.
         elif event not in ("close", "reconnecting"):
             self._err.append(event_line(event, item))

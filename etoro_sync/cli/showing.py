@@ -1,10 +1,10 @@
 """From what a user has asked for to a stream on a screen: symbols, ids and names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..instruments import Instruments
+from ..instruments import Instrument, Instruments
 from ..ws import WsClientOptions
 from .names import Names, resolve
 from .simulating import Cuts, make_simulator
@@ -46,12 +46,14 @@ def show(
     instruments: Instruments | None,
     source: str,
     tick: Callable[[], object] = lambda: None,
+    known: Iterable[Instrument] = (),
 ) -> None:
     """Find the instruments, and stream them.
 
     :param instruments: where to ask for symbols and names.
     :param source: describes where the data comes from.
     :param tick: called several times a second.
+    :param known: instruments whose names need not be asked for.
     """
     found = resolve(wanted.words, instruments)
     topics: tuple[int | str, ...] = (
@@ -66,7 +68,7 @@ def show(
         wanted.metrics_port,
         wanted.sparks,
     )
-    with Names(instruments, found) as names:
+    with Names(instruments, [*found, *known]) as names:
         stream(options, settings, choose_screen(settings, source, names.get), tick)
 
 
@@ -76,7 +78,9 @@ def show_simulated(wanted: Wanted, cut_every: float | None = None, **options: ob
     with make_simulator(ids, rest=True, **options) as simulator:
         client_options, instruments = of_simulator(simulator)
         tick = Cuts(simulator, cut_every).tick
-        show(wanted, client_options, instruments, "simulated data", tick)
+        # Asked for before, because that takes no time here: so the first lines have names, too.
+        known = instruments.lookup(ids).values()
+        show(wanted, client_options, instruments, "simulated data", tick, known)
 
 
 def of_simulator(simulator: "EToroSimulator") -> tuple[WsClientOptions, Instruments]:

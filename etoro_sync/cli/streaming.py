@@ -64,7 +64,7 @@ def choose_screen(
     from rich.console import Console
 
     if settings.as_json or not sys.stdout.isatty() or Console().is_dumb_terminal:
-        return LineScreen(settings.as_json)
+        return LineScreen(settings.as_json, name_of)
     ids = settings.instrument_ids
     contents = TableContents(ids, source, settings.private, uptime(), name_of, settings.sparks)
     return TableScreen(contents, settings.verbose)

@@ -130,7 +130,7 @@ def unknown(symbol: str, near: list[Instrument], redact: Callable[[str], str]) -
     hint = f"What comes near: {_named(near)}." if near else "Nothing comes near."
     words = (
         f"No instrument has the symbol {symbol!r}. {hint} Use one of eToro's symbols exactly as "
-        "it is, or search() for a name."
+        "it is, or look for a name: search(), or etoro-sync find --search in a terminal."
     )
     return EToroInstrumentError(redact(words), near)
 

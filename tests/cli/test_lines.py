@@ -98,3 +98,20 @@ def test_every_event_has_a_line(event: str, item: Any, words: str, content: dict
     parsed = json.loads(lines.json_line(event, item))
     assert parsed["event"] == event
     assert content.items() <= parsed.items()
+
+
+def test_a_line_has_the_name_of_its_instrument_if_it_is_known() -> None:
+    """Beside the id, which programs may look for."""
+
+    def name_of(instrument_id: int | None) -> str:
+        return {1001: "Apple"}.get(instrument_id or 0, "")
+
+    assert "  instrument 1001 (Apple)  bid 1.50  " in lines.event_line(
+        "instrument:rate", (1001, rate(1.5, 1.6)), name_of
+    )
+    assert "  instrument 7  bid" in lines.event_line(
+        "instrument:rate", (7, rate(1.5, 1.6)), name_of
+    )
+    assert "order 7  instrument 1001 (Apple)  filled" in lines.event_line(
+        "private:event", order(), name_of
+    )

