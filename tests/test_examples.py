@@ -34,6 +34,7 @@ OUTPUT = {
     "porting_from_etoropy.py": ["100000 66"],
     "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],
     "service.py": ["metrics at http://127.0.0.1:", "order ", "live: {100000: "],
+    "plot_prices.py": ["recording prices for 1 s"],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
 #: Seconds that one may take to end.

@@ -150,6 +150,18 @@ def test_thinning_keeps_what_is_seen() -> None:
 
 
 @pytest.mark.heavy
+def test_the_example_draws_what_it_has_recorded(tmp_path: Path) -> None:
+    """It ends by itself, and leaves the picture and nothing else."""
+    example = Path(__file__).parents[2] / "examples" / "plot_prices.py"
+    command = [sys.executable, str(example), "--demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    out = tmp_path / "prices.png"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"they are shown in {out}" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.heavy
 def test_the_command_writes_a_picture(tmp_path: Path) -> None:
     """It says where it is; a symbol is refused in one line, since a recording has ids only."""
     folder = recorded(tmp_path / "recording")
