@@ -16,6 +16,7 @@ RATE, ACTIVE = "Trading.Instrument.Rate", "Trading.Instrument.Active"
 
 
 def frame(instrument_id: int, type_: str, **content: str) -> str:
+    """Return a text as eToro sends it."""
     message = {
         "topic": f"instrument:{instrument_id}",
         "content": json.dumps(content),
@@ -26,6 +27,7 @@ def frame(instrument_id: int, type_: str, **content: str) -> str:
 
 
 def play(feed: Feed) -> None:
+    """Write two hours of two prices."""
     chance = random.Random(7)
     bids = {100000: 67000.0, 1001: 227.5}
     spreads, steps = {100000: 24.8, 1001: 0.12}, {100000: 6.0, 1001: 0.03}
@@ -45,10 +47,12 @@ def play(feed: Feed) -> None:
 
 
 def topic(instrument_id: int) -> str:
+    """Return the topic of an instrument."""
     return f"instrument:{instrument_id}"
 
 
 def main(out: str) -> None:
+    """Record them, and draw the recording."""
     with tempfile.TemporaryDirectory() as folder:
         stream = MarketStream(play)
         with stream.record(folder), stream:

@@ -1,4 +1,4 @@
-"""The commands for those who run a program as a service: ``unit``, ``dashboard``, ``alert-rules``."""
+"""Commands for those who run a program as a service: ``unit``, ``dashboard``, ``alert-rules``."""
 
 import json
 import sys
