@@ -26,7 +26,7 @@ DEMO := from etoro_sync.__main__ import main; code = main(); raise SystemExit(co
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.has-all ## Watch a client and a simulated feed (SECONDS=5: for so long)
+demo: $(VENV)/.has-cli,simulator,speed ## Watch a client and a simulated feed (SECONDS=5: for so long)
 	@$(BIN)/python -c '$(DEMO)' demo $(if $(SECONDS),--seconds $(SECONDS))
 
 # Each of these processes, and each program that a test starts, would compile the library again.

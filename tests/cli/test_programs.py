@@ -146,7 +146,7 @@ def _read_until(screen: io.FileIO, words: bytes | None) -> bytes:
 def test_ctrl_c_ends_make_demo_without_an_error(interrupted: bool, tmp_path: Path) -> None:
     """That is how a demonstration ends; a true failure is still one."""
     assert MAKE is not None
-    (tmp_path / ".has-all").touch()
+    (tmp_path / ".has-cli,simulator,speed").touch()
     seconds = [] if interrupted else ["SECONDS=nonsense"]
     # A make within a make says first which directory it enters, before there is a demonstration.
     outside = {name: v for name, v in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
