@@ -40,8 +40,8 @@ class WsInstrumentRate(WireModel):
     :param changed: the Python names of the fields that the last message carried.
     :param generation: the number of the connection on which the last message came. The client
         counts every connection that it has opened, from 1.
-    :param received_at: when the last message that changed anything was received, so no heartbeat, by
-        the local clock: seconds since the epoch, UTC.
+    :param received_at: when the last message that changed anything was received (so not a mere
+        heartbeat), by the local clock: seconds since the epoch, UTC.
     :param instrument_id: eToro's id of the instrument, from the message's topic.
     :param closes: the closing prices of the last day, week and month, in the instrument's currency;
         see :attr:`daily_close` and its siblings. They stand in snapshots only; empty until one has
