@@ -5,9 +5,11 @@
     recorder --> writer --> segment, folder, lock     writes what intake has kept
         `-----> intake                                a journal, on the stream's thread
     segments --> frames                               reads them, for a replay
+    recovery                                          repairs them
     lines                                             one line of a segment, and back
 """
 
 from .recorder import Recorder, RecorderStats
+from .recovery import Recovered, recover
 
-__all__ = ["Recorder", "RecorderStats"]
+__all__ = ["Recorder", "RecorderStats", "Recovered", "recover"]

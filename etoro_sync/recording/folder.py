@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timezone
 from pathlib import Path
 
-__all__ = ["SUFFIX", "free", "name_of_segment", "segments_in"]
+__all__ = ["SUFFIX", "free", "name_of_segment", "segments_in", "time_and_number"]
 
 SUFFIX = ".jsonl.zst"
 _NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{6}\.jsonl\.zst\Z")
@@ -18,6 +18,16 @@ def name_of_segment(began: float, number: int) -> str:
     """
     when = datetime.fromtimestamp(began, timezone.utc)
     return f"{when:%Y%m%dT%H%M%S}.{when.microsecond // 1000:03}Z-{number:06}{SUFFIX}"
+
+
+def time_and_number(path: Path) -> tuple[float, int]:
+    """Return what a name says: when the segment began, and its number; else when it was changed."""
+    try:
+        moment, _, number = path.name.removesuffix(SUFFIX).rpartition("-")
+        began = datetime.strptime(moment, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=timezone.utc)
+        return began.timestamp(), int(number)
+    except ValueError:
+        return path.stat().st_mtime, 1
 
 
 def segments_in(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Reads the zstd frames of a file, also of one that is torn or damaged."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 from ..errors import EToroError
 from .zstd import load_zstd
 
-__all__ = ["Frame", "read_frames", "whole_frames"]
+__all__ = ["TORN", "Frame", "read_frames", "readable_part", "whole_frames"]
 
 #: The first bytes of each zstd frame.
 MAGIC = b"\x28\xb5\x2f\xfd"
@@ -15,6 +16,8 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 #: little enough that a file which was made to do harm fills no memory.
 _MOST_BYTES = 64 << 20
 _CHUNK = 1 << 20
+#: The problem of a frame that was not completed.
+TORN = "it ends within a frame"
 
 
 class Frame(NamedTuple):
@@ -75,7 +78,8 @@ def _frame_at(file: BinaryIO, start: int, size: int) -> Frame:
         while not unpacker.eof:
             packed = file.read(_CHUNK) if unpacker.needs_input else b""
             if unpacker.needs_input and not packed:
-                return Frame(start, size, None, "it ends within a frame")
+                # Damage can make a frame look longer than it is; then others stand behind it.
+                return _damaged(file, start, size, TORN)
             position += len(packed)
             part = unpacker.decompress(packed, _CHUNK)
             length += len(part)
@@ -102,3 +106,18 @@ def _next_magic(file: BinaryIO, position: int, size: int) -> int:
         # The magic may lie across the end of the chunk.
         position += max(len(chunk) - len(MAGIC) + 1, 1)
     return size
+
+
+def readable_part(path: Path, frame: Frame) -> bytes:
+    """Return what can be unpacked of a frame that was not completed."""
+    unpacker = load_zstd().ZstdDecompressor()
+    parts: list[bytes] = []
+    with path.open("rb") as file:
+        file.seek(frame.start)
+        packed = file.read(min(frame.end - frame.start, _MOST_BYTES))
+    with contextlib.suppress(load_zstd().ZstdError):
+        # In small pieces, because what was unpacked of one is lost where it raises.
+        for start in range(0, len(packed), 1024):
+            part = unpacker.decompress(packed[start : start + 1024], _MOST_BYTES)
+            parts.append(part)
+    return b"".join(parts)

@@ -33,6 +33,7 @@ class RecorderStats:
     :param waiting: of these, how many wait in the buffer.
     :param bytes_written: compressed bytes in the files, of all segments.
     :param failure: why nothing can be written now, such as a full disk; None: all is well.
+    :param segments: how many files it has begun; some may have been removed since.
     """
 
     received: int
@@ -41,6 +42,7 @@ class RecorderStats:
     waiting: int
     bytes_written: int
     failure: str | None
+    segments: int
 
 
 class Recorded(Protocol):
@@ -108,6 +110,7 @@ class Recorder:
             waiting=max(received - written - refused, 0),
             bytes_written=writer.bytes_written,
             failure=None if failure is None else failure.strerror or str(failure),
+            segments=writer.segments,
         )
 
     def close(self, timeout: float | None = None) -> None:

@@ -60,6 +60,13 @@ class SegmentFile:
             raise
         self.size += len(frame)
 
+    def sync(self) -> None:
+        """Wait until all is on the disk.
+
+        :raises OSError: when it cannot be.
+        """
+        os.fsync(self._file)
+
     def close(self) -> None:
         """Close the file; it may be called twice."""
         if self._file >= 0:

@@ -116,6 +116,11 @@ class Writer:
         """
         return join_thread(self._thread, timeout)
 
+    @property
+    def segments(self) -> int:
+        """How many segments were begun. Any thread."""
+        return self._number
+
     # -- the writer's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
