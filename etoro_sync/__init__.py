@@ -61,6 +61,9 @@ Errors, all of which are an EToroError:
 For other sources than a connection, and for programs that were written for etoropy:
 
     Replay                   plays a recording
+    Recording                a recording as tables: pandas, polars, Parquet, CSV, JSON lines
+    recover                  repairs a recording that was torn or damaged
+    Recovered                of recover(): what became of one file
     MarketStream             what WsClient and any other source have in common
     Feed                     takes the messages of a source of your own
     DEFAULT_WS_URL           the address of eToro's stream
@@ -120,8 +123,9 @@ from .ws import (
 
 if TYPE_CHECKING:
     from .instruments import Instrument, Instruments
-    from .recording import Recorder, RecorderStats
+    from .recording import Recorder, RecorderStats, Recovered, recover
     from .replay import Replay
+    from .tables import Recording
 
 __all__ = [
     "DEFAULT_WS_URL",
@@ -154,6 +158,8 @@ __all__ = [
     "RateStream",
     "Recorder",
     "RecorderStats",
+    "Recording",
+    "Recovered",
     "Replay",
     "WsClient",
     "WsClientOptions",
@@ -166,6 +172,7 @@ __all__ = [
     "WsStats",
     "WsSubscriptionTracker",
     "__version__",
+    "recover",
 ]
 
 #: Name -> the module that it is loaded from when somebody asks for it.
@@ -174,6 +181,9 @@ _LATE = {
     "Instruments": "instruments",
     "Recorder": "recording",
     "RecorderStats": "recording",
+    "Recording": "tables",
+    "Recovered": "recording",
+    "recover": "recording",
     "Replay": "replay",
 }
 

@@ -22,7 +22,7 @@ from .stream.feed import Feed
 from .stream.market_stream import MarketStream
 from .text import show
 
-__all__ = ["Replay"]
+__all__ = ["Replay", "moment"]
 
 
 class Replay(MarketStream):
@@ -62,7 +62,7 @@ class Replay(MarketStream):
         if not isinstance(path, (str, os.PathLike)):
             raise EToroValidationError(f"path must be a path, not {show(path, 60)}.", "path")
         pace = None if speed is None else _speed(speed)
-        begin, end = _moment(start, "start"), _moment(until, "until")
+        begin, end = moment(start, "start"), moment(until, "until")
         where = Path(path)
         find_segments(where)  # raises now what is wrong, and not on the stream's thread
 
@@ -179,7 +179,11 @@ def _speed(value: object) -> float:
     return float(number)
 
 
-def _moment(value: object, name: str) -> float | None:
+def moment(value: object, name: str) -> float | None:
+    """Return a time as seconds since the epoch.
+
+    :raises EToroValidationError: when it is none, naming the argument.
+    """
     if value is None:
         return None
     if isinstance(value, datetime) and value.tzinfo is not None:

@@ -1,7 +1,7 @@
 """The mapping ``client.rates``, which any thread reads without a lock."""
 
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
-from typing import NoReturn, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 from ..errors import EToroKeyError, EToroTypeError
 from ..events import advice_on_id
@@ -66,6 +66,28 @@ class RateView(Mapping[int, WsInstrumentRate]):
     def values(self) -> ValuesView[WsInstrumentRate]:
         """Return the rates."""
         return _Values(self)
+
+    def to_frame(self) -> Any:
+        """Return the present rates as a data frame of pandas, one row for each instrument.
+
+        The columns are those of :meth:`etoro_sync.Recording.to_frame`. Needs the extra ``pandas``.
+
+        :raises EToroError: when pandas is not installed.
+        """
+        from ..columns import check_table  # late: most programs do without
+        from ..data_frames import to_pandas
+
+        return to_pandas(check_table("rates"), self.values())
+
+    def to_polars(self) -> Any:
+        """Return the present rates as a data frame of polars; see :meth:`to_frame`.
+
+        :raises EToroError: when polars is not installed.
+        """
+        from ..columns import check_table
+        from ..data_frames import to_polars
+
+        return to_polars(check_table("rates"), self.values())
 
     def __reduce__(self) -> NoReturn:
         raise EToroTypeError(

@@ -6,7 +6,7 @@ type checkers see of the methods that name an event is in ``typed_stream.pyi``.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -23,6 +23,7 @@ from ..events import (
     check_instrument_ids,
     check_timeout,
 )
+from ..market.rate_view import RateView
 from ..models import WsInstrumentRate, WsPrivateEvent
 from ..state import ClientState
 from ..stats import Counters, WsStats
@@ -594,10 +595,11 @@ class MarketStream:
     # -- state ---------------------------------------------------------------------------------
 
     @property
-    def rates(self) -> Mapping[int, WsInstrumentRate]:
+    def rates(self) -> RateView:
         """A read-only mapping from instrument id to the latest complete rate.
 
         It always shows the present rates, never blocks, and keeps the stream alive and connected.
+        Its ``to_frame()`` is a table of them for pandas, and ``to_polars()`` one for polars.
         """
         core = core_of(self)
         core.guard.check()
