@@ -162,6 +162,23 @@ class Controls(FaultControls):
         """
         return self._hub.broadcast(arguments.text("text", text))
 
+    def relay(self, text: str) -> int:
+        """Send what eToro has sent elsewhere, such as a frame of a recording, as eToro would.
+
+        Each message goes to the clients that have subscribed to its topic. Snapshots of its
+        instrument, which clients ask for when they subscribe, are what was relayed so far; until
+        both sides of its price are known, there is none. Faults act on it as on any message.
+
+        :param text: a text frame; one without messages, such as an answer, is ignored.
+        :returns: how many messages were sent.
+        """
+        return self._hub.relay(arguments.text("text", text))
+
+    def forget_relayed(self) -> None:
+        """Answer no snapshot with what was relayed so far, as before the first :meth:`relay`."""
+        with self._hub.changed:
+            self._hub.market.forget_relayed()
+
     def send_binary(self, data: bytes) -> int:
         """Send a binary message to all authenticated clients.
 

@@ -112,8 +112,10 @@ class Hub(ObservableState):
     def _send_snapshot(self, peer: Peer, topic: str) -> None:
         """Send the snapshot of a topic's instrument, if there is one. Requires the lock."""
         instrument_id = wire.instrument_of(topic)
-        if instrument_id is not None and self.market.knows(instrument_id):
-            state = self.market.instrument(instrument_id, time.time_ns()).state
+        if instrument_id is None:
+            return
+        state = self.market.snapshot(instrument_id, time.time_ns())
+        if state is not None:
             text = self._envelope(topic, wire.SNAPSHOT, state)
             for message in self.faults.transform(topic, text, snapshot=True):
                 self._send((peer,), message)
@@ -147,6 +149,22 @@ class Hub(ObservableState):
     def send_to_subscribers(self, topic: str, text: str) -> int:
         """Send text to the subscribers of a topic. Requires the lock."""
         return self._send(self._subscribers.of(topic), text)
+
+    def relay(self, text: str) -> int:
+        """Send the messages of a frame to their subscribers, and merge them for snapshots."""
+        reached = 0
+        with self.changed:
+            for topic, message, alone in wire.messages_of(text):
+                instrument_id = wire.instrument_of(topic)
+                if instrument_id is not None:
+                    kind = str(message.get("type") or wire.RATE)
+                    self.market.follow(instrument_id, kind, wire.content_of(message))
+                    if self.faults.frozen(instrument_id):
+                        continue
+                if self._subscribers.of(topic):
+                    for each in self.faults.transform(topic, alone):
+                        reached += self.send_to_subscribers(topic, each)
+        return reached
 
     def broadcast(self, message: str | bytes) -> int:
         """Send anything to all authenticated clients and count them."""

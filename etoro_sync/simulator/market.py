@@ -6,7 +6,7 @@ from random import Random
 from .price_walk import PriceWalk
 from .profile import ASK, BID, CONVERSION, FULL, HEARTBEAT, LAST, OWN, Mix, mix_named, profile_of
 from .snapshots import constants, flag_text, markups
-from .wire import compact, date_text
+from .wire import ACTIVE, SNAPSHOT, compact, date_text
 
 # The order in which the real feed sends the fields of a message.
 _ORDER = (
@@ -237,6 +237,40 @@ class Market:
         self._seed = seed
         self._mix = mix_named(mix)
         self._instruments: dict[int, Instrument] = {}
+        # The states of instruments whose messages are relayed from elsewhere.
+        self._relayed: dict[int, dict[str, str]] = {}
+
+    def follow(self, instrument_id: int, message_type: str, fields: Mapping[str, str]) -> None:
+        """Merge a relayed message; the instrument has no prices of this market from then on.
+
+        :param instrument_id: its id.
+        :param message_type: the type on the wire.
+        :param fields: its content.
+        """
+        if message_type == SNAPSHOT:
+            self._relayed[instrument_id] = {"InstrumentID": str(instrument_id), **fields}
+            return
+        state = self._relayed.setdefault(instrument_id, {"InstrumentID": str(instrument_id)})
+        if message_type == ACTIVE:
+            flag = fields.get("IsInstrumentActive", "").lower()
+            fields = {**fields, "IsInstrumentActive": flag, "IsMarketOpen": flag}
+        state.update(fields)
+
+    def forget_relayed(self) -> None:
+        """Know nothing of what was relayed."""
+        self._relayed.clear()
+
+    def snapshot(self, instrument_id: int, now_ns: int) -> Mapping[str, str] | None:
+        """Return the content of a snapshot; None when there is none to send.
+
+        :param instrument_id: its id.
+        :param now_ns: wall clock, as for :meth:`instrument`.
+        """
+        relayed = self._relayed.get(instrument_id)
+        if relayed is not None:
+            return relayed if {"Ask", "Bid"} <= relayed.keys() else None
+        known = self.knows(instrument_id)
+        return self.instrument(instrument_id, now_ns).state if known else None
 
     def knows(self, instrument_id: int) -> bool:
         """Return whether an instrument exists."""

@@ -2,9 +2,11 @@
 
 import json
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from random import Random
+from typing import Any
 
 RATE = "Trading.Instrument.Rate"
 ACTIVE = "Trading.Instrument.Active"
@@ -54,6 +56,40 @@ def envelope(topic: str, message_type: str, content: str, message_id: str) -> st
         f'{{"messages":[{{"topic":"{topic}","content":{encode_basestring_ascii(content)},'
         f'"id":"{message_id}","type":"{message_type}"}}]}}'
     )
+
+
+def messages_of(text: str) -> list[tuple[str, dict[str, Any], str]]:
+    """Take a frame of the feed apart: topic, message, and text of each; none of any other text.
+
+    :param text: an envelope, as :func:`envelope` writes it.
+    """
+    try:
+        frame = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    messages = frame.get("messages") if isinstance(frame, dict) else None
+    if not isinstance(messages, list):
+        return []
+    found = [(m.get("topic"), m) for m in messages if isinstance(m, dict)]
+    alone = len(messages) == 1
+    return [
+        (topic, message, text if alone else compact({"messages": [message]}))
+        for topic, message in found
+        if isinstance(topic, str)
+    ]
+
+
+def content_of(message: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields of a message as text; none of one that cannot be read."""
+    content = message.get("content")
+    if isinstance(content, str):
+        try:
+            content = json.loads(content)
+        except (ValueError, RecursionError):
+            return {}
+    if not isinstance(content, dict):
+        return {}
+    return {k: v if isinstance(v, str) else compact(v) for k, v in content.items() if v is not None}
 
 
 def price_text(units: int, decimals: int) -> str:
