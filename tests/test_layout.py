@@ -15,6 +15,8 @@ BASE = {
     "state",
     "clocks",
     "codec",
+    "columns",
+    "data_frames",
     "errors",
     "events",
     "extras",
@@ -37,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # record() is a method of each stream.
     "stream": {"delivery", "market", "recording"},
     "replay": {"delivery", "market", "recording", "stream"},
+    "tables": {"recording", "replay"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {
@@ -72,7 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ws.transport",
     },
     "plotting": {"replay", "stream"},
-    "": {"delivery", "instruments", "market", "recording", "replay", "stream", "ws"},
+    "": {"delivery", "instruments", "market", "recording", "replay", "stream", "tables", "ws"},
     # They watch any stream: its state, its statistics, and whether its markets are closed.
     "operations": {"stream"},
     "metrics": {"operations"},
@@ -85,6 +88,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "metrics",
         "operations",
         "plotting",
+        "market",
+        "recording",
         "simulator",
         "systemd",
         "ws",

@@ -15,6 +15,8 @@ from ..instruments import Instruments
 from ..ws import WsClientOptions
 from .ending import CommandError, carry_out, prepare_output, print_error, report_failure
 from .finding import find
+from .keeping import Speed, serve
+from .keeping import add_commands as add_commands_of_recordings
 from .names import instruments_of
 from .operating import add_commands
 from .showing import Wanted, of_simulator, show, show_simulated
@@ -262,6 +264,14 @@ def simulate_command(
     script: Annotated[
         Path | None, typer.Option(help="A JSON file of faults to play: see docs/simulator.md.")
     ] = None,
+    recording: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="PATH", help="Send what this recording has, nothing else."),
+    ] = None,
+    speed: Speed = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Begin again at the end of the recording.")
+    ] = False,
     seconds: Seconds = None,
 ) -> int:
     """Run a server that speaks eToro's protocol, for clients in any language."""
@@ -269,24 +279,34 @@ def simulate_command(
     def work() -> None:
         if ca_file is not None and not tls:
             raise CommandError("Without --tls there is no certificate to write; add --tls.")
+        if recording is None and (loop or speed is not None):
+            raise CommandError("--speed and --loop are for a recording: add --from PATH.")
+        if recording is not None and rate is not None:
+            raise CommandError("A recording has its own pace: leave out --rate, or use --speed.")
+        own = recording is None
         simulator = make_simulator(
+            None if own else (),
+            catalogue=own,
             port=port,
             host=host,
-            rate=rate,
+            rate=rate if own else 0,
             mix=mix,
             seed=seed,
-            order_interval=orders,
+            order_interval=orders if own else None,
             tls=tls,
-            rest=True,
+            rest=own,
             api_key=api_key,
             user_key=user_key,
         )
         playing = None if script is None else play(simulator, script)
-        simulate(simulator, ca_file, seconds, cut_every, _keys(api_key, user_key), playing, True)
+        keys = _keys(api_key, user_key)
+        with serve(simulator, recording, speed, loop) as ended:
+            simulate(simulator, ca_file, seconds, cut_every, keys, playing, own, ended)
 
     return carry_out(work)
 
 
+add_commands_of_recordings(app)
 add_commands(app)
 
 

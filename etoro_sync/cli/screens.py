@@ -9,14 +9,29 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from ..clocks import uptime
-from ..ws import WsClient
+from ..ws import ClientState, WsStats
 from .lines import event_line, json_line
 from .table import dashboard
 from .table_contents import TableContents
 
-__all__ = ["LineScreen", "Screen", "TableScreen"]
+__all__ = ["LineScreen", "Screen", "Shown", "TableScreen"]
 
 _FRAMES_PER_SECOND = 8
+
+
+class Shown(Protocol):
+    """What a screen asks a stream for."""
+
+    @property
+    def state(self) -> ClientState:
+        """Its state."""
+
+    @property
+    def generation(self) -> int:
+        """The number of its connection."""
+
+    def stats(self) -> WsStats:
+        """Return its counters."""
 
 
 class Screen(Protocol):
@@ -31,7 +46,7 @@ class Screen(Protocol):
     def note(self, line: str) -> None:
         """Add a line of the log."""
 
-    def refresh(self, client: WsClient) -> None:
+    def refresh(self, client: Shown) -> None:
         """Show what was added."""
 
     def stop(self) -> None:
@@ -68,7 +83,7 @@ class LineScreen:
         """Add a line for stderr, which the next :meth:`refresh` writes."""
         self._err.append(line)
 
-    def refresh(self, client: WsClient | None = None) -> None:
+    def refresh(self, client: Shown | None = None) -> None:
         """Write all lines at once, since one system call per line is slow for a fast feed."""
         for stream, lines in ((sys.stderr, self._err), (sys.stdout, self._out)):
             if lines:
@@ -125,7 +140,7 @@ class TableScreen:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 
-    def refresh(self, client: WsClient) -> None:
+    def refresh(self, client: Shown) -> None:
         """Redraw the table, if it is time for the next frame."""
         now = uptime()
         if now - self._drawn_at >= 1 / _FRAMES_PER_SECOND:

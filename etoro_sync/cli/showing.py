@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument, Instruments
 from ..ws import WsClientOptions
@@ -72,7 +72,7 @@ def show(
         stream(options, settings, choose_screen(settings, source, names.get), tick)
 
 
-def show_simulated(wanted: Wanted, cut_every: float | None = None, **options: object) -> None:
+def show_simulated(wanted: Wanted, cut_every: float | None = None, **options: Any) -> None:
     """Stream from a simulator that runs in this process."""
     ids = tuple(int(word) for word in wanted.words if word.isascii() and word.isdigit())
     with make_simulator(ids, rest=True, **options) as simulator:

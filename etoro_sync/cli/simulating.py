@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,14 @@ _PRICE_OF_OTHERS = 100.0
 _PERIOD = 0.25
 
 
-def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any) -> Any:
+def make_simulator(
+    instrument_ids: tuple[int, ...] | None = None, catalogue: bool = True, **options: Any
+) -> Any:
     """Create a simulator.
 
     :param instrument_ids: the instruments that it has, besides those of its REST API; None is
         all.
+    :param catalogue: whether it has those of its REST API, where ids are given.
     :param options: the simulator's options.
     :raises CommandError: if an option is not valid or a package is missing.
     """
@@ -33,8 +37,9 @@ def make_simulator(instrument_ids: tuple[int, ...] | None = None, **options: Any
         from ..simulator.catalogue import Catalogue
 
         if instrument_ids is not None:
-            named = {each.id: each.price for each in Catalogue().listings}
-            prices = {**dict.fromkeys(instrument_ids, _PRICE_OF_OTHERS), **named, **DEMO_PRICES}
+            prices = dict.fromkeys(instrument_ids, _PRICE_OF_OTHERS)
+            if catalogue:
+                prices |= {each.id: each.price for each in Catalogue().listings} | DEMO_PRICES
 
         return EToroSimulator(prices, **options)
     except (ImportError, ValueError) as exc:
@@ -89,6 +94,7 @@ def simulate(
     keys: str,
     script: "Script | None" = None,
     rest: bool = False,
+    ended: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run a simulator and report its clients, until its time is over or a signal ends it.
 
@@ -99,6 +105,7 @@ def simulate(
     :param keys: describes the keys that it accepts.
     :param script: the script that it plays, if any.
     :param rest: whether it answers requests for names.
+    :param ended: asked several times a second whether there is nothing more to send.
     :raises CommandError: when *ca_file* cannot be written.
     """
     try:
@@ -116,7 +123,7 @@ def simulate(
         cuts = Cuts(simulator, cut_every)
         deadline = None if seconds is None else time.monotonic() + seconds
         seen = (*_counts(simulator), 0)
-        while deadline is None or time.monotonic() < deadline:
+        while (deadline is None or time.monotonic() < deadline) and not ended():
             seen = _report_changes(simulator, script, seen, deadline)
             if cuts.tick():
                 _print("All connections were cut off.")
