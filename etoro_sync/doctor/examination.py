@@ -1,5 +1,6 @@
 """The examination: step after step, up to the first failure."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -129,22 +130,24 @@ class Examination:
         return check_keys(self._keys)
 
     def _steps_there(self, options: WsClientOptions) -> None:
-        waker = Waker()
-        route = Route(options, self._redactor, self._scrubber, waker)
-        talk = Conversation(
-            route, options, self._plan, self._redactor, self._scrubber, self._deviations
-        )
-        try:
+        with contextlib.ExitStack() as stack:
+            waker = Waker()
+            stack.callback(waker.close)
+            route = Route(options, self._redactor, self._scrubber, waker)
+            stack.callback(route.close)
+            talk = Conversation(
+                route, options, self._plan, self._redactor, self._scrubber, self._deviations
+            )
+            stack.callback(self._hang_up, talk)
             for name, function in self._network_steps(route, talk):
                 if not self._take(name, function):
                     break
-        finally:
-            if talk.link is not None:
-                talk.close()
-                counts = talk.link.traffic.counts
-                self.report.traffic = {**counts, "bytes": talk.link.bytes_received}
-            route.close()
-            waker.close()
+
+    def _hang_up(self, talk: Conversation) -> None:
+        if talk.link is not None:
+            talk.close()
+            counts = talk.link.traffic.counts
+            self.report.traffic = {**counts, "bytes": talk.link.bytes_received}
 
     def _network_steps(
         self, route: Route, talk: Conversation

@@ -56,15 +56,14 @@ def watch(
     """
     kinds = [("private",)] if plan.private else []
     kinds.append((f"instrument:{plan.instrument_ids[0]}",))
-    watchers = [
-        Watcher(topics, options, redactor, scrubber, deviations.another()) for topics in kinds
-    ]
-    results += [each.seen for each in watchers]
+    watchers: list[Watcher] = []
     deadline = clocks.monotonic() + 60.0 * plan.minutes
     pause = threading.Event()
     try:
-        for each in watchers:
-            each.start()
+        for topics in kinds:
+            watchers.append(Watcher(topics, options, redactor, scrubber, deviations.another()))
+            results.append(watchers[-1].seen)
+            watchers[-1].start()
         while (left := deadline - clocks.monotonic()) > 0 and any(w.is_alive for w in watchers):
             on_watch(left, results)
             pause.wait(min(left, _PERIOD))
@@ -135,7 +134,7 @@ class Watcher:
     # -- its own thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        wait = WAIT
+        wait = 0.0
         while not self._waker.stopping:
             asked = 0.0
             lasted = 0.0
@@ -148,9 +147,8 @@ class Watcher:
                 self._note_failure(error)
                 if _is_final(error):
                     break
-            wait = WAIT if lasted >= _LASTED else wait
+            wait = next_wait(wait, lasted)
             self._pause(max(wait, asked))
-            wait = min(2 * wait, LONGEST_WAIT)
 
     def _observe(self) -> float:
         """Observe one connection; return the seconds for which it was open.
@@ -214,6 +212,15 @@ class Watcher:
         until = clocks.monotonic() + seconds
         while not self._waker.stopping and (left := until - clocks.monotonic()) > 0:
             self._waker.wait(left)
+
+
+def next_wait(wait: float, lasted: float) -> float:
+    """Return the seconds before the next connection: twice as many each time, up to a limit.
+
+    :param wait: those before the last one.
+    :param lasted: how long that was open, in seconds; after a long time the waits begin anew.
+    """
+    return WAIT if lasted >= _LASTED else min(max(2 * wait, WAIT), LONGEST_WAIT)
 
 
 def _is_final(error: Exception) -> bool:

@@ -17,6 +17,7 @@ from etoro_sync.simulator import EToroSimulator
 from tests.conftest import StartServer
 from tests.doctor.tools import API_KEY, examined
 from tests.support.clients import envelope
+from tests.support.clocks import FakeClock
 from tests.support.raw_server import BINARY, CONTINUATION, TEXT, Peer
 
 RATE = "Trading.Instrument.Rate"
@@ -206,6 +207,38 @@ def test_kinds_are_bounded(deviations: Deviations) -> None:
     deviations.merge(other)
     assert deviations.found[0].count == 2
     assert deviations.left_out == 51
+
+
+def test_a_report_says_how_many_kinds_it_leaves_out(raw_server: StartServer) -> None:
+    """Nothing is cut without a word."""
+
+    def send(peer: Peer) -> None:
+        for number in range(120):
+            peer.send_json({"id": "x", "success": True, f"f{number}": 1})
+
+    report = examined(raw_server(frames(send)).url, {"seconds": 1.0})
+    assert report.more_deviations == 20
+    assert "and 20 more kinds" in report.to_markdown()
+
+
+def test_silence_is_measured_up_to_now(deviations: Deviations) -> None:
+    """Each frame ends it, also one that no client shows; a new connection begins anew."""
+    clock = FakeClock()
+    traffic = Traffic(deviations, clock)
+    clock.advance(2)
+    assert traffic.silence() == 2
+    traffic.on_frame(0x82, b"\0")
+    clock.advance(1)
+    traffic.on_frame(0x82, b"\0")
+    clock.advance(1.5)
+    traffic.on_text("{}")
+    assert traffic.silence() == 2
+    assert list(traffic.nul_intervals) == [1]
+    clock.advance(7)
+    traffic.begin()
+    traffic.on_frame(0x82, b"\0")
+    assert traffic.silence() == 2
+    assert list(traffic.nul_intervals) == [1]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_tls_is_described(certificates: Certificates, simulator: MakeSimulator) 
     assert details["issuer"] in step(report, "TLS").found
     assert "trustme" in details["issuer"]
     assert details["not_after"].endswith("GMT")
+    assert step(report, "TLS").found.endswith(f", valid until {details['not_after']}")
 
 
 # -- this machine ---------------------------------------------------------------------------
@@ -146,6 +147,13 @@ def test_keys_that_look_odd_are_only_noted(service: EToroSimulator) -> None:
     failed(report, "authentication")
 
 
+@pytest.mark.parametrize("api_key", [API_KEY, f"eyJ{API_KEY}"])
+def test_usual_keys_have_no_note(api_key: str, service: EToroSimulator) -> None:
+    """Only a pair that looks exchanged does."""
+    report = examined(service.url, api_key=api_key)
+    assert step(report, "keys").notes == ()
+
+
 # -- the way there --------------------------------------------------------------------------
 
 
@@ -163,6 +171,19 @@ def test_a_proxy_that_is_not_used_is_noted(
     monkeypatch.setenv("https_proxy", "http://proxy.example.test:3128")
     report = examined(service.url, proxy=None)
     assert "does not apply" in step(report, "proxy").notes[0]
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named, and the remedy is about it when the proxy is not there."""
+    with Refuser() as refuser:
+        monkeypatch.setenv("http_proxy", "http://another.example.test:1")
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{refuser.port}")
+        report = examined("wss://ws.example.test/ws", proxy=None)
+    assert step(report, "proxy").found == (
+        f"http://127.0.0.1:{refuser.port}, from {variable.lower()}"
+    )
+    assert "no_proxy" in failed(report, "TCP").remedy
 
 
 def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,18 @@ def test_nothing_is_observed_after_a_failure(service: EToroSimulator) -> None:
     assert report.watched == []
 
 
+@pytest.mark.parametrize(
+    ("wait", "lasted", "following"),
+    [(0, 0, 5), (5, 0, 10), (40, 0, 60), (60, 59, 60), (60, 60, 5), (0, 600, 5)],
+)
+def test_waits_between_connections(
+    wait: float, lasted: float, following: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service is not hammered, and a connection that has lasted is replaced soon."""
+    monkeypatch.setattr(watching, "WAIT", 5.0)
+    assert watching.next_wait(wait, lasted) == following
+
+
 def test_the_observation_ends_by_itself(service: EToroSimulator) -> None:
     """After the minutes, with all connections closed and all threads ended."""
     report = examined(service.url, {"minutes": 100 * MS / 60, "private": False})
