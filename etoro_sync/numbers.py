@@ -1,9 +1,9 @@
-"""Converts numbers and flags that users pass in, which may be of another library such as numpy."""
+"""Converts numbers and flags that users pass in, such as numpy's; and counts decimals of prices."""
 
 import operator
 from typing import Any
 
-__all__ = ["flag", "real", "whole"]
+__all__ = ["decimals", "flag", "real", "whole"]
 
 #: The names of numpy's type of flags, which is no subclass of bool: before and since 2.0.
 _FLAGS = ("bool_", "bool")
@@ -48,6 +48,16 @@ def flag(value: Any) -> bool | None:
     except Exception:  # the method may be user code
         return None
     return plain if isinstance(plain, bool) else None
+
+
+def decimals(value: float) -> int:
+    """Return the number of decimals in the shortest spelling of *value*, as in the feed.
+
+    ``66500.0`` has none, ``1.2345e-08`` has twelve.
+    """
+    digits, _, exponent = repr(float(value)).partition("e")
+    fraction = digits.removesuffix(".0").partition(".")[2]
+    return max(len(fraction) - int(exponent or 0), 0)
 
 
 def _is_other(value: Any) -> bool:

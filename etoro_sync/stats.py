@@ -111,3 +111,8 @@ class WsStats:
     last_message_age: float | None
     last_byte_age: float | None = None
     reader_delay: float | None = None
+
+    def _repr_html_(self) -> str | None:
+        from .html_tables import fields_table, html_or_none
+
+        return html_or_none(lambda: fields_table(type(self).__name__, vars(self)))

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
+from ..html_tables import clock, decimals, price
 from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
-from ..models.fields import decimals as count_decimals
 from ..text import count, duration
 
 __all__ = [
@@ -21,39 +20,10 @@ __all__ = [
     "units",
 ]
 
-#: Significant digits that a float keeps of any number.
-_DIGITS = 15
-#: More decimals would leave no room for other columns.
-_MOST_DECIMALS = 20
-
-
-def decimals(value: float) -> int:
-    """Return with how many decimals to show a price: all that the feed sent, at least 2.
-
-    Leading zeros are included: 0.000000012345 has twelve.
-    """
-    # A float keeps 15 digits of the price; further ones are rounding errors.
-    return min(max(count_decimals(float(f"{value:.{_DIGITS}g}")), 2), _MOST_DECIMALS)
-
-
-def price(value: float, digits: int) -> str:
-    """Format a price with a fixed number of decimals."""
-    text = f"{value:.{digits}f}"
-    # A price that is too small for these decimals must not be shown as zero.
-    return f"{value:.5g}" if value and not text.strip("-0.") else text
-
 
 def units(value: float) -> str:
     """Format a number of units without trailing zeros."""
     return f"{value:.{decimals(value)}f}".rstrip("0").rstrip(".")
-
-
-def clock(seconds: float) -> str:
-    """Format a local time of day with milliseconds.
-
-    :param seconds: since the epoch.
-    """
-    return datetime.fromtimestamp(seconds).isoformat(timespec="milliseconds").partition("T")[2]
 
 
 def status(order: WsPrivateEvent) -> str:

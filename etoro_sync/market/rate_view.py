@@ -98,6 +98,11 @@ class RateView(Mapping[int, WsInstrumentRate]):
     def __repr__(self) -> str:
         return f"<RateView of {count(len(self), 'instrument')}>"
 
+    def _repr_html_(self) -> str | None:
+        from ..html_tables import html_or_none, rates_table
+
+        return html_or_none(lambda: rates_table(self))
+
     def _pairs(self) -> Iterator[tuple[int, WsInstrumentRate]]:
         # list() of the keys is one step, during which no other thread runs. A loop over the
         # dictionary is not, nor is list() of its items: the garbage collector may run for one of

@@ -7,7 +7,7 @@ from dataclasses_json import config
 
 from ..codec import compile_fields, decode_as_text
 from ..text import show
-from .fields import WireModel, text, wire
+from .fields import ShownModel, WireModel, text, wire
 
 __all__ = [
     "WsAuthenticateOperation",
@@ -22,7 +22,7 @@ __all__ = [
 
 
 @dataclass
-class WsMessage(WireModel):
+class WsMessage(ShownModel):
     """One message of an envelope, as received.
 
     :param topic: ``"instrument:<id>"`` or ``"private"``.
@@ -57,7 +57,7 @@ def _messages(value: Any) -> List[WsMessage]:
 
 
 @dataclass
-class WsEnvelope(WireModel):
+class WsEnvelope(ShownModel):
     """One data frame of the feed.
 
     :param messages: its messages. All recorded frames have exactly one, but more are legal.
@@ -81,7 +81,7 @@ def decode_envelope(data: Any) -> WsEnvelope:
 
 
 @dataclass(frozen=True)
-class WsGap(WireModel):
+class WsGap(ShownModel):
     """The time between a lost connection and its replacement, in which messages were missed.
 
     eToro does not send them again. To fetch them by REST, ask for the time from a few seconds

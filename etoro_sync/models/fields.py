@@ -8,8 +8,19 @@ from typing import Any, Optional, TypeVar
 from dataclasses_json import DataClassJsonMixin, config
 
 from ..codec import decode_bool, decode_int, decode_number, decode_text
+from ..numbers import decimals
 
-__all__ = ["WireModel", "decimals", "flag", "integer", "number", "parse_date", "text", "wire"]
+__all__ = [
+    "ShownModel",
+    "WireModel",
+    "decimals",
+    "flag",
+    "integer",
+    "number",
+    "parse_date",
+    "text",
+    "wire",
+]
 
 Model = TypeVar("Model", bound="WireModel")
 
@@ -43,6 +54,23 @@ class WireModel(DataClassJsonMixin):
         return {name: deepcopy(v) if type(v) in (list, dict) else v for name, v in values}
 
 
+class ShownModel(WireModel):
+    """Base of the models that users get and may display: a notebook shows a table of the fields.
+
+    Not of all, since one carries the keys.
+    """
+
+    def _repr_html_(self) -> Optional[str]:
+        from ..html_tables import fields_table, html_or_none
+
+        def make() -> str:
+            name = type(self).__name__
+            brief = type(self).__str__ is not object.__str__
+            return fields_table(f"{name} {self}" if brief else name, self.to_row())
+
+        return html_or_none(make)
+
+
 def wire(name: str, decoder: Any, default: Any = MISSING) -> Any:
     """Return a field with the wire name *name*; it is required if it has no default."""
     return field(default=default, metadata=config(field_name=name, decoder=decoder))
@@ -66,16 +94,6 @@ def text(name: str, default: Any = MISSING) -> Any:
 def flag(name: str) -> Any:
     """Return a field for True, False, or None while it is unknown."""
     return wire(name, decode_bool, None)
-
-
-def decimals(value: float) -> int:
-    """Return the number of decimals in the shortest spelling of *value*, as in the feed.
-
-    ``66500.0`` has none, ``1.2345e-08`` has twelve.
-    """
-    digits, _, exponent = repr(float(value)).partition("e")
-    fraction = digits.removesuffix(".0").partition(".")[2]
-    return max(len(fraction) - int(exponent or 0), 0)
 
 
 def parse_date(text: str) -> Optional[datetime]:

@@ -7,13 +7,13 @@ from typing import Optional, Tuple  # noqa: UP035  # dataclasses-json wants them
 from dataclasses_json import config
 
 from ..codec import decode_as_text
-from .fields import WireModel, decimals, flag, integer, number, parse_date, text, wire
+from .fields import ShownModel, decimals, flag, integer, number, parse_date, text, wire
 
 __all__ = ["WsInstrumentDelta", "WsInstrumentRate"]
 
 
 @dataclass(frozen=True)
-class WsInstrumentRate(WireModel):
+class WsInstrumentRate(ShownModel):
     """The complete state of one instrument: all messages of this connection so far, merged.
 
     Prices are in the instrument's own currency. Fields that eToro does not send for every
@@ -116,7 +116,7 @@ class WsInstrumentRate(WireModel):
 
 
 @dataclass(frozen=True)
-class WsInstrumentDelta(WireModel):
+class WsInstrumentDelta(ShownModel):
     """One market message as it was sent. Fields that it does not carry are None.
 
     A heartbeat carries only :attr:`date` and :attr:`price_rate_id`. A ``last_execution`` of 0 means

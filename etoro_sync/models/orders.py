@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, TypeVar, Union  # noqa: UP035  # d
 from dataclasses_json import config
 
 from ..codec import decode_code, decode_int_list
-from .fields import WireModel, flag, integer, number, parse_date, text, wire
+from .fields import ShownModel, flag, integer, number, parse_date, text, wire
 
 __all__ = ["OrderStatus", "OrderType", "WsPrivateEvent"]
 
@@ -54,7 +54,7 @@ def _known(enum: type[Code], value: Any) -> Optional[Code]:
 
 
 @dataclass
-class WsPrivateEvent(WireModel):
+class WsPrivateEvent(ShownModel):
     """One event of the account: an order was placed, filled, refused, ...
 
     eToro documents one type, ``Trading.OrderForCloseMultiple.Update``, by one example. Other types
