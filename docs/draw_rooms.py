@@ -24,6 +24,7 @@ ROOMS = {
     "ws.options": "the settings",
     "stream": "the reading surface",
     "market": "messages and prices",
+    "notebook": "live tables in Jupyter",
     "ws.protocol": "requests and answers",
     "ws.transport": "sockets, TLS, frames",
     "delivery": "callbacks and queues",

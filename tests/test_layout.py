@@ -28,6 +28,7 @@ BASE = {
     "redaction",
     "stats",
     "synchronization",
+    "html_tables",
     "text",
     "throttle",
 }
@@ -36,8 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "delivery": set(),
     "market": {"delivery"},
     "recording": {"delivery", "market"},
-    # record() is a method of each stream.
-    "stream": {"delivery", "market", "recording"},
+    "notebook": set(),
+    # record() and live() are methods of each stream.
+    "stream": {"delivery", "market", "notebook", "recording"},
     "replay": {"delivery", "market", "recording", "stream"},
     "tables": {"recording", "replay"},
     "ws.transport": {"ws.failures"},

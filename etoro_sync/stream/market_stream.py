@@ -6,7 +6,7 @@ type checkers see of the methods that name an event is in ``typed_stream.pyi``.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -35,6 +35,8 @@ from .playing import PlayedSource
 from .reading import Expectation, RateStream, wait_for
 
 if TYPE_CHECKING:
+    from ..notebook import LiveTable
+    from ..notebook.names import Lookup
     from ..recording.recorder import Recorder
 
 __all__ = ["MarketStream"]
@@ -591,6 +593,45 @@ class MarketStream:
             disk_budget,
             buffer_bytes,
         )
+
+    # -- notebooks -----------------------------------------------------------------------------
+
+    def live(
+        self,
+        instrument_ids: Iterable[int] | int | None = None,
+        *,
+        names: "Mapping[int, str] | Lookup | None" = None,
+        max_rows: int = 50,
+    ) -> "LiveTable":
+        """Return a table for a notebook that shows the latest prices, and goes on doing so.
+
+        It begins when the cell displays it: as its last expression, or by ``display()``. It is
+        updated four times a second at most, from a thread, so that cells return and run meanwhile.
+        It says how old the last message is, and that its prices are old while the stream is not
+        live, and when the kernel sends nothing any more. Running the cell again replaces it. A
+        saved notebook has a table that does not change. The table does not keep the stream alive,
+        and ends with it.
+
+        Given ids are subscribed to while the table is there, as :meth:`stream` does.
+
+        :param instrument_ids: the rows; None: all instruments that have a rate.
+        :param names: of instruments, by id; or :class:`~etoro_sync.Instruments`, which are asked in
+            the background. An :class:`~etoro_sync.Instrument` among the ids has its own.
+        :param max_rows: further instruments are only counted; 500 at most.
+        :raises EToroError: when the extra ``jupyter`` is not installed.
+        :raises EToroValidationError: naming the argument.
+        :raises EToroSubscriptionError: when eToro refuses the subscription.
+        :raises EToroTimeoutError: when eToro does not answer it in time.
+        """
+        core_of(self).guard.check()
+        from .showing import open_table
+
+        return open_table(self, instrument_ids, names, max_rows)
+
+    def _repr_html_(self) -> str | None:
+        from .showing import to_html
+
+        return to_html(self)
 
     # -- state ---------------------------------------------------------------------------------
 

@@ -396,6 +396,19 @@ def test_a_stream_is_recorded(make: Make, tmp_path: Path) -> None:
         assert asks(replayed, 4) == RATES
 
 
+def test_a_stream_is_a_table_of_a_notebook(make: Make) -> None:
+    """Whatever its source is; its last prices stay when it has ended."""
+    stream = make()
+    rates = stream.queue("instrument:rate")
+    table = stream.live()
+    assert table.widget.get_state()["snapshot"]["order"] == []
+    with stream:
+        assert asks(rates, 4) == RATES
+        assert table.update() is not None
+        assert table.widget.get_state()["snapshot"]["rows"]["19"]["ask"] == "6.00"
+    table.close()
+
+
 def test_mistakes_are_named(make: Make) -> None:
     """Events, handlers, filters, timeouts; copies are refused."""
     stream = make()
@@ -427,6 +440,7 @@ def test_nothing_of_the_surface_is_left_out() -> None:
         "connect",
         "disconnect",
         "expect",
+        "live",
         "off",
         "on",
         "once",
