@@ -20,7 +20,7 @@ DEMO := from etoro_sync.__main__ import main; code = main(); raise SystemExit(co
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long check format bench bench-quick bench-pairs faults soak tls-stress fuzz
+.PHONY: help demo test test-long test-browser check format bench bench-quick bench-pairs faults soak tls-stress fuzz
 .PHONY: autobahn clean
 
 help: ## List the targets
@@ -30,19 +30,23 @@ demo: $(VENV)/.has-cli,simulator,speed ## Watch a client and a simulated feed (S
 	@$(BIN)/python -c '$(DEMO)' demo $(if $(SECONDS),--seconds $(SECONDS))
 
 # Each of these processes, and each program that a test starts, would compile the library again.
-test test-long check: export PYTHONDONTWRITEBYTECODE =
+test test-long test-browser check: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.has-test ## Run the tests (ARGS="-k name": some of them)
-	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
+	@$(BIN)/python -m pytest -m "not browser" $(SPREAD) $(ARGS)
 
 test-long: $(VENV)/.has-test ## Run those tests that have a long form, in it
 	@ETORO_SYNC_TEST_LONG=1 $(BIN)/python -m pytest -m long_form $(SPREAD) $(ARGS)
+
+# One process: the tests share a Jupyter server and a browser.
+test-browser: $(VENV)/.has-browser ## Test the live table in JupyterLab and Notebook 7, in Chromium
+	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 
 check: $(VENV)/.has-dev ## Lint, check format and types, tests with coverage (not the heavy ones)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict etoro_sync
-	@$(BIN)/python -m pytest --cov -m "not heavy" $(SPREAD) $(ARGS)
+	@$(BIN)/python -m pytest --cov -m "not heavy and not browser" $(SPREAD) $(ARGS)
 
 format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .
