@@ -18,7 +18,7 @@ import pytest
 __all__ = ["Manager", "until"]
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Poll a condition."""
     deadline = time.monotonic() + seconds
     while not condition():

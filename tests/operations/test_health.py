@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 from typing import Any
 
 import pytest
 
-from etoro_sync import EToroValidationError, Feed, MarketStream, WsClient
+from etoro_sync import EToroValidationError, Feed, MarketStream, WsClient, clocks
 from etoro_sync.operations import health
 from etoro_sync.operations.health import Limits, watched
 from etoro_sync.stats import WsStats
@@ -128,6 +129,10 @@ def test_a_pong_is_a_byte(simulator: MakeSimulator, client: MakeClient) -> None:
     age = made.stats().last_byte_age
     assert age is not None
     assert age < 1
+    late = set()
+    while (made.stats().connected_age or 0.0) < 0.7:
+        late.add(made.stats().reader_delay)
+    assert late == {0.0}  # it takes a step every second, and is not late between two
     assert one.health(Limits(max_silence=1)).healthy
 
 
@@ -167,6 +172,47 @@ def test_a_reader_that_waits_to_reconnect_works(
     for _ in range(100):
         assert made.stats().reader_delay == 0.0
     assert one.works
+
+
+def test_a_name_that_takes_long_to_resolve_is_no_reader_that_hangs(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system asks its name servers one after the other, and cannot be interrupted."""
+    monkeypatch.setattr(health, "HUNG", 0.1)
+    asked, answer, resolve = threading.Event(), threading.Event(), socket.getaddrinfo
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        asked.set()
+        answer.wait(10)
+        return resolve(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    made = client(simulator().url, connect_timeout=0.05)
+    (one,) = watched(made)
+    thread = threading.Thread(target=lambda: made.connect(retry=True), name="connecting")
+    thread.start()
+    assert asked.wait(5)
+    since = clocks.monotonic()
+    until(lambda: clocks.monotonic() > since + 0.3)
+    assert one.works
+    assert made.stats().reader_delay == 0.0
+    answer.set()
+    thread.join(10)
+
+
+def test_a_client_that_is_closing_is_not_late(simulator: MakeSimulator, client: MakeClient) -> None:
+    """Its thread ends, as it should."""
+    sim = simulator()
+    made = live(sim, client, ["private"], close_timeout=0.3)
+    seen = set()
+    with sim.fault("mute"):
+        thread = threading.Thread(target=made.disconnect, name="disconnecting")
+        thread.start()
+        while thread.is_alive():
+            seen.add(made.stats().reader_delay)
+        thread.join()
+    assert seen <= {0.0, None}
+    assert None in seen
 
 
 def test_a_dead_thread_is_a_dead_stream() -> None:

@@ -7,6 +7,7 @@ import gc
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -118,10 +119,13 @@ def test_head_has_the_headers_alone(
 ) -> None:
     """As of a GET."""
     server = serving(client(simulator().url))
-    status, headers, body = ask(server, path, "HEAD")
-    assert status == ask(server, path)[0]
-    assert int(headers["Content-Length"]) > 0
-    assert body == ""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(f"HEAD {path} HTTP/1.1\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+    head, end, body = answer.partition("\r\n\r\n")
+    assert int(head.split()[1]) == ask(server, path)[0]
+    assert re.search("^Content-Length: [1-9]", head, re.MULTILINE)
+    assert (end, body) == ("\r\n\r\n", "")
 
 
 def test_other_paths_and_methods_are_refused(
@@ -192,6 +196,7 @@ def test_who_sends_too_slowly_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each byte has its time."""
+    assert listener.Handler.timeout == 5.0
     monkeypatch.setattr(listener.Handler, "timeout", 0.05)
     server = serving(client(simulator().url))
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
@@ -295,6 +300,7 @@ def test_a_server_of_ipv6(simulator: MakeSimulator, client: MakeClient) -> None:
 
 PROGRAM = """
 import os, socket, sys, urllib.request
+from prometheus_client import generate_latest
 from tests.support.clients import make_client
 from etoro_sync.metrics import serve
 
@@ -304,8 +310,11 @@ idle = socket.create_connection(("127.0.0.1", server.port))
 idle.sendall(b"GET /")
 urllib.request.urlopen(server.url + "/metrics").read()
 if "fork" in sys.argv:
+    told, tell = os.pipe()
     child = os.fork()
     if not child:
+        text = generate_latest(server.registry).decode()
+        assert 'state="closed"} 1.0' in text and "_bytes_total{" not in text
         server.close()
         server.close()
         sys.exit(7)
@@ -313,13 +322,16 @@ if "fork" in sys.argv:
     assert urllib.request.urlopen(server.url + "/metrics").status == 200
     child = os.fork()
     if not child:
-        os.read(0, 1)
+        os.close(tell)
+        os.read(told, 1)  # until the parent has seen the port
         os._exit(0)
     server.close()
     try:
         socket.create_connection(("127.0.0.1", server.port))
     except ConnectionRefusedError:
         print("free")
+    os.close(tell)
+    os.waitpid(child, 0)
 print("end")
 """
 
