@@ -37,7 +37,7 @@ class StreamCollector(Collector):
         streams: MarketStream | Mapping[str, MarketStream],
         *,
         max_age: float = Limits.max_age,
-        max_silence: float = Limits.max_silence,
+        max_silence: float | None = Limits.max_silence,
     ) -> None:
         self.watched = watched(streams)
         self.limits = Limits(max_age, max_silence)

@@ -27,6 +27,8 @@ __all__ = ["HUNG", "Health", "Limits", "Watched", "watched"]
 HUNG = 5.0
 #: Seconds for the first data of a new connection to come.
 _SETTLING = 10.0
+#: Seconds without a byte on a connection without pings.
+_WITHOUT_PINGS = 45.0
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,19 @@ class Limits:
     """How old things may be in a stream that is healthy, in seconds.
 
     :param max_age: the newest data message, while a market may be open.
-    :param max_silence: the newest byte of the connection.
-    :raises EToroValidationError: unless both are greater than 0.
+    :param max_silence: the newest byte of the connection. None: a little more than the keepalive
+        of each client allows.
+    :raises EToroValidationError: unless they are greater than 0.
     """
 
     max_age: float = 60.0
-    max_silence: float = 45.0
+    max_silence: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_age", "max_silence"):
             value = real(getattr(self, name))
+            if name == "max_silence" and self.max_silence is None:
+                continue
             if value is None or not value > 0:
                 raise EToroValidationError(
                     f"{name} must be a number of seconds greater than 0, not "
@@ -107,7 +112,7 @@ class Watched:
         if state is not ClientState.LIVE:
             return Health(False, state.value, f"the client is {state.value}")
         stats = stream.stats()
-        trouble = _silence(stats, limits)
+        trouble = _silence(stats, limits.max_silence or _longest_silence(stream))
         if trouble:
             return Health(False, state.value, trouble)
         fresh, reason = _data(stream, stats, limits)
@@ -140,14 +145,23 @@ def watched(streams: MarketStream | Mapping[str, MarketStream]) -> tuple[Watched
     return tuple(Watched(name, stream) for name, stream in named.items())
 
 
-def _silence(stats: WsStats, limits: Limits) -> str:
+def _longest_silence(stream: MarketStream) -> float:
+    """Return the seconds after which the keepalive of a client has found a dead connection."""
+    options = getattr(core_of(stream), "options", None)
+    # A source without options has no bytes. Without pings, eToro's own frames break the silence.
+    if options is None or not options.heartbeat_interval or not options.heartbeat_timeout:
+        return _WITHOUT_PINGS
+    return float(options.heartbeat_interval + options.heartbeat_timeout + HUNG)
+
+
+def _silence(stats: WsStats, max_silence: float) -> str:
     """Return what is wrong with the connection or its thread, or ``""``."""
     late, silent = stats.reader_delay, stats.last_byte_age
     if late is not None and late > HUNG:
         if math.isinf(late):
             return "the thread that reads has died"
         return f"the thread that reads has been stuck for {duration(late)}"
-    if silent is not None and silent > limits.max_silence:
+    if silent is not None and silent > max_silence:
         return f"no byte has come for {duration(silent)}"
     return ""
 
@@ -157,6 +171,8 @@ def _data(stream: MarketStream, stats: WsStats, limits: Limits) -> tuple[bool, s
     age, connected = stats.last_message_age, stats.connected_age
     if age is not None and age <= limits.max_age:
         return True, f"the last data came {duration(age)} ago"
+    if age is None and stats.last_byte_age is None and stats.messages:
+        return True, "data has come; its source does not say when"
     if connected is not None and connected < min(_SETTLING, limits.max_age):
         return True, f"connected {duration(connected)} ago; no data has come yet"
     if _expects_nothing(stream):

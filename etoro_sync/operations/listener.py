@@ -166,6 +166,8 @@ class Listener(socketserver.TCPServer):
         )
         with self._lock:
             oldest = next(iter(self._served)) if len(self._served) >= _MOST else None
+            if oldest is not None:
+                del self._served[oldest]  # its thread ends; another one is cut off next time
             self._served[request] = thread
         if oldest is not None:
             _cut(oldest)

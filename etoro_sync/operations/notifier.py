@@ -37,7 +37,7 @@ def notify(
     streams: MarketStream | Mapping[str, MarketStream],
     *,
     max_age: float = Limits.max_age,
-    max_silence: float = Limits.max_silence,
+    max_silence: float | None = Limits.max_silence,
 ) -> "Notifier":
     """Report the client to the service manager until the result is closed, or the client is.
 

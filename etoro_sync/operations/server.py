@@ -33,7 +33,7 @@ def serve(
     host: str = "127.0.0.1",
     *,
     max_age: float = Limits.max_age,
-    max_silence: float = Limits.max_silence,
+    max_silence: float | None = Limits.max_silence,
     registry: CollectorRegistry | None = None,
 ) -> "MetricsServer":
     """Serve ``/metrics`` for Prometheus and ``/healthz``, until the result is closed.
@@ -52,7 +52,8 @@ def serve(
         have no keys and no prices, but tell how much you trade.
     :param max_age: seconds. Heartbeats count as data: an open market sends about one message a
         second for each of its liquid instruments.
-    :param max_silence: seconds. Keep it above ``heartbeat_interval + heartbeat_timeout``.
+    :param max_silence: seconds; None is a little more than ``heartbeat_interval`` and
+        ``heartbeat_timeout`` together, after which the client itself replaces the connection.
     :param registry: to add the metrics to; None is one of its own, without metrics of the process.
     :raises EToroError: when the port cannot be listened on.
     :raises EToroValidationError: naming the argument.
@@ -135,10 +136,13 @@ class MetricsServer:
         if self._guard.foreign:
             return
         _servers.discard(self)
-        if self._thread.ident is not None:
-            self._listener.shutdown()
-            join_thread(self._thread, 1.0)
-        self._listener.server_close()
+        try:
+            if self._thread.ident is not None:
+                self._listener.shutdown()
+                join_thread(self._thread, 1.0)
+        finally:
+            # Also when Ctrl-C interrupts the waits.
+            self._listener.server_close()
         with contextlib.suppress(KeyError):
             self.registry.unregister(self._collector)
 

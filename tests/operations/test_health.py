@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import EToroValidationError, Feed, MarketStream, WsClient, clocks
+from etoro_sync import EToroValidationError, Feed, MarketStream, WsClient, WsInstrumentRate, clocks
 from etoro_sync.operations import health
 from etoro_sync.operations.health import Limits, watched
 from etoro_sync.stats import WsStats
@@ -218,7 +218,7 @@ def test_a_client_that_is_closing_is_not_late(simulator: MakeSimulator, client: 
 def test_a_dead_thread_is_a_dead_stream() -> None:
     """Whatever the state says."""
     figures = WsStats(*[0] * 20, last_byte_age=0.1, reader_delay=float("inf"))
-    assert health._silence(figures, GENEROUS) == "the thread that reads has died"
+    assert health._silence(figures, 45.0) == "the thread that reads has died"
 
 
 def test_a_client_that_is_gone_is_not_kept_alive(simulator: MakeSimulator) -> None:
@@ -264,10 +264,44 @@ def test_several_have_names(client: MakeClient, simulator: MakeSimulator) -> Non
         assert caught.value.field == "streams"
 
 
+def test_a_source_that_says_no_times_is_judged_without() -> None:
+    """Rates that are merged already have none: what has come is all that is known."""
+    over = threading.Event()
+
+    def play(feed: Feed) -> None:
+        feed.rates([(18, WsInstrumentRate(1.1, 1.0, None, "2026-01-02T15:00:01.0Z", 1))])
+        over.wait(10)
+
+    with MarketStream(play) as stream:
+        stream.queue("instrument:rate").get(timeout=5)
+        (one,) = watched(stream)
+        assert one.health(Limits(max_age=0.001)).reason.startswith("data has come")
+        over.set()
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({"heartbeat_interval": 120.0}, 135.0),
+        ({"heartbeat_interval": 5.0, "heartbeat_timeout": 1.0}, 11.0),
+        ({"heartbeat_interval": 0}, 45.0),
+        ({"heartbeat_timeout": 0}, 45.0),
+    ],
+)
+def test_the_keepalive_of_a_client_limits_its_silence(
+    options: dict[str, float], seconds: float, client: MakeClient
+) -> None:
+    """A client that pings rarely is not unhealthy between two pings."""
+    assert health._longest_silence(client("ws://127.0.0.1:9/", **options)) == seconds
+
+
 @pytest.mark.parametrize("value", [0, -1, float("nan"), "60", None, True])
 @pytest.mark.parametrize("name", ["max_age", "max_silence"])
 def test_limits_are_numbers(name: str, value: Any) -> None:
-    """The error names the one that is wrong."""
+    """The error names the one that is wrong; None leaves the silence to the client."""
+    if name == "max_silence" and value is None:
+        assert Limits(max_silence=None).max_silence is None
+        return
     with pytest.raises(EToroValidationError) as caught:
         Limits(**{name: value})
     assert caught.value.field == name
