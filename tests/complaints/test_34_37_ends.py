@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -137,6 +138,12 @@ def refused(call: Callable[[], Any]) -> None:
 
 
 #: All that is public, with a call that returns; `connect` and `disconnect` come last, apart.
+def record(c: WsClient) -> None:
+    """Begin a recording and end it."""
+    with tempfile.TemporaryDirectory() as folder:
+        c.record(folder).close()
+
+
 PUBLIC: dict[str, Callable[[WsClient], Any]] = {
     "on": lambda c: c.on("open", print),
     "once": lambda c: c.once("open", print),
@@ -153,6 +160,7 @@ PUBLIC: dict[str, Callable[[WsClient], Any]] = {
     "alert": lambda c: c.alert(55, print, above=1e9).cancel(),
     "wait_for_order": lambda c: refused(lambda: c.wait_for_order(77, timeout=0.001)),
     "order_updates": lambda c: c.order_updates(77).close(),
+    "record": lambda c: record(c),
     "run_forever": lambda c: refused(c.run_forever),
     "stats": lambda c: c.stats(),
     "state": lambda c: c.state,
