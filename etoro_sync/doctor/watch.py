@@ -11,7 +11,7 @@ from collections.abc import Callable
 from .. import clocks
 from ..errors import EToroError, EToroSubscriptionError
 from ..redaction import Redactor
-from ..synchronization import Interrupted
+from ..synchronization import Interrupted, join_thread
 from ..ws.failures import ConnectionFailed
 from ..ws.options import WsClientOptions
 from ..ws.session.connector import Connector
@@ -127,7 +127,7 @@ class Watcher:
     def join(self) -> None:
         """Wait until the thread has ended, if it was started."""
         if self._thread.ident is not None:
-            self._thread.join(_TO_END)
+            join_thread(self._thread, _TO_END)
         if not self._thread.is_alive():
             self._waker.close()
 

@@ -20,7 +20,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from .. import clocks
 from ..logs import log
+from ..synchronization import join_thread
 from ..text import no_thread
 
 __all__ = ["Listener", "Page", "Source"]
@@ -206,10 +208,10 @@ class Listener(socketserver.TCPServer):
             served = list(self._served.items())
         for request, _ in served:
             _cut(request)
-        deadline = time.monotonic() + 1.0
+        deadline = clocks.monotonic() + 1.0
         for _, thread in served:
             if thread is not threading.current_thread() and thread.ident is not None:
-                thread.join(max(deadline - time.monotonic(), 0.0))
+                join_thread(thread, deadline - clocks.monotonic())
 
 
 def _cut(request: socket.socket) -> None:

@@ -137,6 +137,11 @@ def refused(call: Callable[[], Any]) -> None:
         raise AssertionError("it was not refused")
 
 
+def recorded(client: WsClient) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        client.record(folder).close()
+
+
 #: All that is public, with a call that returns; `connect` and `disconnect` come last, apart.
 def record(c: WsClient) -> None:
     """Begin a recording and end it."""
@@ -156,12 +161,16 @@ PUBLIC: dict[str, Callable[[WsClient], Any]] = {
     "subscriptions": lambda c: c.subscriptions,
     "rates": lambda c: dict(c.rates.items()),
     "wait_for": lambda c: refused(lambda: c.wait_for("unknown", lambda m: False, timeout=0.001)),
-    "expect": lambda c: refused(lambda: c.expect("unknown", timeout=0.001).__enter__().wait()),
+    "expect": lambda c: refused(
+        lambda: c.expect("unknown", lambda m: False, timeout=0.001).__enter__().wait()
+    ),
     "alert": lambda c: c.alert(55, print, above=1e9).cancel(),
     "wait_for_order": lambda c: refused(lambda: c.wait_for_order(77, timeout=0.001)),
     "order_updates": lambda c: c.order_updates(77).close(),
     "record": lambda c: record(c),
     "run_forever": lambda c: refused(c.run_forever),
+    "record": lambda c: recorded(c),
+    "live": lambda c: c.live().close(),
     "stats": lambda c: c.stats(),
     "state": lambda c: c.state,
     "is_connected": lambda c: c.is_connected,
