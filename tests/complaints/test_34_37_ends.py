@@ -137,18 +137,13 @@ def refused(call: Callable[[], Any]) -> None:
         raise AssertionError("it was not refused")
 
 
-def recorded(client: WsClient) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        client.record(folder).close()
-
-
-#: All that is public, with a call that returns; `connect` and `disconnect` come last, apart.
 def record(c: WsClient) -> None:
     """Begin a recording and end it."""
     with tempfile.TemporaryDirectory() as folder:
         c.record(folder).close()
 
 
+#: All that is public, with a call that returns; `connect` and `disconnect` come last, apart.
 PUBLIC: dict[str, Callable[[WsClient], Any]] = {
     "on": lambda c: c.on("open", print),
     "once": lambda c: c.once("open", print),
@@ -169,7 +164,6 @@ PUBLIC: dict[str, Callable[[WsClient], Any]] = {
     "order_updates": lambda c: c.order_updates(77).close(),
     "record": lambda c: record(c),
     "run_forever": lambda c: refused(c.run_forever),
-    "record": lambda c: recorded(c),
     "live": lambda c: c.live().close(),
     "stats": lambda c: c.stats(),
     "state": lambda c: c.state,
