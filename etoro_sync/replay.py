@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from .market.feed_handler import FeedHandler
 from .market.rate_book import RateBook
 from .models import WsGap
 from .numbers import real
-from .recording.lines import BOOK_KINDS, Entry
+from .recording.details import BOOK_KINDS
+from .recording.lines import Entry
 from .recording.segments import Missing, entries_of, find_segments
 from .stats import Counters
 from .stream.feed import Feed
@@ -23,6 +25,10 @@ from .stream.market_stream import MarketStream
 from .text import show
 
 __all__ = ["Replay", "moment"]
+
+_FASTEST = 1e300
+#: Times from here on are no seconds since the epoch, but perhaps milliseconds.
+_LATEST = 1e11
 
 
 class Replay(MarketStream):
@@ -63,7 +69,7 @@ class Replay(MarketStream):
             raise EToroValidationError(f"path must be a path, not {show(path, 60)}.", "path")
         pace = None if speed is None else _speed(speed)
         begin, end = moment(start, "start"), moment(until, "until")
-        where = Path(path)
+        where = Path(os.fsdecode(path))
         find_segments(where)  # raises now what is wrong, and not on the stream's thread
 
         def play(feed: Feed) -> None:
@@ -85,31 +91,40 @@ class _Player:
         # Times of the recording and of the clock that belong together.
         self._first: tuple[float, float] | None = None
         self._missing: Missing | None = None
-        self._cleared = False
+        self._put_off: list[Entry] = []
 
     def play(self, entries: Iterator[Entry], end: float | None) -> None:
         """Play *entries*, up to the time *end*."""
+        generation = 0
         for entry in entries:
             if end is not None and entry.at >= end:
-                return
+                break
+            generation = entry.generation
             if self._speed is not None:
                 self._wait(entry.at, self._speed)
             if entry.kind == "hole":
                 self._missing = entry.details
                 continue
-            if entry.kind == "clear":
+            if entry.kind == "clear" or (entry.kind == "lost" and not entry.details):
                 # By disconnect(); put off, so that the last rates stay when the recording ends.
-                self._cleared = True
+                self._put_off.append(entry)
                 continue
-            if self._cleared:
-                self._cleared = False
-                self._feed.put("clear", ())
-            self._feed.put(entry.kind, entry.details)
-            if self._missing is not None:
-                since, until = self._missing
-                self._missing = None
-                gap = WsGap(since, until, entry.generation)
-                self._feed.put("event", ("reconnected", (gap,)))
+            if entry.kind != "event":
+                for late in self._put_off:
+                    self._feed.put(late.kind, late.details, late.at)
+                self._put_off.clear()
+            self._feed.put(entry.kind, entry.details, entry.at)
+            if entry.kind == "state":
+                self._show_gap(generation)
+        self._show_gap(generation)
+
+    def _show_gap(self, generation: int) -> None:
+        """Emit the gap of a hole, behind which the state is known again, or nothing comes."""
+        if self._missing is not None:
+            since, until = self._missing
+            self._missing = None
+            gap = WsGap(since, until, generation)
+            self._feed.put("event", ("reconnected", (gap,)), until)
 
     def _wait(self, at: float, speed: float) -> None:
         now = clocks.monotonic()
@@ -132,10 +147,9 @@ def _from(entries: Iterator[Entry], start: float | None) -> Iterator[Entry]:
     for entry in entries:
         if entry.at >= start:
             yield Entry("state", entry.at, book.generation, book.state)
-            yield entry
-            break
+            yield from book.without_old_orders(chain([entry], entries))
+            return
         book.put(entry)
-    yield from entries
 
 
 class _SilentBook:
@@ -156,8 +170,19 @@ class _SilentBook:
         return self._book.save()
 
     def put(self, entry: Entry) -> None:
-        if entry.kind in BOOK_KINDS or entry.kind in ("state", "rate", "texts"):
+        if entry.kind in BOOK_KINDS or entry.kind in ("state", "rate", "texts", "event"):
             self._feed.put(entry.kind, entry.details)
+
+    def without_old_orders(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Leave out the events of orders whose texts came before, which stand behind the texts."""
+        for entry in entries:
+            if entry.kind == "event" and entry.details[0] == "private:event":
+                if self._feed.orders_of_texts:
+                    self._feed.orders_of_texts -= 1
+                    continue
+            elif entry.kind in ("texts", "state"):
+                self._feed.orders_of_texts = 0
+            yield entry
 
 
 class _Nobody:
@@ -172,7 +197,7 @@ class _Nobody:
 
 def _speed(value: object) -> float:
     number = real(value)
-    if number is None or not 0 < number < float("inf"):
+    if number is None or not 0 < number < _FASTEST:
         raise EToroValidationError(
             f"speed must be a number above 0, or None, not {show(value, 60)}.", "speed"
         )
@@ -189,7 +214,7 @@ def moment(value: object, name: str) -> float | None:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.timestamp()
     number = None if isinstance(value, datetime) else real(value)
-    if number is None:
+    if number is None or not abs(number) < _LATEST:
         raise EToroValidationError(
             f"{name} must be seconds since the epoch, or a datetime with a time zone, not "
             f"{show(value, 60)}.",

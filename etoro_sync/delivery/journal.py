@@ -14,8 +14,13 @@ class Journal(Protocol):
     - ``"rate"``: ``(instrument_id, state)``, of a source whose rates are merged already;
     - ``"event"``: ``(event, arguments)``, what was emitted, market events excepted;
     - ``"generation"``, ``"lost"``, ``"expect"``, ``"expect-none"``, ``"subscribed"``, ``"forget"``
-      and ``"clear"``: the topics for which a method of the rate book was called.
+      and ``"clear"``: the topics for which a method of the rate book was called;
+    - ``"restored"``: the :class:`~etoro_sync.market.book_state.BookState` that the book becomes.
     """
+
+    #: The time of what is noted next, in seconds since the epoch, of a source with a time of its
+    #: own, such as a recording; None: now.
+    at: float | None
 
     @property
     def has_room(self) -> bool:
@@ -23,3 +28,6 @@ class Journal(Protocol):
 
     def note(self, kind: str, details: Any) -> None:
         """Take one of the above. Must neither block nor raise."""
+
+    def end_read(self) -> None:
+        """Note that the texts that were noted last have taken effect."""

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-__all__ = ["BookState", "InstrumentState"]
+__all__ = ["EMPTY", "BookState", "InstrumentState"]
 
 
 class InstrumentState(NamedTuple):
@@ -33,3 +33,7 @@ class BookState(NamedTuple):
     latest: list[tuple[int, dict[str, Any]]]
     awaited: frozenset[int]
     unsubscribed: frozenset[str]
+
+
+#: A book before its first connection.
+EMPTY = BookState(0, [], [], frozenset(), frozenset())

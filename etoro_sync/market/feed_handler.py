@@ -121,7 +121,14 @@ class FeedHandler:
         if self._envelopes.active or self._deltas.active:
             for text in texts:
                 self._handle_plainly(text, on_reply)
-            return
+        else:
+            self._handle_fast(texts, on_reply)
+        if self._book.journal is not journal:
+            # A recording has begun meanwhile, and lacks the texts before its first note.
+            self._book.note_state()
+
+    def _handle_fast(self, texts: list[str], on_reply: Callable[[dict[str, Any]], None]) -> None:
+        """Handle texts by the fast way, where it can be taken."""
         loads, known, shapes, merge = self._loads, self._known, self._shapes, merge_usual
         now, received_at, batch = self._now, self._received_at, self.out.batch
         # A listener that is added meanwhile gets events from the next read on.
@@ -168,7 +175,11 @@ class FeedHandler:
         for run in cut_at_replies(texts):
             if journal is not None:
                 journal.note("texts", (self._received_at, run))
-            self.on_texts(run, on_reply, journal)
+            try:
+                self.on_texts(run, on_reply, journal)
+            finally:
+                if journal is not None:
+                    journal.end_read()
 
     def _count(self, heartbeats: int, rates: int) -> None:
         if heartbeats or rates:

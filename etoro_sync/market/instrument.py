@@ -8,7 +8,6 @@ from ..models import WsInstrumentRate
 __all__ = ["UNKNOWN", "Instrument"]
 
 #: The state of an instrument of which no message has come.
-#: The state of an instrument of which no message has come.
 UNKNOWN: dict[str, Any] = {
     field.name: None if field.default is MISSING else field.default
     for field in fields(WsInstrumentRate)

@@ -68,9 +68,10 @@ class RateBook:
                     one.settled,
                     one.closed,
                 )
-                for topic, one in self.by_topic.items()
+                # Copied in one step, because disconnect() may clear it on another thread.
+                for topic, one in list(self.by_topic.items())
             ],
-            [(key, one.visible) for key, one in self.latest.items()],
+            [(key, one.visible) for key, one in list(self.latest.items())],
             frozenset(self._awaited),
             frozenset(self._unsubscribed),
         )
@@ -80,7 +81,10 @@ class RateBook:
 
         :param now: the time; the silence of all instruments counts from here.
         """
-        self.clear()
+        if self.journal is not None:
+            self.journal.note("restored", saved)
+        self._forget_connection()
+        self.latest = {}
         self.generation = saved.generation
         self._awaited = set(saved.awaited)
         self._unsubscribed = set(saved.unsubscribed)
@@ -96,6 +100,11 @@ class RateBook:
                 known = Instrument(key, now, awaits_snapshot=False)
                 known.visible = visible
             self.latest[key] = known
+
+    def note_state(self) -> None:
+        """Let the journal begin anew from here, because it came in the middle of a read."""
+        if self.journal is not None:
+            self.journal.note("restored", self.save())
 
     # -- connections and subscriptions -----------------------------------------------------------
 

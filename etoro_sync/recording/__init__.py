@@ -2,11 +2,12 @@
 
 ::
 
-    recorder --> writer --> segment, folder, lock     writes what intake has kept
-        `-----> intake                                a journal, on the stream's thread
+    recorder --> writer --> series --> segment, folder, lock
+        |                                             writes what intake has kept
+        `------> intake                               a journal, on the stream's thread
     segments --> frames                               reads them, for a replay
     recovery                                          repairs them
-    lines                                             one line of a segment, and back
+    details --> keyframes --> lines, values           what was noted, as lines, and back
 """
 
 from .recorder import Recorder, RecorderStats

@@ -7,7 +7,7 @@ from pathlib import Path
 __all__ = ["SUFFIX", "free", "name_of_segment", "segments_in", "time_and_number"]
 
 SUFFIX = ".jsonl.zst"
-_NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{6}\.jsonl\.zst\Z")
+_NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\d{6,}\.jsonl\.zst\Z")
 
 
 def name_of_segment(began: float, number: int) -> str:
@@ -31,28 +31,38 @@ def time_and_number(path: Path) -> tuple[float, int]:
 
 
 def segments_in(folder: Path) -> list[Path]:
-    """Return the segments of a folder, the oldest first; other files are left alone."""
-    return sorted(path for path in folder.iterdir() if _NAME.match(path.name))
+    """Return the segments of a folder, the oldest first; other files are left alone.
+
+    A pipe or a folder with such a name is none.
+    """
+    return sorted(path for path in folder.iterdir() if _NAME.match(path.name) and path.is_file())
 
 
-def free(folder: Path, present: Path, keep: int | None, most_bytes: int | None) -> list[Path]:
+def free(folder: Path, present: Path, keep: int | None, most_bytes: int | None) -> int:
     """Remove the oldest closed segments until the others are few and small enough.
 
     :param present: the one that is being written, which counts and stays.
     :param keep: how many closed segments may stay; None: any number.
     :param most_bytes: how many bytes all segments together may have; None: any number.
-    :returns: what was removed.
+    :returns: how many bytes the closed ones have that stay.
     :raises OSError: when one cannot be removed.
     """
-    closed = [path for path in segments_in(folder) if path != present]
-    sizes = {path: path.stat().st_size for path in closed}
-    total = sum(sizes.values()) + present.stat().st_size
-    gone: list[Path] = []
-    for path in closed:
-        too_many = keep is not None and len(closed) - len(gone) > keep
-        if not too_many and (most_bytes is None or total <= most_bytes):
+    own = _size(present)
+    closed = [(path, _size(path)) for path in segments_in(folder) if path != present]
+    left, total = len(closed), sum(size for _, size in closed)
+    for path, size in closed:
+        too_many = keep is not None and left > keep
+        if not too_many and (most_bytes is None or total + own <= most_bytes):
             break
-        path.unlink()
-        total -= sizes[path]
-        gone.append(path)
-    return gone
+        path.unlink(missing_ok=True)
+        total -= size
+        left -= 1
+    return total
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file; of one that somebody has removed meanwhile, 0."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

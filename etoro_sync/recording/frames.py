@@ -1,6 +1,7 @@
 """Reads the zstd frames of a file, also of one that is torn or damaged."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,7 +15,7 @@ __all__ = ["TORN", "Frame", "read_frames", "readable_part", "whole_frames"]
 MAGIC = b"\x28\xb5\x2f\xfd"
 #: How much one frame may hold, unpacked and packed: far more than a recorder writes into one, and
 #: little enough that a file which was made to do harm fills no memory.
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 128 << 20
 _CHUNK = 1 << 20
 #: The problem of a frame that was not completed.
 TORN = "it ends within a frame"
@@ -27,12 +28,14 @@ class Frame(NamedTuple):
     :param end: where the next one begins.
     :param data: unpacked; None: the piece cannot be read.
     :param problem: why not.
+    :param is_last: whether nothing that can be read stands behind it.
     """
 
     start: int
     end: int
     data: bytes | None
     problem: str = ""
+    is_last: bool = False
 
 
 def whole_frames(path: Path) -> Iterator[Frame]:
@@ -42,7 +45,7 @@ def whole_frames(path: Path) -> Iterator[Frame]:
     """
     for frame in read_frames(path):
         if frame.data is None:
-            if frame.end >= path.stat().st_size:
+            if frame.is_last:
                 return
             raise EToroError(
                 f"{path.name} is damaged at byte {frame.start}: {frame.problem}. "
@@ -58,7 +61,8 @@ def read_frames(path: Path) -> Iterator[Frame]:
     """
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
+            # Of now: the file may grow while it is read.
+            size = os.fstat(file.fileno()).st_size
             start = 0
             while start < size:
                 frame = _frame_at(file, start, size)
@@ -93,7 +97,8 @@ def _frame_at(file: BinaryIO, start: int, size: int) -> Frame:
 
 def _damaged(file: BinaryIO, start: int, size: int, problem: str) -> Frame:
     """Return the piece up to the next place where a frame may begin."""
-    return Frame(start, _next_magic(file, start + 1, size), None, problem)
+    end = _next_magic(file, start + 1, size)
+    return Frame(start, end, None, problem, end >= size)
 
 
 def _next_magic(file: BinaryIO, position: int, size: int) -> int:
@@ -112,12 +117,16 @@ def readable_part(path: Path, frame: Frame) -> bytes:
     """Return what can be unpacked of a frame that was not completed."""
     unpacker = load_zstd().ZstdDecompressor()
     parts: list[bytes] = []
+    room = _MOST_BYTES
     with path.open("rb") as file:
         file.seek(frame.start)
         packed = file.read(min(frame.end - frame.start, _MOST_BYTES))
     with contextlib.suppress(load_zstd().ZstdError):
         # In small pieces, because what was unpacked of one is lost where it raises.
         for start in range(0, len(packed), 1024):
-            part = unpacker.decompress(packed[start : start + 1024], _MOST_BYTES)
+            part = unpacker.decompress(packed[start : start + 1024], room)
             parts.append(part)
+            room -= len(part)
+            if room <= 0:
+                break
     return b"".join(parts)

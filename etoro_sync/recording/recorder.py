@@ -1,11 +1,12 @@
 """The recording of a stream, as users hold it."""
 
 import atexit
-import contextlib
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -13,14 +14,19 @@ from typing import Protocol
 from ..delivery.registry import Registry
 from ..errors import EToroError, EToroValidationError
 from ..events import check_timeout
+from ..logs import tidy
 from ..market.rate_book import RateBook
 from ..numbers import real, whole
 from ..synchronization import ProcessGuard
 from ..text import show
 from .intake import Intake
-from .writer import Limits, Writer
+from .series import Limits
+from .writer import Writer
 
 __all__ = ["Recorder", "RecorderStats", "record"]
+
+#: Seconds that ``close()`` waits by default for what is to be written.
+_CLOSE_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,36 +87,45 @@ class Recorder:
         limits: Limits,
         buffer_bytes: int,
     ) -> None:
-        self._source = source
+        # Weak, so that a stream which nobody uses any more ends, whoever refers to its recording.
+        self._source = weakref.ref(source)
         self._registry = registry
         self._guard = ProcessGuard()
         #: The folder of the segments.
         self.folder = folder
         self._intake = Intake(source.book, buffer_bytes)
-        if registry.journal is not None:
-            raise EToroError("This stream is recorded already. Close its recording first.")
+        _check_unrecorded(registry)
         self._writer = Writer(self._intake, folder, limits, source.redact)
-        self._finalizer = weakref.finalize(source, self._writer.stop)
-        self._finalizer.atexit = False
+        try:
+            self._begin(source)
+        except BaseException:
+            # Such as Ctrl-C, which must leave neither a thread nor a folder that is locked.
+            self.close(0.0)
+            raise
+
+    def _begin(self, source: Recorded) -> None:
         self._writer.start()
-        _recorders.add(self)
-        registry.journal = source.book.journal = self._intake
+        _writers.add(self._writer)
+        weakref.finalize(source, self._writer.stop).atexit = False
+        with _attaching:
+            _check_unrecorded(self._registry)
+            self._registry.journal = source.book.journal = self._intake
         source.listeners_changed()
 
     def stats(self) -> RecorderStats:
         """Return all counters, as they are now."""
         intake, writer = self._intake, self._writer
-        received, written, lost = intake.received, writer.written, writer.lost
-        refused = intake.refused + lost
-        failure = writer.failure
+        # In this order, so that never more have gone than have come.
+        written, refused = writer.written, intake.refused + writer.lost
+        received, failure = intake.received, writer.failure
         return RecorderStats(
             received=received,
             written=written,
             refused=refused,
-            waiting=max(received - written - refused, 0),
-            bytes_written=writer.bytes_written,
+            waiting=received - written - refused,
+            bytes_written=writer.series.bytes_written,
             failure=None if failure is None else failure.strerror or str(failure),
-            segments=writer.segments,
+            segments=writer.series.number,
         )
 
     def close(self, timeout: float | None = None) -> None:
@@ -119,13 +134,19 @@ class Recorder:
         :param timeout: seconds to wait at most; None is ten. What the disk does not take until
             then is counted as refused, and logged.
         """
+        seconds = _CLOSE_TIMEOUT if timeout is None else check_timeout(timeout) or 0.0
         if self._guard.foreign:
             return
-        if self._registry.journal is self._intake:
-            self._registry.journal = self._source.book.journal = None
+        source = self._source()
+        with _attaching:
+            if self._registry.journal is self._intake:
+                self._registry.journal = None
+                if source is not None:
+                    source.book.journal = None
         self._writer.stop()
-        self._source.listeners_changed()
-        self._writer.join(10.0 if timeout is None else check_timeout(timeout) or 0.0)
+        if source is not None:
+            source.listeners_changed()
+        self._writer.join(seconds)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -165,15 +186,17 @@ def record(
             f"segment_seconds must be from 1 to 604800, not {show(segment_seconds, 60)}.",
             "segment_seconds",
         )
+    size = _at_least(segment_bytes, "segment_bytes", 1)
+    budget = None if disk_budget is None else _at_least(disk_budget, "disk_budget", 1)
     limits = Limits(
-        _at_least(segment_bytes, "segment_bytes", 1),
+        # Else there were nothing to remove but the segment that is written.
+        size if budget is None else min(size, budget // 2),
         seconds,
         None if keep is None else _at_least(keep, "keep", 0),
-        None if disk_budget is None else _at_least(disk_budget, "disk_budget", 1),
+        budget,
     )
-    return Recorder(
-        source, registry, Path(folder), limits, _at_least(buffer_bytes, "buffer_bytes", 1 << 16)
-    )
+    buffer_bytes = _at_least(buffer_bytes, "buffer_bytes", 1 << 16)
+    return Recorder(source, registry, Path(os.fsdecode(folder)), limits, buffer_bytes)
 
 
 def _at_least(value: object, name: str, least: int) -> int:
@@ -185,13 +208,19 @@ def _at_least(value: object, name: str, least: int) -> int:
     return number
 
 
-_recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
+def _check_unrecorded(registry: Registry) -> None:
+    if registry.journal is not None:
+        raise EToroError("This stream is recorded already. Close its recording first.")
+
+
+#: Guards which recording a stream has. Re-entrant, because a finalizer may close one.
+_attaching = threading.RLock()
+#: Not the recorders, which a program need not keep.
+_writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
     """Write what waits at the end of the program."""
-    with contextlib.suppress(RuntimeError):
-        for recorder in list(_recorders):
-            with contextlib.suppress(Exception):
-                recorder.close(2.0)
+    writers = list(_writers)
+    tidy(*(writer.stop for writer in writers), *(partial(w.join, 2.0) for w in writers))

@@ -9,7 +9,7 @@ from ..errors import EToroError, EToroValidationError
 from ..text import count, show
 from .folder import SUFFIX, segments_in, time_and_number
 from .frames import TORN, Frame, read_frames, readable_part
-from .lines import Line, decode_details, encode_line, parse_line
+from .lines import Line, encode_line, fields_of, parse_line
 from .lock import FolderLock
 from .segment import FORMAT, FRAME_BYTES, SegmentFile
 from .segments import read_header
@@ -230,7 +230,7 @@ class _Mender:
 
     def _put(self, text: str, line: Line) -> None:
         if line.kind == "keyframe":
-            details = decode_details(line)
+            details = fields_of(line)
             self._more = int(details.get("instruments", 0)) + int(details.get("latest", 0))
             self._state = [text]
         elif self._more:

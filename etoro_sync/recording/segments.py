@@ -1,30 +1,27 @@
 """Reads recordings: which segments there are, how they follow each other, and their entries."""
 
+import io
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import EToroError
-from ..market.book_state import BookState, InstrumentState
+from ..market.message_parser import BAD_VALUE
+from ..text import show
+from .details import BOOK_KINDS, decode_details
 from .folder import SUFFIX, segments_in
 from .frames import whole_frames
-from .lines import (
-    BOOK_KINDS,
-    Entry,
-    Line,
-    decode_details,
-    decode_instrument,
-    decode_visible,
-    parse_line,
-)
+from .keyframes import IncompleteKeyframe, read_keyframe
+from .lines import Entry, Line, fields_of, parse_line
 from .segment import FORMAT
+from .values import number, text, whole
 
 __all__ = ["Header", "Missing", "entries_of", "find_segments", "lines_of", "read_header"]
 
-#: More instruments than a keyframe has: it is bounded as the rate book is.
-_MOST_INSTRUMENTS = 200_000
 #: How many texts of one read are one entry.
 _MOST_TEXTS = 256
 
@@ -50,23 +47,46 @@ class Header:
 def find_segments(path: Path, since: datetime | float | None = None) -> list[Header]:
     """Return the segments of a file or a folder, in order.
 
+    Those of one recording are in the order of their numbers, and each is there once, also when
+    files were renamed or copied.
+
     :param since: leave out segments that end before.
     :raises EToroError: when there is none, or one cannot be read.
     """
-    if path.is_dir():
-        files = segments_in(path)
-    elif path.exists():
-        files = [path]
-    else:
-        raise EToroError(f"There is no file or folder {path}.")
-    headers = [header for file in files if (header := read_header(file)) is not None]
+    headers: dict[tuple[str, int], Header] = {}
+    places: dict[str, int] = {}
+    for file in _files(path):
+        header = read_header(file)
+        if header is not None:
+            headers.setdefault((header.recording, header.number), header)
+            places.setdefault(header.recording, len(places))
     if not headers:
-        raise EToroError(f"{path} has no recording: no file named *{SUFFIX} with a whole frame.")
+        raise EToroError(
+            f"{_name(path)} has no recording: no file named *{SUFFIX} with a whole frame."
+        )
+    found = sorted(headers.values(), key=lambda one: (places[one.recording], one.number))
     if since is not None:
         start = since.timestamp() if isinstance(since, datetime) else float(since)
-        later = [number for number, header in enumerate(headers) if header.wall > start]
-        headers = headers[max((later[0] if later else len(headers)) - 1, 0) :]
-    return headers
+        later = [place for place, header in enumerate(found) if header.wall > start]
+        found = found[max((later[0] if later else len(found)) - 1, 0) :]
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        if path.is_dir():
+            return segments_in(path)
+        if path.is_file():
+            return [path]
+        problem = "is neither a file nor a folder" if path.exists() else "does not exist"
+    except OSError as exc:
+        problem = f"cannot be read: {exc.strerror or exc}"
+    raise EToroError(f"{_name(path)} {problem}.")
+
+
+def _name(path: Path) -> str:
+    """Return a path for an error; it may have any characters."""
+    return os.fspath(path) if str(path).isprintable() else show(str(path), 200)
 
 
 def read_header(path: Path) -> Header | None:
@@ -77,30 +97,34 @@ def read_header(path: Path) -> Header | None:
     first = next(iter(whole_frames(path)), None)
     if first is None or first.data is None:
         return None
-    line = parse_line(first.data.split(b"\n", 1)[0])
+    try:
+        line = parse_line(first.data.split(b"\n", 1)[0])
+    except EToroError as exc:
+        raise EToroError(f"{_name(path)} is not of a recording: {exc}.") from exc
     if line.kind != "header":
-        raise EToroError(f"{path} does not begin with the header of a recording.")
-    details = decode_details(line)
-    if details.get("format") != FORMAT:
+        raise EToroError(f"{_name(path)} does not begin with the header of a recording.")
+    return _header(path, line)
+
+
+def _header(path: Path, line: Line) -> Header:
+    details = fields_of(line)
+    version = details.get("format")
+    if type(version) is not int or version != FORMAT:
+        older = type(version) is int and version < FORMAT
         raise EToroError(
-            f"{path} has version {details.get('format')!r} of the format, and this library "
-            f"({'newer' if _is_older(details.get('format')) else 'older'} than it) reads version "
-            f"{FORMAT}."
+            f"{_name(path)} has version {show(version)} of the format, and this library "
+            f"({'newer' if older else 'older'} than it) reads version {FORMAT}."
         )
     try:
         return Header(
             path,
-            str(details["recording"]),
-            int(details["segment"]),
-            float(details["wall"]),
-            str(details["library"]),
+            text(details["recording"]),
+            whole(details["segment"]),
+            number(details["wall"]),
+            text(details["library"]),
         )
-    except (KeyError, TypeError, ValueError) as exc:
-        raise EToroError(f"The header of {path} is not valid: {exc!r}.") from exc
-
-
-def _is_older(version: Any) -> bool:
-    return isinstance(version, int) and version < FORMAT
+    except BAD_VALUE as exc:
+        raise EToroError(f"The header of {_name(path)} is not valid: {exc!r:.200}.") from exc
 
 
 def lines_of(path: Path) -> Iterator[Line]:
@@ -109,12 +133,17 @@ def lines_of(path: Path) -> Iterator[Line]:
     :raises EToroError: when it is damaged.
     """
     for frame in whole_frames(path):
-        for raw in (frame.data or b"").split(b"\n"):
-            if raw:
+        # Not split(), which would make a list of millions of lines of a frame that is all ends.
+        for raw in io.BytesIO(frame.data or b""):
+            line = raw.rstrip(b"\n")
+            if line:
                 try:
-                    yield parse_line(raw)
+                    yield parse_line(line)
                 except EToroError as exc:
-                    raise EToroError(f"{path}, behind byte {frame.start}: {exc}.") from exc
+                    raise EToroError(
+                        f"{_name(path)}, behind byte {frame.start}: {exc}. "
+                        f"Run: etoro-sync recover {_name(path)}"
+                    ) from exc
 
 
 class Missing(NamedTuple):
@@ -127,141 +156,101 @@ class Missing(NamedTuple):
 def entries_of(headers: Iterable[Header]) -> Iterator[Entry]:
     """Yield what was noted, over all segments, as the journal has noted it.
 
-    Apart from the kinds of a journal there are ``"state"``, with the book at the beginning of each
-    recording and behind each hole, and ``"hole"``, with :class:`Missing`.
+    Apart from the kinds of a journal there are ``"state"``, with what the book is to become, at the
+    beginning and behind each hole, and ``"hole"``, with :class:`Missing`.
 
     :raises EToroError: when a segment is damaged, or not valid.
     """
-    before: Header | None = None
-    reader: _SegmentReader | None = None
+    reader = _Reader()
     for header in headers:
-        follows = False
-        if reader is not None and before is not None:
-            successor = (before.recording, before.number + 1)
-            follows = reader.complete and successor == (header.recording, header.number)
-            if not follows and not reader.in_hole:
-                yield Entry("hole", header.wall, 0, Missing(reader.last_at, header.wall))
-        before, reader = header, _SegmentReader(header, follows)
-        yield from reader.entries()
+        yield from reader.entries(header.path)
 
 
-class _SegmentReader:
-    """The entries of one segment.
+class _Reader:
+    """Reads segments one after the other; segments that were joined in one file, too."""
 
-    :param header: its first line.
-    :param follows: whether all that came before is known; then so is the state that it begins with.
-    """
-
-    def __init__(self, header: Header, follows: bool) -> None:
-        self._path = header.path
-        self._follows = follows
+    def __init__(self) -> None:
+        # The present segment, and whether its last line has come.
+        self._segment: Header | None = None
         self._ended = False
-        #: When the last line was noted.
-        self.last_at = header.wall
-        #: Whether the last entry was a hole.
-        self.in_hole = False
+        # Whether all that came before is known; then so is the state that a segment begins with.
+        self._known = False
+        # Since when something is missing that no hole has shown yet.
+        self._missing_since: float | None = None
+        # When the last line was noted.
+        self._last_at = 0.0
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing between this segment and its successor."""
-        return self._ended and not self.in_hole
-
-    def entries(self) -> Iterator[Entry]:
-        """Yield the entries in order; the texts of one read are one entry."""
-        lines = lines_of(self._path)
+    def entries(self, path: Path) -> Iterator[Entry]:
+        """Yield the entries of a file in order; the texts of one read are one entry."""
+        lines = lines_of(path)
         texts: list[str] = []
         read: tuple[float, int] = (0.0, 0)
-        for line in lines:
-            self.last_at = max(self.last_at, line.at)
-            if line.kind == "text":
+        while True:
+            line = next(lines, None)
+            if line is not None and line.kind == "text":
                 if texts and (read != (line.at, line.generation) or len(texts) >= _MOST_TEXTS):
                     yield Entry("texts", *read, (read[0], texts))
                     texts = []
                 read = line.at, line.generation
-                texts.append(line.text)
+                # Deltas mean nothing where it is not known what they change.
+                if self._known:
+                    texts.append(line.text)
                 continue
             if texts:
                 yield Entry("texts", *read, (read[0], texts))
+                self._last_at = read[0]
                 texts = []
+            if line is None:
+                return
+            if line.kind == "header":
+                self._begin(_header(path, line))
             try:
                 yield from self._entry(line, lines)
-            except _Torn:
-                return
-        if texts:
-            yield Entry("texts", *read, (read[0], texts))
+            except IncompleteKeyframe as exc:
+                self._lose()
+                if exc.line is not None:
+                    lines = chain([exc.line], lines)
+
+    def _begin(self, header: Header) -> None:
+        before, ended = self._segment, self._ended
+        self._segment, self._ended = header, False
+        if before is None:
+            return
+        follows = (header.recording, header.number) == (before.recording, before.number + 1)
+        if not (follows and ended):
+            self._lose()
+
+    def _lose(self) -> None:
+        """Note that something is missing, unless that is known already."""
+        if self._known:
+            self._missing_since = self._last_at
+        self._known = False
 
     def _entry(self, line: Line, lines: Iterator[Line]) -> Iterator[Entry]:
         """Yield what a line of another kind than a text stands for, if anything."""
         kind, at, generation = line.kind, line.at, line.generation
         if kind == "keyframe":
-            state = _keyframe(line, lines)
-            if not self._follows:
+            state, restored = read_keyframe(line, lines)
+            since, self._missing_since = self._missing_since, None
+            if since is not None:
+                yield Entry("hole", at, generation, Missing(since, max(at, since)))
+            if restored or not self._known:
                 yield Entry("state", at, generation, state)
-            # A second one within a segment stands behind a hole.
-            self._follows = False
+            self._known = True
         elif kind == "hole":
-            self.in_hole = True
+            self._known, self._missing_since = False, None
             yield Entry(kind, at, generation, _missing(line))
-            return
         elif kind == "end":
             self._ended = True
-            return
-        elif kind in BOOK_KINDS or kind in ("event", "rate"):
+        elif kind == "event" or (self._known and (kind == "rate" or kind in BOOK_KINDS)):
             yield Entry(kind, at, generation, decode_details(line))
         # Other kinds may be added without a new version of the format.
-        self.in_hole = False
-
-
-class _Torn(Exception):
-    """The file ends within a keyframe."""
+        self._last_at = at
 
 
 def _missing(line: Line) -> Missing:
-    details = decode_details(line)
+    details: dict[str, Any] = fields_of(line)
     try:
-        return Missing(float(details["from"]), float(details["until"]))
-    except (KeyError, TypeError, ValueError) as exc:
-        raise EToroError(f"A hole is not valid: {exc!r}.") from exc
-
-
-def _keyframe(head: Line, lines: Iterator[Line]) -> BookState:
-    """Return the state of the book, which the lines behind *head* describe.
-
-    :raises EToroError: when they are not valid.
-    """
-    details = decode_details(head)
-    instruments: dict[str, InstrumentState] = {}
-    latest: list[tuple[int, dict[str, Any]]] = []
-    for _ in range(_number(details, "instruments")):
-        one = decode_instrument(_next(lines, "instrument"))
-        instruments[one.topic] = one
-    for _ in range(_number(details, "latest")):
-        key, visible = decode_visible(_next(lines, "latest"))
-        if visible is None:
-            same = instruments.get(f"instrument:{key}")
-            if same is None:
-                raise EToroError(f"A keyframe has no state of instrument {key}.")
-            visible = same.visible
-        latest.append((key, visible))
-    try:
-        awaited = frozenset(map(int, details.get("awaited", ())))
-        unsubscribed = frozenset(map(str, details.get("unsubscribed", ())))
-    except (TypeError, ValueError) as exc:
-        raise EToroError(f"A keyframe is not valid: {exc}.") from exc
-    return BookState(head.generation, [*instruments.values()], latest, awaited, unsubscribed)
-
-
-def _number(details: dict[str, Any], name: str) -> int:
-    number = details.get(name)
-    if not isinstance(number, int) or not 0 <= number <= _MOST_INSTRUMENTS:
-        raise EToroError(f"A keyframe cannot have {number!r:.40} of {name}.")
-    return number
-
-
-def _next(lines: Iterator[Line], kind: str) -> Line:
-    line = next(lines, None)
-    if line is None:
-        raise _Torn
-    if line.kind != kind:
-        raise EToroError(f"A keyframe is not complete: a line of kind {kind!r} is missing.")
-    return line
+        return Missing(number(details["from"]), number(details["until"]))
+    except BAD_VALUE as exc:
+        raise EToroError(f"A hole is not valid: {exc!r:.200}.") from exc

@@ -2,24 +2,20 @@
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from .. import clocks
-from .._version import __version__
 from ..errors import EToroError
 from ..logs import log, tidy
-from ..synchronization import join_thread
+from ..synchronization import ProcessGuard, join_thread
 from ..text import no_thread
-from .folder import free, name_of_segment
-from .intake import Intake
-from .lines import Entry, encode, encode_line
-from .lock import FolderLock
-from .segment import FORMAT, FRAME_BYTES, SegmentFile
+from .details import encode
+from .intake import Intake, count_texts
+from .lines import Entry
+from .segment import FRAME_BYTES
+from .series import Limits, Removed, Series
 
-__all__ = ["Limits", "Writer"]
+__all__ = ["Writer"]
 
 #: Seconds in which what comes becomes one frame: a kill loses at most that and one write.
 _FLUSH_SECONDS = 0.25
@@ -27,22 +23,12 @@ _FLUSH_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a segment ends, and how many may stay; see ``MarketStream.record()``."""
-
-    segment_bytes: int
-    segment_seconds: float
-    keep: int | None
-    disk_budget: int | None
-
-
 class _Stopped(Exception):
     """The recording is to end while the disk takes nothing."""
 
 
-class _Removed(Exception):
-    """The file was removed, and with it the state on which what waits is built."""
+class _Unwritable(Exception):
+    """Something cannot be encoded."""
 
 
 class Writer:
@@ -62,35 +48,16 @@ class Writer:
         self, intake: Intake, folder: Path, limits: Limits, redact: Callable[[str], str]
     ) -> None:
         self._intake = intake
-        self._folder = folder
-        self._limits = limits
+        #: The files; others read its counters.
+        self.series = Series(folder, limits)
         self._redact = redact
+        self._guard = ProcessGuard()
         self._stopping = threading.Event()
-        self._id = uuid.uuid4().hex[:12]
-        self._number = 0
-        self._began = 0.0
-        self._segment: SegmentFile | None = None
-        self._in_segment = 0
         #: Texts that are in the files, and those that could not be written before the end.
         self.written = self.lost = 0
-        #: Bytes in files, of all segments of this recording.
-        self.bytes_written = 0
         #: Why nothing can be written now; None: all is well.
         self.failure: OSError | None = None
         self._failure_logged = False
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FolderLock(folder)
-        except OSError as exc:
-            raise EToroError(f"{folder} cannot be written: {exc.strerror or exc}.") from exc
-        try:
-            self._open_segment()
-        except OSError as exc:
-            self._lock.release()
-            raise EToroError(f"{folder} cannot be written: {exc.strerror or exc}.") from exc
-        except BaseException:
-            self._lock.release()
-            raise
         self._thread = threading.Thread(target=self._run, name="etoro-sync-recorder", daemon=True)
 
     def start(self) -> None:
@@ -106,79 +73,66 @@ class Writer:
 
     def stop(self) -> None:
         """Write what waits, and end. Any thread, also in a finalizer; does not wait."""
-        self._stopping.set()
-        self._intake.close()
+        if not self._guard.foreign:  # in a forked child, locks may be held by threads that are gone
+            self._stopping.set()
+            self._intake.close()
 
     def join(self, timeout: float) -> bool:
         """Wait until all is written; return whether it is. Any thread.
 
         :param timeout: seconds.
         """
+        if self._guard.foreign or threading.current_thread() is self._thread:
+            return False
         return join_thread(self._thread, timeout)
-
-    @property
-    def segments(self) -> int:
-        """How many segments were begun. Any thread."""
-        return self._number
 
     # -- the writer's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
         # Whatever ends it, the stream must not go on to fill the buffer.
-        tidy(self._write_all, self._intake.close, self._end_segment, self._close)
+        tidy(self._write_all, self._intake.close, self.series.end_segment, self._close)
 
     def _write_all(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._intake.wake.wait(self._until_rotation())
+                self._intake.wake.wait(self.series.until_rotation())
                 self._stopping.wait(_FLUSH_SECONDS)
                 self._write(*self._intake.take())
-                if self._until_rotation() <= 0:
+                if self.series.until_rotation() <= 0:
                     # What comes from now on begins with the state of the book.
                     self._write(*self._intake.take(cut=True))
-                    self._end_segment()
+                    if self._intake.state_due:
+                        self.series.end_segment()
             self._write(*self._intake.take())
         except _Stopped:
             pass
-
-    def _until_rotation(self) -> float:
-        """Return the seconds until the present segment has to end; 0: now."""
-        if self._segment is None:
-            return self._limits.segment_seconds
-        if self._segment.size >= self._limits.segment_bytes:
-            return 0.0
-        each, now = self._limits.segment_seconds, clocks.wall_clock()
-        if now // each != self._began // each:
-            return 0.0
-        return each - now % each
 
     def _write(self, entries: list[Entry], size: int) -> None:
         before = self.written
         try:
             for frame, texts in self._frames(entries):
                 self._append(frame, texts)
-        except _Removed:
-            number = sum(len(entry.details[1]) for entry in entries if entry.kind == "texts")
-            self._intake.lose(number - (self.written - before))
-            log(
-                logging.ERROR,
-                "A segment of the recording in %s was removed while it was written; a new one "
-                "begins. To limit its size, use keep or disk_budget.",
-                self._folder,
-            )
+        except (Removed, _Unwritable) as exc:
+            # With it is lost the state on which what waits is built.
+            lost = count_texts(entries) - (self.written - before)
+            self._intake.lose(entries[0].at, lost, size)
+            log(logging.ERROR, "The recording in %s has a hole: %s.", self.series.folder, exc)
         finally:
             self._intake.written(size)
 
     def _frames(self, entries: list[Entry]) -> Iterator[tuple[list[str], int]]:
-        """Yield the lines of each frame, and how many texts they have."""
+        """Yield the lines of each frame, and how many texts they have.
+
+        :raises _Unwritable: when an entry cannot be encoded.
+        """
         lines: list[str] = []
         texts = length = 0
         for entry in entries:
-            if entry.kind == "state" and (lines or self._in_segment):
+            if entry.kind == "state" and (lines or self.series.lines):
                 yield lines, texts
                 lines, texts, length = [], 0, 0
-                self._end_segment()
-            for line in encode(entry, self._redact):
+                self.series.end_segment()
+            for line in self._encode(entry):
                 lines.append(line)
                 length += len(line)
                 texts += entry.kind == "texts"
@@ -187,29 +141,27 @@ class Writer:
                     lines, texts, length = [], 0, 0
         yield lines, texts
 
+    def _encode(self, entry: Entry) -> Iterator[str]:
+        try:
+            yield from encode(entry, self._redact)
+        except Exception as exc:
+            # Such as of an object of the user whose text cannot be had.
+            problem = f"an entry of kind {entry.kind!r} cannot be written: {exc!r:.200}"
+            raise _Unwritable(problem) from exc
+
     def _append(self, lines: list[str], texts: int) -> None:
         """Write *lines*, however long that takes.
 
         :raises _Stopped: when the recording is to end, and the disk does not take them.
-        :raises _Removed: when the present file was removed.
+        :raises Removed: when the present file was removed.
         """
-        if not lines:
-            return
-        while True:
+        while lines:
             try:
-                segment = self._segment or self._open_segment()
-                before = segment.size
-                if segment.is_removed:
-                    segment.close()
-                    self._segment = None
-                    raise _Removed
-                segment.append(segment.frame(lines))
+                self.series.append(lines)
             except OSError as exc:
                 self._pause(exc)
                 continue
-            self.bytes_written += segment.size - before
             self.written += texts
-            self._in_segment += len(lines)
             self._resume()
             return
 
@@ -221,7 +173,7 @@ class Writer:
                 logging.ERROR,
                 "The recording in %s pauses: %s. The stream goes on; what does not fit into the "
                 "buffer until then will be missing, and is counted. It resumes by itself.",
-                self._folder,
+                self.series.folder,
                 exc.strerror or exc,
             )
         if self._stopping.is_set():
@@ -232,53 +184,7 @@ class Writer:
         if self.failure is not None:
             self.failure = None
             self._failure_logged = False
-            log(logging.WARNING, "The recording in %s goes on.", self._folder)
-
-    def _open_segment(self) -> SegmentFile:
-        """Begin a file with its header.
-
-        :raises OSError: when it cannot be made.
-        """
-        now, number = clocks.wall_clock(), self._number + 1
-        self._folder.mkdir(parents=True, exist_ok=True)
-        segment = SegmentFile(self._folder / name_of_segment(now, number))
-        header = {
-            "format": FORMAT,
-            "library": __version__,
-            "recording": self._id,
-            "segment": number,
-            "wall": now,
-            "uptime": clocks.uptime(),
-        }
-        try:
-            segment.append(segment.frame([encode_line("header", now, 0, header)]))
-        except OSError:
-            segment.close()
-            segment.path.unlink(missing_ok=True)
-            raise
-        self._segment, self._number, self._began, self._in_segment = segment, number, now, 0
-        self.bytes_written += segment.size
-        tidy(self._free)
-        return segment
-
-    def _free(self) -> None:
-        """Remove the oldest segments, if there are too many."""
-        limits = self._limits
-        if self._segment is not None and (limits.keep, limits.disk_budget) != (None, None):
-            free(self._folder, self._segment.path, limits.keep, limits.disk_budget)
-
-    def _end_segment(self) -> None:
-        """Close the present file with a last line, by which readers know that it is whole."""
-        segment, self._segment = self._segment, None
-        if segment is None:
-            return
-        end = {"recording": self._id, "segment": self._number, "lines": self._in_segment}
-        try:
-            segment.append(segment.frame([encode_line("end", clocks.wall_clock(), 0, end)]))
-        except OSError as exc:
-            log(logging.WARNING, "%s has no last line: %s", segment.path, exc.strerror or exc)
-        finally:
-            segment.close()
+            log(logging.WARNING, "The recording in %s goes on.", self.series.folder)
 
     def _close(self) -> None:
         """Count what was not written, and let others have the folder."""
@@ -287,10 +193,8 @@ class Writer:
             log(
                 logging.ERROR,
                 "The recording in %s ended before %d texts were written, because: %s.",
-                self._folder,
+                self.series.folder,
                 self.lost,
                 self.failure,
             )
-        if self._segment is not None:
-            self._segment.close()
-        self._lock.release()
+        self.series.close()

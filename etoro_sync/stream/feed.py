@@ -10,7 +10,9 @@ from ..events import check_event, check_instrument_ids
 from ..market.feed_handler import FeedHandler
 from ..market.rate_book import RateBook
 from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
+from ..numbers import real
 from ..stats import Counters
+from ..text import show
 
 __all__ = ["Feed"]
 
@@ -50,8 +52,8 @@ class Feed:
         self._out = out
         self._counters = counters
         self._pace = pace
-        # Order events that texts have brought, and that were noted behind them as events, too.
-        self._orders_of_texts = 0
+        #: Order events that texts have brought, and that were noted behind them as events, too.
+        self.orders_of_texts = 0
         # Texts of a journal since it was last checked whether the readers have room.
         self._unpaced = _UNPACED
 
@@ -71,15 +73,27 @@ class Feed:
 
         :param texts: a list of frames, in the order in which they came.
         :param received_at: seconds since the epoch; becomes that of the rates. None is now.
-        :raises EToroValidationError: for a single text instead of a list.
+        :raises EToroValidationError: for a single text instead of a list, and for another time.
         """
         if isinstance(texts, str):
             raise EToroValidationError(
                 "texts must be a list of texts, not one text. Write [text].", "texts"
             )
+        if received_at is not None and real(received_at) is None:
+            raise EToroValidationError(
+                "received_at must be seconds since the epoch, or None, not "
+                f"{show(received_at, 60)}.",
+                "received_at",
+            )
         for start in range(0, len(texts), _SLICE):
             self._pace(None)
+            self._set_time(received_at)
             self._read(list(texts[start : start + _SLICE]), received_at)
+
+    def _set_time(self, at: float | None) -> None:
+        """Let a recording note what comes at the time of the source, if it has one."""
+        if self._book.journal is not None:
+            self._book.journal.at = at
 
     def _read(self, texts: list[str], received_at: float | None) -> None:
         self._handler.begin_read(None, received_at)
@@ -129,7 +143,7 @@ class Feed:
         """
         self._pace(seconds)
 
-    def put(self, kind: str, details: Any) -> None:
+    def put(self, kind: str, details: Any, at: float | None = None) -> None:
         """Write what a :class:`~etoro_sync.delivery.journal.Journal` has noted, of any kind.
 
         Errors are not emitted again, but those of bad messages arise anew from the texts.
@@ -137,7 +151,9 @@ class Feed:
         :param kind: one of the journal's, or ``"state"`` with a
             :class:`~etoro_sync.market.book_state.BookState`.
         :param details: as they were noted.
+        :param at: when, in seconds since the epoch; None: now.
         """
+        self._set_time(at)
         if kind == "texts":
             received_at, texts = details
             self._unpaced += len(texts)
@@ -146,13 +162,14 @@ class Feed:
                 self._pace(None)
             before = self._counters.private_events
             self._read(texts, received_at)
-            self._orders_of_texts += self._counters.private_events - before
+            self.orders_of_texts += self._counters.private_events - before
             return
         if kind == "event":
             self._put_event(*details)
             return
         self._pace(None)
-        if kind == "state":
+        if kind in ("state", "restored"):
+            self.orders_of_texts = 0
             self._out.barrier()
             self._book.restore(details, clocks.uptime())
         elif kind == "rate":
@@ -164,8 +181,8 @@ class Feed:
     def _put_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "error":
             return
-        if event == "private:event" and self._orders_of_texts:
-            self._orders_of_texts -= 1  # its text has come before, and was emitted
+        if event == "private:event" and self.orders_of_texts:
+            self.orders_of_texts -= 1  # its text has come before, and was emitted
             return
         self._counters.connections += event == "open"
         self._counters.reconnects += event == "reconnected"

@@ -19,6 +19,7 @@ from ..delivery.registry import Registry
 from ..errors import EToroError, EToroWebSocketError
 from ..lifecycle import DISCONNECTED, Lifecycle
 from ..logs import log, tidy
+from ..market.book_state import EMPTY
 from ..market.feed_handler import FeedHandler
 from ..market.merging import make_rate
 from ..market.order_states import OrderStates
@@ -216,9 +217,8 @@ class Run:
         self._dispatcher = source.dispatcher
         self._dispatcher.open(number, self._on_callbacks_failed)
         self._out = Publisher(registry, self._dispatcher, make_rate, number)
-        source.book.clear()
         # Each run begins with generation 1, so that all runs bring the same events.
-        source.book.generation = 0
+        source.book.restore(EMPTY, clocks.uptime())
         source.book.begin_generation(())
         self._handler = FeedHandler(
             source.book, registry, self._out, counters, redact=str, order_states=source.order_states
