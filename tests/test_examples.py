@@ -167,6 +167,8 @@ def test_the_notebook_runs_and_may_run_its_connect_cell_twice(
     assert "live: " in text
     assert "is registered" not in text  # which is logged of a handler that is there twice
     assert "<WsClient closed" in text
+    assert "Bitcoin (100000)" in outputs["cell-table"]
+    assert "<strong>rates</strong>" in outputs["cell-rates"]
 
 
 def test_the_notebook_is_stored_without_output() -> None:

@@ -10,6 +10,7 @@ from ..html_tables import clock, decimals, percent, price, table
 from ..models import WsInstrumentRate
 from ..state import ClientState
 from ..stats import WsStats
+from ..text import shorten
 
 __all__ = ["ENDED", "Contents", "Glance"]
 
@@ -27,6 +28,7 @@ _WINDOW = 2.0
 ENDED = (ClientState.CLOSED, ClientState.FAILED)
 
 Message = dict[str, Any]
+_NEW = object()
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class _Row:
 class Contents:
     """What a live table shows.
 
-    :meth:`update` returns what has changed, as numbered messages to the front end, and
-    :meth:`snapshot` the whole. Both have the texts of all cells, so that the precision of prices is
-    decided here, once for the live table and the static one.
+    :meth:`update` returns the cells that have changed, as numbered messages to the front end, and
+    :meth:`snapshot` all of them. They are texts, so that the precision of prices is decided here,
+    once for the live table and the static one.
 
     :param ids: the rows, in this order; None: all that have a rate.
     :param name_of: returns an instrument's name, or ``""`` for as long as it is not known.
@@ -118,11 +120,10 @@ class Contents:
         self._sent_at = now
         if full:
             self._full_at = now
-        rows = self._rows if full else changed
         return {
             "number": self._number,
             "head": head,
-            "rows": {str(each): self._rows[each].cells for each in rows},
+            "rows": self._cells() if full else changed,
             "order": [str(each) for each in self._rows],
             "step": step,
             "full": full,
@@ -134,7 +135,7 @@ class Contents:
 
     def snapshot(self) -> Message:
         """Return the whole, for a front end that begins."""
-        rows = dict(self._rows)
+        rows = dict(self._rows)  # a copy: this runs on the thread that asks
         return {
             "number": self._number,
             "head": self._head,
@@ -156,7 +157,7 @@ class Contents:
                 *(cells[name] for name in ("bid", "ask", "spread", "change")),
                 clock(cells["at"])[:8] if cells["at"] else "",
             )
-            for cells in (row.cells for row in self._rows.values())
+            for cells in self._cells().values()
         ]
         headings = ("instrument", "bid", "ask", "spread", "change", "received")
         return table(headings, rows, title=self._title(), note=self._note())
@@ -165,11 +166,14 @@ class Contents:
         """Return the present contents as lines, for what shows no HTML."""
         rows = [
             f"{cells['id']:>10} {cells['bid']:>14} {cells['ask']:>14}  {cells['name']}".rstrip()
-            for cells in (row.cells for row in self._rows.values())
+            for cells in self._cells().values()
         ]
         return "\n".join([self._title(), *rows, self._note()]).rstrip()
 
     # -- parts ---------------------------------------------------------------------------------
+
+    def _cells(self) -> dict[str, Message]:
+        return {str(each): row.cells for each, row in dict(self._rows).items()}
 
     def _title(self) -> str:
         # With the date: a notebook is opened again after days.
@@ -188,8 +192,8 @@ class Contents:
             if text
         )
 
-    def _update_rows(self, glance: Glance) -> list[int]:
-        """Take over the rates; return the ids of the rows that have changed."""
+    def _update_rows(self, glance: Glance) -> dict[str, Message]:
+        """Take over the rates; return those cells of each row that have changed."""
         rates = glance.rates
         if rates is not None:
             ids = tuple(rates) if self._ids is None else self._ids
@@ -206,12 +210,12 @@ class Contents:
                 if rate is not None and rate != row.rate:
                     row.update(rate)
             self._hidden = len(ids) - len(shown)
-        changed = []
+        changed = {}
         for each, row in self._rows.items():
-            cells = self._make_cells(each, row, glance)
-            if cells != row.cells:
-                row.cells = cells
-                changed.append(each)
+            before, row.cells = row.cells, self._make_cells(each, row, glance)
+            news = {name: v for name, v in row.cells.items() if before.get(name, _NEW) != v}
+            if news:
+                changed[str(each)] = news
         return changed
 
     def _make_cells(self, instrument_id: int, row: _Row, glance: Glance) -> Message:
@@ -229,7 +233,7 @@ class Contents:
             "spread": price(rate.spread, row.digits),
             "change": percent(rate.change),
             "mid": rate.mid,
-            "at": rate.received_at,
+            "at": round(rate.received_at, 3),
             # Of a connection that is lost, or of an instrument that is not subscribed to any more.
             "old": not (live and row.present) or rate.generation < generation,
             "closed": rate.is_market_open is False,
@@ -251,8 +255,8 @@ class Contents:
         return {
             "state": glance.state.value,
             "ended": glance.state in ENDED,
-            "detail": glance.detail,
-            "at": wall,
+            "detail": shorten(glance.detail, 300),
+            "at": round(wall, 3),
             "age": None if stats is None else stats.last_message_age,
             "messages": count,
             "per_second": round((after - before) / (end - begin)) if end > begin else 0,

@@ -14,11 +14,15 @@ const TEXTS = ["bid", "ask", "spread", "change"];
 
 function merge(state, message) {
   const missed = state.missed || message.number !== state.number + 1;
+  const rows = message.full ? message.rows : { ...state.rows };
+  if (!message.full) {
+    for (const [id, cells] of Object.entries(message.rows)) rows[id] = { ...rows[id], ...cells };
+  }
   const next = {
     number: message.number,
     head: message.head,
     order: message.order,
-    rows: message.full ? message.rows : { ...state.rows, ...message.rows },
+    rows,
     history: state.history,
     missed: missed && !message.full,
     heard: performance.now(),

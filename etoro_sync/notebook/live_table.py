@@ -104,8 +104,9 @@ class LiveTable:
         try:
             return self._update()
         except Exception as exc:
-            # Such as a front end that has gone. The table says by itself that nothing comes.
-            log(logging.WARNING, "A live table is not updated any more: %s", exc)
+            # The page says by itself that nothing comes any more.
+            if not self._closed:  # by another thread, meanwhile
+                log(logging.WARNING, "A live table is not updated any more: %s", exc)
             return False
 
     def _begin(self) -> None:

@@ -69,10 +69,7 @@ def open_table(
         raise EToroError(
             f"live() needs anywidget, which cannot be imported: {advice('anywidget', 'jupyter')}"
         ) from exc
-    core, use = core_of(stream), object()
-    if ids:
-        core.source.hold(use, [f"instrument:{each}" for each in ids], None)
-    here = weakref.ref(stream)
+    here, use = weakref.ref(stream), object()
 
     def look() -> Glance:
         there = here()
@@ -92,7 +89,12 @@ def open_table(
 
     found = Names(known, lookup)
     purpose = f"{id(stream)} {ids}"
-    return LiveTable(Contents(ids, found.get, rows), look, release, found.ask, purpose)
+    table = LiveTable(Contents(ids, found.get, rows), look, release, found.ask, purpose)
+    # Of a table that nobody displays, or whose subscription is refused or interrupted.
+    weakref.finalize(table, release).atexit = False
+    if ids:
+        core_of(stream).source.hold(use, [f"instrument:{each}" for each in ids], None)
+    return table
 
 
 def _instruments(given: Any) -> tuple[dict[int, str], tuple[int, ...] | None]:

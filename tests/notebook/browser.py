@@ -24,6 +24,12 @@ T = TypeVar("T")
 #: How a notebook is opened, by front end.
 FRONT_ENDS = {"lab": "lab/tree/{}", "notebook": "notebooks/{}"}
 
+#: Nothing is asked of the network, and cells out of sight are in the page, too.
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
+
 
 def chromium() -> str | None:
     """Where the browser is."""
@@ -89,12 +95,12 @@ def jupyter(folder: Path) -> Iterator[Server]:
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
     home, notebooks, settings = folder / "home", folder / "notebooks", folder / "settings"
-    for each in (home, notebooks, settings / "@jupyterlab" / "apputils-extension"):
-        each.mkdir(parents=True)
-    quiet = {"fetchNews": "false", "checkForUpdates": False}
-    (
-        settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    ).write_text(json.dumps(quiet))
+    for each in (home, notebooks):
+        each.mkdir()
+    for name, chosen in SETTINGS.items():
+        path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(chosen))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETORO_", "JUPYTER"))}
     environment |= {"HOME": str(home), "JUPYTERLAB_SETTINGS_DIR": str(settings)}
     environment["IPYTHONDIR"] = str(home / "ipython")
@@ -247,14 +253,14 @@ class Page:
         """Run a cell with the keyboard, and return at once."""
         from selenium.webdriver import ActionChains, Keys
 
-        before = self.prompts()[number]
+        before = wait_until(lambda: self.prompts()[number : number + 1])
         for _ in range(5):
             wait_until(lambda: self._clicked(number))
             chain = ActionChains(self.driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER)
             chain.key_up(Keys.CONTROL).perform()
             # A page that is still being built loses the focus, and with it a key.
             with contextlib.suppress(AssertionError):
-                wait_until(lambda: self.prompts()[number] != before, 2000 * MS)
+                wait_until(lambda: self.prompts()[number : number + 1] != before, 2000 * MS)
                 return
         raise AssertionError(f"cell {number} does not run")
 

@@ -41,7 +41,9 @@ def contents(ids: tuple[int, ...] | None = None, max_rows: int = 50) -> Contents
 def merged(before: dict[str, Any], message: dict[str, Any] | None) -> dict[str, Any]:
     """What a front end makes of a snapshot and a message."""
     assert message is not None
-    rows = message["rows"] if message["full"] else {**before["rows"], **message["rows"]}
+    known = {} if message["full"] else before["rows"]
+    news = {one: {**known.get(one, {}), **cells} for one, cells in message["rows"].items()}
+    rows = {**known, **news}
     return {"rows": rows, "order": message["order"], "head": message["head"]}
 
 
@@ -55,7 +57,7 @@ def test_the_first_message_has_all_and_the_next_only_what_changed() -> None:
     second = table.update(glance({1: rate(1.5, 1.6), 2: rate(3, 5)}), 0.25, WALL)
     assert second is not None
     assert not second["full"]
-    assert set(second["rows"]) == {"2"}
+    assert second["rows"] == {"2": {"ask": "5.00", "spread": "2.00", "mid": 4.0, "move": 1}}
     assert second["number"] == first["number"] + 1
 
 
@@ -98,7 +100,7 @@ def test_prices_have_as_many_decimals_as_any_of_them_had() -> None:
     table.update(glance({1: rate(1.0837, 1.0839)}), 0.0, WALL)
     message = table.update(glance({1: rate(1.08, 1.1)}), 0.25, WALL)
     assert message is not None
-    row = message["rows"]["1"]
+    row = table.snapshot()["rows"]["1"]
     assert (row["bid"], row["ask"], row["spread"]) == ("1.0800", "1.1000", "0.0200")
     assert row["move"] == 1
     assert row["name"] == "EUR"
@@ -124,8 +126,8 @@ def test_a_price_that_may_be_old_is_marked(look: Glance) -> None:
     assert not first["rows"]["1"]["old"]
     message = table.update(look, 0.25, WALL)
     assert message is not None
-    assert message["rows"]["1"]["old"]
-    assert message["rows"]["1"]["bid"] == "1.50"
+    assert message["rows"]["1"] == {"old": True}
+    assert table.snapshot()["rows"]["1"]["bid"] == "1.50"
     assert message["head"]["ended"] == (look.state in (ClientState.CLOSED, ClientState.FAILED))
 
 

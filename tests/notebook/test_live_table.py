@@ -17,7 +17,15 @@ import pytest
 
 pytest.importorskip("anywidget")
 
-from etoro_sync import ClientState, EToroError, EToroValidationError, Feed, Instrument, MarketStream
+from etoro_sync import (
+    ClientState,
+    EToroError,
+    EToroSubscriptionError,
+    EToroValidationError,
+    Feed,
+    Instrument,
+    MarketStream,
+)
 from etoro_sync.notebook import cells, live_table
 from etoro_sync.notebook.cells import Cell
 from tests.support.timing import MS
@@ -74,8 +82,10 @@ def in_cell(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
 @pytest.fixture
 def live(simulator: Any, client: Any) -> Iterator[Any]:
     """A connected client of a feed that moves."""
-    one = client(simulator(instruments=RATES, rate=50).url)
+    server = simulator(instruments=RATES, rate=50)
+    one = client(server.url)
     one.connect()
+    one.server = server
     yield one
     one.disconnect()
     wait_until(lambda: not threads())
@@ -187,6 +197,21 @@ def test_a_closed_table_unsubscribes_what_nobody_else_wants(live: Any) -> None:
     table.close()
     wait_until(lambda: live.subscriptions == ("instrument:1",))
     wait_until(lambda: not threads())
+
+
+def test_a_table_that_nobody_displays_leaves_no_subscription(live: Any) -> None:
+    """Nor does one whose subscription is refused, in the cell that asks for it."""
+    table = live.live([1])
+    assert live.subscriptions == ("instrument:1",)
+    del table
+    gc.collect()
+    wait_until(lambda: live.subscriptions == ())
+    live.server.fault("reject", operation="Subscribe", code="Forbidden")
+    with pytest.raises(EToroSubscriptionError):
+        live.live([2])
+    gc.collect()
+    assert live.subscriptions == ()
+    assert threads() == []
 
 
 @pytest.mark.usefixtures("published")
