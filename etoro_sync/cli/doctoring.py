@@ -203,6 +203,10 @@ def _check_writable(path: Path) -> None:
 def _write(path: Path, text: str) -> None:
     """Write a file so that it has either the whole report, or what it had before."""
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            # Such as /dev/stdout, which must not be replaced by a file.
+            path.write_text(text, encoding="utf-8", errors="replace")
+            return
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         try:
             with open(handle, "w", encoding="utf-8", errors="replace") as file:

@@ -20,7 +20,7 @@ from .facts import json_type
 from .privacy import Scrubber
 from .records import Deviation
 
-__all__ = ["Deviations", "Inspector", "place_of"]
+__all__ = ["Deviations", "Inspector", "is_one_of", "place_of"]
 
 #: Kinds that are kept; a server may make up any number.
 _MOST = 100
@@ -100,6 +100,11 @@ def place_of(topic: object) -> str:
     return "instrument" if instrument_id_of(topic if isinstance(topic, str) else "") else ""
 
 
+def is_one_of(value: object, known: Collection[str]) -> bool:
+    """Whether *value* is one of the known words; a server may send a list or an object instead."""
+    return isinstance(value, str) and value in known
+
+
 class Inspector:
     """Reads each text strictly, and notes what deviates.
 
@@ -133,11 +138,11 @@ class Inspector:
         """Inspect the answer to a request."""
         self._fields(reply, facts.REPLY_FIELDS, "an answer")
         code = reply.get("errorCode")
-        if code and code not in facts.ERROR_CODES:
+        if code and not is_one_of(code, facts.ERROR_CODES):
             self._add("unknown error code", self._word(code))
         if "success" not in reply and not code:
             self._add("answer", "neither success nor errorCode")
-        if "id" not in reply and code not in facts.WITHOUT_ID:
+        if "id" not in reply and not is_one_of(code, facts.WITHOUT_ID):
             self._add("answer", "no id")
 
     def envelope(self, frame: Mapping[str, Any], text: str) -> list[dict[str, Any]]:
@@ -186,7 +191,7 @@ class Inspector:
             self._add("message", f"no id in a message of {place}")
         if "type" not in message:
             self._add("message", f"no type in a message of {place}")
-        elif type_ not in types:
+        elif not is_one_of(type_, types):
             self._add("unknown type", f"{self._word(type_)} of {place}")
         content = self._content(message.get("content"), place)
         if content is None:

@@ -222,7 +222,8 @@ def examine(
     :param seconds: how long to count traffic at the end.
     :param rate_timeout: how long to wait for the first price, in seconds.
     :param minutes: how long to observe two connections afterwards, one with order events alone.
-    :param on_step: called with each step when it was taken.
+    :param on_step: called with each step when it was taken, for whoever watches: unlike the report
+        it may name the proxy.
     :returns: what was found, without keys and account data.
     :raises EToroValidationError: when an argument is not valid; names it.
     :raises KeyboardInterrupt: at Ctrl-C, with all connections closed.

@@ -12,7 +12,7 @@ from ..market.message_parser import instrument_id_of, type_by_content
 from ..models.fields import parse_date
 from ..ws.transport.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, FrameParser
 from . import facts
-from .deviations import Deviations, Inspector, place_of
+from .deviations import Deviations, Inspector, is_one_of, place_of
 
 __all__ = ["Traffic", "WatchedFrames"]
 
@@ -160,7 +160,8 @@ class Traffic:
         instrument_id = instrument_id_of(topic) if isinstance(topic, str) else None
         content = self._inspector.quietly(message.get("content"))
         type_ = message.get("type") or type_by_content(content)
-        if instrument_id is None or type_ not in facts.MARKET_FIELDS or content is None:
+        known = is_one_of(type_, facts.MARKET_FIELDS.keys())
+        if instrument_id is None or content is None or not known:
             self.counts["unknown messages"] += 1
             return
         self.alive.add(instrument_id)

@@ -120,6 +120,16 @@ def test_wrong_usage_is_one_line(
     assert err.count("\n") == 1
 
 
+@POSIX
+def test_a_link_is_followed_and_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Such as /dev/stdout: to replace it by a file would break other programs."""
+    target, link = tmp_path / "report.md", tmp_path / "link"
+    link.symlink_to(target)
+    assert run([*DEMO, "--report", str(link)]) == 0
+    assert link.is_symlink()
+    assert "# Report" in target.read_text()
+
+
 def test_a_disk_that_is_full_leaves_the_old_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,7 +101,7 @@ def test_the_proxy_is_named_to_its_user_only(
     resolve("proxy.corp.example.test", "10.255.255.1")
 
     def lose(race: Race) -> Any:  # no test may depend on what a network does with that address
-        error = OSError(errno.ECONNREFUSED, "Connection refused")
+        error = OSError(errno.ECONNREFUSED, "Connection of jane refused")
         raise RaceLost(Failure(("10.255.255.1", 3128), False, error))
 
     monkeypatch.setattr(Race, "run", lose)
@@ -117,6 +117,7 @@ def test_the_proxy_is_named_to_its_user_only(
     shown = everything(report, [])
     for name in ("proxy.corp", "10.255.255.1", "jane", *SECRETS):
         assert name not in shown, name
+    assert "Connection of <user> refused" in shown
     assert "http://<proxy>:3128, with a login, from the option" in step(report, "proxy").found
     assert "planted" not in everything(report, seen)
 
