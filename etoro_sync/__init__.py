@@ -208,7 +208,7 @@ def __dir__() -> list[str]:
 
 def _is_asked_for_help() -> bool:
     # pydoc has no other way to be told, and its module has two names: __main__ for python -m pydoc.
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__") == "inspect":
+    frame = sys._getframe(1).f_back
+    while frame is not None and frame.f_globals.get("__name__") == "inspect":
         frame = frame.f_back
-    return frame.f_code.co_name == "docmodule"
+    return frame is not None and frame.f_code.co_name == "docmodule"

@@ -122,21 +122,24 @@ class Lifecycle:
         """Set the state to FAILED; no effect if *session* is closing or has ended already.
 
         :param cleanup: called before a new session can begin.
-        :param unawaited: called before *cleanup*, if no call waits that will raise *error*.
+        :param unawaited: called before that, if no call waits that will raise *error*.
         """
+        with self._monitor.lock:
+            if session != self._session or self.idle or self.state is ClientState.CLOSING:
+                return
+            # Kept for calls that wait for this session: disconnect() may change the state before
+            # they have seen it. A call that stops waiting after the next line finds it here.
+            if self.failure_of(session) is None:
+                self._failure = (session, error)
+            awaited = session in self._waiting.values()
+        if not awaited:
+            unawaited()
 
         def fail() -> None:
             with self._monitor.lock:
                 if self.idle or self.state is ClientState.CLOSING:
                     return
-                # Kept for calls that wait for this session: disconnect() may change the state
-                # before they have seen it.
-                self._failure = (session, error)
-                # Looked up behind that: a call that stops waiting after this finds the failure.
-                awaited = session in self._waiting.values()
                 self._to(ClientState.FAILED, error)
-            if not awaited:
-                unawaited()
             cleanup()
 
         self.settle(session, fail)

@@ -1,7 +1,7 @@
 """Live profit and loss of open positions in dollars, once a second; see docs/profit.md."""
 
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from etoro_sync import ClientState, Instruments, WsClient, WsInstrumentRate
@@ -48,7 +48,7 @@ def doubt(client: WsClient, rate: WsInstrumentRate, silent: Container[int]) -> s
     return "no message for a while" if rate.instrument_id in silent else ""
 
 
-def lines(client: WsClient, names: Instruments, silent: Container[int]) -> Iterator[str]:
+def lines(client: WsClient, names: Mapping[int, str], silent: Container[int]) -> Iterator[str]:
     """Write a line for each position, and one for all of them."""
     known, doubts = [], 0
     for position in POSITIONS:
@@ -58,19 +58,19 @@ def lines(client: WsClient, names: Instruments, silent: Container[int]) -> Itera
         known += [] if money is None else [money]
         doubts += money is not None and note != ""
         shown = "unknown" if money is None else f"{money:+.2f} USD"
-        side = "long" if position.is_buy else "short"
-        yield f"{names.name(position.instrument_id):10} {side:5} {shown:>14}  {note}".rstrip()
+        name = names.get(position.instrument_id, str(position.instrument_id))
+        yield f"{name:10} {'long ' if position.is_buy else 'short'} {shown:>14}  {note}".rstrip()
     old = f", {doubts} may be old" if doubts else ""
     yield f"{len(known)} of {len(POSITIONS)} positions{old}: {math.fsum(known):+.2f} USD"
 
 
 def main() -> None:
-    silent: set[int] = set()
+    ids, silent = {position.instrument_id for position in POSITIONS}, set[int]()
+    names = {each.id: each.name for each in Instruments().lookup(ids).values()}
     with WsClient(stale_after=30.0, reconnect_attempts=None) as client:
         client.on("stale", lambda instrument_id, age_seconds: silent.add(instrument_id))
         client.on("instrument:delta", lambda instrument_id, delta: silent.discard(instrument_id))
-        client.subscribe({each.instrument_id for each in POSITIONS}, snapshot=True)
-        names = Instruments()
+        client.subscribe(ids, snapshot=True)
         while not client.run_forever(timeout=1.0):  # raises if the client has failed
             print(*lines(client, names, silent), sep="\n", flush=True)
 

@@ -64,6 +64,24 @@ def test_disconnect_wins_over_a_failure() -> None:
     assert lifecycle.error is None
 
 
+def test_a_failure_is_logged_before_it_is_seen_and_without_a_hold() -> None:
+    """A log handler is a user's code: it may connect again, or disconnect, on whichever thread."""
+    lifecycle, number = begun()
+    seen: list[ClientState] = []
+
+    def log() -> None:
+        seen.append(lifecycle.state)
+        lifecycle.closing()
+        lifecycle.closed(number, nothing)
+        assert lifecycle.begin() is not None
+
+    error = EToroWebSocketError("gave up")
+    lifecycle.failed(number, error, partial(pytest.fail, "another session"), log)
+    assert seen == [ClientState.CONNECTING]
+    assert lifecycle.state is ClientState.CONNECTING
+    lifecycle.failed(number, error, nothing, partial(pytest.fail, "of an old session"))
+
+
 def test_a_failure_is_kept_until_the_next_session() -> None:
     """disconnect() after it, and connect(), forget it."""
     lifecycle, number = begun()

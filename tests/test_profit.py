@@ -94,7 +94,7 @@ def simulator() -> Iterator[EToroSimulator]:
 
 def test_a_gap_is_marked_until_the_next_snapshot(simulator: EToroSimulator) -> None:
     """The sum says how many positions are in it, and how many of them may be old."""
-    names = SimpleNamespace(name=lambda instrument_id: f"name {instrument_id}")
+    names = {100000: "Bitcoin", 1001: "Apple"}
     options = WsClientOptions("a", "b", simulator.url, reconnect_delay=10 * MS)
     with WsClient(options) as client:
         rates = client.queue("instrument:rate")
@@ -102,9 +102,10 @@ def test_a_gap_is_marked_until_the_next_snapshot(simulator: EToroSimulator) -> N
         for _ in range(2):
             rates.get(timeout=5)
         bitcoin, apple, yen, total = lines(client, names, ())
-        assert bitcoin.startswith("name 100000 long ")
+        assert bitcoin.startswith("Bitcoin    long ")
         assert bitcoin.endswith(" USD")
         assert apple.endswith(" USD")
+        assert yen.startswith("5 ")
         assert yen.endswith(" unknown")
         assert total.startswith("2 of 3 positions: ")
         simulator.fault("refuse")

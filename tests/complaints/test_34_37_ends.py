@@ -163,7 +163,6 @@ PUBLIC: dict[str, Callable[[WsClient], Any]] = {
     "wait_for_order": lambda c: refused(lambda: c.wait_for_order(77, timeout=0.001)),
     "order_updates": lambda c: c.order_updates(77).close(),
     "record": lambda c: record(c),
-    "live": lambda c: c.live(55).close(),
     "run_forever": lambda c: refused(c.run_forever),
     "live": lambda c: c.live().close(),
     "stats": lambda c: c.stats(),
