@@ -253,7 +253,7 @@ class FeedHandler:
         counters.messages += 1
         counters.last_message_at = self._now
         if is_private:
-            self._on_private(content, type_)
+            self._on_private(content, type_, message.get("id"))
             return
         instrument = self._book.instrument(topic, self._now)
         typeless = type_ is None or type_ == ""
@@ -308,7 +308,7 @@ class FeedHandler:
         stamped = replace(delta, generation=self._book.generation, received_at=self._received_at)
         self.out.put("instrument:delta", key, (key, stamped))
 
-    def _on_private(self, content: Any, type_: Any) -> None:
+    def _on_private(self, content: Any, type_: Any, message_id: Any) -> None:
         """Emit an order event, whatever form it has, because none must be lost."""
         self._counters.private_events += 1
         if type(content) is dict:
@@ -323,6 +323,7 @@ class FeedHandler:
         event = decode_private_event(fields, type_)
         event.generation = self._book.generation
         event.received_at = self._received_at
+        event.message_id = message_id if type(message_id) is str else ""
         self.publish_order(event)
 
     def publish_order(self, event: WsPrivateEvent) -> None:

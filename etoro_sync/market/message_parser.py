@@ -246,6 +246,7 @@ def parse_messages(envelope: WsEnvelope) -> list[ParsedMessage]:
 def _parse_message(message: WsMessage) -> ParsedMessage:
     if message.topic == "private":
         event = decode_private_event(parse_content(message.content), message.type)
+        event.message_id = message.id
         return ParsedMessage("private:event", ParsedPrivateEvent(event))
     instrument_id = instrument_id_of(message.topic)
     if instrument_id is None or not (message.type in MARKET_TYPES or message.type == ""):

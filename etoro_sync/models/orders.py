@@ -102,6 +102,7 @@ class WsPrivateEvent(ShownModel):
         eToro sent.
     :param generation: the number of its connection; see :class:`WsInstrumentRate`.
     :param received_at: when it was received, by the local clock: seconds since the epoch, UTC.
+    :param message_id: eToro's id of the message, a uuid; ``""`` if it is missing.
     """
 
     order_id: Optional[int] = integer("OrderID", None)
@@ -140,6 +141,7 @@ class WsPrivateEvent(ShownModel):
     extra: Dict[str, Any] = field(default_factory=dict, metadata=config(decoder=dict))
     generation: int = 0
     received_at: float = 0.0
+    message_id: str = ""
 
     def __str__(self) -> str:
         """Return the order, its status and its units: ``order 7 FILLED, 2 of 2 units of 18``."""

@@ -10,6 +10,7 @@ import pytest
 from etoro_sync import WsEnvelope, WsMessage, WsPrivateEvent
 from etoro_sync.codec import loads, loads_standard
 from etoro_sync.market import feed_handler
+from etoro_sync.market.message_parser import ParsedPrivateEvent, parse_envelope, parse_messages
 from etoro_sync.market.rate_view import RateView
 from tests.market.tools import FULL, Bench
 from tests.support.clients import envelope
@@ -266,6 +267,19 @@ def test_an_order_whose_content_is_an_object_is_counted_as_odd(bench: Bench) -> 
     bench.take('{"messages": [{"topic": "private", "content": {"OrderID": 5}, "type": "x"}]}')
     assert [event.order_id for event in bench.got("private:event")] == [5]
     assert bench.counters.odd_messages == 1
+
+
+def test_an_order_event_has_the_id_of_its_message(bench: Bench) -> None:
+    """By it a message that came twice is known; one without an id, or with an odd one, counts."""
+    bench.listen("private:event")
+    bench.take(envelope("private", {"OrderID": 5}))
+    for odd in ("", ', "id": 7', ', "id": null'):
+        bench.take(f'{{"messages": [{{"topic": "private", "content": "{{}}"{odd}}}]}}')
+    assert [event.message_id for event in bench.got("private:event")] == ["m", "", "", ""]
+    text = envelope("private", {"OrderID": 5})
+    (parsed,) = parse_messages(parse_envelope(text))
+    assert isinstance(parsed.data, ParsedPrivateEvent)
+    assert parsed.data.event.message_id == "m"
 
 
 # What users do to what they get -------------------------------------------------------------------
