@@ -58,6 +58,12 @@ Errors, all of which are an EToroError:
     EToroClosedError           the client or the queue is closed
     EToroQueueOverflowError    a consumer was too slow and items were lost
 
+For order events that must not be lost:
+
+    OrderStore               keeps them in a file, and brings each until it is acknowledged
+    StoredEvent              one of them, with its number
+    StoreStats               of stats() of an OrderStore
+
 For other sources than a connection, and for programs that were written for etoropy:
 
     Replay                   plays a recording
@@ -125,6 +131,7 @@ if TYPE_CHECKING:
     from .instruments import Instrument, Instruments
     from .recording import Recorder, RecorderStats, Recovered, recover
     from .replay import Replay
+    from .store import OrderStore, StoredEvent, StoreStats
     from .tables import Recording
 
 __all__ = [
@@ -153,6 +160,7 @@ __all__ = [
     "Instruments",
     "MarketStream",
     "OrderStatus",
+    "OrderStore",
     "OrderType",
     "OrderUpdates",
     "RateStream",
@@ -161,6 +169,8 @@ __all__ = [
     "Recording",
     "Recovered",
     "Replay",
+    "StoreStats",
+    "StoredEvent",
     "WsClient",
     "WsClientOptions",
     "WsEnvelope",
@@ -185,6 +195,9 @@ _LATE = {
     "Recovered": "recording",
     "recover": "recording",
     "Replay": "replay",
+    "OrderStore": "store",
+    "StoreStats": "store",
+    "StoredEvent": "store",
 }
 
 

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 OUTPUT = {
     "callbacks.py": ["instrument 100000: bid ", "order "],
     "order_result.py": ["order 98", "-> FILLED, ", "-> Order 98", "is REJECTED (code 720)"],
+    "order_store.py": ["0 events are left", "event 1: order 98"],
     "profit.py": ["Bitcoin    long ", "3 of 3 positions: "],
     "price_alert.py": [": ", " is "],
     "queue_loop.py": ["instrument 1001: mid ", "0 replaced by newer ones"],

@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stream": {"delivery", "market", "notebook", "recording"},
     "replay": {"delivery", "market", "recording", "stream"},
     "tables": {"recording", "replay"},
+    "store": {"delivery", "stream"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {
@@ -77,7 +78,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ws.transport",
     },
     "plotting": {"replay", "stream"},
-    "": {"delivery", "instruments", "market", "recording", "replay", "stream", "tables", "ws"},
+    "": {
+        "delivery",
+        "instruments",
+        "market",
+        "recording",
+        "replay",
+        "store",
+        "stream",
+        "tables",
+        "ws",
+    },
     # They watch any stream: its state, its statistics, and whether its markets are closed.
     "operations": {"stream"},
     "metrics": {"operations"},

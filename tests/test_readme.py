@@ -19,7 +19,7 @@ from etoro_sync.simulator import FAULTS, EToroSimulator
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-_NAMES = ("connection.md", "doctor.md", "instruments.md", "profit.md", "sources.md")
+_NAMES = ("connection.md", "doctor.md", "instruments.md", "profit.md", "sources.md", "store.md")
 PAGES = [README, *(README.parent / "docs" / name for name in _NAMES)]
 PROGRAM = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 #: Each block with code, by the page that it is on and its number there.
@@ -73,7 +73,8 @@ def reader() -> Iterator[Reader]:
 
 
 @pytest.fixture
-def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[EToroSimulator]:
+def feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[EToroSimulator]:
+    monkeypatch.chdir(tmp_path)  # for the files that programs write
     prices = {100000: 66500.0, 1001: 227.5}
     with EToroSimulator(prices, rate=100, mix="full", order_interval=0.1, rest=True) as simulator:
         monkeypatch.setenv("ETORO_API_KEY", "demo")
