@@ -14,6 +14,7 @@ import pytest
 
 from etoro_sync.ws.failures import ConnectionFailed
 from etoro_sync.ws.transport.connection import Connection
+from etoro_sync.ws.transport.frames import FrameParser
 from etoro_sync.ws.transport.socket_stream import SocketStream
 from etoro_sync.ws.transport.waker import Waker
 from tests.conftest import StartServer
@@ -257,6 +258,39 @@ def test_a_pong_is_noted(waker: Waker) -> None:
         far.sendall(frame(PONG) + frame(TEXT, b"x"))
         read_on(connection, count(1))
         assert before <= connection.last_pong_at <= time.time()
+
+
+def test_a_ping_is_sent_on_request(waker: Waker) -> None:
+    """With its payload, also where the keepalive sends none."""
+    with pair(waker) as (connection, far):
+        connection.send_ping(b"payload")
+        assert receive_frame(far) == (PING, b"payload")
+
+
+def test_a_parser_of_ones_own_sees_the_irregular_frames(
+    raw_server: StartServer, waker: Waker
+) -> None:
+    """Keepalives, pongs and fragments, which the connection keeps to itself."""
+
+    class Watched(FrameParser):
+        def irregular(self, first: int, payload: bytes, texts: list[str]) -> None:
+            seen.append((first, payload))
+            super().irregular(first, payload, texts)
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        peer.send_frame(BINARY, b"\0")
+        peer.send_pong(b"x")
+        peer.send_frame(TEXT, b"a", fin=False)
+        peer.send_frame(CONTINUATION, b"b")
+        peer.send_text("whole")
+        peer.wait_closed()
+
+    seen: list[tuple[int, bytes]] = []
+    server = raw_server(script)
+    with connected(server.url, waker, parser=Watched(1024)) as connection:
+        assert read_on(connection, count(2)) == ["ab", "whole"]
+    assert seen == [(0x82, b"\0"), (0x8A, b"x"), (0x01, b"a"), (0x80, b"b")]
 
 
 def test_a_flood_of_pings_costs_few_answers_and_no_message(waker: Waker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -101,6 +102,29 @@ def test_the_url_is_asked_for_as_it_is_written(
     shake_hands(server, waker, url.format(server.port))
     assert server.peers[0].request.split("\r\n")[0] == first_line
     assert server.peers[0].header("Host") == host.format(server.port)
+
+
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "403 Forbidden"])
+def test_the_head_of_the_answer_is_handed_on(
+    status: str, raw_server: StartServer, waker: Waker
+) -> None:
+    """Also that of a refusal, since it may say who has refused; secrets are masked."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        key = f"Sec-WebSocket-Accept: {peer.accept_key()}"
+        upgrade = f"Upgrade: websocket\r\nConnection: Upgrade\r\n{key}"
+        peer.send(f"HTTP/1.1 {status}\r\n{upgrade}\r\nServer: {SECRET}\r\n\r\n".encode())
+        peer.wait_closed()
+
+    heads: list[bytes] = []
+    server = raw_server(script)
+    with dialled(server.url, waker) as stream, contextlib.suppress(ConnectionFailed):
+        redact = lambda text: text.replace(SECRET, "***")  # noqa: E731
+        open_websocket(server.url, stream, make_dialer(waker), redact, heads.append)
+    (head,) = heads
+    assert head.startswith(f"HTTP/1.1 {status}\r\n".encode())
+    assert b"Server: ***\r\n" in head
 
 
 def test_each_connection_has_a_key_of_its_own(raw_server: StartServer, waker: Waker) -> None:
