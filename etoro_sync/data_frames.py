@@ -8,11 +8,13 @@ from .columns import Table
 from .errors import EToroError
 from .extras import advice
 
-__all__ = ["load", "to_pandas", "to_polars"]
+__all__ = ["MISFITS", "load", "misfit", "to_pandas", "to_polars"]
 
 #: How many rows become a part of a frame at once: their objects need some twenty times its memory.
 _BATCH = 1 << 16
 _NO_TIME = -(1 << 63)
+#: What libraries of data frames raise for values that do not fit.
+MISFITS = (OverflowError, TypeError, ValueError)
 
 
 def load(module: str, extra: str, purpose: str) -> Any:
@@ -35,7 +37,7 @@ def load(module: str, extra: str, purpose: str) -> Any:
 def to_pandas(table: Table, items: Iterable[Any]) -> Any:
     """Return a data frame of pandas.
 
-    :raises EToroError: when it is not installed, or a number is too large for it.
+    :raises EToroError: when it is not installed, or a value does not fit its column.
     """
     pandas = load("pandas", "pandas", "A data frame")
     parts: dict[str, list[Any]] = {column.name: [] for column in table.columns}
@@ -44,8 +46,10 @@ def to_pandas(table: Table, items: Iterable[Any]) -> Any:
         for batch in table.batches(items, _BATCH):
             for column in table.columns:
                 parts[column.name].append(makers[column.kind](batch[column.name]))
-    except OverflowError as exc:
-        raise EToroError(_too_large(table)) from exc
+    except EToroError:  # of the recording; some are ValueErrors, too
+        raise
+    except MISFITS as exc:
+        raise misfit(table, exc) from exc
     frame = {}
     for column in table.columns:
         some = parts[column.name] or [makers[column.kind]([])]
@@ -79,7 +83,7 @@ def _pandas_makers(pandas: Any) -> dict[str, Any]:
 def to_polars(table: Table, items: Iterable[Any]) -> Any:
     """Return a data frame of polars.
 
-    :raises EToroError: when it is not installed, or a number is too large for it.
+    :raises EToroError: when it is not installed, or a value does not fit its column.
     """
     polars = load("polars", "polars", "A data frame of polars")
     types = {
@@ -97,8 +101,10 @@ def to_polars(table: Table, items: Iterable[Any]) -> Any:
         parts = [
             polars.DataFrame(batch, schema=schema) for batch in table.batches(items, _BATCH)
         ] or [polars.DataFrame(schema=schema)]
-    except (OverflowError, TypeError) as exc:
-        raise EToroError(_too_large(table)) from exc
+    except EToroError:  # of the recording; some are ValueErrors, too
+        raise
+    except MISFITS as exc:
+        raise misfit(table, exc) from exc
     casts = []
     for column in table.columns:
         whole = polars.col(column.name)
@@ -109,8 +115,9 @@ def to_polars(table: Table, items: Iterable[Any]) -> Any:
     return polars.concat(parts).with_columns(casts)
 
 
-def _too_large(table: Table) -> str:
-    return (
-        f"A number among the {table.name} has more than 64 bits, which no data frame and no "
-        "Parquet file takes. Convert them to JSON lines or CSV."
+def misfit(table: Table, exc: Exception) -> EToroError:
+    """Return the error for a value that is not of its column's type, such as a number too large."""
+    return EToroError(
+        f"A value among the {table.name} does not fit its column: {exc}. "
+        "CSV and JSON lines take it."
     )

@@ -229,6 +229,6 @@ def _convert(
             rows = recording.convert(to, what=what, progress=show)
         finally:
             progress.end()
-        progress.end(f"{rows:,} {what} in {to}")
+        progress.end(f"{rows:,} {what if rows > 1 else what[:-1]} in {to}")
 
     return carry_out(work)

@@ -205,6 +205,7 @@ class _Mender:
             self._has_header = True
             if line.kind != "header":
                 self._lines.append(self._new_header())
+                self._flush()
         if not self._in_hole:
             return
         self._in_hole = False
@@ -242,7 +243,8 @@ class _Mender:
             self._lines += self._state
             self._state = []
         self._length += len(text)
-        if self._length >= FRAME_BYTES and not self._more:
+        # The header has a frame of its own, since some readers want nothing else.
+        if line.kind == "header" or (self._length >= FRAME_BYTES and not self._more):
             self._flush()
 
     def _flush(self) -> None:

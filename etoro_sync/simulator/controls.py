@@ -166,8 +166,8 @@ class Controls(FaultControls):
         """Send what eToro has sent elsewhere, such as a frame of a recording, as eToro would.
 
         Each message goes to the clients that have subscribed to its topic. Snapshots of its
-        instrument, which clients ask for when they subscribe, are what was relayed so far; until
-        both sides of its price are known, there is none. Faults act on it as on any message.
+        instrument, which clients ask for when they subscribe, are what was relayed so far; one is
+        sent as soon as both sides of its price are known. Faults act on it as on any message.
 
         :param text: a text frame; one without messages, such as an answer, is ignored.
         :returns: how many messages were sent.

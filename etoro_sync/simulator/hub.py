@@ -55,6 +55,8 @@ class Hub(ObservableState):
         self._subscribers = Subscribers(policy)
         self._handler = RequestHandler(self._subscribers, self.faults, nul_before_auth)
         self._live: list[int] | None = None  # a cache; None when it is out of date
+        # Topic -> who wants a snapshot of it that could not be sent: nothing is known yet.
+        self._owed: dict[str, set[Peer]] = {}
 
     # Connections and requests
 
@@ -76,6 +78,8 @@ class Hub(ObservableState):
         """Send nothing to a client from now on. Requires the lock."""
         self._subscribers.remove(peer)
         self._live = None
+        for owed in self._owed.values():
+            owed.discard(peer)
 
     def receive(self, peer: Peer, message: str | bytes) -> None:
         """Handle a text or binary message from a client."""
@@ -115,7 +119,9 @@ class Hub(ObservableState):
         if instrument_id is None:
             return
         state = self.market.snapshot(instrument_id, time.time_ns())
-        if state is not None:
+        if state is None:
+            self._owed.setdefault(topic, set()).add(peer)
+        else:
             text = self._envelope(topic, wire.SNAPSHOT, state)
             for message in self.faults.transform(topic, text, snapshot=True):
                 self._send((peer,), message)
@@ -156,15 +162,24 @@ class Hub(ObservableState):
         with self.changed:
             for topic, message, alone in wire.messages_of(text):
                 instrument_id = wire.instrument_of(topic)
+                kind = str(message.get("type") or wire.RATE)
                 if instrument_id is not None:
-                    kind = str(message.get("type") or wire.RATE)
                     self.market.follow(instrument_id, kind, wire.content_of(message))
                     if self.faults.frozen(instrument_id):
                         continue
                 if self._subscribers.of(topic):
                     for each in self.faults.transform(topic, alone):
                         reached += self.send_to_subscribers(topic, each)
+                    self._pay(topic, kind)
         return reached
+
+    def _pay(self, topic: str, kind: str) -> None:
+        """Send snapshots that were asked for before anything was known. Requires the lock."""
+        owed = self._owed.pop(topic, ())
+        if kind != wire.SNAPSHOT:  # which they have got just now
+            for peer in owed:
+                if peer in self._subscribers.of(topic):
+                    self._send_snapshot(peer, topic)
 
     def broadcast(self, message: str | bytes) -> int:
         """Send anything to all authenticated clients and count them."""

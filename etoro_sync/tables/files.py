@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..columns import Table, iso_text
-from ..data_frames import load
+from ..data_frames import MISFITS, load, misfit
 from ..errors import EToroError, EToroValidationError
 from ..text import show
 
@@ -60,11 +60,6 @@ def write_table(
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-    except OverflowError as exc:
-        raise EToroError(
-            f"A number among the {table.name} has more than 64 bits, which Parquet does not take. "
-            "Convert them to JSON lines or CSV."
-        ) from exc
     except OSError as exc:
         raise EToroError(f"{target} cannot be written: {exc.strerror or exc}.") from exc
     return rows
@@ -155,6 +150,7 @@ class _Parquet:
     """Times with nanoseconds; zstd; words as dictionaries, and what rises as differences."""
 
     def __init__(self, path: Path, table: Table) -> None:
+        self._table = table
         self._arrow = arrow = load("pyarrow", "parquet", "Parquet")
         kinds = {
             "time": arrow.timestamp("ns", tz="UTC"),
@@ -177,7 +173,11 @@ class _Parquet:
         )
 
     def write(self, batch: dict[str, list[Any]]) -> None:
-        self._writer.write_table(self._arrow.Table.from_pydict(batch, schema=self._schema))
+        try:
+            rows = self._arrow.Table.from_pydict(batch, schema=self._schema)
+        except MISFITS as exc:
+            raise misfit(self._table, exc) from exc
+        self._writer.write_table(rows)
 
     def close(self) -> None:
         self._writer.close()
