@@ -192,9 +192,9 @@ class Writer:
         if self.lost:
             log(
                 logging.ERROR,
-                "The recording in %s ended before %d texts were written, because: %s.",
+                "The recording in %s ended before %d texts were written, because of %s.",
                 self.series.folder,
                 self.lost,
-                self.failure,
+                self.failure or "an internal error",
             )
         self.series.close()
