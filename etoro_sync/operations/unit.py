@@ -38,6 +38,7 @@ EnvironmentFile={keys}
 Environment=PYTHONUNBUFFERED=1 "XDG_CACHE_HOME=/var/cache/{name}"
 # Prints the stack of each thread when the watchdog ends the program.
 Environment=PYTHONFAULTHANDLER=1
+# The only folders that it may write to; the latter is $STATE_DIRECTORY, for files of its own.
 CacheDirectory={name}
 StateDirectory={name}
 
@@ -109,7 +110,9 @@ def make_unit(
     name = _service_name(path, name)
     python = Path(sys.executable)
     command = [str(python), str(path), *arguments]
-    places = {part.parts[1] for part in (path, python, Path(sys.prefix)) if len(part.parts) > 1}
+    places = [part.parts[1:3] for part in (path, python, Path(sys.prefix))]
+    at_home = any(place[:1] in (("home",), ("root",)) for place in places)
+    temporary = any(place[:1] == ("tmp",) or place == ("var", "tmp") for place in places)
     return _TEMPLATE.format(
         name=name,
         sudo="" if _own_name() == "root" else "sudo ",
@@ -119,8 +122,8 @@ def make_unit(
         directory=_plain(str(path.parent), "program"),
         user=_user(user),
         keys=_plain(str(Path(keys or f"/etc/{name}.env").absolute()), "keys"),
-        home="read-only" if places & {"home", "root"} else "yes",
-        tmp="no" if places & {"tmp", "var"} else "yes",
+        home="read-only" if at_home else "yes",
+        tmp="no" if temporary else "yes",
     )
 
 

@@ -160,6 +160,36 @@ def test_prometheus_stores_every_metric(query: Query) -> None:
 
 
 @needs_prometheus
+def test_promtool_finds_nothing_to_correct(port: int) -> None:
+    """In names, units, types and help texts."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read()
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@needs_prometheus
+def test_the_page_s_configuration_is_valid(tmp_path: Path) -> None:
+    """Whoever copies it from docs/operations.md has no mistake to find."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (config,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "prometheus.yml").write_text(config)
+    shutil.copy(RULES, tmp_path / "etoro_sync_alerts.yml")
+    done = subprocess.run(
+        ["promtool", "check", "config", "prometheus.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{RULES.read_text().count('- alert:')} rules found" in done.stdout
+
+
+@needs_prometheus
 @pytest.mark.timeout(60)
 def test_prometheus_evaluates_the_rules(query: Query) -> None:
     """None fires of a healthy client, and none is in error."""
