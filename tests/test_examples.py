@@ -36,6 +36,7 @@ OUTPUT = {
     "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],
     "service.py": ["metrics at http://127.0.0.1:", "order ", "live: {100000: "],
     "plot_prices.py": ["recording prices for 1 s"],
+    "record_and_replay.py": ["recorded ", " messages"],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
 #: Seconds that one may take to end.

@@ -87,9 +87,15 @@ def feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[EToroSimul
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of POSIX")
 @pytest.mark.parametrize("code", BLOCKS.values(), ids=BLOCKS)
 def test_every_program_of_the_readme_runs(
-    code: str, reader: Reader, feed: EToroSimulator, etoro_simulator: EToroSimulator
+    code: str,
+    reader: Reader,
+    feed: EToroSimulator,
+    etoro_simulator: EToroSimulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A block that makes no client of its own is given a connected one; a test is called."""
+    monkeypatch.chdir(tmp_path)  # some write files
     name = re.search(r"^def (test_\w+)\(etoro_simulator\):", code, flags=re.MULTILINE)
     if name is not None:
         reader.run(f"{code}\n{name[1]}(etoro_simulator)", {"etoro_simulator": etoro_simulator})

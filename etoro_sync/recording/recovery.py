@@ -76,7 +76,7 @@ def recover(path: str | os.PathLike[str]) -> list[Recovered]:
         raise EToroValidationError(f"path must be a path, not {show(path, 60)}.", "path")
     where = Path(path)
     if not where.exists():
-        raise EToroError(f"There is no file or folder {where}.")
+        raise EToroError(f"{where} does not exist.")
     files = segments_in(where) if where.is_dir() else [where]
     if not files:
         raise EToroError(f"{where} has no recording: no file named *{SUFFIX}.")

@@ -206,7 +206,7 @@ def test_what_is_no_recording_is_one_line(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With 1, as whatever the system has not."""
-    for path, words in ((tmp_path / "none", "There is no file"), (tmp_path, "has no recording")):
+    for path, words in ((tmp_path / "none", "does not exist"), (tmp_path, "has no recording")):
         assert run([*arguments, str(path)]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert words in line

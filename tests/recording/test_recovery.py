@@ -257,7 +257,7 @@ def test_a_folder_that_is_written_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     """With what is wrong."""
-    with pytest.raises(EToroError, match="no file or folder"):
+    with pytest.raises(EToroError, match="does not exist"):
         recover(tmp_path / "nothing")
     with pytest.raises(EToroError, match="has no recording"):
         recover(tmp_path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import EToroError, EToroValidationError, Feed, Recording, WsInstrumentRate
+from etoro_sync import EToroError, EToroValidationError, Recording, WsInstrumentRate
 from etoro_sync.columns import TABLES
 from etoro_sync.recording.frames import read_frames
 from etoro_sync.tables import files
@@ -173,18 +173,18 @@ def test_a_damaged_recording_leaves_no_file(
     assert {each.name for each in tmp_path.iterdir()} == {"recording"}
 
 
-def test_a_value_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
+def test_a_value_that_does_not_fit_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not a traceback of pyarrow, and not another number."""
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-
-    def large(feed: Feed) -> None:
-        feed.rates([(18, WsInstrumentRate(ask=2.0, bid=1.0, price_rate_id=2**64))])
-
-    recorded(tmp_path, large)
+    rate = WsInstrumentRate(ask=2.0, bid=1.0, price_rate_id=2**64)
+    monkeypatch.setattr(Recording, "items", lambda self, what: [rate])
     with pytest.raises(EToroError, match="does not fit its column"):
-        Recording(tmp_path).convert(tmp_path / "o.parquet")
+        Recording(folder).convert(tmp_path / "o.parquet")
     assert not (tmp_path / "o.parquet").exists()
-    assert Recording(tmp_path).convert(tmp_path / "o.csv") == 1
+    assert Recording(folder).convert(tmp_path / "o.csv") == 1
+    assert str(2**64) in (tmp_path / "o.csv").read_text()
 
 
 def test_wrong_paths_are_named(folder: Path, tmp_path: Path) -> None:

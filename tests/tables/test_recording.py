@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,6 +26,7 @@ from etoro_sync import (
     WsPrivateEvent,
 )
 from etoro_sync.columns import TABLES, iso_text, nanoseconds
+from etoro_sync.data_frames import to_pandas, to_polars
 from tests.support.recordings import BEGIN, price, recorded
 
 SNAPSHOT = (
@@ -83,7 +85,7 @@ def test_texts_are_the_frames_as_they_were_sent(folder: Path) -> None:
 
 def test_a_part_of_the_time_is_a_part_of_the_rows(tmp_path: Path) -> None:
     """From its beginning on, with the state of then; up to its end, which is left out."""
-    begin = time.time() + 10
+    begin = int(time.time()) + 10.0
 
     def four(feed: Feed) -> None:
         feed.texts([SNAPSHOT], begin)
@@ -214,14 +216,13 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
     assert str(recording.to_frame().dtypes["received_at"]) == "datetime64[ns, UTC]"
 
 
-def test_a_number_that_is_too_large_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("module", "make"), [("pandas", to_pandas), ("polars", to_polars)])
+def test_a_number_that_is_too_large_is_an_error(module: str, make: Callable[..., Any]) -> None:
     """And not another number."""
+    pytest.importorskip(module, reason=f"{module} is not installed")
     rate = WsInstrumentRate(ask=2.0, bid=1.0, price_rate_id=2**64)
-    recording = Recording(recorded(tmp_path, lambda feed: feed.rates([(18, rate)])))
-    for module, make in (("pandas", recording.to_frame), ("polars", recording.to_polars)):
-        pytest.importorskip(module, reason=f"{module} is not installed")
-        with pytest.raises(EToroError, match="does not fit its column"):
-            make()
+    with pytest.raises(EToroError, match="does not fit its column"):
+        make(TABLES["rates"], [rate])
 
 
 def test_present_rates_are_a_table() -> None:
