@@ -105,6 +105,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "recording",
         "simulator",
         "systemd",
+        "tables",
         "ws",
     },
     "demo": {"", "simulator", "ws"},

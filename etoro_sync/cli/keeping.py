@@ -118,6 +118,9 @@ def _record(
         str | None,
         typer.Option(metavar="BYTES", help="Remove the oldest files beyond this, such as 2G."),
     ] = None,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Also make a Parquet file of each closed file.")
+    ] = False,
     seconds: Seconds = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
@@ -141,7 +144,7 @@ def _record(
             raise CommandError("Say where to record to: --out FOLDER.")
         if not words and not private:
             raise CommandError("Name at least one instrument, such as BTC, or use --private.")
-        limits = Limits(out, keep, _bytes(disk_budget, "--disk-budget"), seconds)
+        limits = Limits(out, keep, _bytes(disk_budget, "--disk-budget"), seconds, parquet)
         named = list(words or ())
         if not demo:
             options = WsClientOptions.from_env()

@@ -1,11 +1,13 @@
 """The command ``record``: a client whose stream goes to files, and how far it is."""
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .. import RecorderStats
+from .. import Recorder, RecorderStats
 from ..errors import EToroError
 from ..instruments import Instruments
 from ..ws import WsClient, WsClientOptions
@@ -13,6 +15,9 @@ from .lines import count
 from .log_collector import LogCollector
 from .names import resolve
 from .progress import Progress, size
+
+if TYPE_CHECKING:
+    from ..tables.copies import ParquetCopies
 
 __all__ = ["Limits", "describe", "record"]
 
@@ -28,12 +33,14 @@ class Limits:
     :param keep: how many closed segments may stay; None: all.
     :param disk_budget: bytes of all segments; None: any number.
     :param seconds: for how long; None is until Ctrl-C.
+    :param parquet: whether closed segments become Parquet files, too.
     """
 
     folder: Path
     keep: int | None
     disk_budget: int | None
     seconds: float | None
+    parquet: bool = False
 
 
 def record(
@@ -53,7 +60,8 @@ def record(
     ids = dict.fromkeys(each.id for each in resolve(words, instruments))
     topics: list[int | str] = [*ids, *["private"] * private]
     recorder, progress = None, Progress()
-    with LogCollector(verbose) as log:
+    with LogCollector(verbose) as log, contextlib.ExitStack() as stack:
+        copies = _copies(limits, progress, stack)
         try:
             with (
                 WsClient(options) as client,
@@ -62,14 +70,7 @@ def record(
                 ) as recorder,
             ):
                 client.subscribe(topics, snapshot=True)
-                seconds = math.inf if limits.seconds is None else limits.seconds
-                deadline = time.monotonic() + seconds
-                while (left := deadline - time.monotonic()) > 0:
-                    if client.run_forever(min(left, _PERIOD)):
-                        break
-                    for line in log.take():
-                        progress.note(line)
-                    progress.show(f"{client.state.value}: {describe(recorder.stats())}")
+                _watch(client, recorder, limits, progress, log, copies)
         except EToroError as exc:
             for line in log.take(without=str(exc)):
                 progress.note(line)
@@ -79,11 +80,52 @@ def record(
                 progress.note(line)
             if recorder is not None:
                 progress.end(f"recorded {describe(recorder.stats())} into {limits.folder}")
+                if copies is not None:
+                    copies.finish(progress.show)
+                    progress.end()
     if recorder.stats().refused:
         raise EToroError(
             f"{count(recorder.stats().refused, 'message')} are missing in the recording, because "
             f"the disk took too little. The files say where."
         )
+
+
+def _copies(
+    limits: Limits, progress: Progress, stack: contextlib.ExitStack
+) -> "ParquetCopies | None":
+    """Return what makes Parquet files, and let *stack* stop it.
+
+    :raises EToroError: when pyarrow is not installed.
+    """
+    if not limits.parquet:
+        return None
+    from ..data_frames import load
+    from ..tables.copies import ParquetCopies
+
+    load("pyarrow", "parquet", "Parquet")  # now, and not when the first file is closed
+    copies = ParquetCopies(limits.folder, progress.note)
+    stack.callback(copies.stop)
+    return copies
+
+
+def _watch(
+    client: WsClient,
+    recorder: Recorder,
+    limits: Limits,
+    progress: Progress,
+    log: LogCollector,
+    copies: "ParquetCopies | None",
+) -> None:
+    """Show how far the recording is, until its time is over or the client ends."""
+    deadline = time.monotonic() + (math.inf if limits.seconds is None else limits.seconds)
+    while (left := deadline - time.monotonic()) > 0:
+        if client.run_forever(min(left, _PERIOD)):
+            break
+        for line in log.take():
+            progress.note(line)
+        progress.show(f"{client.state.value}: {describe(recorder.stats())}")
+        if copies is not None:
+            copies.look()
 
 
 def describe(stats: RecorderStats) -> str:

@@ -1,10 +1,10 @@
-"""Recordings as tables: data frames, files of other programs, pictures.
+"""Recordings as tables: data frames, and files of other programs.
 
 ::
 
-    recording --> files      writes CSV, JSON lines and Parquet
-        |-------> plot       draws bid and ask
-        `-------> replay     what is in a table is what a replay of the recording emits
+    copies --> recording --> files      writes CSV, JSON lines and Parquet
+      |            `-------> replay     what is in a table is what a replay of the recording emits
+      `--> makes Parquet files of a recording that goes on
 """
 
 from .recording import Recording

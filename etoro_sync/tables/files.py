@@ -14,10 +14,14 @@ from ..data_frames import MISFITS, load, misfit
 from ..errors import EToroError, EToroValidationError
 from ..text import show
 
-__all__ = ["write_table"]
+__all__ = ["NoRowsError", "write_table"]
 
 #: How many rows are in memory at a time, and in a row group of Parquet.
 _BATCH = 1 << 16
+
+
+class NoRowsError(EToroError):
+    """There is nothing to write."""
 
 
 class _Writer(Protocol):
@@ -55,7 +59,7 @@ def write_table(
         try:
             rows = _write_all(make(aside, table), table, items, progress)
             if not rows:
-                raise EToroError(f"{source} has no {table.name} to convert in this time.")
+                raise NoRowsError(f"{source} has no {table.name} to convert in this time.")
             os.replace(aside, target)
         except BaseException:
             aside.unlink(missing_ok=True)

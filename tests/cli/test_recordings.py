@@ -76,6 +76,25 @@ def test_record_writes_what_can_be_replayed(
     assert list(Recording(out).items("orders"))
 
 
+def test_record_makes_parquet_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each file that was closed, the last one included; without pyarrow it does not begin."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    arguments = ["record", "18", "--demo", "--parquet", "--seconds", str(500 * MS)]
+    assert run([*arguments, "--out", str(tmp_path / "o")]) == 0
+    assert capsys.readouterr().err == ""
+    (made,) = (tmp_path / "o").glob("*.rates.parquet")
+    (segment,) = (tmp_path / "o").glob("*.zst")
+    assert made.name == segment.name.replace(".jsonl.zst", ".rates.parquet")
+    bids = parquet.read_table(made).column("bid").to_pylist()
+    assert bids == [rate.bid for rate in Recording(tmp_path / "o").items()]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert run([*arguments, "--out", str(tmp_path / "p")]) == 1
+    assert "etoro-sync[parquet]" in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
+
+
 def test_record_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Callable[[str], None]
 ) -> None:
