@@ -16,6 +16,7 @@ To begin with:
     WsClient             a connection to eToro: callbacks, queues, loops, the latest prices
     WsClientOptions      its keys, address, timeouts, proxy and TLS
     Instruments          finds the id of a symbol, and the name of an id
+    Candles              bars of a stream: open, high, low, close of each minute, hour, ...
 
 What you read:
 
@@ -28,6 +29,8 @@ What you read:
     OrderStatus          FILLED, REJECTED, ...: the values of WsPrivateEvent.status
     OrderType            the values of WsPrivateEvent.order_type_name
     Crossing             a price has crossed the threshold of an alert
+    Bar                  one bar of Candles
+    CandleStats          counters of Candles
     Instrument           an instrument's id, which is an int, with its symbol and name
     EVENTS               the names of all events, and the arguments of their handlers
 
@@ -128,6 +131,7 @@ from .ws import (
 )
 
 if TYPE_CHECKING:
+    from .candles import Bar, Candles, CandleStats
     from .instruments import Instrument, Instruments
     from .recording import Recorder, RecorderStats, Recovered, recover
     from .replay import Replay
@@ -138,6 +142,9 @@ __all__ = [
     "DEFAULT_WS_URL",
     "EVENTS",
     "Alert",
+    "Bar",
+    "CandleStats",
+    "Candles",
     "ClientState",
     "Crossing",
     "EToroAuthError",
@@ -187,6 +194,9 @@ __all__ = [
 
 #: Name -> the module that it is loaded from when somebody asks for it.
 _LATE = {
+    "Bar": "candles",
+    "CandleStats": "candles",
+    "Candles": "candles",
     "Instrument": "instruments",
     "Instruments": "instruments",
     "Recorder": "recording",

@@ -9,6 +9,7 @@ from .text import show
 
 __all__ = [
     "EVENTS",
+    "INNER_EVENTS",
     "INSTRUMENT_EVENTS",
     "MARKET_EVENTS",
     "SYMBOLS",
@@ -53,6 +54,10 @@ EVENTS: dict[str, str] = {
     # Anything went wrong, including an exception of a handler of another event.
     "error": "(Exception)",
 }
+#: Events between parts of the library, to which no user can listen. ``"beat"``: ``(instrument_id,
+#: (date, received_at))`` of a market message that led to no rate, and ``(instrument_id, None)``
+#: before the rate of a snapshot. ``"bar"``: ``(number of the candles, Bar)``.
+INNER_EVENTS = ("beat", "bar")
 #: Events whose first argument is an instrument id, so that they can be filtered by it.
 INSTRUMENT_EVENTS = frozenset(["instrument:rate", "instrument:delta", "stale"])
 #: Events that come as often as the feed sends messages; too slow consumers may lose some.

@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "replay": {"delivery", "market", "recording", "stream"},
     "tables": {"recording", "replay"},
     "store": {"delivery", "stream"},
+    "candles": {"delivery", "stream"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {
@@ -79,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "plotting": {"replay", "stream"},
     "": {
+        "candles",
         "delivery",
         "instruments",
         "market",

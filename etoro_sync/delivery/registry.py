@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import EToroError
+from ..events import INNER_EVENTS
 from .journal import Journal
 from .queues import ItemQueue
 
@@ -131,7 +132,7 @@ class Registry:
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._put_off: deque[Callable[[], object]] = deque()
-        self._listeners = {event: Listeners() for event in events}
+        self._listeners = {event: Listeners() for event in (*events, *INNER_EVENTS)}
         self._queue_ids: dict[ItemQueue, tuple[int, ...] | None] = {}
         #: Notes events that must not be lost; None: nobody records. It counts as a listener.
         self.journal: Journal | None = None
@@ -257,10 +258,16 @@ class Registry:
         :param reason: the text of the error that readers raise.
         :param error: what ended the client, if it failed; readers raise it then.
         """
+        self.finish()
         for queue in self.queues():
             # In this order: if Ctrl-C comes in between, the queue can still be found and ended.
             queue.end(reason, error)
             self.remove_queue(queue)
+
+    def finish(self) -> None:
+        """Let what is made of events, such as candles, emit its last, before the queues end."""
+        for queue in self.queues():
+            queue.finish()
 
     def queues(self) -> list[ItemQueue]:
         """Return all queues that are fed."""

@@ -30,6 +30,7 @@ from .merging import make_rate, merge_usual
 from .message_parser import (
     BAD_VALUE,
     MARKET_TYPES,
+    SNAPSHOT_TYPE,
     cut_at_replies,
     decode_delta,
     decode_private_event,
@@ -41,6 +42,9 @@ from .rate_book import RateBook
 from .shapes import ShapeTable
 
 __all__ = ["FeedHandler"]
+
+#: The types that the fast way takes.
+_FAST_TYPES = MARKET_TYPES - {SNAPSHOT_TYPE}
 
 
 class FeedHandler:
@@ -88,6 +92,7 @@ class FeedHandler:
         self._rates = registry.listeners("instrument:rate")
         self._deltas = registry.listeners("instrument:delta")
         self._envelopes = registry.listeners("message")
+        self._beats = registry.listeners("beat")
 
     # -- the stream ----------------------------------------------------------------------------
 
@@ -136,6 +141,7 @@ class FeedHandler:
         handlers, queues = listeners.handlers, listeners.queues
         filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
         heartbeats = rates = 0
+        beats = self._beats.active
         for text in texts:
             try:
                 # Nothing changes before merge(), so the plain way can start again from the text.
@@ -146,7 +152,7 @@ class FeedHandler:
                 shape = shapes[tuple(content)]
                 if shape is None or type(content) is not dict or "_" in inner:
                     raise TypeError
-                if not instrument.settled or message["type"] not in MARKET_TYPES:
+                if not instrument.settled or message["type"] not in _FAST_TYPES:
                     raise LookupError
                 state = merge(instrument, shape, content, received_at) if shape.numbers else None
             except Exception:
@@ -155,6 +161,8 @@ class FeedHandler:
             instrument.last_message_at = now
             if state is None:
                 heartbeats += 1
+                if beats:
+                    self._put_beat(instrument, content["Date"])
                 continue
             rates += 1
             if filtered:
@@ -285,15 +293,32 @@ class FeedHandler:
 
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
         report = partial(self._bad.report_field, instrument.id)
+        if self._beats.active and "Date" not in content and _is_news(instrument):
+            self._put_beat(instrument, instrument.beat[1], always=True)
         state = self._book.merge(instrument, content, type_, self._now, self._received_at, report)
         if self._deltas.active:
             self._put_delta(instrument.id, content, type_)
         if state is None:
             self._counters.heartbeats += 1
+            if self._beats.active and type(content.get("Date")) is str:
+                self._put_beat(instrument, content["Date"])
             return
         self._counters.rates += 1
+        if self._beats.active and type_ == SNAPSHOT_TYPE:
+            self.out.put("beat", instrument.id, (instrument.id, None))
         if self._rates.active:
             self.out.publish(instrument.id, state)
+
+    def _put_beat(self, instrument: Instrument, date: str, always: bool = False) -> None:
+        """Publish the date of a message that leads to no rate, to those who wait for it.
+
+        :param always: also to the others.
+        """
+        instrument.beat = (instrument.state, date)
+        for queue in self._beats.of(instrument.id)[1]:
+            if always or date >= queue.wanted_from:
+                item = (instrument.id, (date, self._received_at))
+                self.out.feed_queues((queue,), item)
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
         """Publish a delta, if there is a listener for those of this instrument."""
@@ -346,3 +371,9 @@ class FeedHandler:
             self._bad.report("envelope", text, exc)
         else:
             self.out.put("message", None, (envelope,))
+
+
+def _is_news(instrument: Instrument) -> bool:
+    """Whether the last date of an instrument came without a price, behind its last state."""
+    state, date = instrument.beat
+    return date != "" and state is instrument.state

@@ -25,6 +25,7 @@ class Instrument:
     __slots__ = (
         "awaited_since",
         "awaits_snapshot",
+        "beat",
         "closed",
         "id",
         "last_message_at",
@@ -39,6 +40,9 @@ class Instrument:
         self.id = instrument_id
         #: The merged state by Python name. Never changed, but replaced, so threads may read it.
         self.state = UNKNOWN
+        #: If somebody wants to know: the date of the last message that led to no rate, behind the
+        #: state of then.
+        self.beat: tuple[dict[str, Any], str] = (UNKNOWN, "")
         #: When the last message came.
         self.last_message_at = now
         self.reported_stale_at: float | None = None

@@ -291,6 +291,7 @@ class Run:
         if error is not None:
             tidy(partial(self._out.error, error))
         tidy(
+            self._finish_events,
             partial(self._pace.wait_until_idle, self._dispatcher, lambda: self._stopping),
             partial(self._end, error),
             partial(self._dispatcher.stop, self.number),
@@ -302,6 +303,10 @@ class Run:
                 "callbacks are not called any more. Keep a reference to it as long as you need it, "
                 "or use it in a with block.",
             )
+
+    def _finish_events(self) -> None:
+        if not self._stopping:
+            self._registry.finish()
 
     def _end(self, error: EToroError | None) -> None:
         """Set the final state and end the queues, unless the user did. Either thread."""

@@ -1,0 +1,225 @@
+"""Between a stream and its candles: takes what the reader thread brings, and emits the bars.
+
+The aggregation runs on the reader thread: what waits for nobody loses nothing, so that no rate is
+skipped however slow callbacks are, and a bar is as sure as the rates. It costs less than a
+microsecond a rate, and runs no code of the user.
+"""
+
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .. import clocks
+from ..delivery.queues import ItemQueue
+from ..delivery.registry import Registry
+from ..errors import EToroError
+from ..logs import log
+from ..throttle import LogThrottle
+from .aggregator import GAP, LOST, Aggregator
+from .bar import Bar
+
+__all__ = ["Intake"]
+
+#: Seconds between two looks at the clock, at most and at least.
+_LONGEST, _SHORTEST = 1.0, 0.05
+#: How much longer a wait takes if the process stood still, in seconds.
+_STANDSTILL = 0.5
+
+
+class Intake:
+    """Feeds an aggregator from a stream's listeners, and hands its bars on.
+
+    The lock guards the aggregator. It is re-entrant, since a signal handler may end the stream.
+    Bars are handed on without it, by one thread at a time, in order.
+
+    :param aggregator: makes the bars.
+    :param hand_on: called with each list of bars; any thread.
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        aggregator: Aggregator,
+        hand_on: Callable[[list[Bar]], None],
+        clock: Callable[[], float] = clocks.monotonic,
+    ) -> None:
+        self._aggregator = aggregator
+        self._hand_on = hand_on
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._heard_at = clock()
+        self._bars: deque[list[Bar]] = deque()
+        self._handing_on = threading.Lock()
+        self._throttle = LogThrottle()
+        self._bell = threading.Lock()
+        self._ports: list[_Port] = []
+        #: Whether no more bars will come.
+        self.ended = False
+
+    # -- listening -------------------------------------------------------------------------------
+
+    def listen(self, registry: Registry, ids: tuple[int, ...] | None) -> None:
+        """Take events from now on. Any thread.
+
+        :param ids: only of these instruments; None: of all.
+        """
+        shared: list[tuple[int, Any]] = []
+        for event, mark in _EVENTS.items():
+            port = _Port(event, self, shared, mark)
+            self._ports.append(port)
+            registry.add_queue(port, ids if mark is None else None)
+
+    def leave(self, registry: Registry) -> None:
+        """Take no more events. Any thread, also in a finalizer."""
+        for port in self._ports:
+            registry.remove_queue(port)
+        self.stop()
+
+    def take(self, entries: Sequence[tuple[int, Any]]) -> None:
+        """Aggregate what one read has brought. Runs on the reader thread; must not raise."""
+        with self._lock:
+            if self.ended:
+                return
+            self._heard_at = self._clock()
+            try:
+                self._aggregator.take(entries)
+            except Exception as exc:
+                # Never seen. The bars say that something is missing, and the stream goes on.
+                self._aggregator.take([LOST, GAP])
+                if self._throttle.passes("defect") is not None:
+                    log(logging.ERROR, "Candles have missed rates: %r", exc, exc_info=exc)
+            self._collect()
+            self._set_wanted()
+        self._emit()
+
+    def _set_wanted(self) -> None:
+        """Let the feed handler leave out dates that change nothing. The caller holds the lock."""
+        wanted = self._aggregator.new_wanted_from()
+        if wanted is not None:
+            for port in self._ports:
+                port.wanted_from = wanted
+
+    def finish(self) -> None:
+        """Emit all bars that are open, since nothing more will come. Any thread; idempotent."""
+        with self._lock:
+            if not self.ended:
+                self._aggregator.finish()
+                self.ended = True
+                self._collect()
+        self._emit()
+        self.stop()
+
+    def _collect(self) -> None:
+        if self._aggregator.out:
+            self._bars.append(self._aggregator.out)
+            self._aggregator.out = []
+
+    def _emit(self) -> None:
+        """Hand on what was collected, unless another thread does: it will find these bars, too."""
+        while self._bars and self._handing_on.acquire(blocking=False):
+            try:
+                while self._bars:
+                    self._hand_on(self._bars.popleft())
+            finally:
+                self._handing_on.release()
+
+    # -- the timer's thread ----------------------------------------------------------------------
+
+    def run_timer(self, patience: float) -> None:
+        """Close bars while no message comes, until :meth:`stop`.
+
+        The time goes on from the watermark, by the monotonic clock: neither a wrong wall clock nor
+        one that is set closes a bar.
+
+        :param patience: seconds past the grace.
+        """
+        self._bell.acquire(blocking=False)
+        while not self.ended:
+            wait = self._next_look(patience)
+            begun = self._clock()
+            self._bell.acquire(timeout=wait)
+            overslept = self._clock() - begun - wait
+            if overslept > _STANDSTILL:
+                # The process stood still, and what came meanwhile has not been read yet.
+                self._heard_at += overslept
+            self.close_due(patience)
+
+    def close_due(self, patience: float) -> None:
+        """Close the bars whose end has passed since the last message.
+
+        :param patience: seconds past the grace.
+        """
+        with self._lock:
+            silent = self._clock() - self._heard_at - patience
+            if silent > 0 and not self.ended:
+                self._aggregator.close_after(silent)
+                self._collect()
+                self._set_wanted()
+        self._emit()
+
+    def _next_look(self, patience: float) -> float:
+        with self._lock:
+            due = self._aggregator.due_in()
+            if due is None:
+                return _LONGEST
+            due += self._heard_at + patience - self._clock()
+        return min(max(due, _SHORTEST), _LONGEST)
+
+    def stop(self) -> None:
+        """Let the timer end. Any thread, also in a finalizer."""
+        self.ended = True
+        with contextlib.suppress(RuntimeError):  # it does not wait
+            self._bell.release()
+
+
+class _Port(ItemQueue):
+    """Stands in the registry for one event, and hands its items to the intake.
+
+    :param event: one of those below.
+    :param intake: of the candles.
+    :param shared: what the present read has brought, of all events, in order.
+    :param mark: what stands for each item of the event; None: it is the item itself.
+    """
+
+    def __init__(
+        self,
+        event: str,
+        intake: Intake,
+        shared: list[tuple[int, Any]],
+        mark: tuple[int, Any] | None,
+    ) -> None:
+        # Not the initialisation of a queue: this one keeps nothing, and nobody reads it.
+        self.event = event
+        self._intake = intake
+        self._mark = mark
+        self.batch = shared
+        self.wanted_from = ""
+
+    def feed(self, items: Sequence[Any]) -> None:
+        self._intake.take(items if self._mark is None else [self._mark] * len(items))
+
+    def barrier(self) -> None:
+        """Do nothing: no rate is ever replaced here."""
+
+    def finish(self) -> None:
+        self._intake.finish()
+
+    def end(self, reason: str, error: EToroError | None = None) -> None:
+        self._intake.finish()
+
+    @property
+    def has_room(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<port of candles for {self.event!r}>"
+
+
+#: Event -> what stands for it among the entries of an aggregator.
+_EVENTS = {"instrument:rate": None, "beat": None, "reconnecting": LOST, "reconnected": GAP}
