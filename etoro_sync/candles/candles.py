@@ -24,7 +24,7 @@ from ..synchronization import ProcessGuard
 from ..text import show
 from .aggregator import Aggregator
 from .bar import Bar
-from .frames import to_frame, to_polars
+from .bar_table import to_frame, to_polars
 from .intake import Intake
 from .times import check_intervals
 
