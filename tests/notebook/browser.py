@@ -1,4 +1,4 @@
-"""A JupyterLab server, and a headless Chromium that works with its notebooks as a person would."""
+"""A JupyterLab server, and a headless Chromium that works with its notebooks."""
 
 from __future__ import annotations
 
@@ -113,6 +113,8 @@ def jupyter(folder: Path) -> Iterator[Server]:
         "ServerApp.allow_root": True,
         "IdentityProvider.token": token,
         "LabApp.extension_manager": "readonly",
+        "LabApp.expose_app_in_browser": True,
+        "JupyterNotebookApp.expose_app_in_browser": True,
         # Type checkers in the environment would open dialogs.
         "LanguageServerManager.autodetect": False,
     }
@@ -203,13 +205,13 @@ class Page:
     def load(self) -> None:
         """Open the notebook, or open it anew, and wait for its kernel."""
         self.driver.get(self._server.address(self._front_end, self._name))
-        wait_until(lambda: self.all(".jp-CodeCell .cm-content"), 30_000 * MS)
+        wait_until(lambda: self.all(".jp-CodeCell .jp-InputPrompt"), 30_000 * MS)
         self.wait_for_kernel()
 
     def wait_for_kernel(self) -> None:
         """Wait until the kernel waits for cells."""
-        idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
-        wait_until(lambda: self.all(idle), 30_000 * MS)
+        script = "return window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+        wait_until(lambda: self.driver.execute_script(f"{script}?.status === 'idle'"), 30_000 * MS)
 
     @property
     def path(self) -> Path:
@@ -250,31 +252,28 @@ class Page:
         return (worked() - before) / (time.monotonic() - begin)
 
     def run(self, number: int) -> None:
-        """Run a cell with the keyboard, and return at once."""
-        from selenium.webdriver import ActionChains, Keys
+        """Run a cell, by the command that the keys would call, and return at once."""
+        self._do(
+            """
+            await panel.sessionContext.ready;
+            panel.content.activeCellIndex = argument;
+            app.commands.execute("notebook:run-cell");
+            """,
+            number,
+        )
 
-        before = wait_until(lambda: self.prompts()[number : number + 1])
-        for _ in range(5):
-            wait_until(lambda: self._clicked(number))
-            chain = ActionChains(self.driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER)
-            chain.key_up(Keys.CONTROL).perform()
-            # A page that is still being built loses the focus, and with it a key.
-            with contextlib.suppress(AssertionError):
-                wait_until(lambda: self.prompts()[number : number + 1] != before, 2000 * MS)
-                return
-        raise AssertionError(f"cell {number} does not run")
-
-    def _clicked(self, number: int) -> bool:
-        """Click into a cell, if it stands still already."""
-        from selenium.common.exceptions import WebDriverException
-
-        editor = self.all(".jp-CodeCell .cm-content")[number]
-        try:
-            self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", editor)
-            editor.click()
-        except WebDriverException:
-            return False
-        return True
+    def _do(self, script: str, argument: object = None) -> None:
+        """Run JavaScript in the page, with its application and the notebook's panel."""
+        error = self.driver.execute_async_script(
+            f"""
+            const [argument, done] = arguments;
+            const app = window.jupyterapp;
+            const panel = app.shell.currentWidget;
+            (async () => {{ {script} }})().then(() => done(null), (error) => done(String(error)));
+            """,
+            argument,
+        )
+        assert error is None, error
 
     def output(self, number: int) -> str:
         """The text below a cell."""
@@ -285,14 +284,8 @@ class Page:
         return str(self.driver.execute_script(script, number))
 
     def save(self) -> None:
-        """Save with the keyboard, and wait until it is done."""
-        from selenium.webdriver import ActionChains, Keys
-
-        path = self.path
-        before = path.stat().st_mtime_ns
-        chain = ActionChains(self.driver).key_down(Keys.CONTROL).send_keys("s")
-        chain.key_up(Keys.CONTROL).perform()
-        wait_until(lambda: path.stat().st_mtime_ns != before)
+        """Save the notebook."""
+        self._do("await app.commands.execute('docmanager:save');")
 
     @property
     def bids(self) -> list[str]:

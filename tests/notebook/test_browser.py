@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -13,7 +12,6 @@ import pytest
 
 from tests.notebook import browser
 from tests.notebook.browser import FRONT_ENDS, Page, wait_until
-from tests.support.timing import MS
 
 pytestmark = [
     pytest.mark.browser,
@@ -58,13 +56,9 @@ def notebook(request: pytest.FixtureRequest, server: Any, driver: Any) -> Iterat
         name = f"{request.node.name.partition('[')[0]}-{request.param}.ipynb"
         server.write(name, CONNECT, LIVE, *cells)
         page = Page(driver, server, request.param, name)
-        # A front end forgets what is to run when its kernel has just started.
-        for _ in range(3):
-            page.run(0)
-            with contextlib.suppress(AssertionError):
-                wait_until(lambda: "process" in page.output(0), 5000 * MS)
-                return page
-        raise AssertionError("the kernel runs no cell")
+        page.run(0)
+        wait_until(lambda: "process" in page.output(0))
+        return page
 
     yield start
     driver.get("about:blank")
@@ -172,6 +166,7 @@ def test_a_saved_notebook_shows_a_static_table(notebook: Open, server: Any) -> N
 
     page = notebook()
     shown(page)
+    wait_until(lambda: "66" in page.texts("[class^=etoro-static]")[0])
     page.save()
     html, _ = HTMLExporter().from_filename(str(page.path))
     assert "Prices at" in html
