@@ -71,7 +71,7 @@ class Deviations:
 
     def merge(self, other: "Deviations") -> None:
         """Add what another one has collected, after its thread has ended."""
-        for key, each in other._found.items():
+        for key, each in list(other._found.items()):
             known = self._found.get(key)
             if known is not None:
                 known.count += each.count

@@ -177,13 +177,20 @@ class Examination:
         except StepFailed as failure:
             self.fault_of_user = failure.of_user
             step = Step(name, Outcome.FAILED, failure.found, failure.remedy, failure.notes)
+        except BaseException:
+            # Which step has taken too long for the user's patience is worth knowing.
+            self._record(Step(name, Outcome.SKIPPED, "interrupted before its end"), began)
+            raise
         else:
             outcome = Outcome.SKIPPED if finding.skipped else Outcome.OK
             step = Step(name, outcome, finding.text, "", finding.notes, finding.details)
+        self._record(step, began)
+        return step.outcome is not Outcome.FAILED
+
+    def _record(self, step: Step, began: float) -> None:
         step = replace(step, seconds=round(clocks.monotonic() - began, 3))
         self.report.steps.append(self._scrubbed(step))
         self._on_step(self._redacted(step))
-        return step.outcome is not Outcome.FAILED
 
     def _redacted(self, step: Step) -> Step:
         notes = tuple(self._redactor(note) for note in step.notes)

@@ -202,6 +202,19 @@ def test_ctrl_c_gives_what_was_seen_so_far(more: list[str], tmp_path: Path, spaw
         assert json.loads(out)["interrupted"] is True
 
 
+@POSIX
+@pytest.mark.heavy
+def test_ctrl_c_names_the_step_that_it_has_ended(spawn: Any) -> None:
+    """It is the one that has taken too long."""
+    process = spawn("-m", "etoro_sync", *DEMO, "--traffic", "60")
+    while not process.stdout.readline().startswith("ok      order events"):
+        pass
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "")
+    assert out.startswith("skipped traffic         interrupted before its end")
+
+
 def _wait_for_threads(process: subprocess.Popen[str]) -> None:
     """Wait until the observation has begun: its two threads are named after the doctor."""
     folder = Path(f"/proc/{process.pid}/task")
