@@ -117,9 +117,11 @@ class _Silent:
 class _Lines:
     """Writes the lines of each step when it was taken; a terminal also shows which one runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         # No markup and no highlighting: words of a server have no meaning here.
-        self._console = Console(highlight=False, markup=False, soft_wrap=True, emoji=False)
+        self._console = console or Console(
+            highlight=False, markup=False, soft_wrap=True, emoji=False
+        )
         self._status: Status | None = None
         self._told = -1
 
@@ -152,9 +154,7 @@ class _Lines:
         room = self._console.width
         if self._status is None or len(line) <= room or room < 2 * len(INDENT):
             return [line]
-        return textwrap.wrap(
-            line, room, subsequent_indent=INDENT, drop_whitespace=False, break_on_hyphens=False
-        )
+        return textwrap.wrap(line, room, subsequent_indent=INDENT, break_on_hyphens=False)
 
     def watch(self, left: float, seen: list[Watched]) -> None:
         known = "; ".join(

@@ -12,10 +12,14 @@ import pytest
 
 from etoro_sync import EToroValidationError, clocks
 from etoro_sync.doctor import Outcome, Step, examine
+from etoro_sync.doctor.conversation import Conversation
+from etoro_sync.doctor.examination import Examination
+from etoro_sync.doctor.plan import Plan
 from etoro_sync.simulator import EToroSimulator
 from tests.conftest import MakeSimulator, StartServer
-from tests.doctor.tools import API_KEY, USER_KEY, examined, failed, step
+from tests.doctor.tools import API_KEY, QUICK, USER_KEY, examined, failed, step
 from tests.support.certificates import Certificates
+from tests.support.clients import quick_options
 from tests.support.proxies import HttpProxy, SocksProxy
 from tests.support.raw_server import Peer, Refuser
 from tests.support.timing import MS
@@ -496,6 +500,26 @@ def test_a_clock_that_is_wrong(
     failure = failed(examined(service.url), "clock")
     assert ("ahead of" if hours > 0 else "behind") in failure.found
     assert "timedatectl" in failure.remedy
+
+
+def test_an_interrupted_step_is_named(
+    service: EToroSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the one that has taken too long for the user's patience."""
+
+    def press_ctrl_c(talk: Conversation) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Conversation, "await_rate", press_ctrl_c)
+    examination = Examination(Plan(), quick_options(service.url, **QUICK))
+    with pytest.raises(KeyboardInterrupt):
+        examination.run()
+    report = examination.report
+    assert report.interrupted
+    assert str(report.steps[-1]) == "rate: interrupted before its end"
+    assert "It was interrupted" in report.to_markdown()
+    assert report.traffic["snapshots"] == 1
+    service.wait_until(lambda sim: not sim.clients)
 
 
 @pytest.mark.parametrize(
