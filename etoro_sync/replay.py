@@ -26,6 +26,9 @@ from .text import show
 
 __all__ = ["Replay", "moment"]
 
+#: The kinds whose times are the source's. A source with a time of its own has no time before the
+#: first of them, so that what else is noted has that of the clock.
+_TIMED = frozenset(["texts", "event", "rate"])
 _FASTEST = 1e300
 #: Times from here on are no seconds since the epoch, but perhaps milliseconds.
 _LATEST = 1e11
@@ -97,11 +100,12 @@ class _Player:
         """Play *entries*, up to the time *end*."""
         generation = 0
         for entry in entries:
-            if end is not None and entry.at >= end:
-                break
+            if entry.kind in _TIMED:
+                if end is not None and entry.at >= end:
+                    break
+                if self._speed is not None:
+                    self._wait(entry.at, self._speed)
             generation = entry.generation
-            if self._speed is not None:
-                self._wait(entry.at, self._speed)
             if entry.kind == "hole":
                 self._missing = entry.details
                 continue
@@ -145,11 +149,12 @@ def _from(entries: Iterator[Entry], start: float | None) -> Iterator[Entry]:
         return
     book = _SilentBook()
     for entry in entries:
-        if entry.at >= start:
+        if entry.kind in _TIMED and entry.at >= start:
             yield Entry("state", entry.at, book.generation, book.state)
             yield from book.without_old_orders(chain([entry], entries))
             return
         book.put(entry)
+    yield Entry("state", start, book.generation, book.state)
 
 
 class _SilentBook:

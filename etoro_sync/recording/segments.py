@@ -133,17 +133,15 @@ def lines_of(path: Path) -> Iterator[Line]:
     :raises EToroError: when it is damaged.
     """
     for frame in whole_frames(path):
-        # Not split(), which would make a list of millions of lines of a frame that is all ends.
+        # Not split(), which would make a list of all lines, perhaps of millions of empty ones.
         for raw in io.BytesIO(frame.data or b""):
-            line = raw.rstrip(b"\n")
-            if line:
-                try:
-                    yield parse_line(line)
-                except EToroError as exc:
-                    raise EToroError(
-                        f"{_name(path)}, behind byte {frame.start}: {exc}. "
-                        f"Run: etoro-sync recover {_name(path)}"
-                    ) from exc
+            try:
+                yield parse_line(raw)
+            except EToroError as exc:
+                raise EToroError(
+                    f"{_name(path)}, behind byte {frame.start}: {exc}. "
+                    f"Run: etoro-sync recover {_name(path)}"
+                ) from exc
 
 
 class Missing(NamedTuple):
@@ -245,7 +243,8 @@ class _Reader:
         elif kind == "event" or (self._known and (kind == "rate" or kind in BOOK_KINDS)):
             yield Entry(kind, at, generation, decode_details(line))
         # Other kinds may be added without a new version of the format.
-        self._last_at = at
+        if kind not in ("header", "end"):  # these have the clock's time, not that of the source
+            self._last_at = at
 
 
 def _missing(line: Line) -> Missing:
