@@ -11,7 +11,14 @@ from types import FrameType
 
 from ..errors import EToroAuthError, EToroError, EToroInstrumentError, EToroValidationError
 
-__all__ = ["CommandError", "carry_out", "prepare_output", "print_error", "report_failure"]
+__all__ = [
+    "CommandError",
+    "abandon_stdout",
+    "carry_out",
+    "prepare_output",
+    "print_error",
+    "report_failure",
+]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -75,7 +82,7 @@ def carry_out(work: Callable[[], None]) -> int:
             work()
     except _Interrupted as exc:
         # Else the interpreter would wait at its exit until a full pipe takes what is buffered.
-        _abandon_stdout()
+        abandon_stdout()
         return 128 + exc.number
     except Exception as exc:
         return report_failure(exc)
@@ -89,7 +96,7 @@ def report_failure(failure: Exception) -> int:
     :returns: see :func:`carry_out`.
     """
     if isinstance(failure, BrokenPipeError):
-        _abandon_stdout()
+        abandon_stdout()
         return 0
     if isinstance(
         failure, (CommandError, EToroAuthError, EToroInstrumentError, EToroValidationError)
@@ -127,7 +134,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
     raise _Interrupted(number)
 
 
-def _abandon_stdout() -> None:
+def abandon_stdout() -> None:
     """Discard what is still buffered for stdout, without an error."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

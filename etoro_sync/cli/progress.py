@@ -5,6 +5,8 @@ import shutil
 import sys
 import time
 
+from .ending import abandon_stdout
+
 __all__ = ["Progress", "size"]
 
 #: Seconds between two redrawings of a line.
@@ -14,6 +16,9 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 class Progress:
     """Writes to stdout; used by the main thread.
+
+    A reader of the pipe that goes away, such as head, ends no recording: what would be written is
+    discarded from then on.
 
     :param seconds: between two lines in a pipe.
     """
@@ -56,8 +61,11 @@ class Progress:
 
     @staticmethod
     def _write(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            abandon_stdout()
 
 
 def size(number: int) -> str:

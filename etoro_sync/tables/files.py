@@ -64,6 +64,8 @@ def write_table(
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+    except BrokenPipeError:  # of what shows the progress
+        raise
     except OSError as exc:
         raise EToroError(f"{target} cannot be written: {exc.strerror or exc}.") from exc
     return rows

@@ -583,6 +583,22 @@ def test_a_pipe_gets_a_line_now_and_then(
     assert err == "warning: x\n"
 
 
+@POSIX
+def test_a_reader_that_goes_away_ends_no_command(folder: Path, tmp_path: Path, spawn: Any) -> None:
+    """What matters are the files."""
+    process = spawn("-m", "etoro_sync", "record", "18", "--demo", "--out", str(tmp_path / "o"))
+    process.stdout.close()
+    convert = spawn("-m", "etoro_sync", "convert", str(folder), "--to", str(tmp_path / "o.csv"))
+    convert.stdout.close()
+    assert convert.wait(20) == 0
+    assert (tmp_path / "o.csv").stat().st_size > 1000
+    while not any(path.stat().st_size > 1000 for path in (tmp_path / "o").glob("*.zst")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    assert process.stderr.read() == convert.stderr.read() == ""
+
+
 def test_a_long_line_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal would break it, and could not draw it again."""
     terminal = Terminal()

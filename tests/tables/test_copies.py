@@ -100,7 +100,7 @@ def test_what_cannot_be_copied_is_told(tmp_path: Path) -> None:
     (line,) = told
     assert line.startswith(f"No Parquet file of {NAME}: ")
     assert "has no recording" in line or "damaged" in line
-    with pytest.raises(SystemExit, match="has no recording|is damaged"):
+    with pytest.raises(SystemExit, match=r"has no recording|is damaged"):
         main(str(tmp_path / "new" / NAME))
     signal.signal(signal.SIGTERM, before)
 
