@@ -4,7 +4,7 @@ import contextlib
 import csv
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,11 +52,10 @@ def write_table(
     """
     target = _check_path(to)
     make = _WRITERS[target.suffix.lower()]
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.part")
     try:
-        handle, name = tempfile.mkstemp(".part", f".{target.name}.", target.parent)
-        os.close(handle)
-        aside = Path(name)
         try:
+            os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             rows = _write_all(make(aside, table), table, items, progress)
             if not rows:
                 raise NoRowsError(f"{source} has no {table.name} to convert in this time.")
