@@ -12,11 +12,13 @@ __all__ = ["check_path", "check_time", "check_whole"]
 
 def check_path(path: object) -> Path:
     """Return an absolute path, because the program may change its folder."""
-    if not isinstance(path, (str, os.PathLike)) or not str(path) or str(path) == ":memory:":
+    if not isinstance(path, (str, os.PathLike)) or str(path) in ("", ":memory:"):
         raise EToroValidationError(
             f"path must be that of a file, which survives the program, not {show(path, 60)}.",
             "path",
         )
+    if "\0" in str(path):
+        raise EToroValidationError(f"path has a NUL in it: {show(path, 60)}.", "path")
     return Path(path).absolute()
 
 

@@ -141,11 +141,7 @@ class Database:
                     _insert(connection, entry, origin, now)
                     stored += 1
             if watched_until is not None:
-                connection.execute(
-                    "INSERT INTO watched VALUES (1, ?) ON CONFLICT DO UPDATE "
-                    "SET until = excluded.until",
-                    (watched_until,),
-                )
+                connection.execute("INSERT OR REPLACE INTO watched VALUES (1, ?)", (watched_until,))
             return stored, repeated
 
         return self._transact(work)

@@ -69,7 +69,8 @@ class Inbox:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: list[Arrival] = []
-        self._full_since: float | None = None
+        # Since when something is refused, and the last of it; None: nothing since take().
+        self._first_refused: tuple[float, Arrival] | None = None
         #: Whether nothing more is kept.
         self.closed = False
         #: Order events that have come, and those of them that were refused.
@@ -86,21 +87,33 @@ class Inbox:
             self.received += is_event
             if len(self._entries) >= _MOST:
                 self.refused += is_event
-                if self._full_since is None:
-                    self._full_since = clocks.wall_clock()
+                self._begin_hole(arrival)
                 return
-            if self._full_since is not None:
-                since, self._full_since = self._full_since, None
-                missing = WsGap(since, clocks.wall_clock(), arrival.item.generation, ("private",))
-                self._entries.append(Arrival(arrival.origin, missing))
             self._entries.append(arrival)
         if not self.wake.is_set():
             self.wake.set()
 
+    def _begin_hole(self, arrival: Arrival) -> None:
+        """Note that something is refused; the caller holds the lock."""
+        since = clocks.wall_clock()
+        if isinstance(arrival.item, WsGap):
+            since = min(since, arrival.item.from_)
+        if self._first_refused is not None:
+            since = min(since, self._first_refused[0])
+        self._first_refused = since, arrival
+
     def take(self) -> list[Arrival]:
-        """Return what waits, in order. Runs on the writer's thread."""
+        """Return what waits, in order, and a gap for what was refused.
+
+        Runs on the writer's thread.
+        """
         with self._lock:
             entries, self._entries = self._entries, []
+            if self._first_refused is not None:
+                since, (origin, item) = self._first_refused
+                self._first_refused = None
+                missing = WsGap(since, clocks.wall_clock(), item.generation, ("private",))
+                entries.append(Arrival(origin, missing))
             if not self.closed:
                 self.wake.clear()
             return entries

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from .. import clocks
-from ..errors import EToroError, EToroTypeError, EToroValidationError
+from ..errors import EToroError, EToroTypeError, EToroValidationError, EToroWebSocketError
 from ..events import check_timeout
 from ..models import WsGap
 from ..state import ClientState
@@ -179,9 +179,21 @@ class OrderStore:
             if over:
                 self._raise_failure()
                 return None
-            for core in self._cores():
-                core.lifecycle.own_threads.check("pending()", "Call it in another thread.")
+            self._check_thread()
             self._changes.wait(seen, min(left, _LOOK_SECONDS))
+
+    def _check_thread(self) -> None:
+        """Refuse to wait on a thread for which the streams wait.
+
+        :raises EToroWebSocketError: there.
+        """
+        for core in self._cores():
+            core.lifecycle.own_threads.check("pending()", "Call it in another thread.")
+            if core.source.dispatcher.is_current:
+                raise EToroWebSocketError(
+                    "pending() and process() in a callback would keep all other callbacks waiting. "
+                    "Call them in a thread of your own."
+                )
 
     def _cores(self) -> list[StreamCore]:
         return [core_of(stream) for stream, _ in list(self._streams.values())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import shutil
 import sqlite3
@@ -20,6 +19,7 @@ import pytest
 from etoro_sync import EToroError, WsClient
 from etoro_sync.simulator import EToroSimulator
 from etoro_sync.store import OrderStore, inbox
+from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient
 from tests.store.conftest import MakeStore
 from tests.support.clients import API_KEY, USER_KEY
@@ -165,11 +165,28 @@ def test_a_full_disk_is_waited_for(
     assert "full" in str(stats.failure)
     assert "Free some space" in str(stats.failure)
     assert stats.waiting == 300 - stats.stored > 0
+    orders._writer.refresh(SOON)  # one more attempt, which is not logged again
     orders._database._rows("PRAGMA max_page_count = 100000")
     wait_for(orders, lambda: orders.stats().stored == 300)
     assert orders.stats().failure is None
     assert [item.event.order_id for item in orders.events()] == list(range(1, 301))
     assert [r.levelname for r in caplog.records if "store" in r.message] == ["ERROR", "WARNING"]
+
+
+def test_the_end_makes_one_more_attempt(
+    store: MakeStore, connected: Connect, sim: EToroSimulator
+) -> None:
+    """If there is room again when the store is closed, nothing is lost."""
+    orders = store()
+    connected(orders)
+    orders._database._rows("PRAGMA max_page_count = 1")
+    for order_id in range(1, 101):
+        sim.fill_order(order_id)
+    wait_for(orders, lambda: orders.stats().received == 100)
+    wait_for(orders, lambda: orders.stats().failure)
+    orders._database._rows("PRAGMA max_page_count = 100000")
+    orders.close()
+    assert (orders.stats().stored, orders.stats().refused) == (100, 0)
 
 
 def test_a_disk_that_stays_full_costs_what_waits_and_the_end_says_so(
@@ -205,15 +222,17 @@ def test_what_does_not_fit_into_memory_is_counted_and_a_gap(
     with orders._database._lock:  # the disk takes nothing
         sim.fill_order(1)
         client_has(sim, orders, 40)
-    sim.fill_order(99)
-    wait_for(orders, lambda: orders.stats().waiting == 0 and 99 in ids(orders))
+    wait_for(orders, lambda: orders.stats().waiting == 0)
     stats = orders.stats()
-    assert stats.received == 41
+    assert stats.received == 40
     assert stats.refused >= 20
-    assert stats.stored + stats.refused == 41
-    (gap,) = orders.gaps()
-    assert gap.topics == ("private",)
-    assert 0 <= gap.seconds < SOON
+    assert stats.stored + stats.refused == 40
+    # Two, if the writer has made room once before the disk took nothing.
+    gaps = orders.gaps()
+    assert 1 <= len(gaps) <= 2
+    for gap in gaps:
+        assert gap.topics == ("private",)
+        assert 0 <= gap.seconds < SOON
 
 
 def client_has(sim: EToroSimulator, orders: OrderStore, number: int) -> None:
@@ -255,11 +274,10 @@ def test_a_store_that_nobody_refers_to_ends(
     client: MakeClient, sim: EToroSimulator, path: Path
 ) -> None:
     """With its thread; the client goes on, and does not keep what the store had made."""
-    caplog = logging.getLogger("etoro_sync")
-    assert not caplog.disabled
     orders = OrderStore(path, durable=False)
     new = client(sim.url)
     orders.attach(new)
+    events = new.queue("private:event")
     new.connect()
     new.subscribe("private")
     gone, thread = weakref.ref(orders), orders._writer._thread
@@ -268,12 +286,14 @@ def test_a_store_that_nobody_refers_to_ends(
     assert gone() is None
     thread.join(SOON)
     assert not thread.is_alive()
+    listeners = core_of(new).registry.listeners("private:event")
+    assert len(listeners.queues) == 2
     sim.fill_order(7)
-    new.wait_for_order(7, timeout=SOON)
+    assert events.get(timeout=SOON).order_id == 7
+    assert len(listeners.queues) == 1
     new.disconnect()
     with OrderStore(path, durable=False) as again:
         assert ids(again) == []
-        assert len(again.gaps()) == 0
 
 
 def test_the_end_of_a_program_stores_what_waits(sim: EToroSimulator, path: Path) -> None:

@@ -19,6 +19,7 @@ from etoro_sync import (
     EToroError,
     EToroTypeError,
     EToroValidationError,
+    EToroWebSocketError,
     Feed,
     MarketStream,
     WsClient,
@@ -136,6 +137,48 @@ def test_another_process_brings_what_this_one_stores(
     assert orders.stats().pending == 0
 
 
+def test_two_clients_of_an_account_store_each_event_once(
+    store: MakeStore, connected: Connect, sim: EToroSimulator
+) -> None:
+    """Each with a store of its own on the same file; one of them may be gone for a while."""
+    one, other = store(), store()
+    first = connected(one)
+    connected(other)
+    for order_id in range(1, 51):
+        if order_id == 30:
+            first.wait_for_order(29, timeout=SOON)
+            first.disconnect()
+        sim.fill_order(order_id)
+    assert [item.event.order_id for item in take(other, 50)] == list(range(1, 51))
+    stats = [one.stats(), other.stats()]
+    while sum(each.waiting for each in stats):
+        stats = [one.stats(), other.stats()]
+    assert [each.received for each in stats] == [29, 50]
+    assert sum(each.stored for each in stats) == 50
+    assert sum(each.repeated for each in stats) == 29
+
+
+def test_a_loop_on_a_thread_of_the_client_is_refused(
+    store: MakeStore, connected: Connect, sim: EToroSimulator
+) -> None:
+    """In a callback it would keep all others waiting; what waits in the file may be looked at."""
+    orders = store()
+    client = connected(orders)
+    found: list[object] = []
+
+    @client.on("private:event")
+    def handle(event: WsPrivateEvent) -> None:
+        found.append(list(orders.pending()))
+        with pytest.raises(EToroWebSocketError, match="thread of your own"):
+            orders.process(orders.acknowledge)
+        found.append("refused")
+
+    sim.fill_order(7)
+    client.wait_for_order(7, timeout=SOON)
+    client.disconnect()  # waits for the callback
+    assert found[1:] == ["refused"]
+
+
 def test_one_loop_at_a_time_takes_events(store: MakeStore, path: Path) -> None:
     """Neither a second loop of this process nor one of another may handle the same event."""
     orders = store()
@@ -155,7 +198,7 @@ def test_one_loop_at_a_time_takes_events(store: MakeStore, path: Path) -> None:
     assert "handled once" in worker.stderr
     assert next(loop).event.order_id == 8
     del loop
-    assert len(list(orders.pending())) == 2
+    assert [len(list(each.pending())) for each in (other, orders, other)] == [2, 2, 2]
 
 
 def add(store: OrderStore, *order_ids: int) -> None:
@@ -269,6 +312,8 @@ def test_a_closed_store_ends_its_loops_and_refuses_the_rest(
 def test_what_is_no_argument_is_refused(store: MakeStore, client: MakeClient) -> None:
     """By name, and with what is meant."""
     orders = store()
+    with pytest.raises(EToroValidationError, match="NUL"):
+        OrderStore("a\0b")
     for path in ("", ":memory:", 7, None, b"x"):
         with pytest.raises(EToroValidationError, match="survives"):
             OrderStore(path)  # type: ignore[arg-type]
