@@ -27,6 +27,7 @@ from etoro_sync import (
 )
 from etoro_sync.simulator import EToroSimulator
 from etoro_sync.store import OrderStore, StoredEvent
+from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient
 from tests.store.conftest import MakeStore
 from tests.support.timing import MS
@@ -294,10 +295,13 @@ def test_a_closed_store_ends_its_loops_and_refuses_the_rest(
     ended: list[object] = []
     loop = threading.Thread(target=lambda: ended.append(list(orders.pending(None))))
     loop.start()
+    registry = core_of(client).registry
+    assert len(registry.queues()) == 2
     orders.close()
     orders.close()
     loop.join(SOON)
     assert ended == [[]]
+    assert registry.queues() == []
     for call in (lambda: list(orders.events()), lambda: orders.attach(client), orders.gaps):
         with pytest.raises(EToroClosedError, match="Make a new OrderStore"):
             call()
