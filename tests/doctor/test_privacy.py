@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from etoro_sync.doctor import Report, Step
+from etoro_sync.doctor.link import Link
 from etoro_sync.doctor.privacy import Scrubber
 from etoro_sync.redaction import Redactor
 from etoro_sync.simulator import EToroSimulator
@@ -21,6 +22,7 @@ from etoro_sync.ws.transport.racing import Failure, Race, RaceLost
 from tests.conftest import StartServer
 from tests.doctor.tools import API_KEY, USER_KEY, examined, failed, step
 from tests.support.raw_server import Peer
+from tests.trust.exposure import exposed_by
 
 ECHO = f"{API_KEY} {USER_KEY} {json.dumps(API_KEY)}"
 ACCOUNT = "account 987654321 of jane.doe@example.test with 12,345.67 USD"
@@ -131,6 +133,22 @@ def test_names_of_this_machine_are_replaced(monkeypatch: pytest.MonkeyPatch) -> 
     assert scrub("/home/jane.d/x.pem of JANE.D") == "~/x.pem of <user>"
     assert scrub("laptop7.corp.example.test, laptop7, laptop77") == "<host>, <host>, laptop77"
     assert scrub.deep({"a": ["jane.d", 1, None]}) == {"a": ["<user>", 1, None]}
+
+
+def test_a_traceback_shows_no_key(service: EToroSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even that of Ctrl-C while the keys are on their way: error trackers show variables."""
+
+    def press_ctrl_c(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Link, "read", press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        examined(service.url)
+    shown = exposed_by(caught.value)
+    assert "self._channel.authenticated" in shown
+    assert "Keys()" in shown
+    for secret in SECRETS:
+        assert secret not in shown
 
 
 @pytest.mark.parametrize("name", ["root", "ed", ""])
