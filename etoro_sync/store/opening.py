@@ -44,7 +44,6 @@ CREATE TABLE gaps (
 );
 CREATE TABLE watched (id INTEGER PRIMARY KEY CHECK (id = 1), until REAL NOT NULL);
 PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {_VERSION};
 """
 
 
@@ -162,6 +161,8 @@ def prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
+        # Written each time, so that a file that is read-only is refused here and not later.
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

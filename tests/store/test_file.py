@@ -99,12 +99,21 @@ def test_a_file_of_a_later_version_is_refused(store: MakeStore, path: Path) -> N
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """The reason, and no traceback of SQLite's."""
-    tmp_path.chmod(0o500)
-    with pytest.raises(EToroError, match="Permission denied"):
-        OrderStore(tmp_path / "orders.db")
-    tmp_path.chmod(0o700)
+def test_what_cannot_be_written_is_refused_at_once(store: MakeStore, path: Path) -> None:
+    """A file or a folder, with the reason, and no traceback of SQLite's."""
+    store().close()
+    path.chmod(0o400)
+    with pytest.raises(EToroError, match=r"readonly database\. Check"):
+        OrderStore(path)
+    path.chmod(0o600)
+    path.parent.chmod(0o500)
+    try:
+        with pytest.raises(EToroError, match="Permission denied"):
+            OrderStore(path.with_name("other.db"))
+        with pytest.raises(EToroError, match=r"\. Check its disk, and the permissions"):
+            OrderStore(path)
+    finally:
+        path.parent.chmod(0o700)
 
 
 def test_a_damaged_file_says_what_to_do(
