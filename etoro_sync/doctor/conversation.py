@@ -37,7 +37,8 @@ _TOLERATED = 5.0
 #: Seconds to wait for what the server does after it has refused keys, which nobody has reported.
 _AFTERMATH = 1.0
 _AGAIN = (
-    "Run it again; if it stays so, etoro-sync doctor --minutes 10 shows how long connections last."
+    "Run it again after some minutes. If it stays so, please report it: --report FILE writes a page "
+    "for that."
 )
 #: By the code of the error.
 _REFUSED_BY_GATEWAY = {
@@ -163,8 +164,8 @@ class Conversation:
             tried = self._try(Keys(keys.user_key, keys.api_key))
             if tried == "accepted":
                 remedy = (
-                    "The two keys are swapped, with which they were accepted: exchange the values "
-                    "of ETORO_API_KEY and ETORO_USER_KEY."
+                    "The two keys are swapped: in exchanged places eToro accepts them. Exchange "
+                    "the values of ETORO_API_KEY and ETORO_USER_KEY."
                 )
                 return StepFailed(found, remedy, of_user=True, notes=notes)
             notes += (f"In exchanged places they were {tried}.",)
