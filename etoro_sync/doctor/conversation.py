@@ -37,8 +37,8 @@ _TOLERATED = 5.0
 #: Seconds to wait for what the server does after it has refused keys, which nobody has reported.
 _AFTERMATH = 1.0
 _AGAIN = (
-    "Run it again after some minutes. If it stays so, please report it: --report FILE writes a page "
-    "for that."
+    "Run it again after some minutes. If it stays so, please report it: --report FILE writes a "
+    "page for that."
 )
 #: By the code of the error.
 _REFUSED_BY_GATEWAY = {

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from etoro_sync.cli import doctoring, run
-from etoro_sync.doctor import Outcome, Step
+from etoro_sync.doctor import Outcome, Step, Watched
 from etoro_sync.doctor.page import INDENT
 from etoro_sync.simulator import EToroSimulator
 from tests.support.processes import interruptible
@@ -197,6 +197,16 @@ def test_long_lines_stay_below_their_beginning_on_a_terminal() -> None:
     assert all(len(line) <= 80 for line in found)
     assert all(line.startswith(("failed  TLS", INDENT)) for line in found)
     assert sum(line.count("word") for line in found) == 80
+
+
+def test_a_pipe_gets_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an observation that takes an hour, something is seen."""
+    lines = doctoring._Lines()
+    for left in (180.0, 179.0, 178.0, 119.0, 118.0):
+        lines.watch(left, [Watched(("private",), pings=3, pongs=2)])
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in out] == ["3.0", "3.0", "2.0"]
+    assert "private: 2 of 3 pings answered" in out[0]
 
 
 # -- as programs -----------------------------------------------------------------------------------

@@ -360,7 +360,7 @@ def test_refused_keys(service: EToroSimulator) -> None:
     failure = failed(report, "authentication")
     assert "InvalidKey" in failure.found
     assert "ETORO_API_KEY" in failure.remedy
-    assert any("exchanged places" in note for note in failure.notes)
+    assert "In exchanged places they were refused, too." in failure.notes
     assert any("left the connection open" in note for note in failure.notes)
     assert service.connections == 2
 
