@@ -140,6 +140,8 @@ class OrderStore:
             0: do not wait; None: no limit.
         :returns: an iterator, which ends, too, when the store is closed, and when all its streams
             are.
+        :raises EToroWebSocketError: from the loop: when it would wait, and ``"private"`` is not
+            subscribed to; and when it would wait in a callback.
         :raises EToroError: from the loop: when another loop takes the events; what ended the
             stream, when it failed; when the file cannot be read.
         :raises EToroValidationError: for a negative timeout.
@@ -179,15 +181,24 @@ class OrderStore:
             if over:
                 self._raise_failure()
                 return None
-            self._check_thread()
+            self._check_wait()
             self._changes.wait(seen, min(left, _LOOK_SECONDS))
 
-    def _check_thread(self) -> None:
-        """Refuse to wait on a thread for which the streams wait.
+    def _check_wait(self) -> None:
+        """Refuse to wait in vain, and on a thread for which the streams wait.
 
-        :raises EToroWebSocketError: there.
+        :raises EToroWebSocketError: then.
         """
-        for core in self._cores():
+        cores = self._cores()
+        # The state is looked up last: disconnect() sets it before it forgets the topics.
+        if not any(core.source.brings("private") for core in cores) and any(
+            core.state in _CONNECTED for core in cores
+        ):
+            raise EToroWebSocketError(
+                "No order event can come, because the topic 'private' is not subscribed to. Call "
+                "subscribe('private') before."
+            )
+        for core in cores:
             core.lifecycle.own_threads.check("pending()", "Call it in another thread.")
             if core.source.dispatcher.is_current:
                 raise EToroWebSocketError(
@@ -372,6 +383,8 @@ def _abandon(writer: Writer, reader: ReaderLock) -> None:
 
 
 _ENDED = frozenset([ClientState.CLOSED, ClientState.FAILED])
+#: In these, what is wanted is subscribed to; before, it may still be on its way.
+_CONNECTED = frozenset([ClientState.LIVE, ClientState.RECONNECTING])
 
 
 _stores: "weakref.WeakSet[OrderStore]" = weakref.WeakSet()

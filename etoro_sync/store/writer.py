@@ -44,8 +44,7 @@ class _Watch:
         if stream is None:
             return None
         core = core_of(stream)
-        topics = getattr(stream, "subscriptions", ("private",))
-        if core.state is not ClientState.LIVE or "private" not in topics:
+        if core.state is not ClientState.LIVE or not core.source.brings("private"):
             return None
         return core.lifecycle.session, core.book.generation
 

@@ -159,6 +159,27 @@ def test_two_clients_of_an_account_store_each_event_once(
     assert sum(each.repeated for each in stats) == 29
 
 
+def test_a_loop_that_would_wait_in_vain_is_refused(
+    store: MakeStore, connected: Connect, sim: EToroSimulator
+) -> None:
+    """Without the topic no order event comes, also if it is taken back while the loop waits."""
+    orders = store()
+    client = connected(orders)
+    sim.fill_order(7)
+    loop = orders.pending(None)
+    assert next(loop).event.order_id == 7
+    client.unsubscribe("private")
+    with pytest.raises(EToroWebSocketError, match=r"'private' is not subscribed to\. Call"):
+        next(loop)
+    assert [item.event.order_id for item in orders.pending()] == [7]  # it does not wait
+    client.subscribe("private")
+    loop = orders.pending(None)
+    next(loop)
+    threading.Timer(50 * MS, client.unsubscribe, ["private"]).start()
+    with pytest.raises(EToroWebSocketError, match="subscribe"):
+        next(loop)
+
+
 def test_a_loop_on_a_thread_of_the_client_is_refused(
     store: MakeStore, connected: Connect, sim: EToroSimulator
 ) -> None:
