@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from etoro_sync import EToroError, EToroValidationError, Recording, recover
-from etoro_sync.recording.frames import read_frames
+from etoro_sync.recording.frames import TORN, read_frames
 from etoro_sync.recording.lines import encode_line
 from etoro_sync.recording.lock import FolderLock
 from tests.support.recordings import (
@@ -115,13 +116,37 @@ def test_a_damaged_length_hides_no_frames(tmp_path: Path) -> None:
     path = tmp_path / NAME
     ends = segment(path)
     whole = path.read_bytes()
-    for at in range(ends[2], ends[3], 3):
+    for at in [*range(ends[2], ends[2] + 16), ends[3] - 5, ends[3] - 1]:
         path.write_bytes(whole)
         damage(path, at)
         with pytest.raises(EToroError, match="is damaged at byte"):
             texts(path)
         recover(path)
         assert texts(path) == [text for n, text in enumerate(sent(6)) if n != 1], at
+
+
+def test_a_frame_that_looks_longer_than_the_file_is_no_torn_end(tmp_path: Path) -> None:
+    """Damage to the length of a block makes it so; the frames behind it are found all the same."""
+    path = tmp_path / NAME
+    chance = random.Random(1)
+    long = [price(18, Bid=str(chance.random()), Ask="2") for _ in range(400)]
+    frames = [*hole_free([]), [text_line(BEGIN, text) for text in long]]
+    write_segment(path, [*frames, *[[text_line(BEGIN + 1, text)] for text in sent(3)]])
+    start = [frame.start for frame in read_frames(path)][2]
+    whole, found = path.read_bytes(), 0
+    for at, bit in itertools.product(range(start + 4, start + 16), range(8)):
+        data = bytearray(whole)
+        data[at] ^= 1 << bit
+        path.write_bytes(data)
+        if [frame.problem for frame in read_frames(path)][2] == TORN:
+            found += 1
+            assert len(list(read_frames(path))) == 6
+            with pytest.raises(EToroError, match="is damaged at byte"):
+                texts(path)
+    assert found
+    (done,) = recover(path)
+    assert (done.cut, len(done.holes)) == (0, 1)
+    assert texts(path) == sent(3)
 
 
 def test_nothing_before_a_hole_is_merged_with_what_is_behind(tmp_path: Path) -> None:
