@@ -7,6 +7,8 @@
      |          `-----> names            ids of symbols, and names for the table
      |-> finding                         writes ids, symbols and names
      |-> simulating                      runs a simulator, alone or for a demonstration
+     |-> keeping --> recording, replaying, serving --> progress
+     |                                   the commands for recordings
      `-> ending                          exit codes, signals, one line for an error
 """
 

@@ -52,8 +52,7 @@ class Recovered:
             )
         if self.cut:
             words.append(
-                f"a torn end of {count(self.cut, 'byte')} is cut, {count(self.saved, 'line')} of "
-                "it kept"
+                f"a torn end of {self.cut:,} bytes is cut, {count(self.saved, 'line')} of it kept"
             )
         return f"{self.path.name}: {'; '.join(words) or 'whole'}"
 
