@@ -74,23 +74,29 @@ def recover(path: str | os.PathLike[str]) -> list[Recovered]:
     if not isinstance(path, (str, os.PathLike)) or not str(path):
         raise EToroValidationError(f"path must be a path, not {show(path, 60)}.", "path")
     where = Path(path)
-    if not where.exists():
-        raise EToroError(f"{where} does not exist.")
+    if not (where.is_dir() or where.is_file()):
+        problem = "is neither a file nor a folder" if where.exists() else "does not exist"
+        raise EToroError(f"{where} {problem}.")
     files = segments_in(where) if where.is_dir() else [where]
     if not files:
         raise EToroError(f"{where} has no recording: no file named *{SUFFIX}.")
+    found = [_examine(file) for file in files]
+    done = [each for each in found if each is not None]
+    if len(done) == len(files):
+        return done
     try:
+        # While a recording goes on, the end of its file only looks torn.
         lock = FolderLock(where if where.is_dir() else where.parent)
         try:
-            return [_repair(file) for file in files]
+            return [_examine(file) or _repair(file) for file in files]
         finally:
             lock.release()
     except OSError as exc:
         raise EToroError(f"{exc.filename or where} cannot be repaired: {exc.strerror}.") from exc
 
 
-def _repair(path: Path) -> Recovered:
-    """Repair one segment, if it needs that."""
+def _examine(path: Path) -> Recovered | None:
+    """Return what is to be said of a segment that stays as it is; None: it has to be repaired."""
     pieces = list(map(_without_data, read_frames(path)))
     bad = [piece for piece in pieces if piece.problem]
     if not bad:
@@ -101,6 +107,11 @@ def _repair(path: Path) -> Recovered:
         return Recovered(path, empty=torn, failure=failure)
     if not pieces[0].problem:
         read_header(path)  # raises when it is of another version, or no recording
+    return None
+
+
+def _repair(path: Path) -> Recovered:
+    """Repair a segment of which something can be read."""
     aside = path.with_name(f".{path.name}.recovered")
     aside.unlink(missing_ok=True)
     mender = _Mender(path, aside)
