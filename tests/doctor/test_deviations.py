@@ -207,6 +207,12 @@ def test_kinds_are_bounded(deviations: Deviations) -> None:
     deviations.merge(other)
     assert deviations.found[0].count == 2
     assert deviations.left_out == 51
+    full = deviations.another()
+    for number in range(103):
+        full.add("kind", str(number))
+    nearly_empty = deviations.another()
+    nearly_empty.merge(full)
+    assert (len(nearly_empty.found), nearly_empty.left_out) == (100, 3)
 
 
 def test_a_report_says_how_many_kinds_it_leaves_out(raw_server: StartServer) -> None:
