@@ -1,8 +1,9 @@
 """What candles cost: microseconds for each message of all of eToro's instruments.
 
-Prints a table. The reader's work is timed with and without candles, over the same frames in reads
-of one frame and of many, with everything that candles add: taking what a read brings, a bar of
-each instrument that ends, and its way into a queue. Nothing else of the machine should be busy::
+Prints a table. The reader's work is timed with and without candles, over the same frames, in reads
+of one frame and of many: in all for each message, what candles add to it, and, for each rate, what
+their own work is: taking what a read brings, and making the bars that end. Processor time of the
+thread; nothing else of the machine should be busy::
 
     python -m benchmarks.candles
 """
@@ -10,6 +11,7 @@ each instrument that ends, and its way into a queue. Nothing else of the machine
 import argparse
 import gc
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from etoro_sync.candles.aggregator import Aggregator
@@ -44,13 +46,19 @@ class _Nobody:
         pass
 
 
-class _Queue:
-    """Counts bars."""
+class _Timed(Intake):
+    """Counts bars, and the time for what candles do with a read."""
 
-    def __init__(self) -> None:
-        self.bars = 0
+    def __init__(self, aggregator: Aggregator) -> None:
+        super().__init__(aggregator, self._count)
+        self.bars, self.seconds = 0, 0.0
 
-    def take(self, bars: list[Bar]) -> None:
+    def take(self, entries: Sequence[tuple[int, Any]]) -> None:
+        begun = time.thread_time()
+        super().take(entries)
+        self.seconds += time.thread_time() - begun
+
+    def _count(self, bars: list[Bar]) -> None:
         self.bars += len(bars)
 
 
@@ -65,8 +73,8 @@ def _texts(messages: int) -> tuple[list[str], list[str]]:
 
 def _run(
     snapshots: list[str], texts: list[str], read: int, intervals: list[str]
-) -> tuple[float, Counters, int]:
-    """Return the seconds for *texts* behind the warm-up, what was counted, and the number of bars.
+) -> tuple[float, Counters, _Timed]:
+    """Return the seconds for *texts* behind the warm-up, what was counted, and the candles.
 
     :param read: how many texts come at once.
     :param intervals: of the candles; empty: none are made.
@@ -78,17 +86,17 @@ def _run(
     out = Publisher(registry, callbacks, make_rate, 1)
     feed = FeedHandler(book, registry, out, counters, str)
     book.begin_generation(())
-    queue = _Queue()
+    candles = _Timed(Aggregator(check_intervals(intervals or "1m"), "bid", 2.0, 0.0))
     if intervals:
-        aggregator = Aggregator(check_intervals(intervals), "bid", 2.0, 0.0)
-        Intake(aggregator, queue.take).listen(registry, None)
+        candles.listen(registry, None)
     _drive(feed, snapshots, 1)
     _drive(feed, texts[:_WARM_UP], read)
     counters.rates = counters.heartbeats = 0
+    candles.seconds = 0.0
     gc.collect()
     begun = time.thread_time()
     _drive(feed, texts[_WARM_UP:], read)
-    return time.thread_time() - begun, counters, queue.bars
+    return time.thread_time() - begun, counters, candles
 
 
 def _drive(feed: FeedHandler, texts: list[str], read: int) -> None:
@@ -107,21 +115,23 @@ def main() -> None:
     snapshots, texts = _texts(arguments.messages)
     count = len(texts) - _WARM_UP
     cases = {"none": [], "1m": ["1m"], "1m, 5m, 1h": ["1m", "5m", "1h"]}
-    print("read   candles       us/message  more/message  more/rate    bars")
+    print("read   candles       us/message  more/message  own/rate    bars")
     for read in (1, 64):
         best: dict[str, float] = {}
+        own: dict[str, float] = {}
         made: dict[str, int] = {}
         for _ in range(arguments.repeats):
             for name, intervals in cases.items():
-                seconds, counters, bars = _run(snapshots, texts, read, intervals)
+                seconds, counters, candles = _run(snapshots, texts, read, intervals)
                 best[name] = min(seconds, best.get(name, seconds))
-                made[name] = bars
+                own[name] = min(candles.seconds, own.get(name, seconds))
+                made[name] = candles.bars
         for name in cases:
             each = best[name] / count * 1e6
             more = (best[name] - best["none"]) * 1e6
             print(
                 f"{read:4}   {name:12} {each:11.2f} {more / count:13.2f} "
-                f"{more / counters.rates:10.2f} {made[name]:7}"
+                f"{own[name] * 1e6 / counters.rates:9.2f} {made[name]:7}"
             )
 
 

@@ -55,8 +55,9 @@ EVENTS: dict[str, str] = {
     "error": "(Exception)",
 }
 #: Events between parts of the library, to which no user can listen. ``"beat"``: ``(instrument_id,
-#: (date, received_at))`` of a market message that led to no rate, and ``(instrument_id, None)``
-#: before the rate of a snapshot. ``"bar"``: ``(number of the candles, Bar)``.
+#: (date, received_at, stands_for_next))`` of a market message that led to no rate, and
+#: ``(instrument_id, "snapshot")`` before the rate of one. ``"bar"``: ``(number of the candles,
+#: Bar)``.
 INNER_EVENTS = ("beat", "bar")
 #: Events whose first argument is an instrument id, so that they can be filtered by it.
 INSTRUMENT_EVENTS = frozenset(["instrument:rate", "instrument:delta", "stale"])

@@ -4,7 +4,6 @@ import itertools
 import math
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,7 +14,6 @@ from ..delivery.registration import check_callable
 from ..delivery.registry import Handler, Registry
 from ..errors import EToroClosedError, EToroTypeError, EToroValidationError
 from ..events import check_instrument_ids, check_timeout
-from ..logs import name_of
 from ..numbers import real, whole
 from ..stream.core import core_of
 from ..stream.market_stream import MarketStream
@@ -24,6 +22,7 @@ from ..synchronization import ProcessGuard
 from ..text import show
 from .aggregator import Aggregator
 from .bar import Bar
+from .bar_output import BarOutput, caller
 from .bar_table import to_frame, to_polars
 from .intake import Intake
 from .times import check_intervals
@@ -126,7 +125,7 @@ class Candles:
         self.intervals = tuple(interval.name for interval in lengths)
         #: Which price the bars are of.
         self.price = price
-        self._out = _Output(core.registry, self._source, self._number, _count(keep))
+        self._out = BarOutput(core.registry, self._source, self._number, _count(keep))
         self._intake = Intake(self._aggregator, self._out.hand_on)
         self._handlers: list[tuple[Any, Handler]] = []
         self._begun = threading.Lock()
@@ -170,7 +169,7 @@ class Candles:
         def register(function: Callable[[Bar], Any]) -> Callable[[Bar], Any]:
             # It has one argument, as the handler of an order event.
             check_callable(function, "private:event")
-            registered = Handler(_caller(function, interval), self._number, once=False)
+            registered = Handler(caller(function, interval), self._number, once=False)
             self._handlers.append((function, registered))
             self._core.registry.add("bar", registered)
             self._begin()
@@ -252,7 +251,7 @@ class Candles:
     def stats(self) -> CandleStats:
         """Return all counters, as they are now."""
         made = self._aggregator
-        return CandleStats(made.ticks, self._out.bars, made.late, made.bad)
+        return CandleStats(made.ticks, self._out.bars, made.bars.late, made.bad)
 
     # -- beginning and end -----------------------------------------------------------------------
 
@@ -309,79 +308,12 @@ class Candles:
         return f"<Candles {', '.join(self.intervals)} of {self.price}, {stats.bars} bars>"
 
 
-class _Output:
-    """Where bars go: callbacks, queues, and what is kept. Any thread, but one at a time.
-
-    :param registry: of the stream, with the listeners of all candles, by the number of these.
-    :param source: of the stream.
-    :param number: of the candles.
-    :param keep: how many bars of each instrument and interval are kept.
-    """
-
-    def __init__(self, registry: Registry, source: Any, number: int, keep: int) -> None:
-        self._listeners = registry.listeners("bar")
-        self._dispatcher, self._lifecycle = source.dispatcher, source.lifecycle
-        self._number = number
-        self._keep = keep
-        self._lock = threading.Lock()
-        self._kept: dict[tuple[str, int], OrderedDict[Any, Bar]] = {}
-        #: How many were emitted.
-        self.bars = 0
-
-    @property
-    def has_callbacks(self) -> bool:
-        """Whether a callback of these candles is registered."""
-        return self._number in self._listeners.handlers_by_id
-
-    def hand_on(self, bars: list[Bar]) -> None:
-        """Give *bars* to all that listen."""
-        self.bars += len(bars)
-        if self._keep:
-            self._retain(bars)
-        for queue in self._listeners.queues_by_id.get(self._number, ()):
-            queue.feed(bars)
-        if self.has_callbacks:
-            session = self._lifecycle.session
-            for bar in bars:
-                self._dispatcher.post(session, "bar", self._number, bar)
-
-    def _retain(self, bars: list[Bar]) -> None:
-        with self._lock:
-            for bar in bars:
-                kept = self._kept.setdefault((bar.interval, bar.instrument_id), OrderedDict())
-                kept[bar.start] = bar
-                if len(kept) > self._keep:
-                    del kept[min(kept)]
-
-    def kept_bars(self) -> list[Bar]:
-        """Return what was kept, by end."""
-        with self._lock:
-            bars = [bar for kept in self._kept.values() for bar in kept.values()]
-        return sorted(bars, key=lambda bar: (bar.end, bar.end - bar.start, bar.instrument_id))
-
-    def end(self) -> None:
-        """End the queues, because the candles were closed."""
-        for queue in self._listeners.queues_by_id.get(self._number, ()):
-            queue.close()
-
-
-def _caller(function: Callable[[Bar], Any], interval: str | None) -> Callable[[int, Bar], Any]:
-    """Return what the thread of callbacks calls: it passes on the bar alone."""
-
-    def call(number: int, bar: Bar) -> Any:
-        return function(bar) if interval is None or bar.interval == interval else None
-
-    # Logs of errors and of slow callbacks name the user's function.
-    call.__qualname__ = name_of(function)
-    return call
-
-
 def _iterate(queue: EventQueue[Bar]) -> Iterator[Bar]:
     with queue:
         yield from queue
 
 
-def _forget(registry: Registry, out: _Output, intake: Intake) -> None:
+def _forget(registry: Registry, out: BarOutput, intake: Intake) -> None:
     """Listen no more, unless a callback does. The garbage collector calls this."""
     if not out.has_callbacks:
         intake.leave(registry)

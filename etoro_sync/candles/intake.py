@@ -51,6 +51,7 @@ class Intake:
         self._clock = clock
         self._lock = threading.RLock()
         self._heard_at = clock()
+        self._quiet_end = ""
         self._bars: deque[list[Bar]] = deque()
         self._handing_on = threading.Lock()
         self._throttle = LogThrottle()
@@ -91,31 +92,31 @@ class Intake:
                 self._aggregator.take([LOST, GAP])
                 if self._throttle.passes("defect") is not None:
                     log(logging.ERROR, "Candles have missed rates: %r", exc, exc_info=exc)
+            if self._aggregator.quiet_end is not self._quiet_end:
+                self._quiet_end = self._aggregator.quiet_end
+                for port in self._ports:
+                    port.wanted_from = self._quiet_end
+            if not self._aggregator.bars.out:
+                return
             self._collect()
-            self._set_wanted()
         self._emit()
-
-    def _set_wanted(self) -> None:
-        """Let the feed handler leave out dates that change nothing. The caller holds the lock."""
-        wanted = self._aggregator.new_wanted_from()
-        if wanted is not None:
-            for port in self._ports:
-                port.wanted_from = wanted
 
     def finish(self) -> None:
         """Emit all bars that are open, since nothing more will come. Any thread; idempotent."""
         with self._lock:
             if not self.ended:
-                self._aggregator.finish()
+                self._aggregator.bars.finish()
                 self.ended = True
                 self._collect()
         self._emit()
         self.stop()
 
     def _collect(self) -> None:
-        if self._aggregator.out:
-            self._bars.append(self._aggregator.out)
-            self._aggregator.out = []
+        """Take over what is to be emitted. The caller holds the lock."""
+        bars = self._aggregator.bars
+        if bars.out:
+            self._bars.append(bars.out)
+            bars.out = []
 
     def _emit(self) -> None:
         """Hand on what was collected, unless another thread does: it will find these bars, too."""
@@ -155,14 +156,13 @@ class Intake:
         with self._lock:
             silent = self._clock() - self._heard_at - patience
             if silent > 0 and not self.ended:
-                self._aggregator.close_after(silent)
+                self._aggregator.bars.close_after(silent)
                 self._collect()
-                self._set_wanted()
         self._emit()
 
     def _next_look(self, patience: float) -> float:
         with self._lock:
-            due = self._aggregator.due_in()
+            due = self._aggregator.bars.due_in()
             if due is None:
                 return _LONGEST
             due += self._heard_at + patience - self._clock()

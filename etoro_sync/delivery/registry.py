@@ -63,6 +63,13 @@ class Listeners:
             queues = self.queues_by_id.get(instrument_id, queues)
         return handlers, queues
 
+    @property
+    def wanted_from(self) -> str:
+        """The earliest date that any of the queues wants, where it comes without a price."""
+        if self.queues_by_id:
+            return ""
+        return min((queue.wanted_from for queue in self.queues), default="")
+
     def refresh(self) -> None:
         """Set :attr:`active`; to be called after each change, under the lock."""
         self.active = bool(self.all_handlers or self.queues or self.queues_by_id)

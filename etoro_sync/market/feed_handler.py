@@ -141,7 +141,7 @@ class FeedHandler:
         handlers, queues = listeners.handlers, listeners.queues
         filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
         heartbeats = rates = 0
-        beats = self._beats.active
+        beats, wanted_from = self._beats.active, ""
         for text in texts:
             try:
                 # Nothing changes before merge(), so the plain way can start again from the text.
@@ -162,7 +162,12 @@ class FeedHandler:
             if state is None:
                 heartbeats += 1
                 if beats:
-                    self._put_beat(instrument, content["Date"])
+                    date = content["Date"]
+                    instrument.beat = instrument.state, date
+                    if not wanted_from:
+                        wanted_from = self._beats.wanted_from
+                    if date >= wanted_from:
+                        self._put_beat(instrument.id, date)
                 continue
             rates += 1
             if filtered:
@@ -293,31 +298,51 @@ class FeedHandler:
 
     def _on_market(self, instrument: Instrument, content: dict[str, Any], type_: str) -> None:
         report = partial(self._bad.report_field, instrument.id)
-        if self._beats.active and "Date" not in content and _is_news(instrument):
-            self._put_beat(instrument, instrument.beat[1], always=True)
+        before = instrument.state
         state = self._book.merge(instrument, content, type_, self._now, self._received_at, report)
         if self._deltas.active:
             self._put_delta(instrument.id, content, type_)
+        if self._beats.active:
+            self._put_beats(instrument, content, before, state is not None, type_)
         if state is None:
             self._counters.heartbeats += 1
-            if self._beats.active and type(content.get("Date")) is str:
-                self._put_beat(instrument, content["Date"])
             return
         self._counters.rates += 1
-        if self._beats.active and type_ == SNAPSHOT_TYPE:
-            self.out.put("beat", instrument.id, (instrument.id, None))
         if self._rates.active:
             self.out.publish(instrument.id, state)
 
-    def _put_beat(self, instrument: Instrument, date: str, always: bool = False) -> None:
+    def _put_beats(
+        self,
+        instrument: Instrument,
+        content: dict[str, Any],
+        before: dict[str, Any],
+        is_rate: bool,
+        type_: str,
+    ) -> None:
+        """Publish the date of a message without a rate, and what its rate does not say itself.
+
+        :param before: the state of the instrument before the message.
+        """
+        if "Date" not in content:
+            behind, date = instrument.beat
+            if behind is before:  # no rate has come since that date
+                instrument.beat = instrument.state, date
+                if is_rate:
+                    self._put_beat(instrument.id, date, stands_for_next=True)
+        elif not is_rate and type(content["Date"]) is str:
+            instrument.beat = instrument.state, content["Date"]
+            self._put_beat(instrument.id, content["Date"])
+        if is_rate and type_ == SNAPSHOT_TYPE:
+            self.out.put("beat", instrument.id, (instrument.id, "snapshot"))
+
+    def _put_beat(self, key: int, date: str, stands_for_next: bool = False) -> None:
         """Publish the date of a message that leads to no rate, to those who wait for it.
 
-        :param always: also to the others.
+        :param stands_for_next: the next rate of the instrument has no date, and takes this one.
         """
-        instrument.beat = (instrument.state, date)
-        for queue in self._beats.of(instrument.id)[1]:
-            if always or date >= queue.wanted_from:
-                item = (instrument.id, (date, self._received_at))
+        for queue in self._beats.of(key)[1]:
+            if stands_for_next or date >= queue.wanted_from:
+                item = (key, (date, self._received_at, stands_for_next))
                 self.out.feed_queues((queue,), item)
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
@@ -371,9 +396,3 @@ class FeedHandler:
             self._bad.report("envelope", text, exc)
         else:
             self.out.put("message", None, (envelope,))
-
-
-def _is_news(instrument: Instrument) -> bool:
-    """Whether the last date of an instrument came without a price, behind its last state."""
-    state, date = instrument.beat
-    return date != "" and state is instrument.state

@@ -40,9 +40,9 @@ class Instrument:
         self.id = instrument_id
         #: The merged state by Python name. Never changed, but replaced, so threads may read it.
         self.state = UNKNOWN
-        #: If somebody wants to know: the date of the last message that led to no rate, behind the
-        #: state of then.
-        self.beat: tuple[dict[str, Any], str] = (UNKNOWN, "")
+        #: If somebody wants to know: the state at the last message that led to no rate, and its
+        #: date.
+        self.beat: tuple[dict[str, Any] | None, str] = (None, "")
         #: When the last message came.
         self.last_message_at = now
         self.reported_stale_at: float | None = None

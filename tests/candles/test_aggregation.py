@@ -433,10 +433,10 @@ def test_any_order_of_ticks_gives_the_bars_of_the_model(
     for row in rows:
         rate = WsInstrumentRate(ask=9.0, bid=row.price or 0.0, date=written(row.time))
         made.take([(row.key, rate)])
-    made.finish()
+    made.bars.finish()
     for name, length in (("1m", MINUTE), ("5m", 5 * MINUTE)):
         expected, _ = model(rows, length, grace)
-        assert by_start(bar for bar in made.out if bar.interval == name) == expected
+        assert by_start(bar for bar in made.bars.out if bar.interval == name) == expected
 
 
 def test_the_model_is_checked_by_hand() -> None:

@@ -425,7 +425,7 @@ def test_the_timer_closes_bars_while_nothing_comes() -> None:
         timed.look()
         assert len(timed.bars) == bars
     timed.intake.take([(18, rate)])
-    assert timed.made.late == 1
+    assert timed.made.bars.late == 1
 
 
 def test_bars_of_a_silent_client_are_closed_by_its_timer(

@@ -129,7 +129,7 @@ def frames(name: str) -> list[str]:
 def rows_of(texts: Iterable[str]) -> list[Row]:
     """What these frames say, by a parser of four lines."""
     rows: list[Row] = []
-    heard: dict[int, int] = {}
+    ticked: dict[int, int] = {}
     last: dict[int, float] = {}
     for text in texts:
         for message in json.loads(text)["messages"]:
@@ -141,12 +141,11 @@ def rows_of(texts: Iterable[str]) -> list[Row]:
             time = _seconds(head) * 10**9 + int(rest.ljust(9, "0"))
             price = float(content["Bid"]) if "Bid" in content else None
             if message["type"] == "Snapshot" and (
-                key not in last or time <= heard[key] or price == last[key]
+                key not in last or time <= ticked[key] or price == last[key]
             ):
                 price = None
-            heard[key] = time
             if price is not None:
-                last[key] = price
+                last[key], ticked[key] = price, time
             rows.append(Row(key, time, price))
     return rows
 

@@ -132,6 +132,7 @@ class Session:
         self._keys = [18, 28, 100000, 1001][: self._random.randint(2, 4)]
         self._heard: dict[int, int] = {}
         self._last: dict[int, float] = {}
+        self._ticked: dict[int, int] = {}
         for key in self._keys:
             # A market that has been closed for hours, or one that is open.
             age = self._random.choice([500_000_000, 3 * 60 * MINUTE])
@@ -176,13 +177,15 @@ class Session:
         self._heard[key] = time - time % 100
         if price is not None:
             self._last[key] = price
+            self._ticked[key] = time - time % 100
         self.rows.append(Row(key, time - time % 100, price))
 
     def _snapshot(self, key: int, time: int) -> None:
         # Often the price is the same, with the old date or a newer one.
         price = self._last.get(key, 100.0) if self._random.random() < 0.5 else self._price()
         self._send(key, both(price, written(time)), "Snapshot")
-        news = key in self._last and time > self._heard[key] and price != self._last[key]
+        time -= time % 100
+        news = key in self._last and time > self._ticked[key] and price != self._last[key]
         self._note(key, time, price if news else None)
 
     def _reconnect(self) -> None:
