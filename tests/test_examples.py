@@ -23,6 +23,7 @@ pytestmark = pytest.mark.heavy
 FOLDER = Path(__file__).parents[1] / "examples"
 #: What each prints sooner or later.
 OUTPUT = {
+    "candles.py": [" 1s 2", " open ", " ticks"],
     "callbacks.py": ["instrument 100000: bid ", "order "],
     "order_result.py": ["order 98", "-> FILLED, ", "-> Order 98", "is REJECTED (code 720)"],
     "order_store.py": ["0 events are left", "event 1: order 98"],
