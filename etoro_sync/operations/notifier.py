@@ -80,12 +80,12 @@ class Notifier:
         self._thread = threading.Thread(target=self._run, name="etoro-sync-notify", daemon=True)
         if self._socket.address is None:
             return
-        _notifiers.add(self)
         try:
             self._thread.start()
         except RuntimeError as exc:
             self._socket.close()
             raise EToroError(f"Cannot report to the service manager: {no_thread(exc)}") from exc
+        _notifiers.add(self)
 
     @property
     def active(self) -> bool:

@@ -109,12 +109,13 @@ class MetricsServer:
             name=f"etoro-sync-metrics-{self.port}",
             daemon=True,
         )
-        _servers.add(self)
         try:
             self._thread.start()
         except RuntimeError as exc:
             self._listener.server_close()
+            registry.unregister(collector)
             raise EToroError(f"Cannot serve metrics: {no_thread(exc)}") from exc
+        _servers.add(self)
 
     @property
     def port(self) -> int:

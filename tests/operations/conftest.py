@@ -80,6 +80,22 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let the system refuse threads whose names contain a word."""
+    start = threading.Thread.start
+
+    def refuse(word: str) -> None:
+        def refusing(thread: threading.Thread) -> None:
+            if word in thread.name:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refusing)
+
+    return refuse
+
+
 class Blocker(logging.Handler):
     """A handler of the log that blocks the thread that logs, until it is released."""
 

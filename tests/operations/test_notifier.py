@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from etoro_sync import EToroError, WsClient
 from etoro_sync.operations import health
 from etoro_sync.systemd import Notifier, notify
 from tests.conftest import MakeClient, MakeSimulator
-from tests.support.clients import make_client
+from tests.support.clients import make_client, quick_options
+from tests.support.threads import assert_no_new_descriptors
 
 from .conftest import Blocker, Manager, until
 
@@ -309,10 +311,42 @@ def test_an_address_that_cannot_be_reached_is_logged_once(
     assert len(caplog.records) == 1
 
 
+def test_a_system_without_threads(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    manager: Manager,
+    no_thread: Callable[[str], None],
+) -> None:
+    """It is an error, as nobody would restart the program."""
+    made = client(simulator().url)
+    no_thread("etoro-sync-notify")
+    with assert_no_new_descriptors(), pytest.raises(EToroError, match=r"service manager: .*thread"):
+        notify(made)
+
+
+def test_a_defect_is_logged_and_ends_the_signs_of_life(
+    simulator: MakeSimulator, manager: Manager, notifying: Notify, caplog: Any
+) -> None:
+    """So that the manager restarts the program, instead of nobody watching it."""
+
+    class Odd(WsClient):
+        def stats(self) -> Any:
+            raise ZeroDivisionError
+
+    made = Odd(quick_options(simulator().url))
+    made.connect()
+    notifier = notifying(made)
+    until(lambda: not notifier.active)
+    assert "Reporting to the service manager ended" in caplog.text
+    assert "WATCHDOG=1" not in manager.drain()
+    made.disconnect()
+
+
 PROGRAM = """
 import os, sys, time
 from etoro_sync.systemd import notify
-from tests.support.clients import make_client
+from tests.support.clients import make_client, quick_options
+from tests.support.threads import assert_no_new_descriptors
 
 client = make_client(sys.argv[1])
 notifier = notify(client)

@@ -246,6 +246,36 @@ def test_closing_frees_everything(simulator: MakeSimulator, client: MakeClient) 
             pass
 
 
+def test_a_system_without_threads(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    serving: Serve,
+    no_thread: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: Any,
+) -> None:
+    """A request is refused and logged; a server is refused, and leaves nothing behind."""
+    made = client(simulator().url)
+    server, registry = serving(made), CollectorRegistry()
+    with monkeypatch.context(), assert_no_new_descriptors():
+        no_thread("etoro-sync-metrics")
+        with pytest.raises(http.client.RemoteDisconnected):
+            ask(server, "/metrics")
+        with pytest.raises(EToroError, match=r"Cannot serve metrics: .*thread"):
+            serve(made, 0, registry=registry)
+    assert "A request for metrics is refused" in caplog.text
+    no_thread("no such thread")
+    with serve(made, 0, registry=registry):
+        assert ask(server, "/metrics")[0] == 200
+
+
+def test_a_host_is_a_text(simulator: MakeSimulator, client: MakeClient) -> None:
+    """The error names the argument."""
+    with pytest.raises(EToroValidationError) as caught:
+        serve(client(simulator().url), 0, None)  # type: ignore[arg-type]
+    assert caught.value.field == "host"
+
+
 def test_metrics_of_ones_own_stand_beside(
     simulator: MakeSimulator, client: MakeClient, serving: Serve
 ) -> None:
