@@ -16,7 +16,15 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import ClientState, EToroWebSocketError, Feed, Recording, Replay, WsClient
+from etoro_sync import (
+    ClientState,
+    EToroWebSocketError,
+    Feed,
+    Recording,
+    Replay,
+    WsClient,
+    WsInstrumentRate,
+)
 from etoro_sync.cli import keeping, progress, recording, run
 from etoro_sync.cli.ending import CommandError
 from etoro_sync.cli.progress import Progress, size
@@ -347,6 +355,15 @@ def test_times_of_the_command_line(text: str | None, seconds: float | None) -> N
     assert keeping.moment(text, "--start") == seconds
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [(None, None), ("5", 5), ("2k", 2000), ("3 MB", 3_000_000), ("2G", 2 * 10**9)],
+)
+def test_sizes_of_the_command_line(text: str | None, number: int | None) -> None:
+    """In bytes, or with a unit."""
+    assert keeping._bytes(text, "--disk-budget") == number
+
+
 @pytest.mark.parametrize("text", ["", "12:30", "2023-13-01", "now"])
 def test_times_that_are_none(text: str) -> None:
     """A time of day could be of any day."""
@@ -503,6 +520,24 @@ def test_a_recording_that_begins_with_a_state_is_served_with_it(tmp_path: Path) 
         client.subscribe([18], snapshot=True)
         seen = [rates.get(timeout=5)[1] for _ in range(2)]
     assert (seen[-1].bid, seen[-1].ask, seen[-1].is_market_open) == (3.0, 2.0, True)
+
+
+def test_merged_rates_are_served_as_frames(tmp_path: Path) -> None:
+    """A source of one's own may have no frames to record."""
+    rate = WsInstrumentRate(
+        ask=2.0, bid=0.00000125, is_market_open=True, price_rate_id=7, closes=(1.0, None, 3.0)
+    )
+    recorded(tmp_path, lambda feed: feed.rates([(18, rate)]))
+    with (
+        EToroSimulator({}) as simulator,
+        WsClient(quick_options(simulator.url)) as client,
+        client.queue("instrument:rate") as rates,
+        Tape(simulator, tmp_path, speed=1.0, loop=False),
+    ):
+        client.subscribe([18], snapshot=True)
+        _, seen = rates.get(timeout=5)
+    assert (seen.bid, seen.ask, seen.is_market_open) == (1.25e-06, 2.0, True)
+    assert (seen.price_rate_id, seen.daily_close, seen.monthly_close) == (7, 1.0, 3.0)
 
 
 def test_a_loop_begins_again_behind_a_gap(folder: Path) -> None:
