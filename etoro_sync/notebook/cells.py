@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Cell", "publish"]
+__all__ = ["Cell", "has_front_end", "publish"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,16 @@ class Cell:
             return cls(parent["metadata"]["cellId"], parent["header"]["msg_id"])
         except (ImportError, AttributeError, KeyError, TypeError):
             return None
+
+
+def has_front_end() -> bool:
+    """Whether this is a notebook's kernel; not a terminal, which cannot replace what it printed."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    shell: Any = get_ipython
+    return getattr(shell(), "kernel", None) is not None
 
 
 def publish(data: dict[str, Any], display_id: str | None = None, update: bool = False) -> None:

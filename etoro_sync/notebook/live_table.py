@@ -12,7 +12,7 @@ import traitlets
 
 from .. import clocks
 from ..logs import log
-from .cells import Cell, publish
+from .cells import Cell, has_front_end, publish
 from .contents import ENDED, Contents, Glance
 from .updates import updater
 
@@ -141,6 +141,10 @@ class LiveTable:
     # -- what notebooks show -------------------------------------------------------------------
 
     def _ipython_display_(self) -> None:
+        if not has_front_end():
+            self._contents.update(*self._now())
+            publish({"text/plain": self._contents.text()})
+            return
         self._leave_earlier_run()
         widget = self.widget
         self._displayed = True

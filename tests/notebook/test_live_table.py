@@ -56,6 +56,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], str
         shown.append((data, display_id, update))
 
     monkeypatch.setattr(live_table, "publish", publish)
+    monkeypatch.setattr(live_table, "has_front_end", lambda: True)
     return shown
 
 
@@ -357,3 +358,21 @@ def test_outside_of_a_notebook_there_is_no_cell() -> None:
     """And nothing to show anything in."""
     assert Cell.current() is None
     cells.publish({"text/plain": "lost"})
+
+
+def test_ipython_in_a_terminal_prints_the_prices_of_the_moment() -> None:
+    """It cannot replace them, so that there is no thread that would print more."""
+    pytest.importorskip("IPython")
+    code = (
+        "import threading\n"
+        "from IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
+        "shell = TerminalInteractiveShell.instance(history_length=0)\n"
+        "cell = 'from etoro_sync import MarketStream; MarketStream(lambda feed: None).live([7])'\n"
+        "shell.run_cell(cell, store_history=False)\n"
+        "print([thread.name for thread in threading.enumerate()])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.count("Prices at") == 1
+    assert "etoro-sync-live" not in done.stdout
