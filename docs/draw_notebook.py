@@ -29,7 +29,7 @@ from etoro_sync.simulator import EToroSimulator
 simulator = EToroSimulator(DEMO_PRICES, rate=20).start()
 os.environ.update(ETORO_API_KEY="demo", ETORO_USER_KEY="demo", ETORO_WS_URL=simulator.url)"""
 #: Seconds of prices that the lines show.
-HISTORY = 70
+HISTORY = 45
 
 
 def draw(name: str, front_end: str, theme: str, outage: bool = False) -> None:
@@ -43,7 +43,7 @@ def draw(name: str, front_end: str, theme: str, outage: bool = False) -> None:
     browser.SETTINGS["apputils-extension/themes"] = {"theme": theme}
     folder = Path(tempfile.mkdtemp())
     with browser.jupyter(folder) as server, browser.open_browser(folder) as driver:
-        driver.set_window_size(860, 560)
+        driver.set_window_size(860, 640)
         server.write("prices.ipynb", CONNECT, LIVE, SIMULATE, "simulator.stop()", "")
         page = browser.Page(driver, server, front_end, "prices.ipynb")
         for cell in (2, 0, 1):
@@ -53,7 +53,9 @@ def draw(name: str, front_end: str, theme: str, outage: bool = False) -> None:
         if outage:
             page.run(3)
             time.sleep(3)
-        script = "document.querySelector('.jp-Notebook, .jp-WindowedPanel-outer').scrollTop = 0"
+        if front_end == "lab":
+            page.command("application:toggle-left-area")
+        script = "document.querySelector('.jp-CodeCell').scrollIntoView({block: 'start'})"
         driver.execute_script(f"document.activeElement.blur(); {script}")
         time.sleep(0.5)
         driver.save_screenshot(str(FOLDER / name))

@@ -285,7 +285,11 @@ class Page:
 
     def save(self) -> None:
         """Save the notebook."""
-        self._do("await app.commands.execute('docmanager:save');")
+        self.command("docmanager:save")
+
+    def command(self, name: str) -> None:
+        """Run a command of the front end, and wait for its end."""
+        self._do("await app.commands.execute(argument);", name)
 
     @property
     def bids(self) -> list[str]:

@@ -131,6 +131,17 @@ def test_a_price_that_may_be_old_is_marked(look: Glance) -> None:
     assert message["head"]["ended"] == (look.state in (ClientState.CLOSED, ClientState.FAILED))
 
 
+def test_a_stream_that_ends_leaves_its_last_prices() -> None:
+    """It forgets them, but the table does not; also where no ids were given."""
+    table = contents()
+    table.update(glance({1: rate(1.5, 1.6)}), 0.0, WALL)
+    for state in (ClientState.CLOSING, ClientState.CLOSED):
+        message = table.update(glance({}, state), 1.0, WALL)
+        assert message is not None
+        assert message["order"] == ["1"]
+    assert table.snapshot()["rows"]["1"]["bid"] == "1.50"
+
+
 def test_rows_beyond_the_limit_are_counted() -> None:
     """And an instrument that is gone makes room, where no ids were given."""
     table = contents(max_rows=2)
