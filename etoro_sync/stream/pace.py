@@ -92,7 +92,7 @@ class Pace:
             log(
                 logging.WARNING,
                 "The source waits for its readers: %s.",
-                "a queue that nobody reads is full, or a callback is slow"
+                "a queue that nobody reads is full, a callback is slow, or a disk"
                 if self._registry.has_listeners
                 else "there are none. Register a callback, make a queue, or call run_forever()",
             )
