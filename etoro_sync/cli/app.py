@@ -1,6 +1,5 @@
 """The commands and their options."""
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +14,11 @@ from ..instruments import Instruments
 from ..ws import WsClientOptions
 from .ending import CommandError, carry_out, prepare_output, print_error, report_failure
 from .finding import find
-from .keeping import Speed, serve
 from .keeping import add_commands as add_commands_of_recordings
+from .keeping import serve
 from .names import instruments_of
 from .operating import add_commands
+from .options import Json, Seconds, Speed, Verbose, positive
 from .showing import Wanted, of_simulator, show, show_simulated
 from .simulating import make_simulator, play, simulate
 
@@ -40,22 +40,9 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _positive(value: float | None) -> float | None:
-    # Not typer's range, which accepts "nan".
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise typer.BadParameter("it must be a number greater than 0.")
-    return value
-
-
-Seconds = Annotated[
-    float | None,
-    typer.Option(callback=_positive, metavar="N", help="End after N seconds; else by Ctrl-C."),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Sparks = Annotated[
     bool, typer.Option("--spark", help="A small picture of each price, on a terminal.")
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
 Rate = Annotated[float, typer.Option(help="Rate messages per second, all instruments together.")]
 OwnRate = Annotated[
     float | None,
@@ -72,13 +59,13 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same prices.")]
 Orders = Annotated[
     float | None,
     typer.Option(
-        "--orders", callback=_positive, metavar="N", help="An order event every N seconds."
+        "--orders", callback=positive, metavar="N", help="An order event every N seconds."
     ),
 ]
 CutEvery = Annotated[
     float | None,
     typer.Option(
-        callback=_positive,
+        callback=positive,
         metavar="N",
         help="Cut the connections every N seconds, as a network may.",
     ),

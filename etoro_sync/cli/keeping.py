@@ -1,7 +1,6 @@
 """The commands for recordings: ``record``, ``replay``, ``recover``, ``convert``."""
 
 import contextlib
-import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -15,26 +14,20 @@ from ..demo import DEMO_PRICES
 from ..errors import EToroError
 from ..ws import WsClientOptions
 from .ending import CommandError, carry_out
+from .options import Json, Seconds, Speed, Verbose
 
 if TYPE_CHECKING:
     from ..simulator import EToroSimulator
 
-__all__ = ["Speed", "add_commands", "moment", "serve"]
+__all__ = ["add_commands", "moment", "serve"]
 
 Source = Annotated[
     Path, typer.Argument(metavar="PATH", help="A recording: its folder, or one of its segments.")
-]
-Speed = Annotated[
-    float | None, typer.Option(metavar="N", help="N times as fast as it was recorded.")
 ]
 Start = Annotated[
     str | None, typer.Option(metavar="T", help="From this time on, such as 2026-03-16T14:30 (UTC).")
 ]
 Until = Annotated[str | None, typer.Option(metavar="T", help="Up to this time.")]
-Seconds = Annotated[
-    float | None, typer.Option(min=0, metavar="N", help="End after N seconds; else by Ctrl-C.")
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
 What = Annotated[str, typer.Option(help="The table: rates, orders, gaps or texts.")]
 
 
@@ -73,14 +66,11 @@ def serve(
     """Let a simulator send a recording in the block, if there is one.
 
     :returns: what says whether it has ended.
-    :raises CommandError: for a bad speed.
     :raises EToroError: when there is no recording.
     """
     if path is None:
         yield lambda: False
         return
-    if speed is not None and not (math.isfinite(speed) and speed > 0):
-        raise CommandError(f"--speed must be a number above 0, not {speed}.")
     from .serving import Tape
 
     with Tape(simulator, path, speed or 1.0, loop) as tape:
@@ -164,7 +154,7 @@ def _replay(
     speed: Speed = None,
     start: Start = None,
     until: Until = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    as_json: Json = False,
     seconds: Seconds = None,
     verbose: Verbose = False,
 ) -> int:

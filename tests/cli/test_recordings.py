@@ -199,14 +199,18 @@ def test_what_is_missing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["record", "18", "--out", "o"], "ETORO_API_KEY"),
         (["record", "18", "--out", "o", "--disk-budget", "x"], "--disk-budget must be a number"),
         (["record", "18", "--out", "o", "--keep", "-1"], "--keep"),
+        (["record", "18", "--out", "o", "--seconds", "nan"], "a number greater than 0"),
         (["record", "APPL", "--demo", "--out", "o"], "What comes near: AAPL"),
         (["replay", "missing", "--start", "monday"], "--start must be a time such as"),
-        (["replay", "missing", "--speed", "0"], "speed must be a number above 0"),
+        (["replay", "missing", "--speed", "0"], "a number greater than 0"),
         (["convert", "missing"], "Say where to write to: --to FILE"),
         (["simulate", "--loop"], "add --from PATH"),
         (["simulate", "--speed", "2"], "add --from PATH"),
         (["simulate", "--from", "x", "--rate", "5"], "leave out --rate"),
-        (["simulate", "--port", "0", "--from", "x", "--speed", "nan"], "must be a number above 0"),
+        (
+            ["simulate", "--port", "0", "--from", "x", "--speed", "nan"],
+            "it must be a number greater than 0",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(
