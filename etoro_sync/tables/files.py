@@ -58,7 +58,7 @@ def write_table(
             os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             rows = _write_all(make(aside, table), table, items, progress)
             if not rows:
-                raise NoRowsError(f"{source} has no {table.name} to convert in this time.")
+                raise NoRowsError(f"{source} has no {table.name} to convert.")
             os.replace(aside, target)
         except BaseException:
             aside.unlink(missing_ok=True)
