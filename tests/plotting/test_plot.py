@@ -130,7 +130,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
         plot(folder, out=tmp_path / "prices.txt")
     with pytest.raises(EToroError, match=r"no price to draw in .* of 77"):
         plot(folder, 77)
-    with pytest.raises(EToroError, match="no file or folder"):
+    with pytest.raises(EToroError, match="does not exist"):
         plot(tmp_path / "nothing")
     with pytest.raises(EToroError, match="cannot be written"):
         plot(folder, out=tmp_path / "missing" / "prices.png")
