@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ..errors import EToroError
 from ..market.merging import make_rate
 from ..recording.lines import Entry
 from ..recording.segments import entries_of, find_segments
@@ -27,7 +28,8 @@ class Tape:
     """Plays a recording to the clients of a simulator, on a thread of its own.
 
     It begins when the first client has subscribed to anything; all clients hear the same moment.
-    At the end the connections are closed. No lock: the thread alone reads the recording, and others
+    At a gap the connections are closed, and it goes on when a client has subscribed again; at the
+    end they are closed, too. No lock: the thread alone reads the recording, and others
     only read :attr:`ended`.
 
     :param simulator: without messages of its own.
@@ -79,19 +81,27 @@ class Tape:
                 self._play()
                 if self._stopping.is_set() or not self._loop:
                     break
-                self._simulator.forget_relayed()
-                self._simulator.disconnect(_GOING_AWAY, "the recording begins again")
+                self._cut("the recording begins again")
             self._simulator.disconnect(_GOING_AWAY, "the recording has ended")
         except Exception as exc:
             self._failure = exc
         self.ended = True
 
     def _play(self) -> None:
-        """Play the recording once."""
+        """Play the recording once.
+
+        :raises EToroError: when it is damaged, or has no message.
+        """
         begun: tuple[float, float] | None = None
+        has_messages = False
         for entry in entries_of(find_segments(self._path)):
             texts = list(_texts(entry))
+            if begun is not None and entry.kind in ("state", "generation"):
+                # What came in between is not known, and must not look as if nothing had.
+                begun = None
+                self._cut("the recording has a gap here")
             if entry.kind != "state" and texts:
+                has_messages = True
                 if begun is None:
                     self._wait_for_subscriber()
                     begun = entry.at, time.monotonic()
@@ -101,6 +111,13 @@ class Tape:
                 return
             for text in texts:
                 self._simulator.relay(text)
+        if not has_messages:
+            raise EToroError(f"{self._path} has no messages to send.")
+
+    def _cut(self, reason: str) -> None:
+        """Let clients lose their connection, and their snapshots begin anew."""
+        self._simulator.forget_relayed()
+        self._simulator.disconnect(_GOING_AWAY, reason)
 
     def _wait_for_subscriber(self) -> None:
         while not self._stopping.is_set():

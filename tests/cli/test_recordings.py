@@ -526,6 +526,40 @@ def test_a_recording_that_begins_with_a_state_is_served_with_it(tmp_path: Path) 
     assert (seen[-1].bid, seen[-1].ask, seen[-1].is_market_open) == (3.0, 2.0, True)
 
 
+def test_a_gap_of_then_is_a_gap_now(tmp_path: Path) -> None:
+    """Nothing of before is merged with what came behind it, and its time is not waited for."""
+
+    def lost(feed: Feed) -> None:
+        feed.texts([price(18, Bid="1", Ask="2")], BEGIN)
+        feed.new_connection()
+        feed.texts([price(18, Bid="5")], BEGIN + 5000)
+        feed.texts([price(18, Ask="7")], BEGIN + 5001)
+
+    with (
+        EToroSimulator({}) as simulator,
+        WsClient(quick_options(simulator.url)) as client,
+        client.queue(["instrument:rate", "reconnected"]) as events,
+        Tape(simulator, recorded(tmp_path, lost), speed=5.0, loop=False),
+    ):
+        client.subscribe([18], snapshot=True)
+        got = [events.get(timeout=5) for _ in range(3)]
+    assert [event for event, *_ in got] == ["instrument:rate", "reconnected", "instrument:rate"]
+    rates = [each[2] for each in got if each[0] == "instrument:rate"]
+    assert [(rate.bid, rate.ask) for rate in rates] == [(1.0, 2.0), (5.0, 7.0)]
+
+
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_recording_without_messages_is_an_error(
+    tmp_path: Path, loop: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not a simulator that waits for ever, or plays nothing again and again."""
+    with Replay(recorded(tmp_path / "source", lambda feed: feed.wait(0))).record(tmp_path / "o"):
+        pass
+    arguments = ["simulate", "--port", "0", "--from", str(tmp_path / "o"), *["--loop"] * loop]
+    assert run(arguments) == 1
+    assert "has no messages to send" in capsys.readouterr().err
+
+
 def test_merged_rates_are_served_as_frames(tmp_path: Path) -> None:
     """A source of one's own may have no frames to record."""
     rate = WsInstrumentRate(
