@@ -130,6 +130,14 @@ def _spellings(char: str) -> re.Pattern[str]:
     # The longest first, because an escape may begin with the character itself.
     ordered = sorted(forms, key=len, reverse=True)
     # Escapes match in either case, because their hexadecimal digits may be written in both.
-    plain = [re.escape(f) for f in ordered if len(f) <= 2]
-    escapes = [f"(?i:{re.escape(f)})" for f in ordered if len(f) > 2]
+    plain = [_repeated(f) for f in ordered if len(f) <= 2]
+    escapes = [f"(?i:{_repeated(f)})" for f in ordered if len(f) > 2]
     return re.compile(f"(?:{'|'.join(escapes + plain)})")
+
+
+def _repeated(form: str) -> str:
+    r"""Return a pattern of a spelling that may be escaped again, as JSON in JSON: ``\\u002B``."""
+    pattern = re.escape(form)
+    if form in ("\\", "\\\\", "%"):
+        return pattern
+    return pattern.replace(r"\\", r"\\{1,15}").replace("%", "%(?:25){0,4}")

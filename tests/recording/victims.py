@@ -22,7 +22,7 @@ from etoro_sync import Feed, MarketStream
 from tests.recording.tools import quote
 
 #: So many record at once, each into a folder of its own.
-WIDTH = 5
+WIDTH = 8
 
 
 def live(folder: Path, first: int) -> NoReturn:
