@@ -12,14 +12,14 @@ from typing import Any, NoReturn, overload
 from ..delivery.event_queue import EventQueue
 from ..delivery.registration import check_callable
 from ..delivery.registry import Handler, Registry
-from ..errors import EToroClosedError, EToroTypeError, EToroValidationError
+from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
 from ..events import check_instrument_ids, check_timeout
 from ..numbers import real, whole
 from ..stream.core import core_of
 from ..stream.market_stream import MarketStream
 from ..stream.playing import PlayedSource
 from ..synchronization import ProcessGuard
-from ..text import show
+from ..text import no_thread, show
 from .aggregator import Aggregator
 from .bar import Bar
 from .bar_output import BarOutput, caller
@@ -129,7 +129,9 @@ class Candles:
         self._intake = Intake(self._aggregator, self._out.hand_on)
         self._handlers: list[tuple[Any, Handler]] = []
         self._begun = threading.Lock()
-        self._finalizer = weakref.finalize(self, _forget, core.registry, self._out, self._intake)
+        self._finalizer = weakref.finalize(
+            self, _forget, self._guard, core.registry, self._out, self._intake
+        )
         self._finalizer.atexit = False
         if keep:
             self._begin()
@@ -158,8 +160,10 @@ class Candles:
         :param interval: only for bars of this one.
         :returns: the candles themselves, or the decorator.
         :raises EToroValidationError: naming the argument.
+        :raises EToroClosedError: when the candles have ended.
         """
         self._check(event)
+        self._check_going()
         if interval is not None and interval not in self.intervals:
             raise EToroValidationError(
                 f"interval must be one of {', '.join(self.intervals)}, not {show(interval, 60)}.",
@@ -206,10 +210,7 @@ class Candles:
         :raises EToroClosedError: when the stream has ended: make new candles then.
         """
         self._check("bar")
-        if self._intake.ended:
-            raise EToroClosedError(
-                "These candles have ended, with their stream or by close(). Make new ones."
-            )
+        self._check_going()
         items = self._source.make_items(
             "bar", maxsize, overflow, None, self._core.registry.remove_queue
         )
@@ -261,15 +262,22 @@ class Candles:
             return
         self._intake.listen(self._core.registry, self._ids)
         if self._timer is not None and not isinstance(self._source, PlayedSource):
+            self._start_timer(self._timer)
+        self._source.listeners_changed()
+
+    def _start_timer(self, patience: float) -> None:
+        try:
             threading.Thread(
                 target=self._intake.run_timer,
-                args=(self._timer,),
+                args=(patience,),
                 name=f"etoro-sync-candles-{self._number}",
                 daemon=True,
             ).start()
-            # A client that nobody uses any more is collected without an end of its queues.
-            weakref.finalize(self._source, self._intake.stop).atexit = False
-        self._source.listeners_changed()
+        except RuntimeError as exc:
+            self.close()
+            raise EToroError(f"Cannot start the timer of candles: {no_thread(exc)}") from exc
+        # A client that nobody uses any more is collected without an end of its queues.
+        weakref.finalize(self._source, self._intake.stop).atexit = False
 
     def close(self) -> None:
         """Emit the bars that are open, and take no more rates. The stream goes on. Idempotent."""
@@ -297,6 +305,12 @@ class Candles:
                 f"Candles have one event, 'bar', not {show(event, 60)}.", "event"
             )
 
+    def _check_going(self) -> None:
+        if self._intake.ended:
+            raise EToroClosedError(
+                "These candles have ended, with their stream or by close(). Make new ones."
+            )
+
     def __reduce__(self) -> NoReturn:
         raise EToroTypeError(
             "Candles cannot be copied or pickled: a thread of this process feeds them. Pass on "
@@ -313,9 +327,10 @@ def _iterate(queue: EventQueue[Bar]) -> Iterator[Bar]:
         yield from queue
 
 
-def _forget(registry: Registry, out: BarOutput, intake: Intake) -> None:
+def _forget(guard: ProcessGuard, registry: Registry, out: BarOutput, intake: Intake) -> None:
     """Listen no more, unless a callback does. The garbage collector calls this."""
-    if not out.has_callbacks:
+    # In a forked child a lock may be held by a thread that is gone.
+    if not guard.foreign and not out.has_callbacks:
         intake.leave(registry)
 
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import clocks
@@ -81,6 +81,7 @@ class Intake:
 
     def take(self, entries: Sequence[tuple[int, Any]]) -> None:
         """Aggregate what one read has brought. Runs on the reader thread; must not raise."""
+        defect: Exception | None = None
         with self._lock:
             if self.ended:
                 return
@@ -89,17 +90,18 @@ class Intake:
                 self._aggregator.take(entries)
             except Exception as exc:
                 # Never seen. The bars say that something is missing, and the stream goes on.
+                defect = exc
                 self._aggregator.take([LOST, GAP])
-                if self._throttle.passes("defect") is not None:
-                    log(logging.ERROR, "Candles have missed rates: %r", exc, exc_info=exc)
             if self._aggregator.quiet_end is not self._quiet_end:
                 self._quiet_end = self._aggregator.quiet_end
                 for port in self._ports:
                     port.wanted_from = self._quiet_end
-            if not self._aggregator.bars.out:
-                return
-            self._collect()
-        self._emit()
+            if self._aggregator.bars.out:
+                self._collect()
+        if self._bars:
+            self._emit()
+        if defect is not None and self._throttle.passes("defect") is not None:
+            log(logging.ERROR, "Candles have missed rates: %r", defect, exc_info=defect)
 
     def finish(self) -> None:
         """Emit all bars that are open, since nothing more will come. Any thread; idempotent."""
@@ -209,13 +211,6 @@ class _Port(ItemQueue):
 
     def end(self, reason: str, error: EToroError | None = None) -> None:
         self._intake.finish()
-
-    @property
-    def has_room(self) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"<port of candles for {self.event!r}>"

@@ -416,6 +416,16 @@ def test_bars_are_those_of_an_obvious_model(seed: int, name: str) -> None:
     assert candles.stats().late == late > 0
 
 
+@pytest.mark.parametrize("event", ["instrument:delta", "message"])
+def test_bars_are_the_same_whoever_else_listens(event: str) -> None:
+    """Listeners of every message lead the feed handler a longer way."""
+    session = Session(3)
+    with Watchdog(20), stream_of(session.steps) as stream:
+        stream.on(event, lambda *_: None)
+        found = Candles(stream, "1s").queue()
+        assert by_start(found) == model(session.rows, MINUTE // 60)[0]
+
+
 @st.composite
 def ticks(draw: st.DrawFn) -> list[tuple[int, int, int]]:
     one = st.tuples(st.sampled_from([18, 28]), st.integers(0, 400 * 10**7), st.integers(1, 5))

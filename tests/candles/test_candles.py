@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import queue
 import subprocess
@@ -276,6 +277,8 @@ def test_close_emits_what_is_open_and_lets_the_stream_go_on() -> None:
         assert len(list(seen)) == 1
         with pytest.raises(EToroClosedError):
             candles.queue()
+        with pytest.raises(EToroClosedError):
+            candles.on("bar", print)
         assert candles.stats().ticks == 1
 
 
@@ -391,6 +394,61 @@ def test_a_bar_is_a_row_and_a_line() -> None:
 def played(steps: Any) -> list[Bar]:
     with Watchdog(10), stream_of(steps) as stream:
         return list(Candles(stream, "1m"))
+
+
+def test_a_defect_of_the_library_is_a_gap_and_not_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The bars say that rates are missing, and the log says why."""
+    timed = Timed()
+    rate = WsInstrumentRate(ask=6.0, bid=5.0, date="2026-03-16T12:00:50Z")
+    timed.intake.take([(18, rate)])
+    timed.intake.take([(18, object())])
+    timed.intake.take([(18, rate)])
+    timed.intake.finish()
+    assert [(bar.ticks, bar.gap) for bar in timed.bars] == [(2, True)]
+    assert "missed rates" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_in_a_forked_child_candles_are_closed() -> None:
+    """They say so, and are collected without waiting for a lock of a thread that is gone."""
+    code = (
+        "import gc, os, sys\n"
+        "from etoro_sync import Candles, EToroClosedError, MarketStream\n"
+        "candles = Candles(MarketStream(print), '1m', keep=1)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    try:\n"
+        "        candles.queue()\n"
+        "    except EToroClosedError:\n"
+        "        candles.close()\n"
+        "        registry = candles._core.registry\n"
+        "        registry._lock.acquire()\n"
+        "        del candles\n"
+        "        gc.collect()\n"
+        "        os._exit(7)\n"
+        "    os._exit(1)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_without_a_thread_for_the_timer_nothing_is_begun(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says what is the matter, and the stream goes on."""
+    live = client(simulator(instruments={18: 100.0}).url)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with live:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(EToroError, match="timer of candles"):
+                Candles(live, "1m").on("bar", print)
+        assert live.is_connected
 
 
 def test_the_module_is_loaded_late() -> None:
