@@ -137,6 +137,10 @@ _SECTIONS = {
         "process, such as a garbage collection, costs nothing, because the age of a price counts "
         "from when it was read.",
     ),
+    "recording": (
+        "Recording and replay",
+        "The `universe` mix at its average rate; the share of a core is what the recording adds.",
+    ),
     "imports": ("Import", "In a new interpreter; the best of many, in turns."),
     "recovery": (
         "Reconnecting",

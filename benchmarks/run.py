@@ -16,6 +16,7 @@ from benchmarks.lag import lag
 from benchmarks.machine import machine, versions
 from benchmarks.processes import CLIENTS, ClientFailed, FeedServer
 from benchmarks.quotes import quote
+from benchmarks.recording import recordings
 from benchmarks.report import server_line, write_page
 from benchmarks.session import QUICK, THOROUGH, Session
 from benchmarks.switching import switching
@@ -45,6 +46,7 @@ GROUPS: dict[str, Callable[[Session], list[dict[str, Any]]]] = {
     "queues": scaling.queues,
     "switching": switching,
     "lag": lag,
+    "recording": recordings,
     "imports": imports,
     "recovery": measure.recovery,
     "ending": measure.ending,

@@ -175,6 +175,11 @@ def _share(number: int | None, of: int) -> str:
     return "" if number is None else f"{number / of:.0%}"
 
 
+def _recording(rows: Rows) -> list[Table]:
+    lines = [(row["what"], f"{row['value']:,.1f} {row['unit']}".rstrip()) for row in rows]
+    return [Table("Recording and replay", ("figure", "value"), lines)]
+
+
 def _imports(rows: Rows) -> list[Table]:
     lines = [(row["what"], f"{row['ms']:.0f} ms") for row in rows]
     return [Table("Import", ("what", "time"), lines)]
@@ -220,6 +225,7 @@ _MAKERS: dict[str, Callable[[Rows], list[Table]]] = {
     "queues": _queues,
     "switching": _switching,
     "lag": _lag,
+    "recording": _recording,
     "imports": _imports,
     "recovery": _recovery,
     "ending": _ending,

@@ -1,4 +1,4 @@
-"""What a hostile server can send, as functions of bytes, and what must hold whatever they are.
+"""What a hostile server can send, or a file can hold, as functions of bytes, and what must hold.
 
 Each target takes any bytes and fails when a rule is broken: an exception that is not documented,
 a result that depends on how the bytes were cut, a queue that does not add up, a key in an error.
@@ -8,18 +8,25 @@ a result that depends on how the bytes were cut, a queue that does not add up, a
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.protocol import CLIENT, OPEN
 from websockets.protocol import Protocol as Reference
 
-from etoro_sync import EVENTS, EToroError
+from etoro_sync import EVENTS, EToroError, recover
 from etoro_sync.codec import loads, loads_standard
+from etoro_sync.market.merging import make_rate
 from etoro_sync.market.message_parser import parse_envelope, parse_messages
+from etoro_sync.recording.segments import entries_of, find_segments
+from etoro_sync.recording.zstd import load_zstd
 from etoro_sync.redaction import Redactor
+from etoro_sync.replay import _SilentBook
 from etoro_sync.ws.failures import ConnectionFailed
 from etoro_sync.ws.protocol.control import ControlChannel
 from etoro_sync.ws.protocol.requests import Operation
@@ -31,7 +38,9 @@ from etoro_sync.ws.transport.proxy import make_tunnel
 from tests.market.tools import Bench
 from tests.support.clients import API_KEY
 
-__all__ = ["TARGETS", "close", "feed", "frames", "handshake", "proxy", "replies"]
+__all__ = [
+    *("TARGETS", "close", "feed", "frames", "handshake", "lines", "proxy", "replies", "segment"),
+]
 
 _LIMIT = 4096
 _redact = Redactor([API_KEY])
@@ -296,6 +305,49 @@ def proxy(data: bytes) -> None:
     assert error or data[1:].startswith(b"HTTP/")
 
 
+# Recordings ---------------------------------------------------------------------------------------
+
+
+def segment(data: bytes) -> None:
+    """The bytes of a file of a recording."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "20260101T000000.000Z-000001.jsonl.zst"
+        path.write_bytes(data)
+        _play(path)
+        with contextlib.suppress(EToroError):
+            recover(path)
+            # What was repaired is whole, but perhaps no recording.
+            _play(path)
+
+
+def lines(data: bytes) -> None:
+    """The lines of a file of a recording, before they are compressed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.jsonl.zst"
+        path.write_bytes(load_zstd().compress(data))
+        _play(path)
+
+
+def _play(path: Path) -> None:
+    """Merge what a replay would; whatever comes of it is whole."""
+    book, error = _SilentBook(), ""
+    try:
+        for entry in entries_of(find_segments(path)):
+            assert 0 <= entry.at < 1e11
+            book.put(entry)
+    except EToroError as exc:
+        error = str(exc)
+    assert len(error) < 1000
+    for _, state in book.state.latest:
+        rate = make_rate(state)
+        assert isinstance(rate.ask, float)
+        assert isinstance(rate.bid, float)
+        assert isinstance(rate.spread + rate.mid, float)
+        assert isinstance(str(rate), str)
+        assert rate.timestamp is None or rate.timestamp.tzinfo
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (frames, close, feed, replies, handshake, proxy)
+    target.__name__: target
+    for target in (frames, close, feed, replies, handshake, proxy, segment, lines)
 }
