@@ -182,11 +182,25 @@ def test_a_saved_notebook_shows_a_static_table(notebook: Open, server: Any) -> N
 
 def test_names_are_text(notebook: Open) -> None:
     """They come from the network: no element is made of them, here or in the static table."""
-    evil = "<img src=x onerror=document.title='owned'>"
-    page = notebook(f"client.live([1001], names={{1001: {evil!r}}})")
+    page = notebook("client.live([1001], names={1001: '<b id=owned>name</b>'})")
     page.run(2)
-    wait_until(lambda: "<img src=x" in page.output(2))
-    assert page.all(".jp-OutputArea img") == []
+    wait_until(lambda: any("<b id=owned>" in text for text in page.texts("td.etoro-instrument")))
+    assert page.all("#owned") == []
+    assert any("<b id=owned>" in text for text in page.texts("[class^=etoro-static]"))
+
+
+def test_a_page_that_hears_nothing_shows_the_static_table(notebook: Open) -> None:
+    """The kernel knows the table, but sends nothing: its state may be of any time."""
+    page = notebook("from etoro_sync.notebook import updates\nupdates.updater()._views = ()")
+    shown(page)
+    wait_until(lambda: "66" in page.texts("[class^=etoro-static]")[0])
+    page.run(2)
+    wait_until(lambda: page.texts(".etoro-state") == ["no kernel"])
+    page.save()
+    page.load()
+    wait_until(lambda: page.all(".etoro-live[hidden]"))
+    assert "Prices at" in page.output(1)
+    assert page.bids == []
 
 
 def test_many_rows_leave_the_page_usable(notebook: Open) -> None:
