@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,8 @@ def _from(entries: Iterator[Entry], start: float | None) -> Iterator[Entry]:
     for entry in entries:
         if entry.kind in _TIMED and entry.at >= start:
             yield Entry("state", entry.at, book.generation, book.state)
-            yield from book.without_old_orders(chain([entry], entries))
+            yield entry
+            yield from entries
             return
         book.put(entry)
     yield Entry("state", start, book.generation, book.state)
@@ -175,19 +175,8 @@ class _SilentBook:
         return self._book.save()
 
     def put(self, entry: Entry) -> None:
-        if entry.kind in BOOK_KINDS or entry.kind in ("state", "rate", "texts", "event"):
+        if entry.kind in BOOK_KINDS or entry.kind in ("state", "rate", "texts"):
             self._feed.put(entry.kind, entry.details)
-
-    def without_old_orders(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Leave out the events of orders whose texts came before, which stand behind the texts."""
-        for entry in entries:
-            if entry.kind == "event" and entry.details[0] == "private:event":
-                if self._feed.orders_of_texts:
-                    self._feed.orders_of_texts -= 1
-                    continue
-            elif entry.kind in ("texts", "state"):
-                self._feed.orders_of_texts = 0
-            yield entry
 
 
 class _Nobody:

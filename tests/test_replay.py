@@ -26,6 +26,8 @@ from etoro_sync import (
 )
 from etoro_sync import replay as replay_module
 from etoro_sync.recording.folder import segments_in
+from etoro_sync.recording.frames import whole_frames
+from etoro_sync.recording.zstd import load_zstd
 from tests.recording.tools import Tape, all_lines, plainly, quote, record_texts, replayed, texts_of
 from tests.support.clients import envelope
 from tests.support.threads import Watchdog, assert_no_new_threads
@@ -255,6 +257,24 @@ def test_an_order_comes_from_its_text_only(tmp_path: Path) -> None:
         events, _ = replayed(tmp_path, start=start)
         found[start] = [args[0]["order_id"] for event, *args in events if event == "private:event"]
     assert found == {None: [7, 8, 7], T0: [7, 8, 7], T0 + 0.1: [7], T0 + 1: [7]}
+
+
+def test_an_order_whose_event_is_missing_hides_no_other(tmp_path: Path) -> None:
+    """A kill may leave the text alone; the next recording begins anew."""
+
+    def emit(feed: Feed) -> None:
+        feed.emit("private:event", WsPrivateEvent(8))
+
+    path = tmp_path / "joined.zst"
+    for source in (lambda feed: feed.texts([ORDER], T0), emit):
+        record(MarketStream(source), tmp_path / "part")
+    one, two = segments_in(tmp_path / "part")
+    kept = [raw for frame in whole_frames(one) for raw in (frame.data or b"").splitlines(True)]
+    kept = [raw for raw in kept if b'"kind":"event"' not in raw and b'"kind":"end"' not in raw]
+    path.write_bytes(load_zstd().compress(b"".join(kept)) + two.read_bytes())
+    events, _ = replayed(path)
+    orders = [args[0]["order_id"] for event, *args in events if event == "private:event"]
+    assert orders == [7, 8]
 
 
 def test_a_hole_is_a_gap_in_its_place(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ class Feed:
         self._out = out
         self._counters = counters
         self._pace = pace
-        #: Order events that texts have brought, and that were noted behind them as events, too.
-        self.orders_of_texts = 0
+        # Order events that texts have brought, and that were noted behind them as events, too.
+        self._orders_of_texts = 0
         # Texts of a journal since it was last checked whether the readers have room.
         self._unpaced = _UNPACED
 
@@ -162,14 +162,14 @@ class Feed:
                 self._pace(None)
             before = self._counters.private_events
             self._read(texts, received_at)
-            self.orders_of_texts += self._counters.private_events - before
+            self._orders_of_texts += self._counters.private_events - before
             return
         if kind == "event":
             self._put_event(*details)
             return
         self._pace(None)
         if kind in ("state", "restored"):
-            self.orders_of_texts = 0
+            self._orders_of_texts = 0
             self._out.barrier()
             self._book.restore(details, clocks.uptime())
         elif kind == "rate":
@@ -181,8 +181,8 @@ class Feed:
     def _put_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "error":
             return
-        if event == "private:event" and self.orders_of_texts:
-            self.orders_of_texts -= 1  # its text has come before, and was emitted
+        if event == "private:event" and self._orders_of_texts:
+            self._orders_of_texts -= 1  # its text has come before, and was emitted
             return
         self._counters.connections += event == "open"
         self._counters.reconnects += event == "reconnected"

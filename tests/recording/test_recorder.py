@@ -30,7 +30,7 @@ from etoro_sync.recording.folder import segments_in
 from etoro_sync.recording.segments import find_segments
 from tests.conftest import MakeClient, MakeSimulator
 from tests.recording.tools import all_lines, quote, record_texts, replayed, texts_of
-from tests.support.clients import quick_options
+from tests.support.clients import envelope, quick_options
 from tests.support.threads import assert_no_new_descriptors, join_stragglers
 
 TEXTS = [quote(18, number) for number in range(1, 6)]
@@ -128,6 +128,22 @@ def test_a_recording_begins_in_the_middle_and_ends_before_the_stream(
         args for event, *args in replayed(tmp_path)[0] if event == "instrument:rate"
     ]
     assert (rate["bid"], rate["ask"], more) == (2.25, 1.5, [])
+
+
+def test_a_recording_begins_in_the_middle_of_a_read(tmp_path: Path) -> None:
+    """What else the read brings is in its state: here a log handler begins it."""
+    order = envelope("private", {"OrderID": 7}, "Trading.New")
+    stream = MarketStream(lambda feed: feed.texts(["no JSON", order, TEXTS[0]]))
+    recorders = []
+    handler = logging.Handler()
+    handler.emit = lambda _: recorders.append(stream.record(tmp_path))  # type: ignore[method-assign]
+    with logged_to(handler), stream:
+        stream.run_forever()
+        assert stream.rates[18].bid == 1.25
+        recorders[0].close()
+    events, rates = replayed(tmp_path)
+    assert [event for event, *_ in events] == ["private:event"]
+    assert rates[18]["bid"] == 1.25
 
 
 def test_it_goes_on_over_the_end_of_a_session(tmp_path: Path) -> None:

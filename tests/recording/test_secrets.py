@@ -65,13 +65,14 @@ def test_promise_14_no_key_is_in_a_recording(
 
     def quiet(peer: Peer) -> None:
         peer.accept()
+        peer.send_text(envelope("instrument:18", {**RATE, "Date": API_KEY}))
         peer.serve()
 
     c = client(raw_server([repeating, quiet]).url)
     ear = Ear(c)
     with c.record(tmp_path, segment_bytes=1000):
         c.connect()
-        ear.wait(lambda ear: ear.names().count("authenticated") == 2)
+        ear.wait(lambda ear: 18 in c.rates and c.rates[18].generation == 2)
     with c.record(tmp_path):
         c.disconnect()
     found = all_bytes(tmp_path)

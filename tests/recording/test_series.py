@@ -153,6 +153,19 @@ def test_all_segments_together_keep_to_the_budget(make: Make, tmp_path: Path) ->
     assert sum(sizes) > 9_000
 
 
+def test_old_segments_go_while_the_present_one_grows(make: Make, tmp_path: Path) -> None:
+    """Not only when the next one begins."""
+    series = make(disk_budget=20_000)
+    for _ in range(2):
+        series.append([noise(8000)])
+        series.end_segment()
+    first, _ = segments_in(tmp_path)
+    while first.exists():
+        series.append([noise(1000)])
+        assert sum(path.stat().st_size for path in segments_in(tmp_path)) < 20_000 + 1200
+    assert len(segments_in(tmp_path)) == 2
+
+
 def test_a_budget_is_no_larger_than_two_segments(tmp_path: Path) -> None:
     """With the usual size of one there were nothing that could be removed."""
     stream = MarketStream(print)
