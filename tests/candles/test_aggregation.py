@@ -461,3 +461,61 @@ def test_the_model_is_checked_by_hand() -> None:
         {(1, NOON): (5.0, 5.0, 5.0, 5.0, 1), (1, NOON + MINUTE): (4.0, 6.0, 4.0, 6.0, 2)},
         1,
     )
+
+
+def test_the_end_of_a_bar_is_not_in_it_on_the_fast_way_either() -> None:
+    """A tick in a minute that is known, for a bar that is open."""
+    found = bars_of(
+        [
+            *rates(both(1, "12:01:00"), key=28),
+            *rates(both(5, "12:00:30"), both(6, "12:01:00"), both(7, "12:01:00")),
+        ]
+    )
+    mine = [bar for bar in found if bar.instrument_id == 18]
+    assert prices(mine) == [("12:00:00", 5, 5, 5, 5, 1), ("12:01:00", 6, 7, 6, 7, 2)]
+
+
+def test_all_intervals_are_marked_in_which_a_gap_ends() -> None:
+    """Also where the gap goes over a boundary of the longer one."""
+    found = bars_of(
+        [
+            *rates(both(1, "12:00:10")),
+            lambda feed: feed.new_connection(),
+            *rates(both(2, "12:11:20"), both(3, "12:12:20")),
+        ],
+        ["1m", "10m"],
+    )
+    assert [(bar.interval, bar.gap) for bar in found if f"{bar.start:%H:%M}" != "12:00"] == [
+        ("1m", True),
+        ("1m", False),
+        ("10m", True),
+    ]
+
+
+def test_a_gap_within_a_bar_is_seen_however_it_is_told() -> None:
+    """By a new generation, by the loss alone, or by a snapshot whose date closes the bar."""
+    before, after = rates(both(1, "12:00:10")), rates(both(2, "12:00:20"))
+    (quiet,) = bars_of([*before, lambda feed: feed.new_connection(), *after])
+    (lost,) = bars_of([*before, lambda feed: feed.emit("reconnecting", 1, 0.1)])
+    (closed,) = bars_of([*before, *snapshot(1, "12:05:00")])
+    assert [bar.gap for bar in (quiet, lost, closed)] == [True, True, True]
+
+
+def test_a_message_of_another_instrument_ends_the_gap_of_one() -> None:
+    """From then on it was received, and silent."""
+    found = bars_of(
+        [
+            *rates(both(1, "12:00:10")),
+            *snapshot(1, "12:00:10"),
+            *rates(stamp("12:00:30"), key=28),
+            *rates(both(2, "12:03:00")),
+        ]
+    )
+    assert [bar.gap for bar in found] == [True, False]
+
+
+def test_a_date_without_its_letter_is_read_to_the_last_digit() -> None:
+    """The order of two ticks may hang on it."""
+    odd = {**both(6, ""), "Date": "2026-03-16T12:00:10.52"}
+    found = bars_of(rates(both(5, "12:00:10.51"), odd))
+    assert prices(found) == [("12:00:00", 5, 6, 5, 6, 2)]
