@@ -561,9 +561,9 @@ class MarketStream:
 
         It may begin before :meth:`connect`, and goes on over disconnects. The files are segments of
         JSON lines, compressed with zstd, which :class:`~etoro_sync.Replay`, pandas, polars and
-        DuckDB read. Each begins with the state of all instruments. Nothing waits for the disk:
-        what it does not take in time waits in a buffer, and is missing beyond that, where the files
-        and the counters say so. A kill of the process loses half a second, a second at most. Needs
+        DuckDB read. Each begins with the state of all instruments. A connection never waits
+        for the disk: what it does not take in time waits in a buffer, and is missing beyond that,
+        where the files and the counters say so; a source that is played waits. A kill of the process loses half a second, a second at most. Needs
         the extra ``record``.
 
         :param folder: is made if it is missing; may have segments of earlier recordings.
@@ -572,7 +572,8 @@ class MarketStream:
             the hours of the clock; from 1 second to 7 days.
         :param keep: how many closed segments may be in the folder; older ones are removed, also
             those of earlier recordings. None is any number.
-        :param disk_budget: bytes that all segments in the folder may have; likewise.
+        :param disk_budget: bytes that all segments in the folder may have; likewise. A segment
+            ends with half of it at the latest.
         :param buffer_bytes: how much text may wait for the disk.
         :returns: the recording, whose ``close()`` ends it, as does the end of a ``with`` block.
         :raises EToroValidationError: naming the argument.
