@@ -563,8 +563,8 @@ class MarketStream:
         JSON lines, compressed with zstd, which :class:`~etoro_sync.Replay`, pandas, polars and
         DuckDB read. Each begins with the state of all instruments. A connection never waits
         for the disk: what it does not take in time waits in a buffer, and is missing beyond that,
-        where the files and the counters say so; a source that is played waits. A kill of the process loses half a second, a second at most. Needs
-        the extra ``record``.
+        where the files and the counters say so; a source that is played waits. A kill of the
+        process loses half a second, a second at most. Needs the extra ``record``.
 
         :param folder: is made if it is missing; may have segments of earlier recordings.
         :param segment_bytes: a segment that is longer, compressed, ends.
