@@ -1,8 +1,8 @@
 """Between a stream and its candles: takes what the reader thread brings, and emits the bars.
 
 The aggregation runs on the reader thread: what waits for nobody loses nothing, so that no rate is
-skipped however slow callbacks are, and a bar is as sure as the rates. No code of the user runs in it.
-``benchmarks.candles`` measures what it costs.
+skipped however slow callbacks are, and a bar is as sure as the rates. No code of the user runs in
+it. ``benchmarks.candles`` measures what it costs.
 """
 
 import contextlib
