@@ -8,6 +8,7 @@ import time
 import weakref
 from pathlib import Path
 
+from .. import clocks
 from ..errors import EToroError
 
 __all__ = ["ReaderLock", "Turn", "advice", "connect", "create", "identity", "prepare"]
@@ -175,14 +176,14 @@ def _set_wal(connection: sqlite3.Connection, path: Path) -> None:
 
     :raises EToroError: when the file system cannot do that.
     """
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = clocks.monotonic() + _BUSY_SECONDS
     while True:
         try:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             break
         except sqlite3.OperationalError as exc:
             # SQLite does not wait here for another process that does the same just now.
-            if "locked" not in str(exc) or time.monotonic() > deadline:
+            if "locked" not in str(exc) or clocks.monotonic() > deadline:
                 raise
             time.sleep(0.01)
     if mode != "wal":
