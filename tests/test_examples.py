@@ -40,6 +40,8 @@ OUTPUT = {
     "record_and_replay.py": ["recorded ", " messages"],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
+#: Of those that print before they connect, what comes later.
+BEGUN = {"symbols.py": ": bid ", "service.py": "order "}
 #: Those that end by themselves.
 FINITE = {"plot_prices.py", "record_and_replay.py"}
 #: More at once would wait for each other instead of for their seconds.
@@ -104,9 +106,9 @@ def test_ctrl_c_ends_an_example(name: str, start: Any) -> None:
     """Ctrl-C ends with 130, in time, without a traceback."""
     process = start(name, "--demo")
     line = process.stdout.readline()
-    # This one prints before it connects, and a warning of Python's own, which are errors here, may
-    # come of a socket that Ctrl-C has left unmade.
-    while name == "symbols.py" and ": bid " not in line:
+    # These print before they connect, and a warning of Python's own, which are errors here, may come
+    # of a socket that Ctrl-C has left unmade.
+    while BEGUN.get(name, "") not in line:
         line = process.stdout.readline()
         assert line
     assert line

@@ -274,8 +274,16 @@ def test_run_forever_ends_with_the_stream(make: Make) -> None:
     """Also by disconnect() in a callback; it leaves no thread."""
     stream = make()
     before = threading.active_count()
-    stream.on("private:event", lambda event: stream.disconnect())
+    entered = threading.Event()
+
+    def leave(event: Any) -> None:
+        # The order may come before connect() has returned, which would raise then.
+        entered.wait(10)
+        stream.disconnect()
+
+    stream.on("private:event", leave)
     with stream:
+        entered.set()
         stream.run_forever()
     assert stream.state is ClientState.CLOSED
     stream.disconnect()
