@@ -106,8 +106,8 @@ def test_ctrl_c_ends_an_example(name: str, start: Any) -> None:
     """Ctrl-C ends with 130, in time, without a traceback."""
     process = start(name, "--demo")
     line = process.stdout.readline()
-    # These print before they connect, and a warning of Python's own, which are errors here, may come
-    # of a socket that Ctrl-C has left unmade.
+    # These print before they connect, and a warning of Python's own, which are errors here, may
+    # come of a socket that Ctrl-C has left unmade.
     while BEGUN.get(name, "") not in line:
         line = process.stdout.readline()
         assert line

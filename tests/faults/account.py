@@ -15,8 +15,8 @@ __all__ = ["TRANSIT", "disorder", "losses", "odd_gap"]
 
 #: Seconds that a message may be under way on a machine that is not busy.
 TRANSIT = 0.05
-#: Seconds before the last data at which a gap may begin, as docs/guarantees.md has it: where data come
-#: without a pause, as to a thread that waits for a processor, not all that has come was read.
+#: Seconds before the last data at which a gap may begin, as docs/guarantees.md has it: where data
+#: come without a pause, as to a thread that waits for a processor, not all that has come was read.
 EARLY = 1.0
 
 
