@@ -15,6 +15,8 @@ from tests.candles.tools import MINUTE, Row, Session, by_start, stream_of
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.threads import Watchdog
 
+pytestmark = pytest.mark.heavy
+
 LENGTHS = {"1s": MINUTE // 60, "1m": MINUTE, "5m": 5 * MINUTE, "1d": 24 * 60 * MINUTE}
 GRACE = 2 * 10**9
 #: Frames that a user has recorded; see the README beside them. They are not part of this project.

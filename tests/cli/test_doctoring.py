@@ -24,6 +24,8 @@ from etoro_sync.simulator import EToroSimulator
 from tests.support.processes import interruptible
 from tests.support.raw_server import Refuser
 
+pytestmark = pytest.mark.heavy
+
 QUICK = ["doctor", "--traffic", "0.05", "--wait", "1"]
 DEMO = [*QUICK, "--demo"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends signals")

@@ -24,7 +24,10 @@ from tests.support.threads import assert_no_new_descriptors
 
 from .conftest import Blocker, Manager, until
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no systemd")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="there is no systemd"),
+]
 
 Notify = Callable[..., Notifier]
 

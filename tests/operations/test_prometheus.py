@@ -24,6 +24,8 @@ from tests.support.clients import make_client
 
 from .conftest import until
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "etoro_sync" / "operations" / "alerts.yml"
 _HERE = shutil.which("prometheus") and shutil.which("promtool")

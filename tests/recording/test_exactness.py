@@ -16,6 +16,8 @@ from tests.conftest import MakeClient, MakeSimulator
 from tests.recording.tools import Tape, all_lines, plainly, replayed
 from tests.support.amounts import amount
 
+pytestmark = pytest.mark.heavy
+
 IDS = list(range(1, 9))
 
 

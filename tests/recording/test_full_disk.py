@@ -23,6 +23,8 @@ from tests.conftest import MakeClient, MakeSimulator
 from tests.recording.test_recorder import until
 from tests.recording.tools import all_lines, details_of, quote, replayed, texts_of
 
+pytestmark = pytest.mark.heavy
+
 Write = Callable[[int, Any], int]
 
 

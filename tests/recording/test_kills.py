@@ -17,6 +17,8 @@ from tests.recording.tools import quote, replayed, texts_of
 from tests.support.amounts import amount
 from tests.support.peer import Peer
 
+pytestmark = pytest.mark.heavy
+
 #: Seconds that a kill may cost.
 MOST_LOST = 1.0
 

@@ -13,6 +13,8 @@ from tests.conftest import MakeClient, StartServer
 from tests.recording.tools import Tape, plainly, replayed, texts_of
 from tests.support.peer import Peer
 
+pytestmark = pytest.mark.heavy
+
 RECORDED = Path(__file__).parents[3] / "shared" / "recorded"
 FILES = sorted(RECORDED.glob("*.jsonl.gz"))
 

@@ -16,6 +16,8 @@ from etoro_sync.simulator import FAULTS, EToroSimulator
 from tests.simulator.conftest import Simulate
 from tests.simulator.page import BLOCKS, TEXT, of_kind
 
+pytestmark = pytest.mark.heavy
+
 #: Name of each fault, and the example behind its description.
 EXAMPLES = re.findall(
     r"^`(\w+)`: (?:(?!```).)*?^```python example\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL

@@ -15,6 +15,8 @@ from tests.support.recordings import BEGIN, NAME, price, recorded
 
 from .test_recording import play
 
+pytestmark = pytest.mark.heavy
+
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
 
 
