@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ws.failures",
         "ws.transport",
     },
-    "plotting": {"replay", "stream"},
+    "plotting": {"candles", "replay", "stream"},
     "": {
         "candles",
         "delivery",

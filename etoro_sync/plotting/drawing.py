@@ -8,7 +8,7 @@ from ..errors import EToroError
 from ..extras import advice
 from .history import History, thinned
 
-__all__ = ["draw", "draw_history", "load_matplotlib"]
+__all__ = ["draw", "draw_history", "label_time", "load_matplotlib"]
 
 #: Colours that stay apart for colour-blind readers, and in grey.
 _BID, _ASK, _CLOSED = "#0072b2", "#d55e00", "#999999"
@@ -47,7 +47,7 @@ def draw(histories: Mapping[int, History], names: Mapping[int, str], end: float)
     for ax, (instrument_id, history) in zip(axes, histories.items(), strict=True):
         draw_history(ax, history, end)
         ax.set_title(names.get(instrument_id, f"instrument {instrument_id}"), loc="left")
-    _label_time(axes[-1], matplotlib)
+    label_time(axes[-1], matplotlib, "received, UTC")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
     return figure
@@ -74,14 +74,15 @@ def draw_history(ax: Any, history: History, end: float) -> None:
     ax.yaxis.get_major_formatter().set_scientific(False)
 
 
-def _label_time(ax: Any, matplotlib: Any) -> None:
+def label_time(ax: Any, matplotlib: Any, label: str) -> None:
+    """Label an axis of time."""
     locator = matplotlib.dates.AutoDateLocator(tz=timezone.utc, maxticks=8)
     ax.xaxis.set_major_locator(locator)
     formatter = matplotlib.dates.ConciseDateFormatter(locator, tz=timezone.utc)
     # Seconds stand behind hours and minutes; alone, "05" could be anything.
     formatter.formats[5] = formatter.zero_formats[5] = "%H:%M:%S"
     ax.xaxis.set_major_formatter(formatter)
-    ax.set_xlabel("received, UTC")
+    ax.set_xlabel(label)
 
 
 def _utc(seconds: float) -> datetime:

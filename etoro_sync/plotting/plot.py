@@ -6,10 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import EToroError, EToroValidationError
+from ..errors import EToroError
 from ..events import check_instrument_ids
 from ..replay import Replay
 from .drawing import draw, load_matplotlib
+from .files import check_format, save
 from .history import Collector, History
 
 __all__ = ["plot"]
@@ -49,7 +50,7 @@ def plot(
     matplotlib = load_matplotlib()
     wanted = None if instrument_ids is None else check_instrument_ids(instrument_ids)
     if out is not None:
-        _check_format(Path(out), matplotlib)
+        check_format(Path(out), matplotlib)
     replay = Replay(path, start=start, until=until)
     collector = Collector(replay, wanted, on_progress)
     with replay:
@@ -62,7 +63,7 @@ def plot(
         )
     figure = draw(histories, names or {}, collector.end)
     if out is not None:
-        _save(figure, Path(out))
+        save(figure, Path(out))
     return figure
 
 
@@ -72,23 +73,3 @@ def _chosen(histories: dict[int, History], wanted: Iterable[int] | None) -> dict
         return {key: drawn[key] for key in wanted if key in drawn}
     most = sorted(drawn, key=lambda key: -len(drawn[key].points))[:_MOST_ROWS]
     return {key: drawn[key] for key in sorted(most)}
-
-
-def _check_format(out: Path, matplotlib: Any) -> None:
-    formats = matplotlib.figure.Figure().canvas.get_supported_filetypes()
-    if out.suffix[1:].lower() not in formats:
-        raise EToroValidationError(
-            f"out must end with one of .{', .'.join(sorted(formats))}, not {out.name!r}.", "out"
-        )
-
-
-def _save(figure: Any, out: Path) -> None:
-    """Write the picture aside, and rename it, so that no half of one is left."""
-    aside = out.with_name(f".{os.getpid()}.{out.name}")
-    try:
-        figure.savefig(aside, dpi=150)
-        os.replace(aside, out)
-    except OSError as exc:
-        raise EToroError(f"{out} cannot be written: {exc.strerror or exc}.") from exc
-    finally:
-        aside.unlink(missing_ok=True)
