@@ -352,6 +352,8 @@ def run(folder: Path, then: str, record: str = "stream.record(sys.argv[1])") -> 
     return subprocess.Popen(
         [
             sys.executable,
+            # From 3.12 on, a program with threads that forks is warned.
+            "-Wignore:This process:DeprecationWarning",
             "-c",
             PROGRAM.format(record=record, then=then),
             str(folder),
