@@ -132,7 +132,9 @@ def test_a_slow_reader_loses_nothing_of_a_recording() -> None:
     assert small.dropped == 0
 
 
-def test_a_slow_callback_costs_no_tick(simulator: MakeSimulator, client: MakeClient) -> None:
+def test_promise_3_a_slow_callback_costs_no_tick(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
     """The stream's own callbacks skip rates then; a high among them is in the bar."""
     server = simulator(instruments={18: 100.0})
     live = client(server.url, conflate_after=0.0, callback_queue_size=1)

@@ -57,7 +57,7 @@ def close(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("script", [refuse, refuse_topics, refuse_upgrade, close])
-def test_a_server_that_repeats_the_keys(
+def test_promise_14_a_server_repeats_the_keys(
     script: Callable[[Peer], None], raw_server: StartServer
 ) -> None:
     """Neither keys nor account are in the report, the data, or what is shown of a step."""
@@ -135,7 +135,9 @@ def test_names_of_this_machine_are_replaced(monkeypatch: pytest.MonkeyPatch) -> 
     assert scrub.deep({"a": ["jane.d", 1, None]}) == {"a": ["<user>", 1, None]}
 
 
-def test_a_traceback_shows_no_key(service: EToroSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promise_14_a_traceback_shows_no_key(
+    service: EToroSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even that of Ctrl-C while the keys are on their way: error trackers show variables."""
 
     def press_ctrl_c(*arguments: Any) -> None:

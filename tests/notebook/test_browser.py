@@ -109,7 +109,9 @@ def test_a_page_that_is_loaded_again_shows_the_table_again(notebook: Open) -> No
     wait_until(lambda: page.texts(".etoro-notice") == [""])
 
 
-def test_a_cell_that_runs_twice_leaves_one_view_and_no_new_thread(notebook: Open) -> None:
+def test_promise_13_a_cell_that_runs_twice_leaves_one_view_and_no_new_thread(
+    notebook: Open,
+) -> None:
     """Neither do further runs; nor does the widget of the earlier run stay in the kernel."""
     page = notebook(THREADS, "import ipywidgets\nprint(len(ipywidgets.Widget.widgets), 'models')")
     shown(page)

@@ -61,7 +61,7 @@ def health_command() -> list[str]:
     return command(text.partition(" CMD ")[2])
 
 
-def test_no_key_gets_into_the_image() -> None:
+def test_promise_14_no_key_gets_into_the_image() -> None:
     """Neither by an argument, nor by the environment, nor by a file that is copied."""
     assert all_of("ARG") == []
     assert not [name for name in environment() if "KEY" in name]

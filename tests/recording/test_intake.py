@@ -48,7 +48,7 @@ def test_the_first_entry_is_the_state_of_the_book(intake: Intake) -> None:
     assert entries[1].details == (5.0, ["a"])
 
 
-def test_what_does_not_fit_is_a_hole_that_is_counted(intake: Intake) -> None:
+def test_promise_10_what_does_not_fit_is_a_hole_that_is_counted(intake: Intake) -> None:
     """It ends when half of the room is free; behind it stands the state."""
     read(intake, "a" * 600)
     read(intake, "b" * 600, "c")

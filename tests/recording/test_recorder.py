@@ -258,7 +258,7 @@ def test_wrong_arguments_are_named(tap: Tap, tmp_path: Path, wrong: dict[str, An
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_thread_and_no_descriptor_is_left(tap: Tap, tmp_path: Path) -> None:
+def test_promise_13_no_thread_and_no_descriptor_is_left(tap: Tap, tmp_path: Path) -> None:
     """Neither by a recording that ends nor by one that is refused."""
     with tap.stream.record(tmp_path):
         pass  # modules are loaded, and open what they open
@@ -384,7 +384,7 @@ def test_what_waits_is_written_at_the_end_of_the_program(tmp_path: Path, then: s
     assert all_lines(tmp_path)[-1].kind == "end"
 
 
-def test_a_forked_child_neither_writes_nor_holds_the_folder(tmp_path: Path) -> None:
+def test_promise_13_a_forked_child_neither_writes_nor_holds_the_folder(tmp_path: Path) -> None:
     """It ends without a hang or a word, and its parent's recording goes on."""
     then = """
 child = os.fork()

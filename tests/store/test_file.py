@@ -39,7 +39,7 @@ def wait_for(store: OrderStore, condition: Callable[[], object]) -> None:
     raise AssertionError(store.stats())
 
 
-def test_the_file_is_the_owners_alone_and_has_no_keys(
+def test_promise_14_the_file_is_the_owners_alone_and_has_no_keys(
     store: MakeStore, connected: Connect, sim: EToroSimulator, tmp_path: Path
 ) -> None:
     """With the folder made, and without the keys that a server repeats in an order event."""
@@ -226,7 +226,7 @@ def test_a_disk_that_stays_full_costs_what_waits_and_the_end_says_so(
     client.disconnect()
 
 
-def test_what_does_not_fit_into_memory_is_counted_and_a_gap(
+def test_promise_10_what_does_not_fit_into_memory_is_counted_and_a_gap(
     store: MakeStore, connected: Connect, sim: EToroSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded, and the file says when something is missing."""

@@ -55,7 +55,7 @@ def test_only_what_was_sent_counts_for_the_content() -> None:
         assert encode(changed, str).content != encode(one, str).content
 
 
-def test_keys_are_not_stored() -> None:
+def test_promise_14_keys_are_not_stored() -> None:
     """Promise 14: neither plain nor escaped, also where a server repeats them in odd places."""
     redact = Redactor([KEY, "12345678"])
     escaped = "".join(f"\\u{ord(c):04x}" for c in KEY)
