@@ -15,9 +15,6 @@ __all__ = ["TRANSIT", "disorder", "losses", "odd_gap"]
 
 #: Seconds that a message may be under way on a machine that is not busy.
 TRANSIT = 0.05
-#: Seconds before the last data at which a gap may begin, as docs/guarantees.md has it: where data
-#: come without a pause, as to a thread that waits for a processor, not all that has come was read.
-EARLY = 1.0
 
 
 def losses(
@@ -98,9 +95,9 @@ def odd_gap(gap: WsGap, last: float, told: float, tolerance: float) -> str:
 
     :param last: when the last message before it was received, or the connection authenticated.
     :param told: when it was told.
-    :param tolerance: seconds, of the end; that of the beginning is what is promised.
+    :param tolerance: seconds.
     """
-    if gap.from_ < last - EARLY:
+    if gap.from_ < last - tolerance:
         return f"it begins {last - gap.from_:.2f} s before the last message"
     if not gap.from_ <= gap.until <= told + tolerance:
         return f"it ends {gap.until - told:.2f} s after it was told"
