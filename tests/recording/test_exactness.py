@@ -65,9 +65,11 @@ def rates_of(client: WsClient) -> dict[int, dict[str, Any]]:
 
 
 def settle(sim: EToroSimulator, client: WsClient) -> None:
-    """Wait until all that was sent has come: an order event stands behind it."""
+    """Wait until all that was sent has come: an order event stands behind it.
+
+    `private` is subscribed already; a request here might meet the fault that ignores one.
+    """
     items = client.queue("private:event")
-    client.subscribe(["private"])
     while True:
         sim.fill_order(order_id=424242)
         try:
