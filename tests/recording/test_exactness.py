@@ -65,11 +65,18 @@ def rates_of(client: WsClient) -> dict[int, dict[str, Any]]:
 
 
 def settle(sim: EToroSimulator, client: WsClient) -> None:
-    """Wait until all that was sent has come: an order event stands behind it.
+    """Wait until all that was asked for is answered, and all that was sent has come.
 
-    `private` is subscribed already; a request here might meet the fault that ignores one.
+    A request stands behind what was asked for; it is made anew where a fault meets it. An order
+    event stands behind what was sent.
     """
     items = client.queue("private:event")
+    while True:
+        try:
+            client.subscribe(["private"])
+        except EToroError:
+            continue
+        break
     while True:
         sim.fill_order(order_id=424242)
         try:
