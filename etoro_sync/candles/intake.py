@@ -67,9 +67,9 @@ class Intake:
 
         :param ids: only of these instruments; None: of all.
         """
-        shared: list[tuple[int, Any]] = []
         for event, mark in _EVENTS.items():
-            port = _Port(event, self, shared, mark)
+            first = self._ports[0] if self._ports else None
+            port = _Port(event, self, first, mark)
             self._ports.append(port)
             registry.add_queue(port, ids if mark is None else None)
 
@@ -182,7 +182,7 @@ class _Port(ItemQueue):
 
     :param event: one of those below.
     :param intake: of the candles.
-    :param shared: what the present read has brought, of all events, in order.
+    :param first: of the ports: it gets what a read brings of all events, in order; None: this one.
     :param mark: what stands for each item of the event; None: it is the item itself.
     """
 
@@ -190,14 +190,14 @@ class _Port(ItemQueue):
         self,
         event: str,
         intake: Intake,
-        shared: list[tuple[int, Any]],
+        first: "_Port | None",
         mark: tuple[int, Any] | None,
     ) -> None:
         # Not the initialisation of a queue: this one keeps nothing, and nobody reads it.
         self.event = event
         self._intake = intake
         self._mark = mark
-        self.batch = shared
+        self.collector = first
         self.wanted_from = ""
 
     def feed(self, items: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@ Each event has a limit of its own in it, so that a flood of rates never costs an
 conflated, other market events give way for lack of room, and all else is kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import EToroError
@@ -113,7 +113,7 @@ def _nothing() -> Run:
 
 
 class _Batch:
-    """What a read has brought of one event, in the list that all events of a queue share."""
+    """Appends the items of one event to the list that all events of a queue share."""
 
     __slots__ = ("_event", "_shared")
 
@@ -124,35 +124,24 @@ class _Batch:
     def append(self, item: Any) -> None:
         self._shared.append((self._event, item))
 
-    def clear(self) -> None:
-        self._shared.clear()
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._shared)
-
-    def __len__(self) -> int:
-        return len(self._shared)
-
 
 class _Port(ItemQueue):
     """Stands in the registry for one event of a queue, and hands its items on.
 
     :param event: one of the queue's.
     :param owner: the queue.
-    :param shared: what the present read has brought for it.
     """
 
-    def __init__(self, event: str, owner: ItemQueue, shared: list[tuple[str, Any]]) -> None:
+    def __init__(self, event: str, owner: ItemQueue) -> None:
         # Not the initialisation of a queue: this one keeps nothing, and nobody reads it.
         self.event = event
-        self._owner = owner
-        self.batch = _Batch(event, shared)  # type: ignore[assignment]  # as far as it is used
+        self.collector = self._owner = owner
+
+    def batch_in(self, items: list[Any]) -> list[Any]:
+        return _Batch(self.event, items)  # type: ignore[return-value]  # as far as it is used
 
     def feed(self, items: Sequence[Any]) -> None:
-        if items is self.batch:
-            self._owner.feed(list(items))
-        else:
-            self._owner.feed([(self.event, item) for item in items])
+        self._owner.feed([(self.event, item) for item in items])
 
     def barrier(self) -> None:
         self._owner.barrier()
@@ -196,7 +185,6 @@ class Ports:
         :param add: puts the queue of one event onto the stream, with its filter.
         :param ids: only of these instruments, where an event has one.
         """
-        shared: list[tuple[str, Any]] = []
-        self._ports = tuple(_Port(event, queue, shared) for event in self._events)
+        self._ports = tuple(_Port(event, queue) for event in self._events)
         for port in self._ports:
             add(port, ids if port.event in INSTRUMENT_EVENTS else None)

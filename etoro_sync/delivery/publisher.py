@@ -41,7 +41,9 @@ class Publisher:
         #: because the feed handler appends to it.
         self.batch: list[tuple[Any, ...]] = []
         self._others: list[tuple[int, str, tuple[Any, ...]]] = []
-        self._touched: list[ItemQueue] = []
+        # Queue -> what the present read has brought for it. The queues do not have these lists
+        # themselves, because the readers of several connections may feed them at a time.
+        self._batches: dict[ItemQueue, list[Any]] = {}
 
     def publish(self, key: int, state: dict[str, Any]) -> None:
         """Collect a rate for the listeners of this instrument."""
@@ -57,10 +59,17 @@ class Publisher:
 
     def feed_queues(self, queues: Iterable[ItemQueue], item: Any) -> None:
         """Collect *item* for *queues*, until :meth:`flush`."""
+        batches = self._batches
         for queue in queues:
-            if not queue.batch:
-                self._touched.append(queue)
-            queue.batch.append(item)
+            batch = batches.get(queue)
+            if batch is not None:
+                batch.append(item)
+            elif queue.collector is None:
+                batches[queue] = [item]
+            else:
+                collected = batches.setdefault(queue.collector, [])
+                batches[queue] = batch = queue.batch_in(collected)
+                batch.append(item)
 
     def put(self, event: str, key: int | None, arguments: tuple[Any, ...]) -> None:
         """Collect an event that may be dropped when its consumers are too slow.
@@ -82,11 +91,11 @@ class Publisher:
             self._dispatcher.extend(self._session, self.batch, self._others)
             self.batch.clear()
             self._others.clear()
-        if self._touched:
-            for queue in self._touched:
-                queue.feed(queue.batch)
-                queue.batch.clear()
-            self._touched.clear()
+        if self._batches:
+            for queue, items in self._batches.items():
+                if queue.collector is None:
+                    queue.feed(items)
+            self._batches.clear()
 
     def emit(self, event: str, *arguments: Any) -> None:
         """Hand over an event that must not be lost, at once and in order."""

@@ -39,6 +39,9 @@ class ItemQueue:
     :param clock: seconds, for the ages of items that users see.
     """
 
+    #: The queue that is fed with what a read has brought for this one; None: this one.
+    collector: "ItemQueue | None" = None
+
     def __init__(
         self,
         event: str,
@@ -64,10 +67,12 @@ class ItemQueue:
         self._throttle = LogThrottle()
         #: Dates before this one are not wanted, where they come without a price.
         self.wanted_from = ""
-        #: Items of the present read, which the publisher collects on the reader thread.
-        self.batch: list[Any] = []
 
     # -- the reader thread's side --------------------------------------------------------------
+
+    def batch_in(self, items: list[Any]) -> list[Any]:
+        """Return what appends to *items*, with which the collector will be fed. Reader thread."""
+        return items
 
     def feed(self, items: Sequence[Any]) -> None:
         """Add *items* in order. Runs on the reader thread; never waits for a consumer."""

@@ -155,7 +155,6 @@ class _Port(ItemQueue):
     ) -> None:
         # Not the initialisation of a queue: this one keeps nothing, and nobody reads it.
         self.event = event
-        self.batch = []
         self._origin = origin
         self._inbox = inbox
         self._registry = registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etoro_sync.delivery.event_queue import make_buffer
+from etoro_sync.delivery.mixed import Ports
 from etoro_sync.delivery.publisher import Publisher
 from etoro_sync.delivery.queues import ItemQueue
 from etoro_sync.delivery.registry import Handler, Registry
@@ -55,3 +56,24 @@ def test_callbacks_are_given_the_rates_of_the_last_connection_before_the_barrier
     out.publish(1, {"ask": 1.5})
     out.flush()
     assert callbacks.given == [(1, 1.0), "barrier", (1, 1.5)]
+
+
+def test_what_two_readers_collect_for_a_queue_stays_apart_until_each_hands_it_over() -> None:
+    """The readers of several connections feed the same queues, each at the end of its own read."""
+    registry = Registry(EVENTS)
+    one, other = publisher_of(registry)[0], publisher_of(registry)[0]
+    plain = ItemQueue(RATE, make_buffer(RATE, 9, "conflate"), registry.remove_queue)
+    registry.add_queue(plain, None)
+    ports = Ports((RATE, "stale"), registry.remove_queue)
+    mixed = ItemQueue(f"{RATE}, stale", make_buffer((RATE, "stale"), 9, None), ports)
+    ports.connect(mixed, registry.add_queue, None)
+    one.publish(1, {"ask": 1.0})
+    other.publish(2, {"ask": 2.0})
+    one.put("stale", 1, (1, 10.0))
+    other.flush()
+    assert plain.get_nowait() == (2, 2.0)
+    assert plain.empty()
+    one.flush()
+    assert plain.get_nowait() == (1, 1.0)
+    read = [mixed.get_nowait() for _ in range(mixed.qsize())]
+    assert read == [(RATE, 2, 2.0), (RATE, 1, 1.0), ("stale", 1, 10.0)]

@@ -351,7 +351,8 @@ def test_who_reads_a_lot_at_once_now_and_then_is_not_warned_of(
 def test_users_have_every_figure_of_their_queue() -> None:
     """What is public of the items is public of the queue, but for what the reader calls."""
     public = {name for name in dir(ItemQueue) if not name.startswith("_")}
-    readers = {"abandon", "barrier", "end", "feed", "finish", "has_failed", "has_room"}
+    readers = {"abandon", "barrier", "batch_in", "collector", "end", "feed", "finish"}
+    readers |= {"has_failed", "has_room"}
     assert public - readers <= {name for name in dir(EventQueue) if not name.startswith("_")}
     items = new_queue(maxsize=1, overflow="drop_oldest")
     items.feed([1, 2])
