@@ -49,6 +49,10 @@ class Pace:
         with self._monitor.lock:
             self._monitor.changed()
 
+    def interrupt(self) -> None:
+        """Make the source check whether it is to stop. Any thread, also in a finalizer."""
+        self.changed()
+
     def wait_for_room(self, dispatcher: Dispatcher, stopping: Callable[[], bool]) -> None:
         """Block until there is room. Runs on the source's thread.
 

@@ -37,9 +37,8 @@ __all__ = ["PlayedSource"]
 #: Seconds that ``disconnect()`` waits by default for the source's thread and the callbacks.
 _CLOSE_TIMEOUT = 1.0
 _ENDED = "The source has come to its end. Call connect() to play it again, and make a new queue."
+_INTERRUPTED = "connect() was interrupted. Call it again."
 _numbers = itertools.count(1)
-
-Play = Callable[[Feed], None]
 
 
 class PlayedSource:
@@ -50,31 +49,52 @@ class PlayedSource:
     :param counters: the stream's.
     """
 
-    conflate_after = None
+    conflate_after: float | None = None
 
-    def __init__(self, play: Play, registry: Registry, counters: Counters) -> None:
+    def __init__(self, play: Callable[[Any], None], registry: Registry, counters: Counters) -> None:
         self._play = play
         self._registry = registry
-        self._counters = counters
+        self.counters = counters
         self.lifecycle = Lifecycle()
         self.book = RateBook()
         self.order_states = OrderStates()
         self.redact: Callable[[str], str] = str
-        self.pace = Pace(registry)
-        self.dispatcher = Dispatcher(
+        self.pace = self.make_pace()
+        self.dispatcher = self.make_dispatcher()
+        self.present: Run | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    # -- what a source that does not wait for its readers makes in another way -----------------
+
+    def make_pace(self) -> Pace:
+        """Return what decides when the source waits."""
+        return Pace(self._registry)
+
+    def make_dispatcher(self) -> Dispatcher:
+        """Return what runs the callbacks, in all sessions."""
+        return Dispatcher(
             f"etoro-sync-played-callbacks-{next(_numbers)}",
-            registry,
-            counters,
+            self._registry,
+            self.counters,
             0,
             in_order=True,
             on_progress=self.pace.changed,
         )
-        self.present: Run | None = None
-        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    def make_feed(
+        self, number: int, handler: FeedHandler, out: Publisher, wait: Callable[..., None]
+    ) -> Feed:
+        """Return what the function of session *number* writes to.
+
+        Each run begins with generation 1, so that all runs bring the same events.
+        """
+        self.book.restore(EMPTY, clocks.uptime())
+        self.book.begin_generation(())
+        return Feed(handler, self.book, out, self.counters, wait)
 
     @property
     def is_connected(self) -> bool:
-        """Whether the source is played now."""
+        """Whether events can come now."""
         return self.lifecycle.state is ClientState.LIVE
 
     def listeners_changed(self) -> None:
@@ -133,27 +153,32 @@ class PlayedSource:
         deadline = None if timeout is None else clocks.monotonic() + timeout
         begun: list[int] = []
         try:
-            number = self.lifecycle.begin(begun, deadline)
-            if number is None:
-                raise EToroWebSocketError(
-                    f"This stream is {self.lifecycle.state.value} already. Call disconnect() first."
-                )
-            self.pace.reset()
-            run = Run(number, self, self._play, self._registry, self._counters)
-            self.present = run
-            if self._finalizer is not None:
-                self._finalizer.detach()
-            self._finalizer = weakref.finalize(self, run.abandon)
-            self._finalizer.atexit = False
-            self.lifecycle.advance(number, ClientState.LIVE)
+            run = self._begin(begun, deadline)
+            self.lifecycle.advance(run.number, ClientState.LIVE)
             run.start()
         except BaseException as exc:
             if begun:
                 self._fail_to_begin(begun[0], exc)
             raise
 
+    def _begin(self, begun: list[int], deadline: float | None) -> "Run":
+        """Begin a session, whose number is appended to *begun* first, and make its run."""
+        number = self.lifecycle.begin(begun, deadline)
+        if number is None:
+            raise EToroWebSocketError(
+                f"This stream is {self.lifecycle.state.value} already. Call disconnect() first."
+            )
+        self.pace.reset()
+        run = Run(number, self, self._play, self._registry)
+        self.present = run
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, run.abandon)
+        self._finalizer.atexit = False
+        return run
+
     def _fail_to_begin(self, number: int, exc: BaseException) -> None:
-        error = EToroWebSocketError("connect() was interrupted.")
+        error = exc if isinstance(exc, EToroError) else EToroWebSocketError(_INTERRUPTED)
         if isinstance(exc, RuntimeError):
             error = EToroWebSocketError(f"Cannot start the stream's threads: {no_thread(exc)}")
         self.lifecycle.failed(number, error, partial(self._registry.end_queues, str(error), error))
@@ -196,16 +221,10 @@ class Run:
     :param source: the source; only its parts are kept.
     :param play: the user's function.
     :param registry: the listeners.
-    :param counters: the stream's.
     """
 
     def __init__(
-        self,
-        number: int,
-        source: PlayedSource,
-        play: Play,
-        registry: Registry,
-        counters: Counters,
+        self, number: int, source: PlayedSource, play: Callable[[Any], None], registry: Registry
     ) -> None:
         self.number = number
         self._play = play
@@ -217,13 +236,15 @@ class Run:
         self._dispatcher = source.dispatcher
         self._dispatcher.open(number, self._on_callbacks_failed)
         self._out = Publisher(registry, self._dispatcher, make_rate, number)
-        # Each run begins with generation 1, so that all runs bring the same events.
-        source.book.restore(EMPTY, clocks.uptime())
-        source.book.begin_generation(())
         self._handler = FeedHandler(
-            source.book, registry, self._out, counters, redact=str, order_states=source.order_states
+            source.book,
+            registry,
+            self._out,
+            source.counters,
+            redact=str,
+            order_states=source.order_states,
         )
-        self._feed = Feed(self._handler, source.book, self._out, counters, self._wait)
+        self._feed = source.make_feed(number, self._handler, self._out, self._wait)
         name = f"etoro-sync-played-{next(_numbers)}"
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         _runs.add(self)
@@ -241,7 +262,7 @@ class Run:
         if not self._guard.foreign:
             # over: if the thread hangs in a log handler, it must not change the next run's prices.
             self._stopping = self._handler.over = True
-            self._pace.changed()
+            self._pace.interrupt()
             self._dispatcher.stop(self.number)
 
     def abandon(self) -> None:
