@@ -7,10 +7,13 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etoro_sync.redaction import MASK, Redactor, _find, _patterns
+from tests.support.amounts import amount
+
+pytestmark = pytest.mark.heavy
 
 KEY = "planted/key+4711=ab"
 
@@ -60,6 +63,8 @@ pieces = st.one_of(
 secrets = st.one_of(st.just(KEY), st.text('ab\\"%/é\U0001f600 u0', min_size=4, max_size=12))
 
 
+@pytest.mark.long_form
+@settings(max_examples=amount(40, 400))
 @given(st.lists(pieces, max_size=12).map("".join), secrets)
 @example('ab\\"cd', 'ab"cd')
 @example("x\\\\", "x\\\\y")

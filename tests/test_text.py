@@ -91,6 +91,7 @@ def test_secrets_with_a_common_beginning_are_masked_whole(order: int) -> None:
     assert Redactor(secrets)(text) == f"{MASK} {MASK} {MASK}"
 
 
+@pytest.mark.heavy
 def test_secrets_that_come_later_are_masked_too() -> None:
     """Keys that functions return; and of many, the last thousand, so that memory is bounded."""
     redact = Redactor(["a-fixed-secret"])
@@ -133,6 +134,7 @@ def test_a_secret_that_begins_like_itself_leaves_no_tail(secret: str, text: str)
     assert Redactor([secret])(text) == f"key={MASK}"
 
 
+@pytest.mark.heavy
 def test_the_search_for_a_secret_that_repeats_itself_has_a_bound() -> None:
     """A step for each of its characters at each place, also where a server knows it."""
     redact = Redactor(["a" * 40 + "b"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from etoro_sync.doctor.deviations import Deviations
 from etoro_sync.doctor.privacy import Scrubber
 from etoro_sync.doctor.traffic import Traffic
 from etoro_sync.redaction import Redactor
+
+pytestmark = pytest.mark.heavy
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -31,6 +31,8 @@ from etoro_sync.ws.transport.frames import FrameParser
 from tests.support.amounts import amount
 from tests.support.clocks import FakeClock
 
+pytestmark = pytest.mark.heavy
+
 RATE = "Trading.Instrument.Rate"
 STAMP = {"Date": "2026-04-20T17:24:50.3029106Z", "PriceRateID": "139453668086"}
 FULL = {

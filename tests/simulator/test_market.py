@@ -7,6 +7,9 @@ import pytest
 
 from etoro_sync.simulator.market import Market
 from etoro_sync.simulator.profile import MIXES
+from tests.support.amounts import amount
+
+pytestmark = pytest.mark.heavy
 
 NOW = 1_790_000_000_000_000_000
 DELTAS = 20_000
@@ -87,11 +90,12 @@ _BID_DISCOUNTED = ("BidDiscounted", "UnitMarginBidDiscounted")
 _ASK_DISCOUNTED = ("AskDiscounted", "UnitMarginAskDiscounted")
 
 
+@pytest.mark.long_form
 def test_a_conversion_update_is_undated_and_the_next_message_puts_it_right() -> None:
     """Its id steps back, and its discounted prices lie outside of the spread now and then."""
     market = Market(None, seed=13)
-    outside = 0
-    for instrument_id in range(100, 140):
+    outside, instruments = 0, amount(12, 40)
+    for instrument_id in range(100, 100 + instruments):
         state = dict(market.instrument(instrument_id, NOW).state)
         updated = False
         for n in range(1500):
@@ -112,7 +116,7 @@ def test_a_conversion_update_is_undated_and_the_next_message_puts_it_right() -> 
                 outside += prices != sorted(prices)
             else:
                 assert prices == sorted(prices)
-    assert outside > 30
+    assert outside > instruments * 3 / 4
 
 
 _INSIDE_OUT = ("Bid", "BidDiscounted", "AskDiscounted", "Ask")

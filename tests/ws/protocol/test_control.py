@@ -20,6 +20,8 @@ from etoro_sync.ws.failures import ConnectionFailed
 from etoro_sync.ws.protocol.control import Outcome
 from tests.ws.protocol.tools import API_KEY, USER_KEY, Client
 
+pytestmark = pytest.mark.heavy
+
 # Acknowledgements --------------------------------------------------------------------------------
 
 

@@ -18,6 +18,8 @@ from tests.support.proxies import HttpProxy, SocksProxy
 from tests.support.raw_server import RawServer, Refuser
 from tests.ws.transport.tools import SOON
 
+pytestmark = pytest.mark.heavy
+
 LOGIN = "user:planted-secret"
 SECRET = "planted-secret"
 #: Options of each way through a proxy: scheme, and user and password.
