@@ -52,6 +52,7 @@ Errors, all of which are an EToroError:
     EToroInstrumentError       a symbol or id has no instrument, or several
     EToroKeyError              there is no rate of that instrument
     EToroOrderError            an order was rejected, or has expired
+    EToroRedisError            Redis cannot be reached, or has refused something
     EToroRestError             a request to eToro's REST API failed
     EToroTypeError             an object cannot be copied or pickled
     EToroValidationError       an argument or a message has a wrong value
@@ -93,6 +94,7 @@ from .errors import (
     EToroKeyError,
     EToroOrderError,
     EToroQueueOverflowError,
+    EToroRedisError,
     EToroRestError,
     EToroSubscriptionError,
     EToroTimeoutError,
@@ -154,6 +156,7 @@ __all__ = [
     "EToroKeyError",
     "EToroOrderError",
     "EToroQueueOverflowError",
+    "EToroRedisError",
     "EToroRestError",
     "EToroSubscriptionError",
     "EToroTimeoutError",

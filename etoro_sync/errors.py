@@ -7,6 +7,7 @@
     |-- EToroInstrumentError       a symbol or id has no instrument, or several (also LookupError)
     |-- EToroKeyError              there is no rate of that instrument (also KeyError)
     |-- EToroOrderError            an order was rejected, or has expired
+    |-- EToroRedisError            Redis cannot be reached, or has refused something
     |-- EToroRestError             a request to eToro's REST API failed
     |-- EToroTypeError             an object cannot be copied or pickled (also TypeError)
     |-- EToroValidationError       an argument or a message has a wrong value (also ValueError)
@@ -37,6 +38,7 @@ __all__ = [
     "EToroKeyError",
     "EToroOrderError",
     "EToroQueueOverflowError",
+    "EToroRedisError",
     "EToroRestError",
     "EToroSubscriptionError",
     "EToroTimeoutError",
@@ -137,6 +139,21 @@ class EToroOrderError(EToroError):
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is copied and pickled by its args, which have the message alone.
         return type(self), (str(self), self.event), vars(self)
+
+
+class EToroRedisError(EToroError):
+    """Redis cannot be reached, does not answer in time, or has refused something.
+
+    :param message: what happened, to which server, and what to do.
+    :param error_code: the first word of Redis's answer, such as ``"WRONGPASS"``, ``"OOM"`` or
+        ``"READONLY"``; None: there was no answer.
+    """
+
+    def __init__(
+        self, message: str, error_code: str | None = None, *, cause: BaseException | None = None
+    ) -> None:
+        super().__init__(message, cause=cause)
+        self.error_code = error_code
 
 
 class EToroRestError(EToroError):

@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tables": {"recording", "replay"},
     "store": {"delivery", "stream"},
     "candles": {"delivery", "stream"},
+    "redis": {"delivery", "market", "stream"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {
@@ -105,6 +106,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "plotting",
         "market",
         "recording",
+        "redis",
         "simulator",
         "systemd",
         "tables",
