@@ -93,7 +93,7 @@ def _disorder(numbers: list[int], order: Order, snapshots: int) -> list[str]:
 def odd_gap(gap: WsGap, last: float, told: float, tolerance: float) -> str:
     """Say what is wrong with the ends of a gap; nothing: the empty string.
 
-    :param last: when the last message before it was received, or the connection authenticated.
+    :param last: when the last message before it was received, or the last accepted keys were sent.
     :param told: when it was told.
     :param tolerance: seconds.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from etoro_sync import ClientState, WsClient, WsClientOptions, WsGap
 from etoro_sync.simulator import EToroSimulator
@@ -212,10 +212,15 @@ class Testbed:
         before = list(
             takewhile(lambda seen: seen.name != "close", self.observer.connection_events())
         )
-        connections = [seen.at + to_wall for seen in before if seen.name == "authenticated"]
+        # The client knows that its keys were accepted between asking, after "open", and the answer.
+        asked = [
+            seen.at + to_wall
+            for seen, answer in pairwise(before)
+            if seen.name == "open" and answer.name == "authenticated"
+        ]
         opened = sum(seen.name == "open" for seen in before)
         came = [each.at for each in delivered if each.generation <= opened]
-        last = max([*connections, *came])
+        last = max([*asked, *came])
         words = odd_gap(gap, last, told.at + to_wall, transit)
         if words:
             self.measured.gaps.append(words)
