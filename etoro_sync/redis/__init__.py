@@ -2,6 +2,14 @@
 
 ::
 
+    publisher     Publisher, as users hold it
+    publishing    what its thread does: stand by, or write
+    intake        what it has read of the stream
+    cold          connects the stream only while the publisher has the lease
+    held          the orders that may still have to be written
+    lease         which of several publishers may write
+    writer        batches; and what another engine would have to do
+    scripts       what runs inside Redis
     connection    an URL becomes a client of redis-py, and its errors become ours
     keys          the names in Redis
     rows          what stands there: rates as JSON, and back
@@ -19,4 +27,6 @@ try:
 except ImportError as exc:
     raise ImportError(f"Redis needs an extra: {advice('redis', 'redis')}", name=exc.name) from exc
 
-__all__: list[str] = []
+from .publisher import Publisher, PublisherStats
+
+__all__ = ["Publisher", "PublisherStats"]

@@ -1,0 +1,207 @@
+"""What a publisher has read of its stream, and what of it may still have to be written."""
+
+import queue
+from typing import Any
+
+from .. import clocks
+from ..delivery.event_queue import EventQueue
+from ..errors import EToroClosedError, EToroError, EToroQueueOverflowError
+from ..models import WsInstrumentRate
+from ..state import ClientState
+from ..stream import MarketStream
+from ..stream.core import core_of
+from .cold import ColdStart
+from .event_rows import PUBLISHED
+from .held import HeldOrders
+from .writer import MOST, RedisWriter
+
+__all__ = ["Intake", "Over"]
+
+#: What is read of the stream.
+_EVENTS = ("instrument:rate", "private:event", *PUBLISHED)
+#: The most rates that wait, which is more than eToro has instruments; and after how many seconds
+#: they are skipped for newer ones.
+_ROOM, _CONFLATE_AFTER = 20_000, 1.0
+#: How many orders are looked for in Redis at once.
+_ASKED = 500
+
+
+class Over(Exception):
+    """Raised when nothing more comes from the stream.
+
+    :param error: what has ended it; None: it was disconnected.
+    """
+
+    def __init__(self, error: EToroError | None) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Intake:
+    """Reads a stream for a publisher, whose thread alone may use it, but for :meth:`close`.
+
+    :param source: the stream.
+    :param cold: whether it is connected only by :meth:`begin`, until :meth:`leave`.
+    :ivar known: the last rate of each instrument.
+    :ivar held: the orders that may not be in Redis.
+    :ivar lost: orders and events that were lost, because too many waited.
+    :ivar refused: rates that cannot be written.
+    """
+
+    def __init__(self, source: MarketStream, cold: bool) -> None:
+        self._source = source
+        self._core = core_of(source)
+        self._redact = self._core.source.redact
+        self._cold = ColdStart(source, self._new_queue) if cold else None
+        self._queue: EventQueue[Any] | None = None if cold else self._new_queue()
+        # Of queues that have ended.
+        self._conflated = 0
+        self.known: dict[int, WsInstrumentRate] = {}
+        self.held = HeldOrders()
+        self.lost = self.refused = 0
+
+    def _new_queue(self) -> EventQueue[Any]:
+        return self._source.queue(_EVENTS, maxsize=_ROOM, conflate_after=_CONFLATE_AFTER)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a queue to read."""
+        return self._queue is not None
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether the stream is connected only while it is needed."""
+        return self._cold is not None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the stream is connected, and all is subscribed to."""
+        return self._core.state is ClientState.LIVE
+
+    @property
+    def conflated(self) -> int:
+        """How many rates were skipped for newer ones. Any thread."""
+        items = self._queue
+        return self._conflated + (0 if items is None else items.conflated)
+
+    @property
+    def waiting(self) -> int:
+        """How many rates, orders and events wait. Any thread."""
+        items = self._queue
+        return 0 if items is None else items.qsize()
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def next(self, seconds: float) -> Any:
+        """Return the next item, ``(event, *arguments)``; None: none has come in that time.
+
+        :raises Over: when nothing more will come.
+        """
+        items = self._queue
+        if items is None:
+            return None
+        try:
+            return items.get(block=seconds > 0, timeout=seconds)
+        except queue.Empty:
+            return None
+        except EToroQueueOverflowError as exc:
+            self.lost += exc.lost
+            return "error", exc
+        except EToroClosedError:
+            raise Over(None) from None
+        except EToroError as exc:
+            raise Over(exc) from None
+
+    def keep(self, seconds: float) -> None:
+        """Read for that long, and keep what a new epoch would begin with."""
+        until = clocks.monotonic() + seconds
+        while (item := self.next(max(until - clocks.monotonic(), 0.0))) is not None:
+            if item[0] == "instrument:rate":
+                self.known[item[1]] = item[2]
+            elif item[0] == "private:event":
+                self.held.add(item[1], self._redact)
+
+    def collect(self, writer: RedisWriter, seconds: float) -> None:
+        """Add what waits to a batch, until it is full.
+
+        :param seconds: how long to wait for the first item.
+        """
+        item = self.next(seconds)
+        rates: list[WsInstrumentRate] = []
+        try:
+            while item is not None:
+                if item[0] == "instrument:rate":
+                    self.known[item[1]] = item[2]
+                    rates.append(item[2])
+                    if len(rates) >= MOST:
+                        break
+                else:
+                    self._add_rates(writer, rates)
+                    self._add(writer, item)
+                    if writer.is_full:
+                        break
+                item = self.next(0.0)
+        finally:
+            self._add_rates(writer, rates)
+
+    def _add_rates(self, writer: RedisWriter, rates: list[WsInstrumentRate]) -> None:
+        """Add rates to the batch, and empty the list."""
+        self.refused += writer.publish_rates(rates)
+        rates.clear()
+
+    def _add(self, writer: RedisWriter, item: tuple[Any, ...]) -> None:
+        if item[0] != "private:event":
+            writer.publish_event(item[0], item[1:])
+            return
+        order = self.held.add(item[1], self._redact)
+        if order is not None:
+            writer.publish_order(order)
+
+    def look_up(self, writer: RedisWriter) -> None:
+        """Find out which of the held orders another publisher has written.
+
+        :raises EToroRedisError: when Redis is away or refuses.
+        """
+        asked = self.held.first(_ASKED)
+        if asked:
+            now = clocks.monotonic()
+            seen = writer.seen(asked)
+            self.held.confirm(seen, now)
+            self.held.missing([digest for digest in asked if digest not in seen], now)
+
+    # -- the stream's connection -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Note that this publisher may write: connect, if that is left to it."""
+        if self._cold is not None and self._queue is None:
+            self.known.clear()  # of an earlier connection
+            self._queue = self._cold.connect()
+
+    def check(self) -> None:
+        """Go on connecting; :raises Over: when that cannot succeed."""
+        failure = None if self._cold is None else self._cold.failed()
+        if failure is not None:
+            raise Over(failure)
+
+    def leave(self) -> None:
+        """Note that another publisher writes: disconnect, if that is left to this one."""
+        if self._cold is not None:
+            self._end_queue()
+            self._cold.disconnect()
+
+    def close(self) -> None:
+        """Collect nothing more; what waits can be read. Any thread."""
+        items = self._queue
+        if items is not None:
+            items.close()
+
+    def end(self) -> None:
+        """Drop what waits, and disconnect if that is left to this publisher."""
+        self._end_queue()
+        self.leave()
+
+    def _end_queue(self) -> None:
+        items, self._queue = self._queue, None
+        if items is not None:
+            self._conflated += items.conflated
+            items.close()

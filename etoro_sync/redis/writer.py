@@ -1,0 +1,246 @@
+"""Writes what a publisher has read, in batches; :class:`Writer` is what another engine must do."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from ..errors import EToroValidationError
+from ..models import WsInstrumentRate
+from .connection import Address
+from .event_rows import encode_event
+from .keys import Keys
+from .lease import Lease
+from .order_rows import digest_of, encode_order
+from .rows import decode_state, encode_rate, encode_rates, encode_state
+from .scripts import SEEN, WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from ..models import WsPrivateEvent
+
+__all__ = ["MOST", "Fenced", "Order", "RedisWriter", "Writer", "Written"]
+
+#: The most rates, and the most orders and events, of a batch.
+MOST = 256
+#: The least and the most entries that the stream of rates has.
+_ENTRIES = (100, 1_000_000)
+
+
+class Fenced(Exception):
+    """Another publisher may write now, and not this one; or Redis has lost what was written.
+
+    :param lost: whether it is the latter.
+    """
+
+    def __init__(self, *, lost: bool) -> None:
+        super().__init__("lost" if lost else "fenced")
+        self.lost = lost
+
+
+class Order(NamedTuple):
+    """An order event, ready to be written.
+
+    :param digest: of its content, the same whoever has received it.
+    """
+
+    digest: str
+    message_id: str
+    text: str
+
+    @classmethod
+    def of(cls, event: "WsPrivateEvent", redact: "Callable[[str], str]") -> "Order":
+        """Return an event without the keys.
+
+        :param redact: removes them from text.
+        """
+        text = encode_order(event, redact)
+        message_id = event.message_id if isinstance(event.message_id, str) else ""
+        return cls(digest_of(text), redact(message_id), text)
+
+
+class Written(NamedTuple):
+    """What a batch has come to.
+
+    :param digests: of its orders, which are written now, by this publisher or by another.
+    :param orders: how many of these this publisher has written.
+    :param standby: seconds since another publisher has asked for the lease; None: there is none.
+    """
+
+    digests: tuple[str, ...]
+    rates: int
+    orders: int
+    events: int
+    standby: float | None
+
+
+class Writer(Protocol):
+    """The interface of an engine: batches of rates, orders and events, written at once or not."""
+
+    def publish_rates(self, rates: Iterable[WsInstrumentRate]) -> int:
+        """Add rates to the batch; return how many cannot be written and were left out."""
+
+    def publish_order(self, order: Order) -> None:
+        """Add an order event to the batch."""
+
+    def publish_event(self, name: str, args: tuple[Any, ...] = ()) -> None:
+        """Add another event to the batch, behind the rates that are in it."""
+
+    def flush(self) -> Written:
+        """Write the batch, even if it is empty, and renew the right to write.
+
+        :raises Fenced: when this publisher may not write any more.
+        :raises EToroError: when the engine cannot be used; then the same batch is written by the
+            next call.
+        """
+
+    def last_states(self) -> dict[int, tuple[int, int, WsInstrumentRate]]:
+        """Return the last rate of each instrument, with its epoch and number."""
+
+    def seen(self, digests: list[str]) -> set[str]:
+        """Return those of the orders that any publisher has written."""
+
+
+class _Batch:
+    """What is to be written at once. Its numbers are given when it is sealed.
+
+    :param rows: of rates.
+    :param last: instrument id -> the place of its last rate in *rows*.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+        self.last: dict[int, int] = {}
+        self.orders: list[tuple[int, Order]] = []
+        self.events: list[tuple[int, str, str]] = []
+        self.args: list[Any] | None = None
+
+    def seal(self, lease: Lease, batch: int, before: int, entries: int) -> list[Any]:
+        """Return the arguments of the script, the same for each attempt to write the batch.
+
+        :param batch: its number.
+        :param before: the number of the last rate before it.
+        :param entries: how many the stream of rates keeps.
+        """
+        if self.args is None:
+            text = encode_rates(self.rows) if self.rows else ""
+            self.args = args = [batch, before + 1, text, entries]
+            args += (len(self.last), len(self.orders), len(self.events))
+            epoch, first, rows = lease.epoch, before + 1, self.rows
+            for instrument_id, place in self.last.items():
+                args += (instrument_id, encode_state(epoch, first + place, rows[place]))
+            for place, order in self.orders:
+                args += (before + place, order.message_id, order.digest, order.text)
+            for place, name, text in self.events:
+                args += (before + place, name, text)
+        return [lease.token, lease.epoch, lease.milliseconds, *self.args]
+
+
+class RedisWriter:
+    """Writes one feed. Its publisher's thread alone may use it.
+
+    :param client: for Redis.
+    :param address: of it, for errors.
+    :param keys: of the feed.
+    :param lease: of this publisher.
+    :param stream_bytes: how many bytes of rates the stream keeps for readers that were away.
+    :param redact: removes the keys from text.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        address: Address,
+        keys: Keys,
+        lease: Lease,
+        stream_bytes: int,
+        redact: "Callable[[str], str]" = str,
+    ) -> None:
+        self._client = client
+        self._address = address
+        self._keys = keys
+        self._lease = lease
+        self._budget = stream_bytes
+        self._redact = redact
+        # The average size of an entry, so that one odd entry does not empty the stream.
+        self._size = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with the numbers of a new epoch, and forget the batch."""
+        self._batch = _Batch()
+        self._number = self._batches = 0
+
+    def publish_rates(self, rates: Iterable[WsInstrumentRate]) -> int:
+        """As :class:`Writer`."""
+        batch, refused = self._batch, 0
+        rows, last = batch.rows, batch.last
+        for rate in rates:
+            try:
+                row = encode_rate(rate)
+            except EToroValidationError:
+                refused += 1
+                continue
+            last[rate.instrument_id] = len(rows)
+            rows.append(row)
+        return refused
+
+    def publish_order(self, order: Order) -> None:
+        """As :class:`Writer`."""
+        self._batch.orders.append((len(self._batch.rows), order))
+
+    def publish_event(self, name: str, args: tuple[Any, ...] = ()) -> None:
+        """As :class:`Writer`."""
+        text = encode_event(name, args, self._redact)
+        self._batch.events.append((len(self._batch.rows), name, text))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch has to be written before anything is added to it."""
+        batch = self._batch
+        return batch.args is not None or len(batch.rows) >= MOST or self.urgent >= MOST
+
+    @property
+    def urgent(self) -> int:
+        """How many orders and events are in the batch."""
+        return len(self._batch.orders) + len(self._batch.events)
+
+    def flush(self) -> Written:
+        """As :class:`Writer`; :raises EToroRedisError: when Redis is away or refuses."""
+        batch = self._batch
+        rates = len(batch.rows)
+        is_empty = not (rates or batch.orders or batch.events)
+        # An empty one has the number of the last batch, so that it renews the lease and no more.
+        number = self._batches if is_empty else self._batches + 1
+        args = batch.seal(self._lease, number, self._number, self._entries())
+        with self._address.calling():
+            answer = WRITE.run(self._client, self._keys, args)
+        if answer[0] != b"OK":
+            raise Fenced(lost=answer[0] == b"LOST")
+        self._batches = number
+        self._number += rates
+        self._batch = _Batch()
+        digests = tuple(order.digest for _, order in batch.orders)
+        standby = answer[2] / 1000 if answer[2] >= 0 else None
+        return Written(digests, rates, answer[1], len(batch.events), standby)
+
+    def _entries(self) -> int:
+        """Return how many entries the stream of rates keeps, by their average size."""
+        if self._batch.rows:
+            size = sum(map(len, self._batch.rows))
+            self._size += (size - self._size) * (0.05 if self._size else 1.0)
+        least, most = _ENTRIES
+        return min(max(int(self._budget / max(self._size, 1.0)), least), most)
+
+    def last_states(self) -> dict[int, tuple[int, int, WsInstrumentRate]]:
+        """As :class:`Writer`; :raises EToroError: when Redis is away, or has something else."""
+        with self._address.calling():
+            found = self._client.hgetall(self._keys.last)
+        return {int(key): decode_state(text, self._keys.last) for key, text in found.items()}
+
+    def seen(self, digests: list[str]) -> set[str]:
+        """As :class:`Writer`; :raises EToroRedisError: when Redis is away or refuses."""
+        with self._address.calling():
+            found = SEEN.run(self._client, self._keys, digests)
+        return {digest for digest, one in zip(digests, found, strict=True) if one}
