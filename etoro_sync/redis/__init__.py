@@ -2,6 +2,12 @@
 
 ::
 
+    client        RedisClient, as users hold it
+    reading       what its thread does: the state of a moment, then what follows it
+    moment        how far a feed is, and its last rates
+    entries       what stands in the streams, in the order in which it was written
+    freshness     whether prices are fresh, and since when messages may be missing
+    line          one connection, which another thread may cut
     publisher     Publisher, as users hold it
     publishing    what its thread does: stand by, or write
     intake        what it has read of the stream
@@ -27,6 +33,7 @@ try:
 except ImportError as exc:
     raise ImportError(f"Redis needs an extra: {advice('redis', 'redis')}", name=exc.name) from exc
 
+from .client import RedisClient
 from .publisher import Publisher, PublisherStats
 
-__all__ = ["Publisher", "PublisherStats"]
+__all__ = ["Publisher", "PublisherStats", "RedisClient"]

@@ -150,6 +150,8 @@ class Publishing:
         self._live_at = clocks.monotonic()
         self._writer.begin()
         self._writer.publish_event(TAKEOVER)
+        if self.intake.is_live:
+            self._writer.publish_event("authenticated")  # else readers wait for a sign of that
         self.intake.begin()
         self._orders = deque(self.intake.held.all())
         self._backlog = deque(self.intake.known.values())

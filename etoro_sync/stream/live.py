@@ -19,6 +19,7 @@ from ..errors import EToroClosedError, EToroTimeoutError
 from ..market.bad_messages import BadMessages
 from ..market.feed_handler import FeedHandler
 from ..market.rate_book import RateBook
+from ..models import WsGap, WsPrivateEvent
 from ..state import ClientState
 from ..stats import Counters
 from ..synchronization import Interrupted
@@ -109,6 +110,29 @@ class LiveFeed(Feed):
         for key, state in states:
             self._show(key, state)
         self._out.flush()
+
+    def order(self, event: WsPrivateEvent) -> None:
+        """Write an order event, of the present generation."""
+        self._pace(None)
+        self._counters.messages += 1
+        self._counters.private_events += 1
+        self._counters.last_message_at = clocks.uptime()
+        event.generation = self._book.generation
+        self._handler.publish_order(event)
+
+    def gap(self, gap: WsGap) -> None:
+        """Emit ``"reconnected"``, and count it."""
+        self._counters.reconnects += 1
+        self.emit("reconnected", gap)
+
+    def attempt(self) -> None:
+        """Count an attempt to connect."""
+        self._counters.connect_attempts += 1
+
+    def opened(self) -> None:
+        """Emit ``"open"``, and count it."""
+        self._counters.connections += 1
+        self.emit("open")
 
     def forget(self, instrument_id: int) -> None:
         """Show no rate of this instrument: the last one is outdated, and the new one unknown."""

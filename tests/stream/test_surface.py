@@ -1,7 +1,8 @@
 """The reading surface: what holds for a connection and for any other source alike.
 
 One is a client whose server sends some frames once it is subscribed to them; another is the
-example that plays the same frames from a file, and the third plays a recording of that.
+example that plays the same frames from a file, the third plays a recording of that, and the last
+one reads what they make from Redis.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+import itertools
 import pickle
 import queue
 import threading
@@ -30,13 +32,20 @@ from etoro_sync import (
     MarketStream,
     Replay,
     WsClient,
+    WsPrivateEvent,
 )
+from etoro_sync.redis.client import RedisClient
+from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, StartServer
+from tests.redis.writing import FeedWriter, rate_of
 from tests.support.clients import envelope
 from tests.support.peer import Peer
+from tests.support.redis_server import REDIS_SERVER, RedisServer
 from tests.support.threads import Watchdog, run_in_thread
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "play_frames.py"
+#: Numbers for the feeds in Redis, of which each stream has one of its own.
+_feeds = itertools.count(1)
 TOPICS = ["instrument:18", "instrument:19", "private"]
 
 
@@ -85,14 +94,29 @@ def record(stream: MarketStream, folder: Path) -> None:
         stream.run_forever()
 
 
-@pytest.fixture(params=["file", "connection", "recording"])
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[Any]:
+    """A server whose keys the tests share."""
+    if REDIS_SERVER is None:
+        pytest.skip("redis-server is not installed")
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["file", "connection", "recording", "redis"])
 def make(
     request: pytest.FixtureRequest, raw_server: StartServer, client: MakeClient, tmp_path: Path
 ) -> Iterator[Make]:
-    """Make streams that are not connected; all that the frames hold is wanted of a connection."""
+    """Make streams that are not connected; all that the frames hold is wanted of a connection.
+
+    Of Redis, too: it is written there as soon as the stream is connected, or by ``begin()``.
+    """
     made: list[MarketStream] = []
 
     def make_stream(wanted: bool = True) -> MarketStream:
+        if request.param == "redis":
+            made.append(FromRedis(request.getfixturevalue("redis_server"), wanted))
+            return made[-1]
         if request.param != "connection":
             path = tmp_path / "frames.jsonl"
             path.write_text("\n".join(FRAMES))
@@ -111,6 +135,49 @@ def make(
         yield make_stream
         for stream in made:
             stream.disconnect()
+
+
+class FromRedis(RedisClient):
+    """A subscriber, and the publisher of a feed of its own, which writes what the frames make."""
+
+    def __init__(self, server: Any, wanted: bool) -> None:
+        self._server, self._wanted = server, wanted
+        with server.client() as raw:
+            self._writer = FeedWriter(raw, f"feed-{next(_feeds)}")
+        super().__init__(server.url, self._writer.keys.feed)
+
+    def connect(self, timeout: float | None = None) -> None:
+        with self._server.client() as raw:
+            raw.delete(self._writer.keys.last)  # of the last time
+        super().connect(timeout)
+        if self._wanted:
+            self.write()
+
+    def write(self) -> None:
+        writer = self._writer
+        with self._server.client() as writer.raw:
+            for instrument_id, ask in RATES[:3]:
+                writer.rates(rate_of(instrument_id, ask))
+            writer.order(WsPrivateEvent(order_id=7))
+            writer.event("no event")
+            writer.rates(rate_of(*RATES[3]))
+
+
+def begin(stream: MarketStream) -> None:
+    """Let the frames come to a stream of which nothing was wanted until now."""
+    if isinstance(stream, WsClient):
+        stream.subscribe(TOPICS)
+    if isinstance(stream, FromRedis):
+        stream.write()
+
+
+def asks_of_loop(stream: MarketStream, count: int) -> list[tuple[int, float]]:
+    found = []
+    for instrument_id, rate in stream.stream([18]):
+        found.append((instrument_id, rate.ask))
+        if len(found) == count:
+            break
+    return found
 
 
 def asks(items: Any, count: int) -> list[tuple[int, float]]:
@@ -203,12 +270,12 @@ def test_a_stream_brings_what_it_was_asked_for(make: Make) -> None:
     """By a subscription where there is one, else by a filter."""
     stream = make(wanted=False)
     with stream:
-        found = []
-        for instrument_id, rate in stream.stream([18]):
-            found.append((instrument_id, rate.ask))
-            if len(found) == 2:
-                break
-    assert found == [(18, 2.0), (18, 3.0)]
+        found = run_in_thread(lambda: asks_of_loop(stream, 2))
+        if isinstance(stream, FromRedis):
+            while not core_of(stream).registry.queues():
+                pass
+            stream.write()
+        assert found.result() == [(18, 2.0), (18, 3.0)]
 
 
 def test_wait_for_ends_in_time(make: Make) -> None:
@@ -228,8 +295,7 @@ def test_wait_for_returns_what_matches(make: Make) -> None:
     stream = make(wanted=False)
     with stream:
         found = run_in_thread(lambda: stream.wait_for("instrument:rate", lambda i, r: i == 19))
-        if isinstance(stream, WsClient):
-            stream.subscribe(TOPICS)
+        begin(stream)
         assert found.result()[0] == 19
 
 
@@ -238,8 +304,7 @@ def test_expect_listens_before_the_block_and_waits_behind_it(make: Make) -> None
     stream = make(wanted=False)
     with stream:
         with stream.expect("private:event", timeout=10) as got:
-            if isinstance(stream, WsClient):
-                stream.subscribe(TOPICS)
+            begin(stream)
         assert got.value.order_id == 7
 
 
@@ -266,7 +331,10 @@ def test_the_state_is_the_same_enum(make: Make) -> None:
     stream.close()
     assert stream.state is ClientState.CLOSED
     stats = stream.stats()
-    assert (stats.rates, stats.heartbeats, stats.private_events, stats.bad_messages) == (4, 1, 1, 1)
+    # Heartbeats change nothing, and stay out of Redis.
+    heartbeats = 0 if isinstance(stream, FromRedis) else 1
+    assert (stats.rates, stats.heartbeats) == (4, heartbeats)
+    assert (stats.private_events, stats.bad_messages) == (1, 1)
     assert "closed" in repr(stream)
 
 
@@ -399,7 +467,9 @@ def test_a_stream_is_recorded(make: Make, tmp_path: Path) -> None:
     with stream.record(tmp_path / "again") as recording, stream:
         assert asks(rates, 4) == RATES
         assert orders.get(timeout=10).order_id == 7
-    assert recording.stats().written == recording.stats().received >= len(FRAMES)
+    # What comes from Redis are no texts, but rates that are merged already.
+    texts = 0 if isinstance(stream, FromRedis) else len(FRAMES)
+    assert recording.stats().written == recording.stats().received >= texts
     with Replay(tmp_path / "again") as again, again.queue("instrument:rate") as replayed:
         assert asks(replayed, 4) == RATES
 

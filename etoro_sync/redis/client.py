@@ -1,0 +1,54 @@
+"""The stream of a feed in Redis, which many processes may read."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..delivery.registry import Registry
+from ..events import EVENTS, check_instrument_ids
+from ..stats import Counters
+from ..stream import MarketStream
+from ..stream.core import StreamCore, equip
+from ..stream.live import LiveFeed, LiveSource
+from .connection import Address
+from .keys import DEFAULT_FEED, Keys
+from .reading import Reading
+
+__all__ = ["RedisClient"]
+
+
+class RedisClient(MarketStream):
+    """Prices and order events that a publisher has written to Redis.
+
+    It reads as :class:`~etoro_sync.WsClient` does: callbacks and queues that are behind skip
+    superseded rates, and order events overtake. :meth:`connect` brings each last rate, and then
+    what comes. It returns when that is read, and raises when Redis cannot be reached or refuses the
+    user. ``state`` is LIVE only while a publisher is there and has eToro; else it is RECONNECTING,
+    and prices are old. Whatever was missed is a ``"reconnected"`` with a gap, behind which each
+    last rate comes again.
+
+    ::
+
+        with RedisClient("redis://localhost") as stream:
+            for instrument_id, rate in stream.stream([100000]):
+                print(instrument_id, rate.bid)
+
+    :param url: ``redis://``, ``rediss://`` or ``unix://``.
+    :param feed: the name under which the publisher writes.
+    :param instruments: read these only, by id; None: all.
+    :raises EToroValidationError: naming the argument.
+    """
+
+    def __init__(
+        self, url: str, feed: str = DEFAULT_FEED, instruments: Iterable[int] | None = None
+    ) -> None:
+        address, keys = Address(url), Keys(feed)
+        wanted: frozenset[int] | None = None
+        if instruments is not None:
+            wanted = frozenset(check_instrument_ids(instruments, "instruments"))
+
+        def play(live: LiveFeed) -> None:
+            Reading(live, address, keys, wanted).run()
+
+        registry, counters = Registry(EVENTS), Counters()
+        source: Any = LiveSource(play, registry, counters, "redis", wanted)
+        equip(self, StreamCore(registry, counters, source))

@@ -1,0 +1,248 @@
+"""What stands in a feed's streams, handed on in the order in which it was written."""
+
+from collections import deque
+from typing import Any, NamedTuple
+
+from ..errors import EToroValidationError
+from ..events import INSTRUMENT_EVENTS
+from ..models import WsGap, WsInstrumentRate
+from ..stream.live import LiveFeed
+from .event_rows import TAKEOVER, decode_event
+from .freshness import Freshness
+from .keys import Keys
+from .moment import (
+    BAD_CONTENT,
+    START,
+    Moment,
+    Place,
+    States,
+    fields_of,
+    place_of,
+    spell,
+    text_of,
+    whole_of,
+)
+from .order_rows import decode_order
+from .rows import decode_rates
+
+__all__ = ["COUNT", "Broken", "Entries"]
+
+#: How many entries of each stream are read at once.
+COUNT = 64
+_ANOTHER = "another publisher writes it."
+_REMOVED = "entries were removed before they were read."
+
+
+class Broken(Exception):
+    """What was read is not all that was written: the state has to be read anew."""
+
+
+class _Other(NamedTuple):
+    """An order event, or an event of the publisher's connection.
+
+    :param after: the number of the last rate before it.
+    :param stream: its name.
+    :param place: its place in that.
+    :param fields: as they stand there.
+    """
+
+    after: int
+    stream: str
+    place: Place
+    fields: dict[bytes, bytes]
+
+
+class Entries:
+    """Checks that entries follow each other, and hands them on. Runs on the stream's thread.
+
+    :param feed: gets what they say.
+    :param keys: of the feed in Redis.
+    :param wanted: the only instruments that are handed on; None: all.
+    :param fresh: hears of the publisher's connection.
+    """
+
+    def __init__(
+        self, feed: LiveFeed, keys: Keys, wanted: frozenset[int] | None, fresh: Freshness
+    ) -> None:
+        self._feed = feed
+        self._keys = keys
+        self._wanted = wanted
+        self._fresh = fresh
+        #: Stream -> the place of the last entry that was handed on; empty before the first state.
+        self.at: dict[str, Place] = {}
+        self._epoch = 0
+        # The number of the next rate; None: nobody knows.
+        self._next: int | None = None
+        # Orders up to here may be of earlier epochs.
+        self._old_orders = START
+        # The publisher's number of its connection, of which the last rates were.
+        self._theirs: int | None = None
+
+    def begin(self, states: States) -> None:
+        """Begin behind a state, which is a new generation."""
+        moment = states.moment
+        self._epoch = moment.epoch
+        try:
+            self._next = moment.next_number
+        except BAD_CONTENT:
+            self._next = None
+        orders = self.at.get("orders")
+        self.at = {name: stream.last for name, stream in moment.streams.items()}
+        self._old_orders = self.at["orders"]
+        if orders is not None:
+            # Orders that came during an outage are still there, and none is left out.
+            self.at["orders"] = min(orders, self._old_orders)
+        self._theirs = max((rate.generation for rate in states.rates), default=None)
+        topics = [f"instrument:{rate.instrument_id}" for rate in states.rates]
+        self._fresh.topics = (*topics, "private")
+        self._feed.new_connection(topics)
+
+    def publish_state(self, rates: list[WsInstrumentRate]) -> None:
+        """Hand on the rates of a state, all as of the generation that begins with it."""
+        generation = self._feed.generation
+        states = [(rate.instrument_id, rate.__dict__) for rate in rates]
+        for _, state in states:
+            state["generation"] = generation
+        self._feed.states(states)
+
+    def check(self, moment: Moment) -> None:
+        """Check that what comes next is what follows.
+
+        :raises Broken: when it is not.
+        """
+        if moment.epoch != self._epoch:
+            raise Broken(_ANOTHER)
+        for name, place in self.at.items():
+            stream = moment.streams[name]
+            if stream.last < place:
+                raise Broken("Redis has lost what was written.")
+            if place != START and place < stream.last and stream.first and place < stream.first:
+                raise Broken(_REMOVED)
+
+    def handle(self, entries: dict[str, list[Any]]) -> bool:
+        """Hand on what was read; return whether that is all there was.
+
+        :param entries: of each stream, by its name.
+        :raises Broken: when something is missing before them.
+        """
+        others = [
+            self._other(name, place, pairs)
+            for name in ("orders", "events")
+            for place, pairs in entries.get(name, ())
+        ]
+        others.sort(key=lambda other: other.after)
+        waiting = deque(others)
+        rates = entries.get("rates", [])
+        for place, pairs in rates:
+            self._handle_rates(place_of(place), fields_of(pairs), waiting)
+        if len(rates) >= COUNT:
+            return False  # those that are left stand behind rates that are still to be read
+        for other in waiting:
+            self._handle_other(other)
+        return True
+
+    # -- rates -----------------------------------------------------------------------------------
+
+    def _handle_rates(
+        self, place: Place, fields: dict[bytes, bytes], waiting: "deque[_Other]"
+    ) -> None:
+        try:
+            epoch, number = whole_of(fields, b"e"), whole_of(fields, b"n")
+            rates = decode_rates(fields[b"r"], self._keys.rates)
+        except BAD_CONTENT as exc:
+            self._feed.bad("rates", f"{self._keys.rates} {spell(place)}", exc)
+            raise Broken("it has an entry that cannot be understood.") from None
+        if epoch != self._epoch:
+            raise Broken(_ANOTHER)
+        if self._next not in (None, number):
+            raise Broken(_REMOVED)
+        self._next = number + len(rates)
+        done = 0
+        while waiting and waiting[0].after < self._next:
+            before = max(waiting[0].after + 1 - number, done)
+            self._publish(rates[done:before])
+            done = before
+            self._handle_other(waiting.popleft())
+        self._publish(rates[done:])
+        self.at["rates"] = place
+        if not self._fresh.there:
+            self._fresh.there = True
+            self._fresh.judge()
+
+    def _publish(self, rates: list[WsInstrumentRate]) -> None:
+        """Hand rates over, with the number of the connection as this stream counts them."""
+        states: list[tuple[int, dict[str, Any]]] = []
+        generation, wanted = self._feed.generation, self._wanted
+        for rate in rates:
+            state = rate.__dict__
+            if wanted is not None and state["instrument_id"] not in wanted:
+                continue
+            if state["generation"] != self._theirs:
+                self._feed.states(states)
+                states = []
+                self._begin_generation(state["generation"])
+                generation = self._feed.generation
+            state["generation"] = generation
+            states.append((state["instrument_id"], state))
+        if states:
+            self._feed.states(states)
+
+    def _begin_generation(self, theirs: int) -> None:
+        if self._theirs is not None:
+            self._feed.new_connection()
+        self._theirs = theirs
+
+    # -- orders and events -----------------------------------------------------------------------
+
+    def _other(self, stream: str, place: bytes, pairs: Any) -> _Other:
+        fields = fields_of(pairs)
+        try:
+            after = whole_of(fields, b"n")
+        except EToroValidationError:
+            after = 0  # which is reported when it is handled
+        return _Other(after, stream, place_of(place), fields)
+
+    def _handle_other(self, other: _Other) -> None:
+        key = getattr(self._keys, other.stream)
+        try:
+            whole_of(other.fields, b"n")
+            epoch = whole_of(other.fields, b"e")
+            if epoch != self._epoch and not (
+                other.stream == "orders" and other.place <= self._old_orders
+            ):
+                raise Broken(_ANOTHER)
+            if other.stream == "orders":
+                self._feed.order(decode_order(other.fields[b"c"], key))
+            else:
+                name = text_of(other.fields[b"k"])
+                self._emit(name, decode_event(name, other.fields[b"a"], key))
+        except BAD_CONTENT as exc:
+            self._feed.bad(other.stream, f"{key} {spell(other.place)}", exc)
+        self.at[other.stream] = max(self.at[other.stream], other.place)
+
+    def _emit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Emit an event of the publisher's connection."""
+        wanted = self._wanted
+        if name == TAKEOVER:
+            return
+        if name in INSTRUMENT_EVENTS and wanted is not None and arguments[0] not in wanted:
+            return
+        if name == "reconnected":
+            self._end_outage(arguments[0])
+            return
+        self._feed.emit(name, *arguments)
+        if name in ("close", "reconnecting"):
+            self._fresh.outage = True
+            self._fresh.judge()
+        elif name == "authenticated" and not self._fresh.there:
+            self._fresh.there = True
+            self._fresh.judge()
+
+    def _end_outage(self, gap: WsGap) -> None:
+        if gap.generation != self._theirs:
+            self._begin_generation(gap.generation)
+        topics = gap.topics
+        if self._wanted is not None:
+            mine = {f"instrument:{key}" for key in self._wanted} | {"private"}
+            topics = tuple(topic for topic in topics if topic in mine)
+        self._fresh.end_outage(WsGap(gap.from_, gap.until, self._feed.generation, topics))

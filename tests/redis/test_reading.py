@@ -1,0 +1,393 @@
+"""A subscriber: the state of a moment, what follows it, and what is missing between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from etoro_sync import (
+    ClientState,
+    EToroRedisError,
+    EToroValidationError,
+    WsGap,
+    WsPrivateEvent,
+)
+from etoro_sync.redis import entries, reading
+from etoro_sync.redis.client import RedisClient
+from tests.redis.conftest import StartRedis
+from tests.redis.writing import FeedWriter, rate_of
+from tests.support.redis_server import RedisServer
+from tests.support.threads import Watchdog, assert_no_new_descriptors
+
+ALL = ["instrument:rate", "private:event", "close", "reconnecting", "reconnected", "error", "stale"]
+Make = Callable[..., RedisClient]
+
+
+@pytest.fixture(autouse=True)
+def _prompt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The lease is looked at soon, and attempts follow each other."""
+    monkeypatch.setattr(reading, "_BLOCK", 0.02)
+    monkeypatch.setattr(reading, "_LONGEST", 0.05)
+    with Watchdog(25):
+        yield
+
+
+@pytest.fixture
+def make(server: RedisServer) -> Iterator[Make]:
+    """Make subscribers of the server of all tests, which are disconnected at the end."""
+    made: list[RedisClient] = []
+
+    def make_client(url: str = server.url, **options: Any) -> RedisClient:
+        made.append(RedisClient(url, **options))
+        return made[-1]
+
+    yield make_client
+    for each in made:
+        each.disconnect()
+
+
+@pytest.fixture
+def writer(raw: redis.Redis) -> FeedWriter:
+    return FeedWriter(raw)
+
+
+def shown(stream: RedisClient) -> dict[int, float]:
+    return {key: rate.ask for key, rate in stream.rates.items()}
+
+
+def short(item: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An item of a queue of ALL, without what differs between runs."""
+    event, *rest = item
+    if event == "instrument:rate":
+        return event, rest[0], rest[1].ask
+    if event == "private:event":
+        return event, rest[0].order_id
+    return (event,)
+
+
+def until(items: Any, event: str) -> list[tuple[Any, ...]]:
+    """Read items up to one of *event*."""
+    found = []
+    while True:
+        found.append(items.get())
+        if found[-1][0] == event:
+            return found
+
+
+def test_a_late_joiner_gets_the_state_and_then_what_comes(make: Make, writer: FeedWriter) -> None:
+    """Each last rate once, in the order in which they were written."""
+    writer.rates(rate_of(18, 2.0), rate_of(19, 5.0))
+    writer.rates(rate_of(18, 3.0))
+    stream = make()
+    items = stream.queue(ALL)
+    with stream:
+        assert stream.state is ClientState.LIVE
+        writer.rates(rate_of(19, 6.0))
+        writer.order(WsPrivateEvent(order_id=7, message_id="m"))
+        assert [short(items.get()) for _ in range(4)] == [
+            ("instrument:rate", 19, 5.0),
+            ("instrument:rate", 18, 3.0),
+            ("instrument:rate", 19, 6.0),
+            ("private:event", 7),
+        ]
+        assert shown(stream) == {18: 3.0, 19: 6.0}
+        assert stream.rates[18].received_at == 1.0
+        stats = stream.stats()
+        assert (stats.rates, stats.messages, stats.private_events) == (3, 4, 1)
+        assert stats.connections == stats.connect_attempts == 1
+    assert stream.state is ClientState.CLOSED
+
+
+def test_orders_stand_between_the_rates_between_which_they_came(
+    make: Make, writer: FeedWriter, raw: redis.Redis
+) -> None:
+    """Also in the middle of an entry, and with events."""
+    stream = make()
+    items = stream.queue(ALL)
+    with stream, raw.pipeline() as pipe:
+        writer.raw = pipe
+        writer.rates(rate_of(18, 2.0))
+        writer.order(WsPrivateEvent(order_id=1), n=3)
+        writer.event("error", EToroValidationError("odd"), n=2)
+        pipe.execute()
+        writer.raw = raw
+        writer.rates(*(rate_of(18, float(n)) for n in range(3, 6)))
+        found = [short(items.get()) for _ in range(6)]
+    asks = [rest[1] for event, *rest in found if event == "instrument:rate"]
+    assert asks == [2.0, 3.0, 4.0, 5.0]
+
+
+def test_only_what_is_wanted_is_handed_on(make: Make, writer: FeedWriter) -> None:
+    """Rates, events and topics of gaps of other instruments are left out."""
+    writer.rates(rate_of(18, 2.0), rate_of(19, 5.0))
+    stream = make(instruments=[19])
+    items = stream.queue(ALL)
+    with stream:
+        writer.rates(rate_of(18, 3.0), rate_of(19, 6.0))
+        writer.event("stale", 18, 5.0)
+        writer.event("stale", 19, 5.0)
+        writer.outage()
+        writer.back(2, "instrument:18", "instrument:19", "private")
+        found = until(items, "reconnected")
+    assert [short(item) for item in found] == [
+        ("instrument:rate", 19, 5.0),
+        ("instrument:rate", 19, 6.0),
+        ("stale",),
+        ("close",),
+        ("reconnecting",),
+        ("reconnected",),
+    ]
+    assert found[-1][1].topics == ("instrument:19", "private")
+    assert set(shown(stream)) == set()
+
+
+def test_an_outage_of_the_publisher_is_a_state(make: Make, writer: FeedWriter) -> None:
+    """With its events, its gap, and a new generation, also for who joins meanwhile."""
+    writer.rates(rate_of(18, 2.0))
+    first = make()
+    items = first.queue(ALL)
+    first.connect()
+    writer.outage()
+    until(items, "reconnecting")
+    late = make()
+    lates = late.queue(ALL)
+    late.connect()
+    for each in (first, late):
+        while each.state is not ClientState.RECONNECTING:
+            pass
+    writer.rates(rate_of(18, 3.0, generation=2))
+    writer.back(2, "instrument:18")
+    found = [*until(items, "reconnected")]
+    assert [short(item) for item in found] == [("instrument:rate", 18, 3.0), ("reconnected",)]
+    rate, gap = found[0][2], found[1][1]
+    assert (gap.from_, gap.until, gap.topics) == (1.0, 2.0, ("instrument:18",))
+    assert rate.generation == gap.generation
+    until(lates, "reconnected")
+    for each in (first, late):
+        while each.state is not ClientState.LIVE:
+            pass
+
+
+@pytest.mark.parametrize("how", ["number", "trimmed", "epoch", "flushed", "odd"])
+def test_promise_8_what_is_missing_is_a_gap_and_a_fresh_state(
+    make: Make, writer: FeedWriter, raw: redis.Redis, how: str
+) -> None:
+    """Whatever the cause: never silence. The generation is that of the gap."""
+    writer.rates(rate_of(18, 2.0), rate_of(19, 5.0), rate_of(20, 1.0))
+    stream = make()
+    items = stream.queue(ALL)
+    stream.connect()
+    before = [items.get() for _ in range(3)][-1][2]
+    if how == "number":
+        writer.number += 1
+    elif how == "trimmed":
+        with raw.pipeline() as pipe:
+            writer.raw = pipe
+            writer.rates(rate_of(18, 2.5))
+            pipe.xtrim(writer.keys.rates, maxlen=0)
+            pipe.execute()
+            writer.raw = raw
+    elif how == "epoch":
+        writer.take_over()
+    elif how == "flushed":
+        raw.flushall()
+        writer.take_over()
+        assert writer.epoch == 1
+    elif how == "odd":
+        raw.xadd(writer.keys.rates, {"e": "x"})
+    writer.rates(rate_of(18, 3.0))
+    writer.rates(rate_of(19, 6.0))
+    found = until(items, "reconnected")
+    gap = found[-1][1]
+    assert "close" in [event for event, *_ in found]
+    while shown(stream).get(19) != 6.0 or shown(stream).get(18) != 3.0:
+        pass
+    assert stream.state is ClientState.LIVE
+    assert before.generation < gap.generation <= stream.rates[18].generation
+    assert gap.from_ <= gap.until
+    assert "private" in gap.topics
+    # What another publisher does not bring is old.
+    kept = how in ("number", "trimmed", "odd")
+    while (20 in shown(stream)) is not kept:
+        pass
+    assert stream.stats().bad_messages == (how == "odd")
+
+
+def test_a_publisher_that_is_gone_is_seen_though_nothing_comes(
+    make: Make, writer: FeedWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its lease; a gap ends it when one is back."""
+    writer.rates(rate_of(18, 2.0))
+    stream = make()
+    items = stream.queue(ALL)
+    stream.connect()
+    assert short(items.get()) == ("instrument:rate", 18, 2.0)
+    writer.let_go()
+    ((event, code, reason),) = until(items, "close")
+    assert (event, code) == ("close", 1006)
+    assert "no publisher writes it" in reason
+    assert stream.state is ClientState.RECONNECTING
+    assert shown(stream) == {18: 2.0}
+    writer.renew()
+    found = [items.get(), items.get()]
+    assert [short(item) for item in found] == [("reconnected",), ("instrument:rate", 18, 2.0)]
+    assert found[1][2].generation == found[0][1].generation
+    assert "no publisher writes it" in caplog.text
+    writer.let_go()
+    until(items, "close")
+    writer.take_over()
+    writer.rates(rate_of(18, 4.0))
+    assert [short(item) for item in until(items, "instrument:rate")][-1][2] == 4.0
+    while stream.state is not ClientState.LIVE:
+        pass
+
+
+def test_without_a_publisher_a_stream_waits_for_one(make: Make, raw: redis.Redis) -> None:
+    """It is connected, and not live; there is no gap in what never came."""
+    stream = make()
+    items = stream.queue(ALL)
+    stream.connect()
+    assert stream.state is ClientState.RECONNECTING
+    writer = FeedWriter(raw)
+    writer.rates(rate_of(18, 2.0))
+    assert short(items.get()) == ("instrument:rate", 18, 2.0)
+    while stream.state is not ClientState.LIVE:
+        pass
+    assert items.qsize() == 0
+
+
+def test_orders_of_an_outage_come_later(make: Make, start_redis: StartRedis) -> None:
+    """Redis has kept them: the gap is one of prices. None comes twice."""
+    own = start_redis()
+    with own.client() as raw:
+        writer = FeedWriter(raw)
+        writer.rates(rate_of(18, 2.0))
+        writer.order(WsPrivateEvent(order_id=1))
+        stream = make(own.url)
+        items = stream.queue(ALL)
+        stream.connect()
+        writer.order(WsPrivateEvent(order_id=2))
+        assert short(until(items, "private:event")[-1]) == ("private:event", 2)
+        raw.bgsave()
+        own.kill()
+        until(items, "reconnecting")
+        assert stream.state is ClientState.RECONNECTING
+        own.start()
+        writer.order(WsPrivateEvent(order_id=3))
+        found = until(items, "private:event")
+    assert short(found[-1]) == ("private:event", 3)
+    stream.disconnect()
+
+
+def test_a_redis_that_stalls_is_lost_and_comes_back(
+    make: Make, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the time that is allowed for an answer; disconnect() is prompt, too."""
+    monkeypatch.setattr(reading, "_TIMEOUT", 0.2)
+    own = start_redis()
+    with own.client() as raw:
+        writer = FeedWriter(raw)
+        writer.rates(rate_of(18, 2.0))
+        stream = make(own.url)
+        items = stream.queue(ALL)
+        stream.connect()
+        own.stall()
+        assert until(items, "close")[-1][2].endswith("Check that it runs, and the address.")
+        own.go_on()
+        gap = until(items, "reconnected")[-1][1]
+        assert isinstance(gap, WsGap)
+        monkeypatch.setattr(reading, "_TIMEOUT", 60)
+        own.stall()
+        stream.disconnect()
+        own.go_on()
+
+
+def test_promise_2_the_first_attempt_raises(make: Make, start_redis: StartRedis) -> None:
+    """Nobody listens, a wrong password, another layout; nothing is left open."""
+    own = start_redis(requirepass="secret-password")
+    with assert_no_new_descriptors():
+        for url, words in (
+            ("unix:///nowhere/redis.sock", "cannot be reached"),
+            (own.url, "wants a password"),
+            (own.url.replace("unix://", "unix://:wrong-one@"), "Check the user and the password"),
+        ):
+            stream = make(url)
+            with pytest.raises(EToroRedisError, match=words) as caught:
+                stream.connect()
+            assert "wrong-one" not in str(caught.value)
+            assert stream.state is ClientState.FAILED
+            stream.disconnect()
+
+
+def test_another_layout_is_refused(make: Make, writer: FeedWriter, raw: redis.Redis) -> None:
+    """At the beginning, and when it comes later: its rows would be misread."""
+    stream = make()
+    stream.connect()
+    raw.hset(writer.keys.meta, "version", "2")
+    with pytest.raises(EToroValidationError, match="has version b'2'"):
+        make().connect()
+    writer.number += 1
+    writer.rates(rate_of(18, 2.0))
+    with pytest.raises(EToroValidationError, match="has version b'2'"):
+        stream.run_forever()
+    assert stream.state is ClientState.FAILED
+
+
+def test_a_state_that_is_larger_than_the_stream(make: Make, writer: FeedWriter) -> None:
+    """A hundred writes between two reads; who is behind reads on, or gets the state."""
+    stream = make()
+    stream.connect()
+    total = entries.COUNT * 3
+    for n in range(total):
+        writer.rates(*(rate_of(key, float(n + 1)) for key in (18, 19)))
+        if n % 50 == 0:
+            writer.order(WsPrivateEvent(order_id=n))
+    while shown(stream) != {18: float(total), 19: float(total)}:
+        pass
+    assert stream.stats().reconnects == 0
+    assert stream.stats().private_events == 4
+
+
+@pytest.mark.parametrize("key", ["rates", "orders", "events", "last", "meta", "epoch"])
+def test_a_key_of_another_type_says_so(make: Make, writer: FeedWriter, key: str) -> None:
+    """When it is met: at the beginning by connect(), later as an error and a lost connection."""
+    name = getattr(writer.keys, key)
+    writer.raw.delete(name)
+    writer.raw.sadd(name, "x")
+    with pytest.raises(EToroRedisError, match="WRONGTYPE"):
+        make().connect()
+
+
+def test_promise_13_disconnect_is_prompt_and_leaves_nothing(
+    make: Make, writer: FeedWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it waits for what comes; and it can be connected again."""
+    monkeypatch.setattr(reading, "_BLOCK", 60.0)
+    monkeypatch.setattr(reading, "_TIMEOUT", 90.0)
+    writer.rates(rate_of(18, 2.0))
+    stream = make()
+    before = threading.active_count()
+    with assert_no_new_descriptors():
+        for _ in range(3):
+            rates = stream.queue("instrument:rate")
+            stream.connect()
+            assert rates.get()[1].ask == 2.0
+            stream.disconnect()
+            assert threading.active_count() == before
+
+
+def test_mistakes_are_named(server: RedisServer) -> None:
+    """Before anything is connected."""
+    for arguments, field in (
+        (("http://x",), "url"),
+        ((server.url, "a b"), "feed"),
+        ((server.url, "main", "18"), "instruments"),
+        ((server.url, "main", []), "instruments"),
+    ):
+        with pytest.raises(EToroValidationError) as caught:
+            RedisClient(*arguments)
+        assert caught.value.field == field
