@@ -29,9 +29,11 @@ class Lifecycle:
     The monitor's lock guards all of it, and the cleanups that a new session has to wait for.
     Reading :attr:`state` needs no lock. No other lock is taken under it: a signal handler or a
     finalizer that calls ``disconnect()`` may take this one while its thread holds any other.
+
+    :param own_threads: shared with another lifecycle; None: its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own_threads: OwnThreads | None = None) -> None:
         self._monitor = Monitor()
         self._session = 0
         self._failure: tuple[int, EToroError] | None = None
@@ -40,7 +42,7 @@ class Lifecycle:
         # A call that will raise the error of its session -> the number of the session.
         self._waiting: dict[object, int] = {}
         #: The threads that work for the client, in all its sessions.
-        self.own_threads = OwnThreads()
+        self.own_threads = own_threads or OwnThreads()
         self.state = ClientState.DISCONNECTED
         self.error: EToroError | None = None
         #: Whether the previous session failed, and was not ended by ``disconnect()``.

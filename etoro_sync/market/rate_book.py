@@ -120,9 +120,12 @@ class RateBook:
         """
         topics = tuple(topics)
         self._note("generation", topics)
-        self.generation += 1
+        self.generation = self._next_generation()
         self._lose(topics)
         return self.generation
+
+    def _next_generation(self) -> int:
+        return self.generation + 1
 
     def connection_lost(self, topics: Iterable[str]) -> None:
         """Forget the states of the connection; :attr:`latest` keeps its last rates.

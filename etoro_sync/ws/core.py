@@ -41,11 +41,11 @@ class Core(StreamCore):
     def is_authenticated(self) -> bool:
         """Whether eToro has accepted the credentials on the present connection."""
         session = None if self.guard.foreign else self.sessions.present
-        return session is not None and session.reader.is_authenticated
+        return session is not None and session.is_authenticated
 
     def signs_of_life(self) -> tuple[float | None, float | None]:
         """Return the age of the last byte, and by how much the reader is late. Any thread."""
         session, state = self.sessions.present, self.lifecycle.state
         if session is None or state not in AT_WORK or state is ClientState.CLOSING:
             return None, None
-        return session.reader.silence, session.reader.delay
+        return session.signs_of_life()

@@ -24,6 +24,7 @@ from .replies import (
     classify,
     key_faults,
     refusal,
+    says_full,
     stray_error,
     succeeded,
 )
@@ -60,6 +61,9 @@ class ControlChannel:
         self._restoration = Restoration(tracker, self._confirmed)
         self._key_faults = ""
         self.authenticated = False
+        #: Hands topics of an operation to another connection, because this one is full with so
+        #: many; returns whether it has. None: there is no other.
+        self.move: Callable[[Operation, list[str], int], bool] | None = None
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -210,6 +214,10 @@ class ControlChannel:
         if operation is None:
             error = auth_error(kind, reply, self._key_faults, self._redact)
             raise ConnectionFailed(error, fatal=fatal, slow=slow)
+        if self.move is not None and request.name == "Subscribe" and says_full(reply):
+            outcome = self._hand_on(request, operation, self.move)
+            if outcome is not None:
+                return outcome
         refused = refusal(request.name, request.topics, reply, self._redact)
         # No caller waits for these and could retry, so the next connection does.
         kept = operation.restoring or operation.recorded
@@ -240,6 +248,30 @@ class ControlChannel:
             return replace(self._accepted(request), duplicate=True, unproven=unproven)
         self._split(request, operation)
         return Outcome("Subscribe")
+
+    def _hand_on(
+        self,
+        request: Request,
+        operation: Operation,
+        move: Callable[[Operation, list[str], int], bool],
+    ) -> Outcome | None:
+        """Fill this connection to its last place, and hand on what does not fit.
+
+        :returns: None: it cannot be handed on.
+        """
+        if len(request.topics) > 1:
+            self._split(request, operation)
+            return Outcome(request.name)
+        rest = [request, *operation.pending]
+        topics = [t for part in rest for t in part.topics if t not in self._confirmed]
+        if not (topics and self._confirmed and move(operation, topics, len(self._confirmed))):
+            return None
+        # Only the snapshots of topics that this connection has are still to be requested.
+        known = [part for part in operation.pending if part.topics[0] in self._confirmed]
+        operation.pending = deque(known)
+        self._restoration.unsubscribed(topics)
+        self._finish_if_done(operation)
+        return Outcome("Subscribe", moved=tuple(topics))
 
     @staticmethod
     def _split(request: Request, operation: Operation) -> None:

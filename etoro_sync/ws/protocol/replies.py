@@ -25,6 +25,7 @@ __all__ = [
     "key_faults",
     "refusal",
     "refusal_text",
+    "says_full",
     "stray_error",
     "succeeded",
 ]
@@ -41,6 +42,7 @@ class Outcome:
     :param duplicate: the topics were subscribed already, so eToro sends no snapshot.
     :param unproven: this connection has not subscribed to them, so there is only eToro's word.
     :param raised: a caller waits for the error and raises it.
+    :param moved: topics that another connection subscribes to, because this one is full.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Outcome:
     duplicate: bool = False
     unproven: bool = False
     raised: bool = False
+    moved: tuple[str, ...] = ()
 
 
 class ErrorKind(Enum):
@@ -104,6 +107,16 @@ def succeeded(reply: dict[str, Any]) -> bool | None:
     if isinstance(value, str):
         value = {"true": True, "false": False}.get(value.strip().lower())
     return value if isinstance(value, bool) else None
+
+
+def says_full(reply: dict[str, Any]) -> bool:
+    """Whether *reply* refuses topics because the connection has as many as eToro allows."""
+    message = reply.get("errorMessage")
+    return (
+        reply.get("errorCode") == "SubscribeFailed"
+        and isinstance(message, str)
+        and "too many subscriptions" in message.lower()
+    )
 
 
 def is_refusal(reply: dict[str, Any]) -> bool:

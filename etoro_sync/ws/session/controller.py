@@ -23,6 +23,7 @@ from ...throttle import LogThrottle
 from ..protocol.control import ControlChannel
 from ..protocol.requests import Operation
 from .credentials import Keys
+from .owner import Owner
 
 __all__ = ["Controller"]
 
@@ -42,6 +43,7 @@ class Controller:
     :param advance: sets the client's state.
     :param stale_after: seconds without a message after which an instrument is stale; 0: never.
     :param resumed: whether the session before this one failed, so that there was a gap.
+    :param owner: has other connections, perhaps, for topics that this one does not take.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Controller:
         advance: Callable[[ClientState], None],
         stale_after: float,
         resumed: bool,
+        owner: Owner,
     ) -> None:
         self._protocol = protocol
         self._book = book
@@ -63,6 +66,11 @@ class Controller:
         self._stale_after = stale_after
         self._resumed = resumed
         self._throttle = LogThrottle()
+        self._owner = owner
+        if owner.has_others:
+            protocol.move = self._move
+        # Topic that came from another connection -> since when messages of it are missing.
+        self._moved_here: dict[str, float] = {}
         self._gap_from: float | None = None
         #: Where a gap would begin: nothing that eToro has sent before this moment can be missing.
         #: It is the last time at which everything was read before the last message was received.
@@ -190,6 +198,10 @@ class Controller:
             restoring = True
         elif outcome.name == "Subscribe":
             self._book.subscribed(outcome.topics, clocks.uptime())
+            if outcome.moved:
+                self._book.forget(outcome.moved)
+            if self._moved_here:
+                self._end_gap_of_moved(outcome.topics)
             if outcome.unproven and self._throttle.passes("unproven") is not None:
                 log(
                     logging.WARNING,
@@ -204,6 +216,29 @@ class Controller:
             self._publish(self._book.expect_none(outcome.topics))
         if restoring and not self._protocol.restoring:
             self._on_restored()
+
+    def _move(self, operation: Operation, topics: list[str], room: int) -> bool:
+        """Hand topics that this connection does not take on to another one."""
+        lost_at = self._gap_from if operation.restoring else None
+        return self._owner.move(operation, topics, room, lost_at)
+
+    def expect_moved(self, topics: Iterable[str], lost_at: float) -> None:
+        """Report a gap of *topics*, which came from another connection, once they are subscribed.
+
+        Any thread.
+
+        :param lost_at: since when messages of them are missing, by ``clocks.uptime``.
+        """
+        self._moved_here.update(dict.fromkeys(topics, lost_at))
+
+    def _end_gap_of_moved(self, topics: Iterable[str]) -> None:
+        """Report the gap of those of *topics* that came from another connection."""
+        lost = {t: at for t in topics if (at := self._moved_here.pop(t, None)) is not None}
+        now, until = clocks.uptime(), clocks.wall_clock()
+        for lost_at in sorted(set(lost.values())):
+            moved = tuple(topic for topic, at in lost.items() if at == lost_at)
+            gap = WsGap(until - (now - lost_at), until, self._book.generation, moved)
+            self._feed.end_gap(gap, now)
 
     def _on_refusal(self, error: EToroError, raised: bool) -> None:
         """Emit a refusal, and log it unless a caller raises it."""

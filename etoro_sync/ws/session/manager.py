@@ -29,6 +29,7 @@ from ...text import no_thread
 from ..options import WsClientOptions, secrets_of
 from ..protocol.tracker import WsSubscriptionTracker
 from ..transport.addresses import Addresses
+from .owner import Owner
 from .session import Session
 from .subscriptions import Subscriptions
 
@@ -51,9 +52,22 @@ class SessionManager:
     :param options: the client's.
     :param registry: the client's handlers and queues.
     :param counters: the client's.
+    :param lifecycle: the client's; None makes one, as for all that follow.
+    :param tracker: the wanted topics.
+    :param book: the merged state of each instrument.
+    :param requests: hands operations to the session.
     """
 
-    def __init__(self, options: WsClientOptions, registry: Registry, counters: Counters) -> None:
+    def __init__(
+        self,
+        options: WsClientOptions,
+        registry: Registry,
+        counters: Counters,
+        lifecycle: Lifecycle | None = None,
+        tracker: WsSubscriptionTracker | None = None,
+        book: RateBook | None = None,
+        requests: Subscriptions | None = None,
+    ) -> None:
         self._options = options
         self._registry = registry
         self._counters = counters
@@ -69,11 +83,13 @@ class SessionManager:
             options.callback_queue_size,
             options.conflate_after,
         )
-        self.tracker = WsSubscriptionTracker()
-        self.book = RateBook(options.request_timeout)
+        self.tracker = tracker or WsSubscriptionTracker()
+        self.book = book or RateBook(options.request_timeout)
         self.order_states = OrderStates()
-        self.lifecycle = Lifecycle()
-        self.requests = Subscriptions(self.tracker, self.lifecycle, options.request_timeout)
+        self.lifecycle = lifecycle or Lifecycle()
+        self.requests = requests or Subscriptions(
+            self.tracker, self.lifecycle, options.request_timeout
+        )
         # Re-entrant, because the garbage collector may run a finalizer that calls disconnect().
         self._lock = threading.RLock()
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -112,7 +128,7 @@ class SessionManager:
     def _connect(self, begun: list[int], seconds: float | None, retry: bool) -> None:
         deadline = None if seconds is None else clocks.monotonic() + seconds
         number, session = self._begin(begun, deadline)
-        session.reader.retries_first = retry
+        session.retry_first(retry)
         done, begins = True, not self._is_over(number)
         # The reader goes from one attempt to the next by way of RECONNECTING.
         waiting = (*_CONNECTING, ClientState.RECONNECTING) if retry else _CONNECTING
@@ -180,21 +196,9 @@ class SessionManager:
         before = self.present
         if before is not None and before.number > number:
             before = None  # a newer session, started by another thread meanwhile
+        resumed = self.lifecycle.resumed and before is not None and before.is_resumed
         try:
-            session = Session(
-                number,
-                self._options,
-                self.redactor,
-                self.tracker,
-                self._registry,
-                self.book,
-                self.order_states,
-                self.lifecycle,
-                self._counters,
-                self.dispatcher,
-                self._addresses,
-                self.lifecycle.resumed and before is not None and before.reader.is_resumed,
-            )
+            session = self._make_session(number, resumed)
         except OSError as exc:
             error = EToroWebSocketError(f"Cannot start the client: {exc}.")
             self._fail(number, error)
@@ -202,13 +206,35 @@ class SessionManager:
         self._publish(session)
         return number, session
 
+    def _make_session(self, number: int, resumed: bool) -> Session:
+        """Return a new session, which has not started.
+
+        :param resumed: whether the session before it failed, so that there was a gap.
+        :raises OSError: when the system has no descriptor left.
+        """
+        return Session(
+            number,
+            self._options,
+            self.redactor,
+            self.tracker,
+            self._registry,
+            self.book,
+            self.order_states,
+            self.lifecycle,
+            self._counters,
+            self.dispatcher,
+            self._addresses,
+            Owner(self._registry),
+            resumed,
+        )
+
     def _publish(self, session: Session) -> None:
         """Make *session* the present one, unless another thread has set a newer one."""
         with self._lock:
             if self.present is not None and self.present.number > session.number:
                 return
             self.present = session
-            self.requests.post = session.reader.post
+            self.requests.post = session.post
             # Ends the session when the client is collected. Not at the interpreter's exit, for
             # which the session module has a handler.
             if self._finalizer is not None:
@@ -269,7 +295,7 @@ class SessionManager:
     @property
     def is_connected(self) -> bool:
         """Whether a WebSocket is open now."""
-        return self.present is not None and self.present.reader.is_connected
+        return self.present is not None and self.present.is_connected
 
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
         """Subscribe a stream to *topics*; see :meth:`Subscriptions.hold`."""

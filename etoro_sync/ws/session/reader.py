@@ -52,6 +52,7 @@ class Reader:
     :param own_threads: the client's; this thread is added to these while it runs.
     :param addresses: which of the server's addresses have worked; used by this thread alone.
     :param on_end: called once, last of all, with None or the error that ended the session.
+    :param reports_failure: returns whether to emit the error that ended the session.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Reader:
         own_threads: OwnThreads,
         addresses: Addresses,
         on_end: Callable[[EToroError | None], None],
+        reports_failure: Callable[[], bool],
     ) -> None:
         self._options = options
         self._redactor = redactor
@@ -73,6 +75,7 @@ class Reader:
         self._counters = counters
         self._own_threads = own_threads
         self._on_end = on_end
+        self._reports_failure = reports_failure
         self._commands = Commands()
         self._backoff = Backoff(
             options.reconnect_delay, options.reconnect_max_delay, options.reconnect_attempts
@@ -356,11 +359,12 @@ class Reader:
     def _finish(self, error: EToroError | None) -> None:
         """End everything that waits for this thread; runs last on it."""
         out = self._feed.out
+        reports = error is not None and self._reports_failure()
         try:
             tidy(
                 partial(self._commands.finish, error),
                 partial(self._controller.finish, error or closed()),
-                _nothing if error is None else partial(out.error, error),
+                partial(out.error, error) if error is not None and reports else _nothing,
                 out.flush,
                 report=self._report_defect,
             )

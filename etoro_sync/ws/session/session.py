@@ -27,17 +27,18 @@ from ...redaction import Redactor
 from ...stats import Counters
 from ...synchronization import ProcessGuard
 from ..options import WsClientOptions
-from ..protocol.control import ControlChannel
+from ..protocol.control import ControlChannel, Operation
 from ..protocol.tracker import WsSubscriptionTracker
 from ..transport.addresses import Addresses
 from .controller import Controller
+from .owner import Owner
 from .reader import Reader
 
-__all__ = ["Session"]
+__all__ = ["COLLECTED", "GRACE", "Session", "end_together"]
 
 #: Seconds beyond the timeout of close(), for the threads to end.
-_GRACE = 0.1
-_COLLECTED = (
+GRACE = 0.1
+COLLECTED = (
     "The client of this queue was closed, because nothing referred to it any more. Keep a "
     "reference to the client while its queues are read."
 )
@@ -58,6 +59,7 @@ class Session:
     :param counters: the client's.
     :param dispatcher: runs the client's callbacks, in all its sessions.
     :param addresses: which of the server's addresses have worked.
+    :param owner: gets the end of the session.
     :param resumed: whether the session before this one failed, so that there was a gap.
     """
 
@@ -74,6 +76,7 @@ class Session:
         counters: Counters,
         dispatcher: Dispatcher,
         addresses: Addresses,
+        owner: Owner,
         resumed: bool = False,
     ) -> None:
         #: From the lifecycle.
@@ -81,30 +84,33 @@ class Session:
         self._options = options
         self._registry = registry
         self._lifecycle = lifecycle
+        self._owner = owner
         self._guard = ProcessGuard()
         # Set by an end that nobody waits for: its reason, and what to call then.
         self._reason = ""
         self._at_end: Callable[[], None] = lambda: None
         self._over = False
+        self._warns = True
         self._dispatcher = dispatcher
         dispatcher.open(number, self._on_callbacks_failed)
         out = Publisher(registry, dispatcher, make_rate, number)
         feed = FeedHandler(book, registry, out, counters, redactor, order_states=order_states)
         protocol = ControlChannel(tracker, options.auth_timeout, options.request_timeout, redactor)
         advance = partial(lifecycle.advance, number)
-        controller = Controller(
-            protocol, book, feed, counters, advance, options.stale_after, resumed
+        self._controller = Controller(
+            protocol, book, feed, counters, advance, options.stale_after, resumed, owner
         )
         self.reader = Reader(
             f"etoro-sync-reader-{next(_numbers)}",
             options,
             redactor,
-            controller,
+            self._controller,
             feed,
             counters,
             lifecycle.own_threads,
             addresses,
             self._on_end,
+            owner.reports_failure,
         )
         _sessions.add(self)
 
@@ -133,7 +139,7 @@ class Session:
                 self.conclude()
         finally:
             self._dispatcher.stop(self.number)
-        if self._reason == _COLLECTED and self._registry.has_callbacks:
+        if self._reason == COLLECTED and self._warns and self._registry.has_callbacks:
             # Not without callbacks: readers of queues get an error, and a notebook cell that runs
             # again needs no warning.
             log(
@@ -151,8 +157,8 @@ class Session:
 
     def _clean_up(self) -> None:
         # An error, because the user did not close the client: a loop over a queue must raise.
-        error = EToroClosedError(_COLLECTED) if self._reason == _COLLECTED else None
-        self._registry.end_queues(self._reason, error)
+        error = EToroClosedError(COLLECTED) if self._reason == COLLECTED else None
+        self._owner.end_queues(self._reason, error)
         self._at_end()
 
     def _on_callbacks_failed(self, error: EToroError) -> None:
@@ -165,7 +171,7 @@ class Session:
 
         The error is logged, unless ``connect()`` or ``run_forever()`` waits and raises it.
         """
-        end_queues = partial(self._registry.end_queues, str(error), error)
+        end_queues = partial(self._owner.end_queues, str(error), error)
         logging_it = partial(log, logging.ERROR, "The client ended: %s", error)
         self._lifecycle.failed(self.number, error, end_queues, logging_it)
 
@@ -181,24 +187,23 @@ class Session:
             return
         begun = clocks.monotonic()
         try:
-            self.reader.stop()
-            if not self.reader.join(timeout + _GRACE / 2):
-                self.reader.abort()
-                self.reader.join(_GRACE / 4)
+            end_together([self], timeout)
             # The reader may hang in a name resolution, and would not stop the dispatcher.
             self._dispatcher.stop(self.number)
-            left = begun + timeout + _GRACE * 0.9 - clocks.monotonic()
+            left = begun + timeout + GRACE * 0.9 - clocks.monotonic()
             self._dispatcher.join(self.number, left, caller)
         finally:
             # In finally, because Ctrl-C may interrupt the waits above.
             self.reader.abort()
             self._dispatcher.stop(self.number)
-            _sessions.discard(self)
 
-    def abandon(self) -> None:
-        """End without waiting and without a lock, as the garbage collector may call it anywhere."""
+    def abandon(self, warns: bool = True) -> None:
+        """End without waiting and without a lock, as the garbage collector may call it anywhere.
+
+        :param warns: whether to log that callbacks get no more events.
+        """
         if not self._guard.foreign:
-            self._reason = _COLLECTED
+            self._reason, self._warns = COLLECTED, warns
             self.reader.abort()
 
     def request_end(self, reason: str, at_end: Callable[[], None] = lambda: None) -> None:
@@ -217,9 +222,70 @@ class Session:
         return self.reader.is_current and not self._over
 
     @property
+    def is_over(self) -> bool:
+        """Whether the reader has ended, and has reported that."""
+        return self._over
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a WebSocket is open now."""
+        return self.reader.is_connected
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether the present connection is authenticated."""
+        return self.reader.is_authenticated
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether this session, or the failed one before it, was ever live."""
+        return self.reader.is_resumed
+
+    def retry_first(self, retry: bool) -> None:
+        """Set whether the first connection is tried again as any later one. Before the start."""
+        self.reader.retries_first = retry
+
+    def post(self, operation: Operation) -> None:
+        """Hand over an operation; after the end it ends with EToroClosedError. Any thread."""
+        self.reader.post(operation)
+
+    def signs_of_life(self) -> tuple[float | None, float | None]:
+        """Return the age of the last byte, and by how much the reader is late. Any thread."""
+        return self.reader.silence, self.reader.delay
+
+    def expect_moved(self, topics: list[str], lost_at: float) -> None:
+        """Report a gap of *topics*, which came from another connection, once they are subscribed.
+
+        :param lost_at: since when messages of them are missing, by ``clocks.uptime``.
+        """
+        self._controller.expect_moved(topics, lost_at)
+
+    @property
     def is_foreign(self) -> bool:
         """Whether this process is a forked child of the one that made the session."""
         return self._guard.foreign
+
+
+def end_together(sessions: list[Session], timeout: float) -> None:
+    """End sessions with closing handshakes, and wait for their readers, all at a time. Any thread.
+
+    :param timeout: seconds to wait at most; the threads get a little more to end.
+    """
+    deadline = clocks.monotonic() + timeout + GRACE / 2
+    readers = [session.reader for session in sessions]
+    try:
+        for reader in readers:
+            reader.stop()
+        for ends_at, abort in ((deadline, False), (deadline + GRACE / 4, True)):
+            for reader in readers if abort else ():
+                reader.abort()
+            for reader in readers:
+                reader.join(max(ends_at - clocks.monotonic(), 0.0))
+    finally:
+        # In finally, because Ctrl-C may interrupt the waits above.
+        for session in sessions:
+            session.reader.abort()
+            _sessions.discard(session)
 
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from etoro_sync import EToroWebSocketError, clocks
+from etoro_sync.delivery.registry import Registry
+from etoro_sync.events import EVENTS
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.redaction import Redactor
 from etoro_sync.stats import Counters
@@ -19,6 +21,7 @@ from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
 from etoro_sync.ws.session.connection_loop import ConnectionLoop
 from etoro_sync.ws.session.controller import Controller
 from etoro_sync.ws.session.credentials import Keys
+from etoro_sync.ws.session.owner import Owner
 from etoro_sync.ws.transport.keepalive import Keepalive
 from tests.conftest import MakeClient, StartServer
 from tests.support.clients import envelope, quick_options
@@ -103,7 +106,14 @@ class Bench:
         self.protocol.authenticated = True
         nobody: Any = SimpleNamespace(out=None)
         self.controller = Controller(
-            self.protocol, RateBook(), nobody, Counters(), lambda state: None, 0.0, False
+            self.protocol,
+            RateBook(),
+            nobody,
+            Counters(),
+            lambda state: None,
+            0.0,
+            False,
+            Owner(Registry(EVENTS)),
         )
         self.commands = SimpleNamespace(
             waker=SimpleNamespace(stopping=False), operations=[], take=self.take

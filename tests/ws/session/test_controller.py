@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from etoro_sync import WsGap
+from etoro_sync.delivery.registry import Registry
+from etoro_sync.events import EVENTS
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.stats import Counters
 from etoro_sync.ws.protocol.control import ControlChannel
@@ -16,7 +18,10 @@ from etoro_sync.ws.protocol.requests import Operation
 from etoro_sync.ws.protocol.tracker import WsSubscriptionTracker
 from etoro_sync.ws.session.controller import Controller
 from etoro_sync.ws.session.credentials import Keys
+from etoro_sync.ws.session.owner import Owner
 from tests.support.clocks import FakeClock
+
+OWNER = Owner(Registry(EVENTS))
 
 
 class Bench:
@@ -35,7 +40,14 @@ class Bench:
         out = SimpleNamespace(emit=lambda *arguments: None, barrier=lambda: None)
         feed: Any = SimpleNamespace(out=out, over=False, end_gap=self._end_gap)
         self.controller = Controller(
-            self.protocol, self.book, feed, self.counters, lambda state: None, 0.0, False
+            self.protocol,
+            self.book,
+            feed,
+            self.counters,
+            lambda state: None,
+            0.0,
+            False,
+            Owner(Registry(EVENTS)),
         )
 
     def _end_gap(self, gap: WsGap, now: float) -> None:
@@ -138,3 +150,25 @@ def test_a_topic_that_only_the_server_says_is_subscribed_is_logged(
     assert len(bench.gaps) == 1
     (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "private is subscribed already" in record.getMessage()
+
+
+def test_topics_that_came_from_another_connection_have_a_gap_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It lasts from the loss of that connection until this one has them, and names no others."""
+    bench = Bench(monkeypatch)
+    bench.open()
+    bench.restore()
+    lost_at = bench.clock()
+    bench.clock.advance(3.0)
+    bench.tracker.add(["instrument:1", "instrument:2"])
+    bench.controller.expect_moved(["instrument:1"], lost_at)
+    bench.controller.submit([Operation("Subscribe", ["instrument:1", "instrument:2"])])
+    bench.restore()
+    (gap,) = bench.gaps
+    assert gap.topics == ("instrument:1",)
+    assert gap.seconds == pytest.approx(3.0)
+    assert bench.counters.reconnects == 0
+    bench.controller.submit([Operation("Subscribe", ["instrument:1"], {"instrument:1": True})])
+    bench.restore()
+    assert len(bench.gaps) == 1
