@@ -42,6 +42,9 @@ class Buffer(Protocol):
     def pop(self, now: float) -> Any:
         """Remove and return the next entry; IndexError when empty."""
 
+    def pop_some(self, most: int, now: float) -> list[Any]:
+        """Remove and return at least one entry, and up to *most*; IndexError when empty."""
+
     def settle(self) -> None:
         """Forget when removed entries came: none of them will be put back any more."""
 
@@ -158,6 +161,10 @@ class BoundedBuffer:
             )
         self.delivered += 1
         return entry
+
+    def pop_some(self, most: int, now: float = 0.0) -> list[Any]:
+        """Remove and return the oldest entry, as :meth:`pop`, in a list."""
+        return [self.pop(now)]
 
     def drop_all(self) -> int:
         """Drop all entries; return how many."""

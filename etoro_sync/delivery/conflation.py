@@ -153,6 +153,14 @@ class ConflatingBuffer:
             return entry
         return self.take(1, now)[0]
 
+    def pop_some(self, most: int, now: float) -> list[Entry]:
+        """Remove and return the next entries; IndexError when empty.
+
+        :param most: the most entries to return.
+        :param now: the time.
+        """
+        return self.take(most, now) or [self.pop(now)]
+
     def take(self, most: int, now: float, before: int | None = None) -> list[Entry]:
         """Remove and return the next entries; only one at a time while the consumer lags.
 

@@ -61,6 +61,16 @@ class MixedBuffer:
         ((event, calls),) = hand or [_nothing()]
         return (event, *calls[0])
 
+    def pop_some(self, most: int, now: float) -> list[tuple[Any, ...]]:
+        """Return the oldest event as :meth:`pop` does, and rates that follow a rate.
+
+        :param most: the most events to return.
+        """
+        hand: list[Run] = []
+        self._lanes.take(most, now, hand)
+        ((event, calls),) = hand or [_nothing()]
+        return [(event, *arguments) for arguments in calls]
+
     def settle(self) -> None:
         """Forget when those rates came that are gone."""
         self._lanes.rates.settle()

@@ -148,6 +148,27 @@ class ItemQueue:
             self._warn_of_lag(lag)
         return item
 
+    def take(self, most: int) -> list[Any]:
+        """Return up to *most* items that wait; ``[]``: none waits. Much cheaper than one by one.
+
+        :raises EToroError: as :meth:`get`, but never waits.
+        """
+        with self._monitor.lock:
+            if not self._buffer.ready:
+                self._lag_watch.emptied()
+                if self._ended:
+                    raise self._ending()
+                return []
+            now, lag = self._clock(), 0.0
+            if now < self._lag_watch.next_look:
+                items = self._buffer.pop_some(most, now)
+            else:
+                item, lag = self._pop_and_look(now)
+                items = [item]
+        if lag:
+            self._warn_of_lag(lag)
+        return items
+
     def _wait(self, deadline: float | None) -> bool:
         """Block until there is an item, or the end; return False when *deadline* has passed.
 

@@ -5,10 +5,9 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from .. import clocks
-from ..delivery.event_queue import EventQueue
+from ..delivery.queues import ItemQueue
 from ..errors import EToroAuthError, EToroError, EToroValidationError
 from ..logs import log
 from ..stream import MarketStream
@@ -30,7 +29,7 @@ class ColdStart:
     :param new_queue: makes the queue that reads it.
     """
 
-    def __init__(self, source: MarketStream, new_queue: Callable[[], EventQueue[Any]]) -> None:
+    def __init__(self, source: MarketStream, new_queue: Callable[[], ItemQueue]) -> None:
         self._source = source
         self._new_queue = new_queue
         self._thread: threading.Thread | None = None
@@ -38,7 +37,7 @@ class ColdStart:
         self._again_at = 0.0
         self._topics: tuple[str, ...] = ()
 
-    def connect(self) -> EventQueue[Any]:
+    def connect(self) -> ItemQueue:
         """Begin to connect; return the queue of what will come."""
         new = self._new_queue()
         self._begin()

@@ -4,7 +4,7 @@ import queue
 from typing import Any
 
 from .. import clocks
-from ..delivery.event_queue import EventQueue
+from ..delivery.queues import ItemQueue
 from ..errors import EToroClosedError, EToroError, EToroQueueOverflowError
 from ..models import WsInstrumentRate
 from ..state import ClientState
@@ -49,19 +49,21 @@ class Intake:
     """
 
     def __init__(self, source: MarketStream, cold: bool) -> None:
-        self._source = source
+        self._source = source  # which is kept alive, as by any queue
         self._core = core_of(source)
         self._redact = self._core.source.redact
         self._cold = ColdStart(source, self._new_queue) if cold else None
-        self._queue: EventQueue[Any] | None = None if cold else self._new_queue()
+        self._queue: ItemQueue | None = None if cold else self._new_queue()
         # Of queues that have ended.
         self._conflated = 0
         self.known: dict[int, WsInstrumentRate] = {}
         self.held = HeldOrders()
         self.lost = self.refused = 0
 
-    def _new_queue(self) -> EventQueue[Any]:
-        return self._source.queue(_EVENTS, maxsize=_ROOM, conflate_after=_CONFLATE_AFTER)
+    def _new_queue(self) -> ItemQueue:
+        items, ports = self._core.new_mixed_queue(_EVENTS, _ROOM, None, _CONFLATE_AFTER)
+        self._core.feed_mixed(items, ports, None)
+        return items
 
     @property
     def is_open(self) -> bool:
@@ -92,21 +94,22 @@ class Intake:
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def next(self, seconds: float) -> Any:
-        """Return the next item, ``(event, *arguments)``; None: none has come in that time.
+    def _take(self, most: int, seconds: float) -> list[Any]:
+        """Return what waits, ``(event, *arguments)``; ``[]``: nothing has come in that time.
 
+        :param most: the most items to return.
         :raises Over: when nothing more will come.
         """
         items = self._queue
         if items is None:
-            return None
+            return []
         try:
-            return items.get(block=seconds > 0, timeout=seconds)
+            return items.take(most) or ([items.get(timeout=seconds)] if seconds > 0 else [])
         except queue.Empty:
-            return None
+            return []
         except EToroQueueOverflowError as exc:
             self.lost += exc.lost
-            return "error", exc
+            return [("error", exc)]
         except EToroClosedError:
             raise Over(None) from None
         except EToroError as exc:
@@ -115,39 +118,30 @@ class Intake:
     def keep(self, seconds: float) -> None:
         """Read for that long, and keep what a new epoch would begin with."""
         until = clocks.monotonic() + seconds
-        while (item := self.next(max(until - clocks.monotonic(), 0.0))) is not None:
-            if item[0] == "instrument:rate":
-                self.known[item[1]] = item[2]
-            elif item[0] == "private:event":
-                self.held.add(item[1], self._redact)
+        while some := self._take(MOST, max(until - clocks.monotonic(), 0.0)):
+            for item in some:
+                if item[0] == "instrument:rate":
+                    self.known[item[1]] = item[2]
+                elif item[0] == "private:event":
+                    self.held.add(item[1], self._redact)
 
     def collect(self, writer: RedisWriter, seconds: float) -> None:
         """Add what waits to a batch, until it is full.
 
         :param seconds: how long to wait for the first item.
         """
-        item = self.next(seconds)
-        rates: list[WsInstrumentRate] = []
-        try:
-            while item is not None:
-                if item[0] == "instrument:rate":
-                    self.known[item[1]] = item[2]
-                    rates.append(item[2])
-                    if len(rates) >= MOST:
-                        break
-                else:
-                    self._add_rates(writer, rates)
+        known = self.known
+        while some := self._take(writer.room, seconds):
+            seconds = 0.0
+            if some[0][0] == "instrument:rate":
+                rates = [rate for _, _, rate in some]
+                known.update((rate.instrument_id, rate) for rate in rates)
+                self.refused += writer.publish_rates(rates)
+            else:
+                for item in some:
                     self._add(writer, item)
-                    if writer.is_full:
-                        break
-                item = self.next(0.0)
-        finally:
-            self._add_rates(writer, rates)
-
-    def _add_rates(self, writer: RedisWriter, rates: list[WsInstrumentRate]) -> None:
-        """Add rates to the batch, and empty the list."""
-        self.refused += writer.publish_rates(rates)
-        rates.clear()
+            if writer.is_full:
+                return
 
     def _add(self, writer: RedisWriter, item: tuple[Any, ...]) -> None:
         if item[0] != "private:event":

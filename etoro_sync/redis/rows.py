@@ -63,16 +63,15 @@ _MOST_REMEMBERED = 4096
 # Writing rates -----------------------------------------------------------------------------------
 
 
-def _dumps_standard(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+def _dumps_standard(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
-_dumps: Callable[[Any], str]
+_dumps: Callable[[Any], bytes]
 try:
     import orjson
 
-    def _dumps(value: Any) -> str:
-        return orjson.dumps(value).decode()
+    _dumps = orjson.dumps
 except Exception:  # missing, or another file of that name, which may raise anything
     _dumps = _dumps_standard
 
@@ -89,7 +88,7 @@ def _letters(changed: tuple[str, ...]) -> str:
     return found
 
 
-def encode_rate(rate: WsInstrumentRate) -> str:
+def encode_rate(rate: WsInstrumentRate) -> bytes:
     """Return the row of a rate.
 
     :raises EToroValidationError: for a rate with a value that cannot be written, such as NaN, which
@@ -110,18 +109,18 @@ def encode_rate(rate: WsInstrumentRate) -> str:
         ) from exc
 
 
-def encode_rates(rows: list[str]) -> str:
+def encode_rates(rows: list[bytes]) -> bytes:
     """Return an entry of several rows."""
-    return f"[{','.join(rows)}]"
+    return b"[%b]" % b",".join(rows)
 
 
-def encode_state(epoch: int, number: int, row: str) -> str:
-    """Return the last state of an instrument.
+def encode_state(epoch: int, number: int, row: bytes) -> bytes:
+    """Return the last state of an instrument; the script makes it likewise, out of an entry.
 
     :param epoch: in which the rate was written.
     :param number: of the rate within the epoch.
     """
-    return f"[{epoch},{number},{row}]"
+    return b"[%d,%d,%b]" % (epoch, number, row)
 
 
 # Reading rates -----------------------------------------------------------------------------------

@@ -94,8 +94,9 @@ return found
 
 #: Writes a batch, and renews the lease: {"OK", orders that were new, ms since a standby was seen or
 #: -1}, {"FENCED"}, {"LOST"}. Arguments: token, epoch, ms of the lease, number of the batch, number
-#: of the first rate, rates or "", most entries of rates, how many states, orders and events follow;
-#: then those: id and state; number, message id, digest, content; number, name, arguments.
+#: of the first rate, rates or "", most entries of rates, where in them the last rate of each
+#: instrument is: id, number, first and last byte; how many orders and events follow; then those:
+#: number, message id, digest, content; number, name, arguments.
 #:
 #: A batch whose number is that of the last one was written already, and its answer was lost: then
 #: only the lease is renewed. If the number does not follow, Redis has lost what came before. The
@@ -114,11 +115,14 @@ now = now[1] * 1000 + math.floor(now[2] / 1000)
 local standby = meta[2] and now - tonumber(meta[2]) or -1
 local added = 0
 if written ~= batch then
-  local states, orders, events = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-  local at = 11
-  if states > 0 then
-    redis.call('HSET', KEYS[4], unpack(ARGV, at, at + 2 * states - 1))
-    at = at + 2 * states
+  local orders, events, at = tonumber(ARGV[9]), tonumber(ARGV[10]), 11
+  if ARGV[6] ~= '' then
+    local states, head = {}, '[' .. ARGV[2] .. ','
+    for id, number, first, last in string.gmatch(ARGV[8], '(%d+) (%d+) (%d+) (%d+)') do
+      states[#states + 1] = id
+      states[#states + 1] = head .. number .. ',' .. string.sub(ARGV[6], first, last) .. ']'
+    end
+    redis.call('HSET', KEYS[4], unpack(states))
   end
   local stamp = string.format('%.0f', now)
   for _ = 1, orders do

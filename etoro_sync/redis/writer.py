@@ -1,5 +1,6 @@
 """Writes what a publisher has read, in batches; :class:`Writer` is what another engine must do."""
 
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -10,7 +11,7 @@ from .event_rows import encode_event
 from .keys import Keys
 from .lease import Lease
 from .order_rows import digest_of, encode_order
-from .rows import decode_state, encode_rate, encode_rates, encode_state
+from .rows import decode_state, encode_rate, encode_rates
 from .scripts import SEEN, WRITE
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class _Batch:
     """
 
     def __init__(self) -> None:
-        self.rows: list[str] = []
+        self.rows: list[bytes] = []
         self.last: dict[int, int] = {}
         self.orders: list[tuple[int, Order]] = []
         self.events: list[tuple[int, str, str]] = []
@@ -124,17 +125,25 @@ class _Batch:
         :param entries: how many the stream of rates keeps.
         """
         if self.args is None:
-            text = encode_rates(self.rows) if self.rows else ""
+            text = encode_rates(self.rows) if self.rows else b""
             self.args = args = [batch, before + 1, text, entries]
-            args += (len(self.last), len(self.orders), len(self.events))
-            epoch, first, rows = lease.epoch, before + 1, self.rows
-            for instrument_id, place in self.last.items():
-                args += (instrument_id, encode_state(epoch, first + place, rows[place]))
+            args += (self._places(before + 1), len(self.orders), len(self.events))
             for place, order in self.orders:
                 args += (before + place, order.message_id, order.digest, order.text)
-            for place, name, text in self.events:
-                args += (before + place, name, text)
+            for place, name, details in self.events:
+                args += (before + place, name, details)
         return [lease.token, lease.epoch, lease.milliseconds, *self.args]
+
+    def _places(self, first: int) -> str:
+        """Return id, number, and first and last byte in the entry, of each instrument's last rate.
+
+        :param first: the number of the first rate.
+        """
+        starts = list(itertools.accumulate((len(row) + 1 for row in self.rows), initial=2))
+        return " ".join(
+            f"{key} {first + place} {starts[place]} {starts[place + 1] - 2}"
+            for key, place in self.last.items()
+        )
 
 
 class RedisWriter:
@@ -200,6 +209,11 @@ class RedisWriter:
         """Whether the batch has to be written before anything is added to it."""
         batch = self._batch
         return batch.args is not None or len(batch.rows) >= MOST or self.urgent >= MOST
+
+    @property
+    def room(self) -> int:
+        """How many rates may be added to the batch."""
+        return max(MOST - len(self._batch.rows), 1)
 
     @property
     def urgent(self) -> int:

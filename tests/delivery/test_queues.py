@@ -115,6 +115,51 @@ def test_items_come_in_order_and_counts_agree() -> None:
         q.get(block=False)
 
 
+@pytest.mark.parametrize("event", ["instrument:rate", "private:event"])
+def test_several_items_are_taken_at_once(event: str) -> None:
+    """As many as there are, up to a number; none when it is empty, and the error behind the end."""
+    items = new_queue(event)
+    assert items.take(5) == []
+    items.feed([(n, n) for n in range(7)])
+    taken = []
+    while some := items.take(5):
+        assert len(some) <= 5
+        taken += some
+    assert taken == [(n, n) for n in range(7)]
+    assert (items.received, items.delivered) == (7, 7)
+    items.end("over")
+    with pytest.raises(EToroClosedError, match="over"):
+        items.take(5)
+
+
+def test_items_of_several_events_are_taken_in_their_order() -> None:
+    """Rates that follow one another at once, and other events one by one."""
+    items = ItemQueue("x", make_buffer(("instrument:rate", "close"), 0, None), lambda q: None)
+    items.feed([("instrument:rate", (1, "a")), ("instrument:rate", (2, "b"))])
+    items.feed([("close", (1006, "lost")), ("instrument:rate", (1, "c"))])
+    taken = []
+    while some := items.take(5):
+        assert len({event for event, *_ in some}) == 1
+        taken += some
+    rates = [("instrument:rate", 1, "a"), ("instrument:rate", 2, "b")]
+    assert taken == [*rates, ("close", 1006, "lost"), ("instrument:rate", 1, "c")]
+
+
+def test_a_reader_that_takes_several_is_warned_when_it_is_late(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As one that takes one at a time."""
+    clock = FakeClock()
+    items = ItemQueue(
+        "private:event", make_buffer("private:event", 0, None), lambda q: None, clock=clock
+    )
+    for _ in range(200):
+        items.feed(range(5))
+        clock.now += 1.0
+        items.take(1)
+    assert "too slow" in caplog.text
+
+
 def test_several_readers_share_the_items() -> None:
     """Each item goes to exactly one of the threads that wait."""
     q = new_queue()
@@ -352,7 +397,7 @@ def test_users_have_every_figure_of_their_queue() -> None:
     """What is public of the items is public of the queue, but for what the reader calls."""
     public = {name for name in dir(ItemQueue) if not name.startswith("_")}
     readers = {"abandon", "barrier", "batch_in", "collector", "end", "feed", "finish"}
-    readers |= {"has_failed", "has_room"}
+    readers |= {"has_failed", "has_room", "take"}
     assert public - readers <= {name for name in dir(EventQueue) if not name.startswith("_")}
     items = new_queue(maxsize=1, overflow="drop_oldest")
     items.feed([1, 2])

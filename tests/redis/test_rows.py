@@ -69,7 +69,7 @@ def test_a_row_has_each_field_of_a_rate() -> None:
 def test_rates_are_read_as_they_were_written(some: list[WsInstrumentRate]) -> None:
     """Each value, its type, and the order of the changed fields."""
     text = encode_rates([encode_rate(rate) for rate in some])
-    assert list(map(repr, decode_rates(text.encode(), WHERE))) == list(map(repr, some))
+    assert list(map(repr, decode_rates(text, WHERE))) == list(map(repr, some))
 
 
 @given(rates.filter(_finite), st.integers(1, 10**6), st.integers(1, 10**12))
