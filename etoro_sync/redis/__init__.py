@@ -21,6 +21,8 @@
     rows          what stands there: rates as JSON, and back
     order_rows    likewise order events, and when two are the same
     event_rows    likewise what a connection goes through
+    order_group   orders for several programs that share the work; consumer, group_commands,
+                  order_scripts, trimming and retries are below it, and group_records beside it
     parsing       what these share: strict JSON, checks of types, one kind of error
 
 Nothing here is loaded by ``import etoro_sync``.
@@ -34,6 +36,14 @@ except ImportError as exc:
     raise ImportError(f"Redis needs an extra: {advice('redis', 'redis')}", name=exc.name) from exc
 
 from .client import RedisClient
+from .order_group import GroupOrder, GroupStats, OrderGroup
 from .publisher import Publisher, PublisherStats
 
-__all__ = ["Publisher", "PublisherStats", "RedisClient"]
+__all__ = [
+    "GroupOrder",
+    "GroupStats",
+    "OrderGroup",
+    "Publisher",
+    "PublisherStats",
+    "RedisClient",
+]

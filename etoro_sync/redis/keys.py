@@ -47,6 +47,7 @@ class Keys:
     :ivar seen: a sorted set of the digests of the last day's orders, by time in milliseconds.
     :ivar groups: a hash: consumer group -> the id up to which all orders are acknowledged.
     :ivar meta: a hash of the layout's version, and of how far the publisher has written.
+    :ivar dead: a stream of orders that consumer groups have set aside.
     """
 
     feed: str
@@ -59,6 +60,7 @@ class Keys:
     seen: str = field(init=False)
     groups: str = field(init=False)
     meta: str = field(init=False)
+    dead: str = field(init=False)
 
     def __post_init__(self) -> None:
         feed = check_feed(self.feed)
@@ -70,4 +72,4 @@ class Keys:
         return tuple(getattr(self, name) for name in _NAMES)
 
 
-_NAMES = ("lease", "epoch", "rates", "last", "orders", "events", "seen", "groups", "meta")
+_NAMES = ("lease", "epoch", "rates", "last", "orders", "events", "seen", "groups", "meta", "dead")

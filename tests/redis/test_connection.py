@@ -132,7 +132,7 @@ def test_keys_have_the_feed_in_braces() -> None:
     """So that a cluster keeps them together."""
     keys = Keys("main")
     assert keys.rates == "etoro-sync:{main}:rates"
-    assert len(set(keys.all())) == 9
+    assert len(set(keys.all())) == 10
     for bad in ("", "a b", "a}", None, "x" * 65):
         with pytest.raises(EToroValidationError, match="feed"):
             Keys(bad)  # type: ignore[arg-type]
