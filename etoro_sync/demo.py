@@ -11,15 +11,19 @@ A program of your own calls ``main()`` instead.
 import argparse
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .errors import EToroError
+from . import clocks
+from .errors import EToroError, EToroRedisError
 
-__all__ = ["DEMO_PRICES", "run"]
+__all__ = ["DEMO_PRICES", "redis_url", "run"]
 
 #: Instruments of demonstrations and their prices: bitcoin, an American share, gold, EUR/USD.
 DEMO_PRICES = {100000: 66500.0, 1001: 227.5, 18: 4807.0, 1: 1.0835}
@@ -74,6 +78,38 @@ def _simulator() -> Iterator[None]:
         os.environ.update(ETORO_API_KEY="demo", ETORO_USER_KEY="demo")
         os.environ.update(ETORO_WS_URL=simulator.url, ETORO_REST_URL=simulator.rest_url)
         yield
+
+
+@contextlib.contextmanager
+def redis_url() -> Iterator[str]:
+    """Yield the address of Redis: ``ETORO_REDIS_URL``, or ``redis://localhost``.
+
+    With ``--demo`` it is that of a redis-server which runs for the ``with`` block only.
+
+    :raises EToroRedisError: when that program is not installed, or does not start.
+    """
+    if "--demo" not in sys.argv:
+        yield os.environ.get("ETORO_REDIS_URL", "redis://localhost")
+        return
+    program = shutil.which("redis-server")
+    if program is None:
+        raise EToroRedisError("--demo starts a redis-server, and none is installed: install Redis.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "redis.sock")
+        settings = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", folder]
+        # In a session of its own, so that Ctrl-C ends the readers first.
+        with subprocess.Popen(
+            [program, *settings], stdout=subprocess.DEVNULL, start_new_session=True
+        ) as server:
+            try:
+                deadline = clocks.monotonic() + 10.0
+                while not os.path.exists(path):
+                    if server.poll() is not None or clocks.monotonic() > deadline:
+                        raise EToroRedisError("The redis-server of --demo does not start.")
+                    threading.Event().wait(0.01)
+                yield f"unix://{path}"
+            finally:
+                server.kill()
 
 
 def _end(done: threading.Event) -> None:

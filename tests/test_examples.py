@@ -37,9 +37,13 @@ OUTPUT = {
     "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],
     "service.py": ["metrics at http://127.0.0.1:", "order ", "live: {100000: "],
     "plot_prices.py": ["recording prices for 1 s"],
+    "redis_orders.py": ["-0 order 98", " FILLED, "],
     "record_and_replay.py": ["recorded ", " messages"],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
+#: Those that need a program besides Python: where it is missing, they are skipped.
+NEEDS = {"redis_orders.py": "redis-server"}
+RUNNABLE = [name for name in OUTPUT if name not in NEEDS or shutil.which(NEEDS[name])]
 #: Of those that print before they connect, what comes later.
 BEGUN = {"symbols.py": ": bid ", "service.py": "order "}
 #: Those that end by themselves.
@@ -86,10 +90,10 @@ def test_every_example_is_tested() -> None:
     assert {path.name for path in FOLDER.glob("*.py")} == set(OUTPUT)
 
 
-@pytest.mark.parametrize("first", range(0, len(OUTPUT), AT_ONCE))
+@pytest.mark.parametrize("first", range(0, len(RUNNABLE), AT_ONCE))
 def test_the_examples_run_without_credentials(first: int, start: Any) -> None:
     """With --demo --seconds 2 each shows something and ends with 0; several run at once."""
-    group = list(OUTPUT)[first : first + AT_ONCE]
+    group = RUNNABLE[first : first + AT_ONCE]
     # One that ends by itself has the time that this takes.
     seconds = {name: "20" if name in FINITE else "2" for name in group}
     processes = {name: start(name, "--demo", "--seconds", seconds[name]) for name in group}
@@ -104,6 +108,8 @@ def test_the_examples_run_without_credentials(first: int, start: Any) -> None:
 @pytest.mark.parametrize("name", OUTPUT)
 def test_ctrl_c_ends_an_example(name: str, start: Any) -> None:
     """Ctrl-C ends with 130, in time, without a traceback."""
+    if name not in RUNNABLE:
+        pytest.skip(f"{NEEDS[name]} is not installed")
     process = start(name, "--demo")
     line = process.stdout.readline()
     # These print before they connect, and a warning of Python's own, which are errors here, may

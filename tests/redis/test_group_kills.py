@@ -27,7 +27,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 #: How many consume at the same time.
 CONSUMERS = 3
-REDELIVER_AFTER = 200 * MS
+REDELIVER_AFTER = 300 * MS
 
 
 class Consumers:
@@ -84,18 +84,23 @@ class Consumers:
 
 def kill_many(consumers: Consumers, raw: redis.Redis, kills: int, chance: random.Random) -> int:
     """Kill consumers at random moments while orders are added; return how many orders there are."""
-    orders = 0
+    # As many wait at any time, so that what the consumers say does not wait to be read.
+    orders = 30
+    add_orders(raw, *range(1, orders + 1))
     for _ in range(CONSUMERS):
         consumers.make()
+    handled = 0
     for pid in consumers.lines():
-        add_orders(raw, orders + 1)
-        orders += 1
+        if len(consumers.done) > handled:
+            handled = len(consumers.done)
+            orders += 1
+            add_orders(raw, orders)
         if kills and pid in consumers.alive and chance.random() < 0.1:
             consumers.kill(pid)
             consumers.make()
             kills -= 1
         if not kills and len(consumers.alive) == CONSUMERS:
-            return orders
+            break
     return orders
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import pickle
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.threads import run_in_thread
 from tests.support.timing import MS
 
+ROOT = Path(__file__).parents[2]
 #: Seconds after which an order comes again, and in which all that is to come has come.
 SOON, QUIET = 50 * MS, 150 * MS
 
@@ -430,6 +433,26 @@ def test_a_right_that_is_withdrawn_ends_the_loop(start_redis: StartRedis) -> Non
                 next(iter(group))
         assert caught.value.error_code == "NOPERM"
         assert "pw" not in repr(group)
+
+
+def test_the_rights_of_the_page_are_enough(start_redis: StartRedis) -> None:
+    """For all that a consumer does; the line stands in docs/redis_orders.md."""
+    text = (ROOT / "docs" / "redis_orders.md").read_text()
+    (rights,) = re.findall(r"ACL SETUSER worker on >PASSWORD (.*)", text)
+    own = start_redis(port=True)
+    with own.client() as raw:
+        raw.execute_command("ACL", "SETUSER", "worker", "on", ">pw", *rights.split())
+        url = own.tcp_url.replace("redis://", "redis://worker:pw@")
+        raw.xadd(KEYS.orders, {"c": "odd"})
+        add_orders(raw, 1, 2)
+        with OrderGroup(url, "booking", redeliver_after=SOON, attempts=1) as group:
+            for _ in group:
+                break
+            raw.xgroup_destroy(KEYS.orders, "booking")
+            assert ids(group) == [1, 2]
+            for order in group.set_aside():
+                assert group.forget(order)
+            group.remove()
 
 
 @pytest.mark.parametrize(
