@@ -17,6 +17,7 @@ PICTURE = Path(__file__).with_name("rooms.svg")
 ROOMS = {
     "cli": "the command line",
     "doctor": "step by step",
+    "fleet": "several connections as one",
     "ws": "the face: the client",
     "instruments": "symbols, ids and names",
     "operations": "metrics, health, systemd",

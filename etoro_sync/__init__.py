@@ -14,6 +14,7 @@ Each name below has its own help, such as ``help(etoro_sync.WsClient)`` with all
 To begin with:
 
     WsClient             a connection to eToro: callbacks, queues, loops, the latest prices
+    WsFleet              as many connections as the topics need, used as one client
     WsClientOptions      its keys, address, timeouts, proxy and TLS
     Instruments          finds the id of a symbol, and the name of an id
     Candles              bars of a stream: open, high, low, close of each minute, hour, ...
@@ -44,6 +45,7 @@ What methods of the client return:
     WsStats              of stats(): counters and ages
     Recorder             of record(): writes all that comes to files
     RecorderStats        of stats() of a Recorder
+    FleetConnection      of connections of a WsFleet: its generation, state and topics
     ClientState          of state: LIVE, RECONNECTING, FAILED, ...
 
 Errors, all of which are an EToroError:
@@ -134,6 +136,7 @@ from .ws import (
 
 if TYPE_CHECKING:
     from .candles import Bar, Candles, CandleStats
+    from .fleet import FleetConnection, WsFleet
     from .instruments import Instrument, Instruments
     from .recording import Recorder, RecorderStats, Recovered, recover
     from .replay import Replay
@@ -166,6 +169,7 @@ __all__ = [
     "EventQueue",
     "Expectation",
     "Feed",
+    "FleetConnection",
     "Instrument",
     "Instruments",
     "MarketStream",
@@ -184,6 +188,7 @@ __all__ = [
     "WsClient",
     "WsClientOptions",
     "WsEnvelope",
+    "WsFleet",
     "WsGap",
     "WsInstrumentDelta",
     "WsInstrumentRate",
@@ -200,6 +205,7 @@ _LATE = {
     "Bar": "candles",
     "CandleStats": "candles",
     "Candles": "candles",
+    "FleetConnection": "fleet",
     "Instrument": "instruments",
     "Instruments": "instruments",
     "Recorder": "recording",
@@ -211,6 +217,7 @@ _LATE = {
     "OrderStore": "store",
     "StoreStats": "store",
     "StoredEvent": "store",
+    "WsFleet": "fleet",
 }
 
 

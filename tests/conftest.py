@@ -97,8 +97,10 @@ def client(simulator: MakeSimulator) -> Iterator[MakeClient]:
     """Make clients that are disconnected at the end of the test, before the simulators stop."""
     made: list[WsClient] = []
 
-    def make(url: str, **options: Any) -> WsClient:
-        made.append(make_client(url, **options))
+    def make(
+        url: str, *, made_by: Callable[..., WsClient] = make_client, **options: Any
+    ) -> WsClient:
+        made.append(made_by(url, **options))
         return made[-1]
 
     yield make

@@ -68,6 +68,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ws.protocol",
         "ws.options",
     },
+    # Each of its connections is one of the client's, with its sessions and its protocol.
+    "fleet": {
+        "delivery",
+        "market",
+        "stream",
+        "ws",
+        "ws.session",
+        "ws.protocol",
+        "ws.options",
+        "ws.transport",
+    },
     # Its requests take the way of a connection: keys, proxy and TLS are the client's.
     "instruments": {"ws.session", "ws.protocol", "ws.options", "ws.failures", "ws.transport"},
     # Each step is taken with the part of the client that takes it.
@@ -83,6 +94,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": {
         "candles",
         "delivery",
+        "fleet",
         "instruments",
         "market",
         "recording",

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import EToroError
 from ..events import EVENTS
-from .dispatcher import Dispatcher
+from .dispatching import Dispatching
 from .queues import ItemQueue
 from .registry import Registry
 
@@ -28,7 +28,7 @@ class Publisher:
     def __init__(
         self,
         registry: Registry,
-        dispatcher: Dispatcher,
+        dispatcher: Dispatching,
         make_item: Callable[[dict[str, Any]], Any],
         session: int,
     ) -> None:

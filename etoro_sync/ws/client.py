@@ -16,7 +16,27 @@ if TYPE_CHECKING:
 
     from .options import Settings
 
-__all__ = ["WsClient"]
+__all__ = ["WsClient", "chosen_options"]
+
+
+@hide_locals
+def chosen_options(options: WsClientOptions | None, settings: "Settings") -> WsClientOptions:
+    """Return the options of a new client; the arguments are those of its class.
+
+    :raises EToroValidationError: when an option is not valid; names the field.
+    """
+    if options is not None and settings:
+        raise EToroValidationError(
+            f"Pass {next(iter(settings))} in options, or all options by keyword, but not both: "
+            "dataclasses.replace(options, ...) changes some.",
+            next(iter(settings)),
+        )
+    if options is not None and not is_options(options):
+        raise EToroValidationError(
+            f"options must be WsClientOptions or None, not {type(options).__name__}.",
+            "options",
+        )
+    return options if options is not None else WsClientOptions.from_env(**settings)
 
 
 class WsClient(MarketStream):
@@ -39,18 +59,7 @@ class WsClient(MarketStream):
     def __init__(
         self, options: WsClientOptions | None = None, **settings: "Unpack[Settings]"
     ) -> None:
-        if options is not None and settings:
-            raise EToroValidationError(
-                f"Pass {next(iter(settings))} in options, or all options by keyword, but not both: "
-                "dataclasses.replace(options, ...) changes some.",
-                next(iter(settings)),
-            )
-        if options is not None and not is_options(options):
-            raise EToroValidationError(
-                f"options must be WsClientOptions or None, not {type(options).__name__}.",
-                "options",
-            )
-        equip(self, Core(options if options is not None else WsClientOptions.from_env(**settings)))
+        equip(self, Core(chosen_options(options, settings)))
 
     # -- connection ----------------------------------------------------------------------------
 

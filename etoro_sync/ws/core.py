@@ -32,10 +32,13 @@ class Core(StreamCore):
     def __init__(self, options: WsClientOptions) -> None:
         registry, counters = Registry(EVENTS), Counters()
         self.options = options
-        self.sessions = SessionManager(options, registry, counters)
+        self.sessions = self._make_sessions(registry, counters)
         super().__init__(registry, counters, self.sessions)
         self.tracker = self.sessions.tracker
         self.requests = self.sessions.requests
+
+    def _make_sessions(self, registry: Registry, counters: Counters) -> SessionManager:
+        return SessionManager(self.options, registry, counters)
 
     @property
     def is_authenticated(self) -> bool:

@@ -1,8 +1,8 @@
 """The reading surface: what holds for a connection and for any other source alike.
 
-One is a client whose server sends some frames once it is subscribed to them; another is the
-example that plays the same frames from a file, the third plays a recording of that, and the last
-one reads what they make from Redis.
+One is a client whose server sends some frames once it is subscribed to them, and one is a fleet of
+such connections; another is the example that plays the same frames from a file, the fourth plays a
+recording of that, and the last one reads what they make from Redis.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from etoro_sync import (
     MarketStream,
     Replay,
     WsClient,
+    WsFleet,
     WsPrivateEvent,
 )
 from etoro_sync.redis.client import RedisClient
 from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, StartServer
 from tests.redis.writing import FeedWriter, rate_of
-from tests.support.clients import envelope
+from tests.support.clients import envelope, make_client, make_fleet
 from tests.support.peer import Peer
 from tests.support.redis_server import REDIS_SERVER, RedisServer
 from tests.support.threads import Watchdog, run_in_thread
@@ -68,6 +69,7 @@ FRAMES = [
 RATES = [(18, 2.0), (19, 5.0), (18, 3.0), (19, 6.0)]
 
 Make = Callable[..., MarketStream]
+MAKERS = {"connection": make_client, "fleet": make_fleet}
 
 
 def frames_file() -> Any:
@@ -103,7 +105,7 @@ def redis_server() -> Iterator[Any]:
         yield server
 
 
-@pytest.fixture(params=["file", "connection", "recording", "redis"])
+@pytest.fixture(params=["file", "connection", "fleet", "recording", "redis"])
 def make(
     request: pytest.FixtureRequest, raw_server: StartServer, client: MakeClient, tmp_path: Path
 ) -> Iterator[Make]:
@@ -117,7 +119,7 @@ def make(
         if request.param == "redis":
             made.append(FromRedis(request.getfixturevalue("redis_server"), wanted))
             return made[-1]
-        if request.param != "connection":
+        if request.param not in MAKERS:
             path = tmp_path / "frames.jsonl"
             path.write_text("\n".join(FRAMES))
             stream = frames_file()(path)
@@ -126,7 +128,7 @@ def make(
                 stream = Replay(tmp_path / "recording")
             made.append(stream)
             return made[-1]
-        c = client(raw_server(send_frames).url)
+        c = client(raw_server(send_frames).url, made_by=MAKERS[request.param])
         if wanted:
             c.subscribe(TOPICS)
         return c
@@ -461,8 +463,12 @@ def test_an_order_is_followed_and_waited_for(make: Make) -> None:
 
 
 def test_a_stream_is_recorded(make: Make, tmp_path: Path) -> None:
-    """Whatever its source is; a replay of the recording has the same rates and orders."""
+    """A replay of the recording has the same rates and orders. A fleet says what to do instead."""
     stream = make()
+    if isinstance(stream, WsFleet):
+        with pytest.raises(EToroError, match="a WsClient of its own"):
+            stream.record(tmp_path / "again")
+        return
     rates, orders = stream.queue("instrument:rate"), stream.queue("private:event")
     with stream.record(tmp_path / "again") as recording, stream:
         assert asks(rates, 4) == RATES

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from etoro_sync import EVENTS, WsClient, WsClientOptions
+from etoro_sync import EVENTS, WsClient, WsClientOptions, WsFleet
 
 from .timing import MS
 
@@ -20,6 +20,7 @@ __all__ = [
     "connect_and_run",
     "envelope",
     "make_client",
+    "make_fleet",
     "quick_options",
 ]
 
@@ -45,6 +46,11 @@ def quick_options(url: str, **overrides: Any) -> WsClientOptions:
 def make_client(url: str, **overrides: Any) -> WsClient:
     """Return a client that is not connected yet."""
     return WsClient(quick_options(url, **overrides))
+
+
+def make_fleet(url: str, connections: int | None = None, **overrides: Any) -> WsFleet:
+    """Return a fleet that is not connected yet."""
+    return WsFleet(quick_options(url, **overrides), connections=connections)
 
 
 def envelope(topic: str, content: object, kind: str = "Trading.Instrument.Rate") -> str:

@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ... import clocks
 from ...delivery.dispatcher import Dispatcher
@@ -27,6 +27,7 @@ from ...state import ClientState
 from ...stats import Counters
 from ...text import no_thread
 from ..options import WsClientOptions, secrets_of
+from ..protocol.requests import Operation
 from ..protocol.tracker import WsSubscriptionTracker
 from ..transport.addresses import Addresses
 from .owner import Owner
@@ -41,6 +42,49 @@ _DISCONNECTED_MEANWHILE = (
 )
 _CONNECTING = (ClientState.CONNECTING, ClientState.AUTHENTICATING)
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
+
+
+class AnySession(Protocol):
+    """What a manager needs of a session: of one connection, or of several together."""
+
+    number: int
+
+    @property
+    def is_run_by_caller(self) -> bool:
+        """Whether the caller runs on a reader thread."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a WebSocket is open now."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether eToro has accepted the keys."""
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it, or the failed one before it, was ever live."""
+
+    def retry_first(self, retry: bool) -> None:
+        """Set whether the first connection is tried again as any later one."""
+
+    def start(self) -> None:
+        """Start the threads."""
+
+    def post(self, operation: Operation) -> None:
+        """Hand over an operation."""
+
+    def close(self, timeout: float, caller: str = "disconnect()") -> None:
+        """End it with a closing handshake, and wait for its threads."""
+
+    def request_end(self, reason: str, at_end: Callable[[], None]) -> None:
+        """Request the end and return at once."""
+
+    def abandon(self) -> None:
+        """End without waiting and without a lock."""
+
+    def signs_of_life(self) -> tuple[float | None, float | None]:
+        """Return the age of the last byte, and by how much a reader is late."""
 
 
 class SessionManager:
@@ -94,7 +138,7 @@ class SessionManager:
         self._lock = threading.RLock()
         self._finalizer: weakref.finalize[Any, Any] | None = None
         #: The active session, or the last one; None before the first.
-        self.present: Session | None = None
+        self.present: AnySession | None = None
 
     # -- beginning -----------------------------------------------------------------------------
 
@@ -168,7 +212,7 @@ class SessionManager:
         end_queues = partial(self._registry.end_queues, str(error), error)
         self.lifecycle.failed(number, error, end_queues)
 
-    def _session(self, number: int) -> Session | None:
+    def _session(self, number: int) -> AnySession | None:
         """Return the present session, if it has this number."""
         session = self.present
         return session if session is not None and session.number == number else None
@@ -183,7 +227,7 @@ class SessionManager:
 
     def _begin(
         self, begun: list[int] | None = None, deadline: float | None = None
-    ) -> tuple[int, Session]:
+    ) -> tuple[int, AnySession]:
         number = self.lifecycle.begin(begun, deadline)
         if number is None:
             state = self.lifecycle.state
@@ -206,7 +250,7 @@ class SessionManager:
         self._publish(session)
         return number, session
 
-    def _make_session(self, number: int, resumed: bool) -> Session:
+    def _make_session(self, number: int, resumed: bool) -> AnySession:
         """Return a new session, which has not started.
 
         :param resumed: whether the session before it failed, so that there was a gap.
@@ -228,7 +272,7 @@ class SessionManager:
             resumed,
         )
 
-    def _publish(self, session: Session) -> None:
+    def _publish(self, session: AnySession) -> None:
         """Make *session* the present one, unless another thread has set a newer one."""
         with self._lock:
             if self.present is not None and self.present.number > session.number:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ... import clocks
-from ...delivery.dispatcher import Dispatcher
+from ...delivery.dispatching import Dispatching
 from ...delivery.publisher import Publisher
 from ...delivery.registry import Registry
 from ...errors import EToroClosedError, EToroError
@@ -74,7 +74,7 @@ class Session:
         order_states: OrderStates,
         lifecycle: Lifecycle,
         counters: Counters,
-        dispatcher: Dispatcher,
+        dispatcher: Dispatching,
         addresses: Addresses,
         owner: Owner,
         resumed: bool = False,

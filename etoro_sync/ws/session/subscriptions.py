@@ -174,6 +174,10 @@ class Subscriptions:
                 instead = "Pass wait=False, or call it in another thread."
             self._lifecycle.own_threads.check(call, instead)
 
+    def _patience(self, topics: list[str]) -> float:
+        """Return how long to wait for the acknowledgement of *topics* that were posted."""
+        return self._request_timeout
+
     def _request(
         self,
         name: str,
@@ -200,7 +204,7 @@ class Subscriptions:
         self.post(operation)
         if not awaited:
             return
-        seconds = self._request_timeout if timeout is None else timeout
+        seconds = self._patience(topics) if timeout is None else timeout
         if not ticket.wait(clocks.monotonic() + seconds):
             operation.awaited = False
             raise EToroTimeoutError(
