@@ -1,10 +1,11 @@
 """What a publisher costs: processor time for each rate, what it can sustain, and Redis's memory.
 
-Starts a redis-server of its own, on a unix socket. First 12,000 rates a second of 12,684 instruments
-for ten seconds: processor time of the publisher's thread and of Redis for each rate, how many rates
-waited at most, and whether all are in Redis. Then the messages of all of eToro's instruments, 2,817
-a second, of which two fifths are rates: what Redis holds at most, besides an empty one. The stream
-of rates is full after two or three minutes, so a figure of memory for good needs ten::
+Starts a redis-server of its own, on a unix socket. First 12,000 rates a second of 12,684
+instruments for ten seconds: processor time of the publisher's thread and of Redis for each rate,
+how many rates waited at most, and whether all are in Redis. Then the messages of all of eToro's
+instruments, 2,817 a second, of which two fifths are rates: what Redis holds at most, besides an
+empty one. The stream of rates is full after two or three minutes, so a figure of memory for good
+needs ten::
 
     python -m benchmarks.redis_publisher --seconds 600
 """
@@ -60,8 +61,10 @@ def _server() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder) / "socket"
         process = subprocess.Popen(
-            [program, "--port", "0", "--unixsocket", str(socket), "--dir", folder, "--save", ""]
-            + ["--appendonly", "yes", "--appendfsync", "everysec"],
+            [
+                *(program, "--port", "0", "--unixsocket", str(socket), "--dir", folder),
+                *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
+            ],
             stdout=subprocess.DEVNULL,
         )
         try:

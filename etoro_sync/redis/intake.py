@@ -56,6 +56,8 @@ class Intake:
         self._queue: ItemQueue | None = None if cold else self._new_queue()
         # Of queues that have ended.
         self._conflated = 0
+        # Of the present one.
+        self._lost_of_queue = 0
         self.known: dict[int, WsInstrumentRate] = {}
         self.held = HeldOrders()
         self.lost = self.refused = 0
@@ -82,9 +84,12 @@ class Intake:
 
     @property
     def conflated(self) -> int:
-        """How many rates were skipped for newer ones. Any thread."""
+        """How many rates were skipped or dropped for newer ones. Any thread."""
         items = self._queue
-        return self._conflated + (0 if items is None else items.conflated)
+        if items is None:
+            return self._conflated
+        # Dropped are rates for which newer ones wait, and the orders and events that are lost.
+        return self._conflated + items.conflated + max(items.dropped - self._lost_of_queue, 0)
 
     @property
     def waiting(self) -> int:
@@ -109,6 +114,7 @@ class Intake:
             return []
         except EToroQueueOverflowError as exc:
             self.lost += exc.lost
+            self._lost_of_queue += exc.lost
             return [("error", exc)]
         except EToroClosedError:
             raise Over(None) from None
@@ -195,7 +201,7 @@ class Intake:
         self.leave()
 
     def _end_queue(self) -> None:
-        items, self._queue = self._queue, None
+        items, conflated = self._queue, self.conflated
+        self._queue, self._conflated, self._lost_of_queue = None, conflated, 0
         if items is not None:
-            self._conflated += items.conflated
             items.close()

@@ -260,6 +260,7 @@ class Publishing:
         """Write what waits, if there is time, and give the lease up."""
         was_active = self.lease.held
         self._close_by = self._close_by or clocks.monotonic() + 2.0
+        self.intake.close()
         try:
             while self.lease.held and not self._write_rest():
                 pass
@@ -272,7 +273,9 @@ class Publishing:
             left = len(self.intake.held) if was_active else 0
             if left:
                 self.lost += left
-                log(logging.ERROR, "%s were not published before the end.", count(left, "order"))
+                log(
+                    logging.ERROR, "%s could not be published before the end.", count(left, "order")
+                )
             self.intake.end()
             self._client.close()
 

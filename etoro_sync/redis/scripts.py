@@ -99,8 +99,9 @@ return found
 #: number, message id, digest, content; number, name, arguments.
 #:
 #: A batch whose number is that of the last one was written already, and its answer was lost: then
-#: only the lease is renewed. If the number does not follow, Redis has lost what came before. The
-#: lease may have expired: as long as the epoch is the same, nobody else has had it.
+#: only the lease is renewed; an empty one always has that number. If the number does not follow,
+#: Redis has lost what came before. The lease may have expired: as long as the epoch is the same,
+#: nobody else has had it.
 WRITE = Script(
     ("lease", "epoch", "rates", "last", "orders", "events", "seen", "meta"),
     """
@@ -109,13 +110,15 @@ local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return {'FENCED'} end
 local meta = redis.call('HMGET', KEYS[8], 'written', 'standby')
 local written, batch = tonumber(meta[1] or '-1'), tonumber(ARGV[4])
-if written ~= batch and written ~= batch - 1 then return {'LOST'} end
+local orders, events = tonumber(ARGV[9]), tonumber(ARGV[10])
+local is_empty = ARGV[6] == '' and orders + events == 0
+if written ~= batch and (is_empty or written ~= batch - 1) then return {'LOST'} end
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local standby = meta[2] and now - tonumber(meta[2]) or -1
 local added = 0
 if written ~= batch then
-  local orders, events, at = tonumber(ARGV[9]), tonumber(ARGV[10]), 11
+  local at = 11
   if ARGV[6] ~= '' then
     local states, head = {}, '[' .. ARGV[2] .. ','
     for id, number, first, last in string.gmatch(ARGV[8], '(%d+) (%d+) (%d+) (%d+)') do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,12 @@ class LiveStream(MarketStream):
     def order(self, order_id: int, **values: Any) -> None:
         """Bring an order event."""
         self.emit("private:event", order(order_id, **values))
+
+    def settle(self) -> None:
+        """Wait until all that was brought has been handed on."""
+        done = threading.Event()
+        self._commands.put(lambda feed: done.set())
+        assert done.wait(10.0)
 
     def lost(self) -> None:
         """Lose the connection."""
