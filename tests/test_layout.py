@@ -44,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tables": {"recording", "replay"},
     "store": {"delivery", "stream"},
     "candles": {"delivery", "stream"},
-    "redis": {"delivery", "market", "stream"},
+    # Its doctor's findings have the form of those of the other one.
+    "redis": {"delivery", "doctor", "market", "stream"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {

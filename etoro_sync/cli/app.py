@@ -196,6 +196,13 @@ def plot_command(
 
 @app.command("doctor")
 def doctor_command(
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[URL]", help="Look at this Redis instead: redis://, rediss:// or unix://."
+        ),
+    ] = None,
+    feed: Annotated[str, typer.Option(help="The feed in Redis.")] = "main",
     instruments: Annotated[
         list[int] | None,
         typer.Option("--instrument", metavar="ID", help="Instead of 100000, bitcoin; repeatable."),
@@ -220,15 +227,20 @@ def doctor_command(
 
     It stops at the first step that fails, and says what to do. It also lists all that the service
     does and nobody has publicly reported. The keys are read from ETORO_API_KEY and ETORO_USER_KEY,
-    the address from ETORO_WS_URL.
+    the address from ETORO_WS_URL. With the URL of a Redis it says whether that can carry a feed,
+    and whether the feed is well.
     """
 
     def work() -> None:
         from ..doctor.plan import Plan
-        from .doctoring import Visit, examine
+        from .doctoring import Visit, examine, examine_redis
 
         plan = Plan(tuple(instruments or [100000]), private, traffic, wait, minutes)
-        examine(Visit(plan, as_json, report), demo)
+        visit = Visit(plan, as_json, report)
+        if url is not None:
+            examine_redis(visit, url, feed)
+        else:
+            examine(visit, demo)
 
     return carry_out(work)
 

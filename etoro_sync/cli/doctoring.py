@@ -23,11 +23,10 @@ from ..doctor.report import Report
 from ..errors import EToroWebSocketError
 from ..ws import WsClientOptions
 from .ending import CommandError
-from .lines import count
 from .showing import of_simulator
 from .simulating import make_simulator
 
-__all__ = ["Visit", "examine"]
+__all__ = ["Visit", "examine", "examine_redis"]
 
 _COLORS = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.SKIPPED: "yellow"}
 
@@ -65,6 +64,24 @@ def examine(visit: Visit, demo: bool) -> None:
 def _examine(visit: Visit, options: WsClientOptions | None) -> None:
     show: _Show = _Silent() if visit.as_json else _Lines()
     examination = Examination(visit.plan, options, show.begin, show.step, show.watch)
+    _carry_out(visit, show, examination)
+
+
+def examine_redis(visit: Visit, url: str, feed: str) -> None:
+    """Examine a Redis and a feed in it; as :func:`examine`.
+
+    :param url: of Redis.
+    :param feed: the feed's name.
+    """
+    from ..redis.doctor import RedisExamination
+
+    if visit.report is not None:
+        _check_writable(visit.report)
+    show: _Show = _Silent() if visit.as_json else _Lines()
+    _carry_out(visit, show, RedisExamination(url, feed, show.begin, show.step))
+
+
+def _carry_out(visit: Visit, show: "_Show", examination: "_Examination") -> None:
     report = examination.report
     try:
         with show.running():
@@ -85,6 +102,14 @@ def _examine(visit: Visit, options: WsClientOptions | None) -> None:
 
 
 # What is shown -----------------------------------------------------------------------------------
+
+
+class _Examination(Protocol):
+    fault_of_user: bool
+
+    @property
+    def report(self) -> Report: ...
+    def run(self) -> None: ...
 
 
 class _Show(Protocol):
@@ -179,8 +204,7 @@ class _Lines:
         for line in lines:
             self._console.print(f"    {line}")
         if report.ok:
-            steps = count(len(report.steps), "step")
-            self._console.print(f"All is well: {steps}, {count(len(lines), 'deviation')}.")
+            self._console.print(f"All is well: {report.summary}.")
         if path is not None:
             self._console.print(f"The report is in {path}.")
 

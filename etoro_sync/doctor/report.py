@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..text import count
 from .page import block, counted, deviation_lines, step_lines, watched_lines
 from .records import Deviation, Outcome, Step, Watched
 
@@ -41,6 +42,12 @@ class Report:
     def ok(self) -> bool:
         """Whether every step was taken, and none has failed; deviations are no failure."""
         return self.failure is None and not self.interrupted
+
+    @property
+    def summary(self) -> str:
+        """How much was looked at, and how much was odd."""
+        lines = deviation_lines(self.deviations, self.more_deviations)
+        return f"{count(len(self.steps), 'step')}, {count(len(lines), 'deviation')}"
 
     def __str__(self) -> str:
         """Return the lines of all steps, as on a terminal."""

@@ -84,6 +84,11 @@ class Address:
     def __repr__(self) -> str:
         return f"<Address {self}>"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What names the server and the user, to be left out of what is posted."""
+        return tuple(filter(None, (self._user, self._where.get("host"), self._where.get("path"))))
+
     def client(self, timeout: float = 5.0) -> "redis.Redis":
         """Return a client, which connects with its first command. One thread may use it.
 
@@ -124,7 +129,7 @@ class Address:
 
     def error(self, exc: Exception) -> EToroRedisError:
         """Return our error for one of redis-py's; its cause is left out, which has a password."""
-        said = fit(str(exc), self.redact, 200).rstrip(".")
+        said = fit(str(exc), self.redact, 200).rstrip(".?")
         code = _code(exc, said)
         if code is None:
             kind = "does not answer in time" if _is_timeout(exc) else "cannot be reached"
