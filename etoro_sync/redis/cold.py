@@ -33,21 +33,25 @@ class ColdStart:
         self._source = source
         self._new_queue = new_queue
         self._thread: threading.Thread | None = None
-        self._error: EToroError | None = None
+        #: Why the last attempt to connect has failed.
+        self.error: EToroError | None = None
         self._again_at = 0.0
         self._topics: tuple[str, ...] = ()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to connect."""
+        return clocks.monotonic() >= self._again_at
 
     def connect(self) -> ItemQueue:
         """Begin to connect; return the queue of what will come."""
         new = self._new_queue()
-        self._begin()
-        return new
-
-    def _begin(self) -> None:
-        self._error = None
+        self._join()
+        self.error = None
         name = f"etoro-sync-publisher-connect-{next(_numbers)}"
         self._thread = threading.Thread(target=self._connect, name=name, daemon=True)
         self._thread.start()
+        return new
 
     def _connect(self) -> None:
         try:
@@ -56,34 +60,33 @@ class ColdStart:
             if subscribe is not None and self._topics:
                 subscribe(self._topics, snapshot=True)
         except EToroError as exc:
-            self._error = exc
+            self.error = exc
 
-    def failed(self) -> EToroError | None:
-        """Return the error with which no attempt to connect will succeed; else try again.
+    def failed(self, error: EToroError) -> bool:
+        """Note that a session has ended with an error; return whether to connect again.
 
-        Any other error is logged, and tried again a second later.
+        That is so a second later, unless the keys or the settings are wrong.
         """
-        thread = self._thread
-        if thread is not None:
-            if thread.is_alive():
-                return None
-            self._thread = None
-            if isinstance(self._error, (EToroAuthError, EToroValidationError)):
-                return self._error
-            if self._error is not None:
-                log(logging.WARNING, "Connecting again in a second: %s", self._error)
-                self._again_at = clocks.monotonic() + _PAUSE
-        elif self._error is not None and clocks.monotonic() >= self._again_at:
-            self._begin()
-        return None
+        self.error = None
+        if isinstance(error, (EToroAuthError, EToroValidationError)):
+            return False
+        log(logging.WARNING, "Connecting again in a second: %s", error)
+        self._again_at = clocks.monotonic() + _PAUSE
+        self._keep_topics()
+        return True
 
-    def disconnect(self) -> None:
-        """Disconnect, and remember what was subscribed to."""
-        topics = getattr(self._source, "subscriptions", ())
-        self._topics = topics or self._topics
-        with contextlib.suppress(EToroError):
-            self._source.disconnect()
+    def _keep_topics(self) -> None:
+        self._topics = getattr(self._source, "subscriptions", ()) or self._topics
+
+    def _join(self) -> None:
         if self._thread is not None:
             join_thread(self._thread, 10.0)
             self._thread = None
-        self._error = None
+
+    def disconnect(self) -> None:
+        """Disconnect, and remember what was subscribed to."""
+        self._keep_topics()
+        with contextlib.suppress(EToroError):
+            self._source.disconnect()
+        self._join()
+        self.error, self._again_at = None, 0.0

@@ -119,7 +119,17 @@ class Intake:
         except EToroClosedError:
             raise Over(None) from None
         except EToroError as exc:
-            raise Over(exc) from None
+            self._failed(exc)
+            return []
+
+    def _failed(self, error: EToroError) -> None:
+        """Let a cold stream connect again.
+
+        :raises Over: when that cannot succeed, and for any other stream.
+        """
+        if self._cold is None or not self._cold.failed(error):
+            raise Over(error)
+        self._end_queue()
 
     def keep(self, seconds: float) -> None:
         """Read for that long, and keep what a new epoch would begin with."""
@@ -172,16 +182,21 @@ class Intake:
     # -- the stream's connection -------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Note that this publisher may write: connect, if that is left to it."""
+        """Note that this publisher may write."""
         if self._cold is not None and self._queue is None:
             self.known.clear()  # of an earlier connection
-            self._queue = self._cold.connect()
 
-    def check(self) -> None:
-        """Go on connecting; :raises Over: when that cannot succeed."""
-        failure = None if self._cold is None else self._cold.failed()
-        if failure is not None:
-            raise Over(failure)
+    def connect(self) -> None:
+        """Connect, if that is left to this publisher, which may write now.
+
+        :raises Over: when that cannot succeed.
+        """
+        cold = self._cold
+        if cold is not None:
+            if cold.error is not None:
+                self._failed(cold.error)
+            if self._queue is None and cold.is_due:
+                self._queue = cold.connect()
 
     def leave(self) -> None:
         """Note that another publisher writes: disconnect, if that is left to this one."""

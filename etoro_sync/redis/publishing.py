@@ -161,7 +161,7 @@ class Publishing:
 
     def _publish(self) -> None:
         """Write one batch, or renew the lease."""
-        self.intake.check()
+        self.intake.connect()
         if not self._writer.is_full:
             self._fill()
         written = self._writer.flush()
