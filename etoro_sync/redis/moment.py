@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..errors import EToroValidationError
+from ..errors import EToroRedisError, EToroValidationError
 from ..market.message_parser import BAD_VALUE
 from ..models import WsInstrumentRate
 from ..text import show
@@ -110,7 +110,11 @@ def _moment(line: Line, keys: Keys, answers: list[Any]) -> Moment:
     epoch, lease, *streams = answers
     for answer in (epoch, lease):
         _check(line, answer)
-    number = 0 if epoch is None else _number(epoch, keys.epoch)
+    try:
+        number = 0 if epoch is None else _number(epoch, keys.epoch)
+    except EToroValidationError as exc:
+        # Not final, unlike another layout: the next publisher sets it right.
+        raise EToroRedisError(f"{exc} A publisher sets it right.", "EPOCH") from None
     known = {name: _stream(line, answer) for name, answer in zip(NAMES, streams, strict=True)}
     return Moment(number, lease, known)
 
@@ -220,7 +224,7 @@ def whole_of(fields: dict[bytes, bytes], name: bytes) -> int:
 
 def _number(text: Any, where: str) -> int:
     if not (type(text) is bytes and text.isdigit() and len(text) < 19):
-        raise EToroValidationError(f"{where} in Redis is no number: {show(text)}", where)
+        raise EToroValidationError(f"{where} in Redis is no number: {show(text)}.", where)
     return int(text)
 
 

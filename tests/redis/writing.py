@@ -41,9 +41,12 @@ class FeedWriter:
         self.take_over(lease)
 
     def take_over(self, lease: float | None = None) -> None:
-        """Begin an epoch, as another publisher does."""
-        self.epoch = int(self.raw.incr(self.keys.epoch))
+        """Begin an epoch, as another publisher does: one that was never there before."""
+        known: Any = self.epoch or self.raw.get(self.keys.epoch)
+        self.epoch = int(known or 0) + 1
         self.number = 0
+        self.raw.set(self.keys.epoch, self.epoch)
+        self.raw.delete(self.keys.last)
         self.raw.hset(self.keys.meta, "version", VERSION)
         self.renew(lease)
         self.event("takeover")
