@@ -113,6 +113,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "",
         "demo",
         "doctor",
+        "fleet",
         "instruments",
         "metrics",
         "operations",

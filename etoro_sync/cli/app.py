@@ -19,6 +19,7 @@ from .keeping import serve
 from .names import instruments_of
 from .operating import add_commands
 from .options import Json, Seconds, Speed, Verbose, positive
+from .publishing import add_commands as add_command_of_publishers
 from .showing import Wanted, of_simulator, show, show_simulated
 from .simulating import make_simulator, play, simulate
 
@@ -306,6 +307,7 @@ def simulate_command(
 
 
 add_commands_of_recordings(app)
+add_command_of_publishers(app)
 add_commands(app)
 
 

@@ -177,6 +177,21 @@ class Instruments:
         with self._calls.begin(deadline_after(timeout), True) as call:
             return self._queries.by_text(text, most, call)
 
+    @hide_locals
+    def all(self, *, timeout: float | None = None) -> list[Instrument]:
+        """Return all instruments that eToro has, of which not all can be traded. Always asks.
+
+        More than 4,999 are too many for one connection: :class:`~etoro_sync.WsFleet` has several.
+
+        :param timeout: as :meth:`find`.
+        :raises EToroRestError: when eToro cannot be asked.
+        :raises EToroAuthError: as :meth:`find`.
+        """
+        with self._calls.begin(deadline_after(timeout), True) as call:
+            found = {each.id: each for each in self._queries.all(call)}
+        self._keep(found.values(), {})
+        return list(found.values())
+
     # Ends ----------------------------------------------------------------------------------
 
     def close(self) -> None:

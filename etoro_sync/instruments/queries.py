@@ -1,4 +1,4 @@
-"""The three questions that are put to eToro's REST API, each over as many pages as it takes."""
+"""The questions that are put to eToro's REST API, each over as many pages as it takes."""
 
 from collections.abc import Iterator
 
@@ -48,8 +48,14 @@ class Queries:
         :param ids: not empty, or it would send all that it has; see :meth:`parts`.
         """
         assert ids
-        body = self._rest.get(_DETAILS, {"instrumentIds": ",".join(map(str, ids))}, call)
-        found = read_details(body)
+        return self._details({"instrumentIds": ",".join(map(str, ids))}, call)
+
+    def all(self, call: Call) -> list[Instrument]:
+        """Return all instruments that eToro has: some megabytes."""
+        return self._details({}, call)
+
+    def _details(self, query: dict[str, str], call: Call) -> list[Instrument]:
+        found = read_details(self._rest.get(_DETAILS, query, call))
         if found is None:
             raise _not_understood("instrumentDisplayDatas")
         return found

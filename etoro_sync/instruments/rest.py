@@ -77,9 +77,10 @@ class Rest:
         :raises Interrupted: when the call is to end.
         """
         self._check_keys()
+        target = f"{self._path}/{path}" + (f"?{urlencode(query, safe=',')}" if query else "")
         for attempt in range(1, _ATTEMPTS + 1):
             call.take_turn(self._pace)
-            answer = self._ask(f"{self._path}/{path}?{urlencode(query, safe=',')}", call)
+            answer = self._ask(target, call)
             log(
                 logging.DEBUG,
                 "GET %s %s: HTTP %d, %d B",

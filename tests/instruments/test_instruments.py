@@ -237,6 +237,15 @@ def test_many_ids_are_few_requests(instruments: Instruments, rest: EToroSimulato
     assert len(rest.rest_requests) == 3
 
 
+def test_all_instruments_are_one_request(instruments: Instruments, rest: EToroSimulator) -> None:
+    """Some are known by name afterwards, without another request."""
+    found = instruments.all()
+    assert {100000, 1001} <= {each.id for each in found}
+    assert len({each.id for each in found}) == len(found)
+    assert instruments.name(100000) == "Bitcoin"
+    assert rest.rest_requests == ["/api/v1/market-data/instruments"]
+
+
 def test_no_ids_are_no_request(instruments: Instruments, rest: EToroSimulator) -> None:
     """For without ids eToro sends all that it has."""
     assert instruments.lookup([]) == {}
