@@ -243,8 +243,8 @@ def test_what_a_fault_has_twisted_is_known() -> None:
     ]
     assert twisted(steps) == [7, 9, 18]
     # Whatever was restored while it lasted has no last execution.
-    steps.append((4.0, "zero_last_execution", {}))
-    assert twisted(steps, ["private", "instrument:3"]) == [3, 7, 9, 18]
+    for name in ("zero_last_execution", "no_snapshot"):
+        assert twisted([*steps, (4.0, name, {})], ["private", "instrument:3"]) == [3, 7, 9, 18]
 
 
 def test_a_twisted_price_is_mended_in_the_quiet_moment() -> None:
