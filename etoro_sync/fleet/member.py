@@ -64,10 +64,10 @@ class Shared(Protocol):
     def move(
         self,
         member: Member,
-        operation: Operation,
+        operations: list[Operation],
         topics: list[str],
         room: int,
-        lost_at: float | None,
+        lost: dict[str, float],
     ) -> bool:
         """Subscribe to topics on other connections; see :meth:`Owner.move`."""
 
@@ -96,10 +96,10 @@ class MemberOwner(Owner):
         return self._fleet.is_first_failure(self._member)
 
     def move(
-        self, operation: Operation, topics: list[str], room: int, lost_at: float | None
+        self, operations: list[Operation], topics: list[str], room: int, lost: dict[str, float]
     ) -> bool:
         """Subscribe to topics on other connections; see :meth:`Owner.move`."""
-        return self._fleet.move(self._member, operation, topics, room, lost_at)
+        return self._fleet.move(self._member, operations, topics, room, lost)
 
 
 class Relay:

@@ -196,6 +196,7 @@ class FleetSession:
             snapshots,
             version=operation.version,
             awaited=operation.awaited,
+            recorded=operation.recorded,
         )
 
     def _open_missing(
@@ -248,10 +249,10 @@ class FleetSession:
     def move(
         self,
         member: Member,
-        operation: Operation,
+        operations: list[Operation],
         topics: list[str],
         room: int,
-        lost_at: float | None,
+        lost: dict[str, float],
     ) -> bool:
         """Subscribe to topics on other connections; see :meth:`Owner.move`."""
         with self._lock:
@@ -261,18 +262,18 @@ class FleetSession:
                 self._placement.move(member.number, topics, room)
             except NoRoom:
                 return False
-            version = operation.version
             wanted = [topic for topic in topics if self._parts.tracker.has(topic)]
-            missed = [t for t in wanted if t != "private"] if lost_at is not None else []
-            if missed:
-                version = self._parts.tracker.add(missed, True)
-            shares = self._placement.shares(wanted)
-            gathering = Gathering(operation.on_done)
-            operation.on_done = gathering.part()
+            part = _moved(operations, wanted, lost)
+            if part.recorded and part.snapshot:
+                # As new as the restoration, whose snapshots their own connection may request.
+                part.version = self._parts.tracker.add(list(part.snapshot), True)
+            gathering = _joined(operations)
+            all_posted = gathering.part()
             try:
-                self._hand_over(shares, operation, gathering, version, lost_at)
+                self._hand_over(part, gathering, lost)
             except (OSError, RuntimeError) as exc:
                 self.fail(EToroWebSocketError(f"Cannot open another connection: {exc}."))
+        all_posted(None)
         log(
             logging.WARNING,
             "eToro takes no more than %s on a connection; the others go to another one: %s.",
@@ -281,26 +282,17 @@ class FleetSession:
         )
         return True
 
-    def _hand_over(
-        self,
-        shares: dict[int, list[str]],
-        operation: Operation,
-        gathering: Gathering,
-        version: int,
-        lost_at: float | None,
-    ) -> None:
-        for number, topics in shares.items():
-            session, is_new = self._sessions.get(number), False
+    def _hand_over(self, moved: Operation, gathering: Gathering, lost: dict[str, float]) -> None:
+        """Post an operation to the connections that its topics have been given to."""
+        for number, topics in self._placement.shares(moved.topics).items():
+            session = self._sessions.get(number)
+            is_new = session is None
             if session is None:
-                session, is_new = self._open(number, is_lost=lost_at is not None), True
+                session = self._open(number, is_lost=bool(lost))
                 session.retry_first(True)
-            part = self._part(operation, topics)
-            part.version = version
-            if lost_at is not None:
-                part.snapshot = dict.fromkeys([t for t in topics if t != "private"], True)
-                part.awaited = False
-                session.expect_moved(topics, lost_at)
+            part = self._part(moved, topics)
             part.on_done = gathering.part()
+            session.expect_moved({topic: lost[topic] for topic in topics if topic in lost})
             if is_new:
                 session.start()
             session.post(part)
@@ -473,3 +465,37 @@ def _close_lifecycle(member: Member) -> None:
     number = member.lifecycle.session
     member.lifecycle.closing(number)
     member.lifecycle.closed(number, lambda: None)
+
+
+def _moved(operations: list[Operation], topics: list[str], lost: dict[str, float]) -> Operation:
+    """Return what subscribes to *topics* elsewhere, which the first of *operations* could not.
+
+    :param lost: those of which messages are missing; their snapshots are requested.
+    """
+    first = operations[0]
+    snapshot = {t: first.snapshot[t] for t in topics if first.snapshot.get(t)}
+    snapshot |= {t: True for t in topics if t in lost and t != "private"}
+    return Operation(
+        "Subscribe",
+        topics,
+        snapshot,
+        version=first.version,
+        awaited=any(each.awaited and not each.restoring for each in operations),
+        # No caller could try again what is part of a restoration.
+        recorded=first.restoring or first.recorded,
+    )
+
+
+def _joined(operations: list[Operation]) -> Gathering:
+    """Let *operations* end no sooner than all parts of what is returned."""
+    ends = []
+    for each in operations:
+        own = Gathering(each.on_done)
+        each.on_done = own.part()
+        ends.append(own.part())
+
+    def end(error: EToroError | None) -> None:
+        for each in ends:
+            each(error)
+
+    return Gathering(end)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ..errors import EToroSubscriptionError
 from ..text import count
 from ..ws.protocol.tracker import WsSubscriptionTracker
-from .placement import NoRoom, Placement
+from .placement import PLACES, NoRoom, Placement
 
 __all__ = ["FleetTracker", "MemberTracker"]
 
@@ -19,7 +19,7 @@ class FleetTracker(WsSubscriptionTracker):
     def __init__(self, connections: int | None) -> None:
         super().__init__()
         self._connections = connections
-        self.placement = Placement(connections)
+        self.placement = Placement(connections, PLACES)
 
     def add(self, topics: Iterable[str], snapshot: bool = False) -> int:
         """Add *topics*, and give each a place.

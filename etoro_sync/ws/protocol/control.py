@@ -32,6 +32,9 @@ from .requests import MAX_FRAME_BYTES, Operation, Request, chunk_topics, plan
 from .restoration import Restoration
 from .tracker import WsSubscriptionTracker
 
+#: Operations that want topics, the topics, and how many others their connection has.
+Move = Callable[[list[Operation], list[str], int], bool]
+
 __all__ = ["MAX_FRAME_BYTES", "ControlChannel", "Operation", "Outcome", "chunk_topics"]
 
 
@@ -61,9 +64,9 @@ class ControlChannel:
         self._restoration = Restoration(tracker, self._confirmed)
         self._key_faults = ""
         self.authenticated = False
-        #: Hands topics of an operation to another connection, because this one is full with so
-        #: many; returns whether it has. None: there is no other.
-        self.move: Callable[[Operation, list[str], int], bool] | None = None
+        #: Hands topics of operations to another connection, because this one is full with so many;
+        #: returns whether it has. None: there is no other.
+        self.move: Move | None = None
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -253,7 +256,7 @@ class ControlChannel:
         self,
         request: Request,
         operation: Operation,
-        move: Callable[[Operation, list[str], int], bool],
+        move: Move,
     ) -> Outcome | None:
         """Fill this connection to its last place, and hand on what does not fit.
 
@@ -264,7 +267,12 @@ class ControlChannel:
             return Outcome(request.name)
         rest = [request, *operation.pending]
         topics = [t for part in rest for t in part.topics if t not in self._confirmed]
-        if not (topics and self._confirmed and move(operation, topics, len(self._confirmed))):
+        operations = [operation]
+        if operation.restoring:
+            # Calls that find nothing left to request behind it wait for these topics, too.
+            calls = [op for op in self._operations if op.name == "Subscribe" and not op.restoring]
+            operations += [op for op in calls if not {*topics}.isdisjoint(op.topics)]
+        if not (topics and self._confirmed and move(operations, topics, len(self._confirmed))):
             return None
         # Only the snapshots of topics that this connection has are still to be requested.
         known = [part for part in operation.pending if part.topics[0] in self._confirmed]

@@ -217,19 +217,25 @@ class Controller:
         if restoring and not self._protocol.restoring:
             self._on_restored()
 
-    def _move(self, operation: Operation, topics: list[str], room: int) -> bool:
+    def _move(self, operations: list[Operation], topics: list[str], room: int) -> bool:
         """Hand topics that this connection does not take on to another one."""
-        lost_at = self._gap_from if operation.restoring else None
-        return self._owner.move(operation, topics, room, lost_at)
+        lost = {t: at for t in topics if (at := self._moved_here.get(t)) is not None}
+        if operations[0].restoring and self._gap_from is not None:
+            lost = dict.fromkeys(topics, self._gap_from) | lost
+        moved = self._owner.move(operations, topics, room, lost)
+        if moved:
+            for topic in topics:
+                self._moved_here.pop(topic, None)
+        return moved
 
-    def expect_moved(self, topics: Iterable[str], lost_at: float) -> None:
-        """Report a gap of *topics*, which came from another connection, once they are subscribed.
+    def expect_moved(self, lost: dict[str, float]) -> None:
+        """Report a gap of topics that came from another connection, once they are subscribed.
 
         Any thread.
 
-        :param lost_at: since when messages of them are missing, by ``clocks.uptime``.
+        :param lost: topic -> since when messages of it are missing, by ``clocks.uptime``.
         """
-        self._moved_here.update(dict.fromkeys(topics, lost_at))
+        self._moved_here.update(lost)
 
     def _end_gap_of_moved(self, topics: Iterable[str]) -> None:
         """Report the gap of those of *topics* that came from another connection."""

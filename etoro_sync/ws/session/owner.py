@@ -28,16 +28,16 @@ class Owner:
         return True
 
     def move(
-        self, operation: Operation, topics: list[str], room: int, lost_at: float | None
+        self, operations: list[Operation], topics: list[str], room: int, lost: dict[str, float]
     ) -> bool:
         """Subscribe to *topics* on another connection, because this one takes no more.
 
         Reader thread.
 
-        :param operation: the call that they belong to, which ends when they are acknowledged, too.
+        :param operations: those that want them, which end when they are acknowledged, too.
         :param topics: those that this connection has not taken.
         :param room: how many it has.
-        :param lost_at: since when messages of them are missing, by ``clocks.uptime``; None: none.
+        :param lost: topic -> since when messages of it are missing, by ``clocks.uptime``.
         :returns: False: there is no other connection, and nothing has changed.
         """
         return False

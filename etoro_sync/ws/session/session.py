@@ -253,12 +253,12 @@ class Session:
         """Return the age of the last byte, and by how much the reader is late. Any thread."""
         return self.reader.silence, self.reader.delay
 
-    def expect_moved(self, topics: list[str], lost_at: float) -> None:
-        """Report a gap of *topics*, which came from another connection, once they are subscribed.
+    def expect_moved(self, lost: dict[str, float]) -> None:
+        """Report a gap of topics that came from another connection, once they are subscribed.
 
-        :param lost_at: since when messages of them are missing, by ``clocks.uptime``.
+        :param lost: topic -> since when messages of it are missing, by ``clocks.uptime``.
         """
-        self._controller.expect_moved(topics, lost_at)
+        self._controller.expect_moved(lost)
 
     @property
     def is_foreign(self) -> bool:

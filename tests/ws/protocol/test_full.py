@@ -24,7 +24,7 @@ class Crowded(Client):
         self.protocol.move = self._move
         self.held: set[str] = set()
 
-    def _move(self, operation: Operation, topics: list[str], room: int) -> bool:
+    def _move(self, operations: list[Operation], topics: list[str], room: int) -> bool:
         if self.takes:
             self.moved.append((topics, room))
             self.tracker.remove(topics)

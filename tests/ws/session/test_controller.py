@@ -162,7 +162,7 @@ def test_topics_that_came_from_another_connection_have_a_gap_of_their_own(
     lost_at = bench.clock()
     bench.clock.advance(3.0)
     bench.tracker.add(["instrument:1", "instrument:2"])
-    bench.controller.expect_moved(["instrument:1"], lost_at)
+    bench.controller.expect_moved({"instrument:1": lost_at})
     bench.controller.submit([Operation("Subscribe", ["instrument:1", "instrument:2"])])
     bench.restore()
     (gap,) = bench.gaps
