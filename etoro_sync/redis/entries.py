@@ -29,6 +29,10 @@ __all__ = ["COUNT", "Broken", "Entries"]
 
 #: How many entries of each stream are read at once.
 COUNT = 64
+#: How many orders are remembered, so that none comes twice.
+_MOST_DIGESTS = 10_000
+#: How many rates of a state are handed on at once, and the seconds between, for those who read.
+_SLICE, _PAUSE = 1_000, 0.001
 _ANOTHER = "another publisher writes it."
 _REMOVED = "entries were removed before they were read."
 
@@ -75,6 +79,8 @@ class Entries:
         self._next: int | None = None
         # Orders up to here may be of earlier epochs.
         self._old_orders = START
+        # Digests of the last orders, since what Redis has lost is written again.
+        self._digests: dict[bytes, None] = {}
         # The publisher's number of its connection, of which the last rates were.
         self._theirs: int | None = None
 
@@ -103,7 +109,9 @@ class Entries:
         states = [(rate.instrument_id, rate.__dict__) for rate in rates]
         for _, state in states:
             state["generation"] = generation
-        self._feed.states(states)
+        for start in range(0, len(states), _SLICE):
+            self._feed.states(states[start : start + _SLICE])
+            self._feed.wait(_PAUSE)
 
     def check(self, moment: Moment) -> None:
         """Check that what comes next is what follows.
@@ -212,13 +220,22 @@ class Entries:
             ):
                 raise Broken(_ANOTHER)
             if other.stream == "orders":
-                self._feed.order(decode_order(other.fields[b"c"], key))
+                order = decode_order(other.fields[b"c"], key)
+                if self._is_new(other.fields[b"d"]):
+                    self._feed.order(order)
             else:
                 name = text_of(other.fields[b"k"])
                 self._emit(name, decode_event(name, other.fields[b"a"], key))
         except BAD_CONTENT as exc:
             self._feed.bad(other.stream, f"{key} {spell(other.place)}", exc)
         self.at[other.stream] = max(self.at[other.stream], other.place)
+
+    def _is_new(self, digest: bytes) -> bool:
+        known = digest in self._digests
+        self._digests[digest] = None
+        if len(self._digests) > _MOST_DIGESTS:
+            del self._digests[next(iter(self._digests))]
+        return not known
 
     def _emit(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Emit an event of the publisher's connection."""

@@ -9,7 +9,7 @@ import redis
 
 from .connection import Address
 
-__all__ = ["Line"]
+__all__ = ["Command", "Line"]
 
 Command = tuple[Any, ...]
 

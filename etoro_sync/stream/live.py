@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import clocks
 from ..delivery.dispatcher import Dispatcher
-from ..delivery.event_queue import make_buffer, name_of_events
+from ..delivery.event_queue import default_size, make_buffer, name_of_events
 from ..delivery.publisher import Publisher
 from ..delivery.queues import ItemQueue
 from ..delivery.registry import Registry
@@ -29,7 +29,9 @@ from .playing import PlayedSource
 
 __all__ = ["LiveFeed", "LiveSource"]
 
-_CALLBACK_QUEUE_SIZE = 10_000
+#: How many rates may wait for callbacks, or in a queue, by default: more than eToro has
+#: instruments, since all of them may come at once.
+_ROOM = 20_000
 _CONFLATE_AFTER = 1.0
 #: Seconds that ``connect()`` waits by default.
 _CONNECT_TIMEOUT = 21.0
@@ -225,7 +227,7 @@ class LiveSource(PlayedSource):
             f"etoro-sync-{self._name}-callbacks-{next(_numbers)}",
             self._registry,
             self.counters,
-            _CALLBACK_QUEUE_SIZE,
+            _ROOM,
             self.conflate_after,
         )
 
@@ -253,6 +255,8 @@ class LiveSource(PlayedSource):
         on_close: Callable[[ItemQueue], None],
     ) -> ItemQueue:
         """Return the items of a queue, which are conflated or dropped as those of a connection."""
+        if maxsize is None:
+            maxsize = max(default_size(event), _ROOM)
         buffer = make_buffer(event, maxsize, overflow, conflate_after)
         return ItemQueue(name_of_events(event), buffer, on_close, self.lifecycle)
 

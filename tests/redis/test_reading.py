@@ -278,7 +278,12 @@ def test_orders_of_an_outage_come_later(make: Make, start_redis: StartRedis) -> 
         own.start()
         writer.order(WsPrivateEvent(order_id=3))
         found = until(items, "private:event")
+        # As a publisher does that has found Redis without its last orders.
+        for number in (2, 3, 4):
+            writer.order(WsPrivateEvent(order_id=number))
+        again = until(items, "private:event")
     assert short(found[-1]) == ("private:event", 3)
+    assert short(again[-1]) == ("private:event", 4)
     stream.disconnect()
 
 
