@@ -54,11 +54,9 @@ EVENTS: dict[str, str] = {
     # Anything went wrong, including an exception of a handler of another event.
     "error": "(Exception)",
 }
-#: Events between parts of the library, to which no user can listen. ``"beat"``: ``(instrument_id,
-#: (date, received_at, stands_for_next))`` of a market message that led to no rate, and
-#: ``(instrument_id, "snapshot")`` before the rate of one. ``"bar"``: ``(number of the candles,
-#: Bar)``.
-INNER_EVENTS = ("beat", "bar")
+#: Events between parts of the library, to which no user can listen. ``"bar"``: ``(number of the
+#: candles, Bar)``.
+INNER_EVENTS = ("bar",)
 #: Events whose first argument is an instrument id, so that they can be filtered by it.
 INSTRUMENT_EVENTS = frozenset(["instrument:rate", "instrument:delta", "stale"])
 #: Events that come as often as the feed sends messages; too slow consumers may lose some.

@@ -10,17 +10,16 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any
 
-from ..models import WsInstrumentRate
+from ..delivery.tap import SNAPSHOT
+from ..models.market import middle
 from .open_bars import EVER, OpenBars, Track
 from .times import DAY, SECOND, Interval, ticks_of
 
-__all__ = ["GAP", "LOST", "SNAPSHOT", "Aggregator"]
+__all__ = ["GAP", "LOST", "Aggregator"]
 
 #: Entries of :meth:`Aggregator.take`: messages are missing from here on; they come again.
 LOST = (0, "lost")
 GAP = (0, "gap")
-#: In an entry with an instrument id: its next rate is a snapshot.
-SNAPSHOT = "snapshot"
 
 #: Seconds of a minute from which rounding to ticks could reach the next one.
 _ALMOST = 59.99999995
@@ -46,7 +45,6 @@ class Aggregator:
         self._price = price
         # The names of the fields that make a tick.
         self._sides = ("bid", "ask") if price == "mid" else (price, price)
-        self._tracks: dict[int, Track] = {}
         # Minute, as "2026-03-16T23:11:" -> its begin.
         self._minutes: dict[str, int] = {}
         self._generation: int | None = None
@@ -66,30 +64,27 @@ class Aggregator:
     def take(self, entries: Iterable[tuple[int, Any]]) -> None:
         """Take entries in the order in which they came.
 
-        :param entries: an instrument id with a rate, or with :data:`SNAPSHOT`, or with the date and
-            the time of reception of a message without a price, and whether the next rate of the
-            instrument takes this date; or :data:`LOST`, or :data:`GAP`.
+        :param entries: as of :meth:`Tap.take <etoro_sync.delivery.tap.Tap.take>`; or :data:`LOST`,
+            or :data:`GAP`.
         """
-        tracks, minutes, bars, quiet_end = self._tracks, self._minutes, self.bars, self.quiet_end
+        minutes, bars, quiet_end, ticks = self._minutes, self.bars, self.quiet_end, 0
         either, other = self._sides
-        field = None if either != other else self._price
-        for key, rate in entries:
-            if rate.__class__ is not WsInstrumentRate:
-                self._take_other(key, rate)
+        lanes = bars.lanes
+        for key, state in entries:
+            if type(state) is not dict:
+                self._take_other(key, state)
                 quiet_end = ""
                 continue
-            state = rate.__dict__
             changed = state["changed"]
-            date = state["date"]
             if either not in changed and other not in changed and changed:
-                if bars.due < 0 or date >= quiet_end:
+                if bars.due < 0 or state["date"] >= quiet_end:
                     self._take_date(key, state)
                 continue
             try:
+                date = state["date"]
                 seconds = float(date[17:-1])
                 time = minutes[date[:17]] + int(seconds * 1e7 + 0.5)
-                track = tracks[key]
-                price = state[field] if field is not None else rate.mid
+                price = state[either] if either is other else middle(state["bid"], state["ask"])
                 if (
                     time >= bars.due
                     or not 0.0 < price < inf
@@ -100,36 +95,37 @@ class Aggregator:
                 ):
                     raise ValueError
             except _NO_TIME:
-                self._take_plainly(key, rate)
+                self._take_plainly(key, state)
                 continue
-            self.ticks += 1
+            ticks += 1
             if time > bars.watermark:
                 bars.watermark = time
-            track.ticked = time
-            track.price = price
-            for number, bar in enumerate(track.latest):
-                if bar.last <= time < bar.until:
-                    bar.close = price
-                    bar.last = time
-                    bar.ticks += 1
-                    if price > bar.high:
-                        bar.high = price
-                    elif price < bar.low:
-                        bar.low = price
-                else:
-                    bars.place_in(number, key, track, time, price)
+            for lane in lanes:
+                if lane.start <= time < lane.until:
+                    bar = lane.newest.get(key)
+                    if bar is not None and bar.last <= time:
+                        bar.close = price
+                        bar.last = time
+                        bar.ticks += 1
+                        if price > bar.high:
+                            bar.high = price
+                        elif price < bar.low:
+                            bar.low = price
+                        continue
+                bars.place_in(lane, key, time, price)
+        self.ticks += ticks
         if bars.watermark >= bars.quiet_until:
             self.quiet_end = bars.quiet_end()
 
-    def _take_plainly(self, key: int, rate: WsInstrumentRate) -> None:
-        """Take any rate that may be a tick."""
-        state, track = vars(rate), self._track(key)
+    def _take_plainly(self, key: int, state: dict[str, Any]) -> None:
+        """Take any state that may be a tick."""
+        track = self.bars.track(key)
         if state["generation"] != self._generation:
             if self._generation is not None and not self._is_lost:
                 self._lose()
             self._generation = state["generation"]
         is_snapshot = self._is_snapshot(key)
-        time, price = self._time_of(state, track), self._price_of(rate)
+        time, price = self._time_of(state, track), self._price_of(state)
         if time is None:
             self.bad += 1
         elif is_snapshot:
@@ -137,18 +133,17 @@ class Aggregator:
         else:
             self._hear(time)
             if price is not None:
-                self._tick(key, track, time, price)
+                self._tick(key, time, price)
 
-    def _tick(self, key: int, track: Track, time: int, price: float) -> None:
+    def _tick(self, key: int, time: int, price: float) -> None:
         self.ticks += 1
-        track.ticked, track.price = time, price
-        self.bars.place(key, track, time, price)
+        self.bars.place(key, time, price)
 
     def _take_date(self, key: int, state: dict[str, Any]) -> None:
         """Take a rate without a price of ours, whose date moves the watermark."""
         if "date" not in state["changed"]:
             return
-        track, is_snapshot = self._track(key), self._is_snapshot(key)
+        track, is_snapshot = self.bars.track(key), self._is_snapshot(key)
         time = self._time(state["date"], state["received_at"])
         if time is None:
             self.bad += 1
@@ -174,7 +169,7 @@ class Aggregator:
                 self.bad += 1
                 return
             if stands_for_next:
-                self._track(key).told = time
+                self.bars.track(key).told = time
             self._hear(time)
 
     # -- snapshots -------------------------------------------------------------------------------
@@ -193,24 +188,19 @@ class Aggregator:
         What comes before the first tick was made before anybody listened. Later ones follow on a
         time in which the instrument was not received, and may repeat the last price.
         """
-        if track.ticked < 0:
+        last, last_price = track.latest
+        if last < 0:
             self.bars.move(time)
             return
         self.bars.mark_gap(key, track)
         self.bars.move(time)
-        if price is not None and time > track.ticked and price != track.price:
-            self._tick(key, track, time, price)
+        if price is not None and time > last and price != last_price:
+            self._tick(key, time, price)
             self.bars.mark_gap(key, track)
         self._heard_again.append(track)
         self.bars.look_at_next()
 
     # -- times and prices ------------------------------------------------------------------------
-
-    def _track(self, key: int) -> Track:
-        track = self._tracks.get(key)
-        if track is None:
-            track = self._tracks[key] = self.bars.new_track()
-        return track
 
     def _time_of(self, state: dict[str, Any], track: Track) -> int | None:
         """Return the time of a rate; None: it has none.
@@ -246,10 +236,11 @@ class Aggregator:
         self._minutes[date[:17]] = time - time % _MINUTE
         return time
 
-    def _price_of(self, rate: WsInstrumentRate) -> float | None:
+    def _price_of(self, state: dict[str, Any]) -> float | None:
         """Return the price of a tick; None: it has none, such as a last execution of 0."""
         try:
-            price = float(getattr(rate, self._price))
+            bid, ask = state["bid"], state["ask"]
+            price = float(middle(bid, ask) if self._price == "mid" else state[self._price])
         except (TypeError, ValueError):
             return None
         return price if 0.0 < price < inf else None
@@ -269,7 +260,7 @@ class Aggregator:
 
     def _lose(self) -> None:
         """Note that messages of all instruments are missing from here on."""
-        for key, track in self._tracks.items():
+        for key, track in self.bars.tracks.items():
             self.bars.mark_gap(key, track)
         self._heard_again.clear()
         self.bars.set_due()
@@ -279,5 +270,5 @@ class Aggregator:
         if not self._is_lost:
             self._lose()
         self._is_lost = False
-        self._heard_again += [track for track in self._tracks.values() if track.gap_end == EVER]
+        self._heard_again += [track for track in self.bars.tracks.values() if track.gap_end == EVER]
         self.bars.look_at_next()

@@ -13,9 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import clocks
-from ..delivery.queues import ItemQueue
 from ..delivery.registry import Registry
-from ..errors import EToroError
 from ..logs import log
 from ..throttle import LogThrottle
 from .aggregator import GAP, LOST, Aggregator
@@ -27,10 +25,12 @@ __all__ = ["Intake"]
 _LONGEST, _SHORTEST = 1.0, 0.05
 #: How much longer a wait takes if the process stood still, in seconds.
 _STANDSTILL = 0.5
+#: Event -> what stands for it among the entries of an aggregator.
+_EVENTS = {"reconnecting": LOST, "reconnected": GAP}
 
 
 class Intake:
-    """Feeds an aggregator from a stream's listeners, and hands its bars on.
+    """Feeds an aggregator, as a :class:`~etoro_sync.delivery.tap.Tap`, and hands its bars on.
 
     The lock guards the aggregator. It is re-entrant, since a signal handler may end the stream.
     Bars are handed on without it, by one thread at a time, in order.
@@ -51,12 +51,13 @@ class Intake:
         self._clock = clock
         self._lock = threading.RLock()
         self._heard_at = clock()
-        self._quiet_end = ""
         self._bars: deque[list[Bar]] = deque()
         self._handing_on = threading.Lock()
         self._throttle = LogThrottle()
         self._bell = threading.Lock()
-        self._ports: list[_Port] = []
+        self._ids: frozenset[int] | None = None
+        #: As a tap has it.
+        self.quiet_end = ""
         #: Whether no more bars will come.
         self.ended = False
 
@@ -67,20 +68,28 @@ class Intake:
 
         :param ids: only of these instruments; None: of all.
         """
-        for event, mark in _EVENTS.items():
-            first = self._ports[0] if self._ports else None
-            port = _Port(event, self, first, mark)
-            self._ports.append(port)
-            registry.add_queue(port, ids if mark is None else None)
+        self._ids = None if ids is None else frozenset(ids)
+        registry.add_tap(self)
 
     def leave(self, registry: Registry) -> None:
         """Take no more events. Any thread, also in a finalizer."""
-        for port in self._ports:
-            registry.remove_queue(port)
+        registry.remove_tap(self)
         self.stop()
+
+    def on_event(self, event: str) -> None:
+        """Take the event of a gap. Runs on the reader thread."""
+        if event in _EVENTS:
+            self._aggregate([_EVENTS[event]])
 
     def take(self, entries: Sequence[tuple[int, Any]]) -> None:
         """Aggregate what one read has brought. Runs on the reader thread; must not raise."""
+        ids = self._ids
+        if ids is not None:
+            entries = [entry for entry in entries if entry[0] in ids]
+        if entries:
+            self._aggregate(entries)
+
+    def _aggregate(self, entries: Sequence[tuple[int, Any]]) -> None:
         defect: Exception | None = None
         with self._lock:
             if self.ended:
@@ -92,10 +101,7 @@ class Intake:
                 # Never seen. The bars say that something is missing, and the stream goes on.
                 defect = exc
                 self._aggregator.take([LOST, GAP])
-            if self._aggregator.quiet_end is not self._quiet_end:
-                self._quiet_end = self._aggregator.quiet_end
-                for port in self._ports:
-                    port.wanted_from = self._quiet_end
+            self.quiet_end = self._aggregator.quiet_end
             if self._aggregator.bars.out:
                 self._collect()
         if self._bars:
@@ -175,46 +181,3 @@ class Intake:
         self.ended = True
         with contextlib.suppress(RuntimeError):  # it does not wait
             self._bell.release()
-
-
-class _Port(ItemQueue):
-    """Stands in the registry for one event, and hands its items to the intake.
-
-    :param event: one of those below.
-    :param intake: of the candles.
-    :param first: of the ports: it gets what a read brings of all events, in order; None: this one.
-    :param mark: what stands for each item of the event; None: it is the item itself.
-    """
-
-    def __init__(
-        self,
-        event: str,
-        intake: Intake,
-        first: "_Port | None",
-        mark: tuple[int, Any] | None,
-    ) -> None:
-        # Not the initialisation of a queue: this one keeps nothing, and nobody reads it.
-        self.event = event
-        self._intake = intake
-        self._mark = mark
-        self.collector = first
-        self.wanted_from = ""
-
-    def feed(self, items: Sequence[Any]) -> None:
-        self._intake.take(items if self._mark is None else [self._mark] * len(items))
-
-    def barrier(self) -> None:
-        """Do nothing: no rate is ever replaced here."""
-
-    def finish(self) -> None:
-        self._intake.finish()
-
-    def end(self, reason: str, error: EToroError | None = None) -> None:
-        self._intake.finish()
-
-    def __repr__(self) -> str:
-        return f"<port of candles for {self.event!r}>"
-
-
-#: Event -> what stands for it among the entries of an aggregator.
-_EVENTS = {"instrument:rate": None, "beat": None, "reconnecting": LOST, "reconnected": GAP}

@@ -5,19 +5,23 @@ from collections.abc import Iterable
 from .bar import Bar, make_bar
 from .times import SECOND, Interval, moment
 
-__all__ = ["EVER", "NONE", "OpenBar", "OpenBars", "Track"]
+__all__ = ["EVER", "Lane", "OpenBar", "OpenBars", "Track"]
 
 #: Later than all times.
 EVER = 1 << 62
 
 
 class OpenBar:
-    """A bar that may change: it is open, or closed and kept for ticks that come late."""
+    """A bar that may change: it is open, or closed and kept for ticks that come late.
+
+    It begins with one tick.
+    """
 
     __slots__ = (
         "close",
         "first",
         "gap",
+        "held",
         "high",
         "last",
         "low",
@@ -26,23 +30,22 @@ class OpenBar:
         "revision",
         "start",
         "ticks",
-        "until",
     )
 
-    def begin(self, start: int, until: int, time: int, price: float) -> None:
-        """Become a bar with one tick. A closed one is used again: that is faster than a new one."""
-        self.start = start
-        #: The end; 0 once it is closed, so that no time lies in it.
-        self.until = until
+    def __init__(self, start: int, time: int, price: float, first: bool, gap: bool) -> None:
         self.open = self.high = self.low = self.close = price
-        #: The times of open and close.
-        self.opened = self.last = time
+        #: The times of open and close. While the latter is EVER, it is in *held*, and the next tick
+        #: does not take the short way.
+        self.opened = self.last = self.held = time
         self.ticks = 1
-        self.first = self.gap = False
+        self.start = start
+        self.first = first
+        self.gap = gap
         self.revision = 0
 
     def add(self, time: int, price: float) -> None:
         """Add a tick of any time within the bar; of equal times the one that came last is later."""
+        self.resume()
         self.ticks += 1
         self.high = max(self.high, price)
         self.low = min(self.low, price)
@@ -51,34 +54,46 @@ class OpenBar:
         if time >= self.last:
             self.close, self.last = price, time
 
+    def mark_gap(self) -> None:
+        """Note that messages are missing; the next tick does not take the short way."""
+        self.resume()
+        self.gap = True
+        self.held, self.last = self.last, EVER
 
-#: Stands for the latest bar where there is none: no time lies in it.
-NONE = OpenBar()
-NONE.begin(0, 0, 0, 0.0)
+    def resume(self) -> None:
+        """Let ticks take the short way again."""
+        if self.last == EVER:
+            self.last = self.held
 
 
 class Track:
-    """What is known of one instrument.
+    """What is known of one instrument."""
 
-    :param intervals: how many there are.
-    """
+    __slots__ = ("bar", "earliest", "gap_end", "late", "told")
 
-    __slots__ = ("begun", "gap_end", "latest", "price", "ticked", "told")
-
-    def __init__(self, intervals: int) -> None:
-        #: The latest bar of each interval.
-        self.latest = (NONE,) * intervals
-        #: The begin of the first bar of each interval.
-        self.begun = [EVER] * intervals
+    def __init__(self) -> None:
+        #: The latest bar of the shortest interval.
+        self.bar: OpenBar | None = None
+        #: Time and price of the latest tick that was in no bar, because it came late.
+        self.late = (-1, 0.0)
+        #: The time of the earliest tick in a bar.
+        self.earliest = EVER
         #: Messages may be missing before this time; EVER: not known yet until when.
         self.gap_end = 0
-        #: Time and price of the last tick; -1: there was none.
-        self.ticked, self.price = -1, 0.0
         #: The time of its next message, should that have no date; None: that of the one before.
         self.told: int | None = None
 
+    @property
+    def latest(self) -> tuple[int, float]:
+        """Time and price of the tick with the latest time; -1: there was none."""
+        bar = self.bar
+        if bar is None:
+            return self.late
+        last = bar.held if bar.last == EVER else bar.last
+        return self.late if self.late[0] >= last else (last, bar.close)
 
-class _Lane:
+
+class Lane:
     """The bars of one interval."""
 
     def __init__(self, number: int, interval: Interval) -> None:
@@ -88,6 +103,22 @@ class _Lane:
         self.open: dict[int, dict[int, OpenBar]] = {}
         #: Likewise, closed, for ticks that come late.
         self.closed: dict[int, dict[int, OpenBar]] = {}
+        self.forget_newest()
+
+    def forget_newest(self) -> None:
+        """Let no tick take the short way."""
+        #: Begin and end of the latest of the open bars, and these by instrument id.
+        self.start = self.until = 0
+        self.newest: dict[int, OpenBar] = {}
+
+    def group(self, start: int, end: int) -> dict[int, OpenBar]:
+        """Return the open bars of this time, which may be none yet."""
+        group = self.open.get(end)
+        if group is None:
+            group = self.open[end] = {}
+            if end > self.until:
+                self.start, self.until, self.newest = start, end, group
+        return group
 
 
 class OpenBars:
@@ -100,7 +131,10 @@ class OpenBars:
     """
 
     def __init__(self, intervals: Iterable[Interval], price: str, grace: int, revise: int) -> None:
-        self._lanes = [_Lane(number, interval) for number, interval in enumerate(intervals)]
+        #: The bars of each interval.
+        self.lanes = [Lane(number, interval) for number, interval in enumerate(intervals)]
+        #: Instrument id -> what is known of it.
+        self.tracks: dict[int, Track] = {}
         self._price = price
         self._grace = grace
         self._revise = revise
@@ -118,65 +152,66 @@ class OpenBars:
         #: How many ticks came for a closed bar.
         self.late = 0
 
-    def new_track(self) -> Track:
-        """Return what is known of an instrument of which nothing has come."""
-        return Track(len(self._lanes))
+    def track(self, key: int) -> Track:
+        """Return what is known of an instrument."""
+        track = self.tracks.get(key)
+        if track is None:
+            track = self.tracks[key] = Track()
+        return track
 
     # -- ticks -----------------------------------------------------------------------------------
 
-    def place(self, key: int, track: Track, time: int, price: float) -> None:
+    def place(self, key: int, time: int, price: float) -> None:
         """Put a tick into its bar of each interval."""
-        for number in range(len(self._lanes)):
-            self.place_in(number, key, track, time, price)
+        for lane in self.lanes:
+            self.place_in(lane, key, time, price)
 
-    def place_in(self, number: int, key: int, track: Track, time: int, price: float) -> None:
-        """Put a tick into its bar of one interval.
-
-        :param number: of the interval.
-        """
-        lane, latest = self._lanes[number], track.latest[number]
+    def place_in(self, lane: Lane, key: int, time: int, price: float) -> None:
+        """Put a tick into its bar of one interval."""
         start = time - time % lane.ticks
         end = start + lane.ticks
         if end <= self._closed_to or end <= self.watermark - self._grace:
-            self._take_late(lane, key, track, time, price)
+            self._take_late(lane, key, time, price)
             return
-        group = lane.open.get(end)
-        if group is None:
-            group = lane.open[end] = {}
-            self.due = min(self.due, end + self._grace)
-            self.quiet_until = -1
-        bar = group.get(key)
+        if end == lane.until:
+            group = lane.newest
+        else:
+            group = lane.group(start, end)
+            if not group:
+                self.due = min(self.due, end + self._grace)
+                self.quiet_until = -1
+        track, bar = self.track(key), group.get(key)
         if bar is None:
-            used = not latest.until and not self._revise and latest is not NONE
-            bar = group[key] = self._begin(latest if used else OpenBar(), lane, track, time, price)
+            group[key] = self._begin(lane, track, start, time, price)
         else:
             bar.add(time, price)
             bar.gap = bar.gap or start < track.gap_end
-        if start >= latest.start:
-            track.latest = (*track.latest[:number], bar, *track.latest[number + 1 :])
+            track.earliest = min(track.earliest, time)
         if track.gap_end == EVER:
             track.gap_end = time + 1  # it is received again
 
-    def _begin(self, bar: OpenBar, lane: _Lane, track: Track, time: int, price: float) -> OpenBar:
-        start = time - time % lane.ticks
-        bar.begin(start, start + lane.ticks, time, price)
-        if start < track.begun[lane.number]:
-            bar.first = True
-            track.begun[lane.number] = start
-        bar.gap = start < track.gap_end
+    def _begin(self, lane: Lane, track: Track, start: int, time: int, price: float) -> OpenBar:
+        bar = OpenBar(start, time, price, start <= track.earliest, start < track.gap_end)
+        if time < track.earliest:
+            track.earliest = time
+        if not lane.number and (track.bar is None or start >= track.bar.start):
+            track.bar = bar
         return bar
 
-    def _take_late(self, lane: _Lane, key: int, track: Track, time: int, price: float) -> None:
+    def _take_late(self, lane: Lane, key: int, time: int, price: float) -> None:
         """Count a late tick; where it may, put it into its closed bar and emit that again."""
         self.late += 1
-        end = time - time % lane.ticks + lane.ticks
+        track = self.track(key)
+        start = time - time % lane.ticks
+        end = start + lane.ticks
         if end <= max(self._closed_to, self.watermark - self._grace) - self._revise:
+            if not lane.number and time >= track.latest[0]:
+                track.late = time, price
             return
         group = lane.closed.setdefault(end, {})
         bar = group.get(key)
         if bar is None:
-            bar = group[key] = self._begin(OpenBar(), lane, track, time, price)
-            bar.until = 0
+            bar = group[key] = self._begin(lane, track, start, time, price)
         else:
             bar.add(time, price)
             bar.revision += 1
@@ -201,7 +236,7 @@ class OpenBars:
         self.quiet_until = -1
 
     def _ends(self) -> list[int]:
-        return [end for lane in self._lanes for end in lane.open]
+        return [end for lane in self.lanes for end in lane.open]
 
     def quiet_end(self) -> str:
         """Return before which date a message without a tick changes nothing.
@@ -214,7 +249,7 @@ class OpenBars:
             self.quiet_until = EVER
             return ""
         limit = self.watermark - self._grace
-        first = min(ends + [limit - limit % lane.ticks + lane.ticks for lane in self._lanes])
+        first = min(ends + [limit - limit % lane.ticks + lane.ticks for lane in self.lanes])
         self.quiet_until = first + self._grace
         return f"{moment(first):%Y-%m-%dT%H:%M:%S}"
 
@@ -234,11 +269,11 @@ class OpenBars:
         for end, lane in self._by_end(limit):
             group = lane.open.pop(end)
             self._emit(lane, end, group)
-            for bar in group.values():
-                bar.until = 0
+            if end == lane.until:
+                lane.forget_newest()
             if self._revise:
                 lane.closed[end] = {**lane.closed.get(end, {}), **group}
-        for lane in self._lanes:
+        for lane in self.lanes:
             for end in [end for end in lane.closed if end <= limit - self._revise]:
                 del lane.closed[end]
         self.set_due()
@@ -247,16 +282,15 @@ class OpenBars:
         """Emit all bars that are open: nothing more will come."""
         for end, lane in self._by_end(EVER):
             self._emit(lane, end, lane.open.pop(end), complete=end <= self.watermark)
+            lane.forget_newest()
         self._closed_to = self.due = EVER
 
-    def _by_end(self, limit: int) -> list[tuple[int, _Lane]]:
+    def _by_end(self, limit: int) -> list[tuple[int, Lane]]:
         """Return ends up to *limit* with their intervals, of which the shortest come first."""
-        ripe = [(end, lane) for lane in self._lanes for end in lane.open if end <= limit]
+        ripe = [(end, lane) for lane in self.lanes for end in lane.open if end <= limit]
         return sorted(ripe, key=lambda one: (one[0], one[1].number))
 
-    def _emit(
-        self, lane: _Lane, end: int, group: dict[int, OpenBar], complete: bool = True
-    ) -> None:
+    def _emit(self, lane: Lane, end: int, group: dict[int, OpenBar], complete: bool = True) -> None:
         begin, until = moment(end - lane.ticks), moment(end)
         name, price = lane.name, self._price
         self.out += [
@@ -285,10 +319,8 @@ class OpenBars:
 
     def mark_gap(self, key: int, track: Track) -> None:
         """Mark the open bars of an instrument, of which messages are missing from here on."""
-        for lane in self._lanes:
+        for lane in self.lanes:
             for group in lane.open.values():
                 if key in group:
-                    group[key].gap = True
-        # So that the next tick comes to place_in().
-        track.latest = (NONE,) * len(self._lanes)
+                    group[key].mark_gap()
         track.gap_end = EVER

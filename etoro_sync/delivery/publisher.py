@@ -44,8 +44,16 @@ class Publisher:
         # Queue -> what the present read has brought for it. The queues do not have these lists
         # themselves, because the readers of several connections may feed them at a time.
         self._batches: dict[ItemQueue, list[Any]] = {}
+        #: What the present read has brought for the taps.
+        self.tapped: list[tuple[int, Any]] = []
 
     def publish(self, key: int, state: dict[str, Any]) -> None:
+        """Collect a rate for the listeners of this instrument, and for the taps."""
+        if self._registry.taps:
+            self.tapped.append((key, state))
+        self.deliver(key, state)
+
+    def deliver(self, key: int, state: dict[str, Any]) -> None:
         """Collect a rate for the listeners of this instrument."""
         rates = self._rates
         # What Listeners.of() does, without the call, which would cost too much for each rate.
@@ -96,6 +104,10 @@ class Publisher:
                 if queue.collector is None:
                     queue.feed(items)
             self._batches.clear()
+        if self.tapped:
+            for tap in self._registry.taps:
+                tap.take(self.tapped)
+            self.tapped.clear()
 
     def emit(self, event: str, *arguments: Any) -> None:
         """Hand over an event that must not be lost, at once and in order."""
@@ -111,6 +123,8 @@ class Publisher:
         item = arguments if len(arguments) != 1 else arguments[0]
         for queue in queues:
             queue.feed([item])
+        for tap in self._registry.taps:
+            tap.on_event(event)
 
     def error(self, error: EToroError) -> None:
         """Emit ``"error"`` at once, for an error that is not about a message."""

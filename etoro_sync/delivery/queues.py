@@ -65,8 +65,6 @@ class ItemQueue:
         self._end_reason = ""
         self._guard = ProcessGuard()
         self._throttle = LogThrottle()
-        #: Dates before this one are not wanted, where they come without a price.
-        self.wanted_from = ""
 
     # -- the reader thread's side --------------------------------------------------------------
 
@@ -96,9 +94,6 @@ class ItemQueue:
         """Keep rates of the next connection from replacing waiting ones. Reader thread."""
         with self._monitor.lock:
             self._buffer.barrier()
-
-    def finish(self) -> None:
-        """Emit what other events are made of what was fed. A queue makes none. Any thread."""
 
     def end(self, reason: str, error: EToroError | None = None) -> None:
         """Accept no more items and wake all readers. Any thread; the first call counts.

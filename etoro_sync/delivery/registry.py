@@ -13,6 +13,7 @@ from ..errors import EToroError
 from ..events import INNER_EVENTS
 from .journal import Journal
 from .queues import ItemQueue
+from .tap import Tap
 
 __all__ = ["Handler", "Listeners", "Registry"]
 
@@ -62,13 +63,6 @@ class Listeners:
             handlers = self.handlers_by_id.get(instrument_id, handlers)
             queues = self.queues_by_id.get(instrument_id, queues)
         return handlers, queues
-
-    @property
-    def wanted_from(self) -> str:
-        """The earliest date that any of the queues wants, where it comes without a price."""
-        if self.queues_by_id:
-            return ""
-        return min((queue.wanted_from for queue in self.queues), default="")
 
     def refresh(self) -> None:
         """Set :attr:`active`; to be called after each change, under the lock."""
@@ -143,6 +137,8 @@ class Registry:
         self._queue_ids: dict[ItemQueue, tuple[int, ...] | None] = {}
         #: Notes events that must not be lost; None: nobody records. It counts as a listener.
         self.journal: Journal | None = None
+        #: What is made of the prices. They count as listeners. Replaced, never changed.
+        self.taps: tuple[Tap, ...] = ()
 
     def _change(self, change: Callable[[], object]) -> None:
         """Run *change* under the lock. What it returns is freed outside of the lock."""
@@ -168,9 +164,11 @@ class Registry:
 
     @property
     def has_listeners(self) -> bool:
-        """Whether there is any callback or queue, or a recording."""
-        return self.journal is not None or any(
-            listeners.active for listeners in self._listeners.values()
+        """Whether there is any callback, queue or tap, or a recording."""
+        return (
+            bool(self.taps)
+            or self.journal is not None
+            or any(listeners.active for listeners in self._listeners.values())
         )
 
     @property
@@ -265,16 +263,41 @@ class Registry:
         :param reason: the text of the error that readers raise.
         :param error: what ended the client, if it failed; readers raise it then.
         """
-        self.finish()
+        self.finish_taps()
+        for tap in self.taps:
+            self.remove_tap(tap)
         for queue in self.queues():
             # In this order: if Ctrl-C comes in between, the queue can still be found and ended.
             queue.end(reason, error)
             self.remove_queue(queue)
 
-    def finish(self) -> None:
-        """Let what is made of events, such as candles, emit its last, before the queues end."""
-        for queue in self.queues():
-            queue.finish()
+    # -- taps ----------------------------------------------------------------------------------
+
+    def add_tap(self, tap: Tap) -> None:
+        """Let *tap* get what comes from the next read on."""
+
+        def change() -> None:
+            self.taps += (tap,)
+
+        self._change(change)
+
+    def remove_tap(self, tap: Tap) -> None:
+        """Let *tap* get nothing more; no effect if it gets nothing."""
+
+        def change() -> None:
+            self.taps = tuple(one for one in self.taps if one is not tap)
+
+        self._change(change)
+
+    @property
+    def quiet_end(self) -> str:
+        """The earliest date that a tap wants of messages that led to no rate."""
+        return min((tap.quiet_end for tap in self.taps), default="")
+
+    def finish_taps(self) -> None:
+        """Let what is made of the prices emit its last, before the queues end."""
+        for tap in self.taps:
+            tap.finish()
 
     def queues(self) -> list[ItemQueue]:
         """Return all queues that are fed."""

@@ -18,6 +18,7 @@ from .. import clocks, codec
 from ..delivery.journal import Journal
 from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
+from ..delivery.tap import SNAPSHOT
 from ..errors import EToroValidationError
 from ..models import WsGap, WsPrivateEvent
 from ..models.control import decode_envelope, decode_message
@@ -92,7 +93,7 @@ class FeedHandler:
         self._rates = registry.listeners("instrument:rate")
         self._deltas = registry.listeners("instrument:delta")
         self._envelopes = registry.listeners("message")
-        self._beats = registry.listeners("beat")
+        self._registry = registry
 
     # -- the stream ----------------------------------------------------------------------------
 
@@ -140,8 +141,9 @@ class FeedHandler:
         listeners = self._rates
         handlers, queues = listeners.handlers, listeners.queues
         filtered = bool(listeners.handlers_by_id or listeners.queues_by_id)
+        tapped = self.out.tapped if self._registry.taps else None
         heartbeats = rates = 0
-        beats, wanted_from = self._beats.active, ""
+        quiet_end = "" if tapped is None else self._registry.quiet_end
         for text in texts:
             try:
                 # Nothing changes before merge(), so the plain way can start again from the text.
@@ -161,17 +163,19 @@ class FeedHandler:
             instrument.last_message_at = now
             if state is None:
                 heartbeats += 1
-                if beats:
+                if tapped is not None:
                     date = content["Date"]
+                    if type(date) is not str:
+                        continue
                     instrument.beat = instrument.state, date
-                    if not wanted_from:
-                        wanted_from = self._beats.wanted_from
-                    if date >= wanted_from:
-                        self._put_beat(instrument.id, date)
+                    if date >= quiet_end:
+                        tapped.append((instrument.id, (date, received_at, False)))
                 continue
             rates += 1
+            if tapped is not None:
+                tapped.append((instrument.id, state))
             if filtered:
-                self.out.publish(instrument.id, state)
+                self.out.deliver(instrument.id, state)
             elif handlers or queues:
                 pair = (instrument.id, make_rate(state))
                 if handlers:
@@ -302,16 +306,16 @@ class FeedHandler:
         state = self._book.merge(instrument, content, type_, self._now, self._received_at, report)
         if self._deltas.active:
             self._put_delta(instrument.id, content, type_)
-        if self._beats.active:
-            self._put_beats(instrument, content, before, state is not None, type_)
+        if self._registry.taps:
+            self._tap(instrument, content, before, state is not None, type_)
         if state is None:
             self._counters.heartbeats += 1
             return
         self._counters.rates += 1
-        if self._rates.active:
+        if self._rates.active or self._registry.taps:
             self.out.publish(instrument.id, state)
 
-    def _put_beats(
+    def _tap(
         self,
         instrument: Instrument,
         content: dict[str, Any],
@@ -319,31 +323,22 @@ class FeedHandler:
         is_rate: bool,
         type_: str,
     ) -> None:
-        """Publish the date of a message without a rate, and what its rate does not say itself.
+        """Hand taps the date of a message without a rate, and what its rate does not say itself.
 
         :param before: the state of the instrument before the message.
         """
+        key, tapped, date = instrument.id, self.out.tapped, content.get("Date")
         if "Date" not in content:
             behind, date = instrument.beat
             if behind is before:  # no rate has come since that date
                 instrument.beat = instrument.state, date
                 if is_rate:
-                    self._put_beat(instrument.id, date, stands_for_next=True)
-        elif not is_rate and type(content["Date"]) is str:
-            instrument.beat = instrument.state, content["Date"]
-            self._put_beat(instrument.id, content["Date"])
+                    tapped.append((key, (date, self._received_at, True)))
+        elif not is_rate and type(date) is str:
+            instrument.beat = instrument.state, date
+            tapped.append((key, (date, self._received_at, False)))
         if is_rate and type_ == SNAPSHOT_TYPE:
-            self.out.put("beat", instrument.id, (instrument.id, "snapshot"))
-
-    def _put_beat(self, key: int, date: str, stands_for_next: bool = False) -> None:
-        """Publish the date of a message that leads to no rate, to those who wait for it.
-
-        :param stands_for_next: the next rate of the instrument has no date, and takes this one.
-        """
-        for queue in self._beats.of(key)[1]:
-            if stands_for_next or date >= queue.wanted_from:
-                item = (key, (date, self._received_at, stands_for_next))
-                self.out.feed_queues((queue,), item)
+            tapped.append((key, SNAPSHOT))
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
         """Publish a delta, if there is a listener for those of this instrument."""

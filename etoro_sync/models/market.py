@@ -9,7 +9,12 @@ from dataclasses_json import config
 from ..codec import decode_as_text
 from .fields import ShownModel, decimals, flag, integer, number, parse_date, text, wire
 
-__all__ = ["WsInstrumentDelta", "WsInstrumentRate"]
+__all__ = ["WsInstrumentDelta", "WsInstrumentRate", "middle"]
+
+
+def middle(bid: float, ask: float) -> float:
+    """Return the middle between two prices, with one decimal more than theirs."""
+    return round((ask + bid) / 2, max(decimals(ask), decimals(bid)) + 1)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class WsInstrumentRate(ShownModel):
     @property
     def mid(self) -> float:
         """The middle between bid and ask, in their currency, with one decimal more than theirs."""
-        return round((self.ask + self.bid) / 2, max(decimals(self.ask), decimals(self.bid)) + 1)
+        return middle(self.bid, self.ask)
 
     @property
     def spread(self) -> float:

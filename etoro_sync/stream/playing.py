@@ -327,7 +327,7 @@ class Run:
 
     def _finish_events(self) -> None:
         if not self._stopping:
-            self._registry.finish()
+            self._registry.finish_taps()
 
     def _end(self, error: EToroError | None) -> None:
         """Set the final state and end the queues, unless the user did. Either thread."""

@@ -442,7 +442,7 @@ def test_any_order_of_ticks_gives_the_bars_of_the_model(
     rows = [Row(key, NOON + time * 100, float(price)) for key, time, price in some]
     for row in rows:
         rate = WsInstrumentRate(ask=9.0, bid=row.price or 0.0, date=written(row.time))
-        made.take([(row.key, rate)])
+        made.take([(row.key, vars(rate))])
     made.bars.finish()
     for name, length in (("1m", MINUTE), ("5m", 5 * MINUTE)):
         expected, _ = model(rows, length, grace)
@@ -519,3 +519,22 @@ def test_a_date_without_its_letter_is_read_to_the_last_digit() -> None:
     odd = {**both(6, ""), "Date": "2026-03-16T12:00:10.52"}
     found = bars_of(rates(both(5, "12:00:10.51"), odd))
     assert prices(found) == [("12:00:00", 5, 6, 5, 6, 2)]
+
+
+def test_a_snapshot_is_compared_with_the_latest_price_and_not_with_one_that_came_late() -> None:
+    """A late tick does not make what the snapshot repeats a price that was missed."""
+    ticks = rates(both(6, "12:00:50"), both(1, "12:00:05"))
+    found = bars_of([*ticks, lose, *snapshot(6, "12:00:50"), find])
+    assert prices(found) == [("12:00:00", 1, 6, 1, 6, 2)]
+    ticks = rates(both(6, "12:00:50"), both(2, "12:02:30"), both(1, "12:00:55"))
+    found = bars_of([*ticks, lose, *snapshot(2, "12:02:40"), find])
+    assert prices(found) == [("12:00:00", 6, 6, 6, 6, 1), ("12:02:00", 2, 2, 2, 2, 1)]
+
+
+def test_a_heartbeat_whose_date_is_no_text_changes_nothing() -> None:
+    """Neither the bars, nor the stream, nor what comes behind it in the same read."""
+    odd = {"Date": 20260316, "PriceRateID": "7"}
+    contents: list[Any] = [both(5, "12:00:10"), stamp("12:00:11"), odd, both(6, "12:00:20")]
+    texts = [text(18, each) for each in contents]
+    found = bars_of([lambda feed: feed.texts(texts), lambda feed: feed.texts(texts)])
+    assert prices(found) == [("12:00:00", 5, 6, 5, 6, 4)]

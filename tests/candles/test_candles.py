@@ -404,9 +404,9 @@ def test_a_defect_of_the_library_is_a_gap_and_not_the_end(
     """The bars say that rates are missing, and the log says why."""
     timed = Timed()
     rate = WsInstrumentRate(ask=6.0, bid=5.0, date="2026-03-16T12:00:50Z")
-    timed.intake.take([(18, rate)])
+    timed.intake.take([(18, vars(rate))])
     timed.intake.take([(18, object())])
-    timed.intake.take([(18, rate)])
+    timed.intake.take([(18, vars(rate))])
     timed.intake.finish()
     assert [(bar.ticks, bar.gap) for bar in timed.bars] == [(2, True)]
     assert "missed rates" in caplog.text
@@ -479,12 +479,12 @@ def test_the_timer_closes_bars_while_nothing_comes() -> None:
     """The time goes on from the latest date, by the monotonic clock."""
     timed = Timed()
     rate = WsInstrumentRate(ask=6.0, bid=5.0, date="2026-03-16T12:00:50Z")
-    timed.intake.take([(18, rate)])
+    timed.intake.take([(18, vars(rate))])
     for seconds, bars in ((0, 0), (16.9, 0), (0.1, 1), (100, 1)):
         timed.clock.now += seconds
         timed.look()
         assert len(timed.bars) == bars
-    timed.intake.take([(18, rate)])
+    timed.intake.take([(18, vars(rate))])
     assert timed.made.bars.late == 1
 
 

@@ -175,7 +175,8 @@ class Session:
 
     def _note(self, key: int, time: int, price: float | None) -> None:
         self._heard[key] = time - time % 100
-        if price is not None:
+        if price is not None and time - time % 100 >= self._ticked.get(key, 0):
+            # A snapshot shows the newest price, whatever came late before it.
             self._last[key] = price
             self._ticked[key] = time - time % 100
         self.rows.append(Row(key, time - time % 100, price))
