@@ -15,10 +15,12 @@ from ..models.market import middle
 from .open_bars import EVER, OpenBars, Track
 from .times import DAY, SECOND, Interval, ticks_of
 
-__all__ = ["GAP", "LOST", "Aggregator"]
+__all__ = ["GAP", "LOST", "NEW", "Aggregator"]
 
-#: Entries of :meth:`Aggregator.take`: messages are missing from here on; they come again.
+#: Entries of :meth:`Aggregator.take`: messages are missing from here on; they come again; they come
+#: from another connection, and nothing said that one was lost.
 LOST = (0, "lost")
+NEW = (0, "new")
 GAP = (0, "gap")
 
 #: Seconds of a minute from which rounding to ticks could reach the next one.
@@ -47,7 +49,6 @@ class Aggregator:
         self._sides = ("bid", "ask") if price == "mid" else (price, price)
         # Minute, as "2026-03-16T23:11:" -> its begin.
         self._minutes: dict[str, int] = {}
-        self._generation: int | None = None
         # Between LOST and GAP.
         self._is_lost = False
         # Instruments of whose next rate it is known that it is a snapshot.
@@ -65,7 +66,7 @@ class Aggregator:
         """Take entries in the order in which they came.
 
         :param entries: as of :meth:`Tap.take <etoro_sync.delivery.tap.Tap.take>`; or :data:`LOST`,
-            or :data:`GAP`.
+            :data:`NEW` or :data:`GAP`.
         """
         minutes, bars, quiet_end, ticks = self._minutes, self.bars, self.quiet_end, 0
         either, other = self._sides
@@ -91,19 +92,19 @@ class Aggregator:
                     or not 0.0 <= seconds < _ALMOST
                     or date[-1] != "Z"
                     or ("date" not in changed and changed)
-                    or state["generation"] != self._generation
                 ):
                     raise ValueError
             except _NO_TIME:
                 self._take_plainly(key, state)
                 continue
             ticks += 1
+            generation = state["generation"]
             if time > bars.watermark:
                 bars.watermark = time
             for lane in lanes:
                 if lane.start <= time < lane.until:
                     bar = lane.newest.get(key)
-                    if bar is not None and bar.last <= time:
+                    if bar is not None and bar.last <= time and bar.generation == generation:
                         bar.close = price
                         bar.last = time
                         bar.ticks += 1
@@ -112,32 +113,28 @@ class Aggregator:
                         elif price < bar.low:
                             bar.low = price
                         continue
-                bars.place_in(lane, key, time, price)
+                bars.place_in(lane, key, time, price, generation)
         self.ticks += ticks
         if bars.watermark >= bars.quiet_until:
             self.quiet_end = bars.quiet_end()
 
     def _take_plainly(self, key: int, state: dict[str, Any]) -> None:
         """Take any state that may be a tick."""
-        track = self.bars.track(key)
-        if state["generation"] != self._generation:
-            if self._generation is not None and not self._is_lost:
-                self._lose()
-            self._generation = state["generation"]
+        track, generation = self.bars.track(key), state["generation"]
         is_snapshot = self._is_snapshot(key)
         time, price = self._time_of(state, track), self._price_of(state)
         if time is None:
             self.bad += 1
         elif is_snapshot:
-            self._take_snapshot(key, track, time, price)
+            self._take_snapshot(key, track, time, price, generation)
         else:
             self._hear(time)
             if price is not None:
-                self._tick(key, time, price)
+                self._tick(key, time, price, generation)
 
-    def _tick(self, key: int, time: int, price: float) -> None:
+    def _tick(self, key: int, time: int, price: float, generation: int) -> None:
         self.ticks += 1
-        self.bars.place(key, time, price)
+        self.bars.place(key, time, price, generation)
 
     def _take_date(self, key: int, state: dict[str, Any]) -> None:
         """Take a rate without a price of ours, whose date moves the watermark."""
@@ -148,7 +145,7 @@ class Aggregator:
         if time is None:
             self.bad += 1
         elif is_snapshot:
-            self._take_snapshot(key, track, time, None)
+            self._take_snapshot(key, track, time, None, state["generation"])
         else:
             self._hear(time)
 
@@ -160,6 +157,9 @@ class Aggregator:
         elif what is LOST[1]:
             self._lose()
             self._is_lost = True
+        elif what is NEW[1]:
+            if not self._is_lost:
+                self._lose()
         elif what is GAP[1]:
             self._end_gap()
         else:
@@ -182,12 +182,15 @@ class Aggregator:
             self.bars.set_due()
         return True
 
-    def _take_snapshot(self, key: int, track: Track, time: int, price: float | None) -> None:
+    def _take_snapshot(
+        self, key: int, track: Track, time: int, price: float | None, generation: int
+    ) -> None:
         """Take the state of an instrument: a tick only where it shows that one was missed.
 
         What comes before the first tick was made before anybody listened. Later ones follow on a
         time in which the instrument was not received, and may repeat the last price.
         """
+        track.generation = generation
         last, last_price = track.latest
         if last < 0:
             self.bars.move(time)
@@ -195,7 +198,7 @@ class Aggregator:
         self.bars.mark_gap(key, track)
         self.bars.move(time)
         if price is not None and time > last and price != last_price:
-            self._tick(key, time, price)
+            self._tick(key, time, price, generation)
             self.bars.mark_gap(key, track)
         self._heard_again.append(track)
         self.bars.look_at_next()
@@ -262,6 +265,7 @@ class Aggregator:
         """Note that messages of all instruments are missing from here on."""
         for key, track in self.bars.tracks.items():
             self.bars.mark_gap(key, track)
+            track.generation = None
         self._heard_again.clear()
         self.bars.set_due()
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from .. import clocks
 from ..delivery.registry import Registry
+from ..delivery.tap import NEW_CONNECTION
 from ..logs import log
 from ..throttle import LogThrottle
-from .aggregator import GAP, LOST, Aggregator
+from .aggregator import GAP, LOST, NEW, Aggregator
 from .bar import Bar
 
 __all__ = ["Intake"]
@@ -26,7 +27,7 @@ _LONGEST, _SHORTEST = 1.0, 0.05
 #: How much longer a wait takes if the process stood still, in seconds.
 _STANDSTILL = 0.5
 #: Event -> what stands for it among the entries of an aggregator.
-_EVENTS = {"reconnecting": LOST, "reconnected": GAP}
+_EVENTS = {"reconnecting": LOST, NEW_CONNECTION: NEW, "reconnected": GAP}
 
 
 class Intake:

@@ -21,6 +21,7 @@ class OpenBar:
         "close",
         "first",
         "gap",
+        "generation",
         "held",
         "high",
         "last",
@@ -32,15 +33,16 @@ class OpenBar:
         "ticks",
     )
 
-    def __init__(self, start: int, time: int, price: float, first: bool, gap: bool) -> None:
+    def __init__(self, start: int, time: int, price: float, generation: int) -> None:
         self.open = self.high = self.low = self.close = price
         #: The times of open and close. While the latter is EVER, it is in *held*, and the next tick
         #: does not take the short way.
         self.opened = self.last = self.held = time
         self.ticks = 1
         self.start = start
-        self.first = first
-        self.gap = gap
+        #: The connection of the last tick, by its number.
+        self.generation = generation
+        self.first = self.gap = False
         self.revision = 0
 
     def add(self, time: int, price: float) -> None:
@@ -69,7 +71,7 @@ class OpenBar:
 class Track:
     """What is known of one instrument."""
 
-    __slots__ = ("bar", "earliest", "gap_end", "late", "told")
+    __slots__ = ("bar", "earliest", "gap_end", "generation", "late", "told")
 
     def __init__(self) -> None:
         #: The latest bar of the shortest interval.
@@ -80,6 +82,8 @@ class Track:
         self.earliest = EVER
         #: Messages may be missing before this time; EVER: not known yet until when.
         self.gap_end = 0
+        #: The number of its connection; None: any, since what was lost with another one is marked.
+        self.generation: int | None = None
         #: The time of its next message, should that have no date; None: that of the one before.
         self.told: int | None = None
 
@@ -161,17 +165,21 @@ class OpenBars:
 
     # -- ticks -----------------------------------------------------------------------------------
 
-    def place(self, key: int, time: int, price: float) -> None:
+    def place(self, key: int, time: int, price: float, generation: int) -> None:
         """Put a tick into its bar of each interval."""
         for lane in self.lanes:
-            self.place_in(lane, key, time, price)
+            self.place_in(lane, key, time, price, generation)
 
-    def place_in(self, lane: Lane, key: int, time: int, price: float) -> None:
-        """Put a tick into its bar of one interval."""
+    def place_in(self, lane: Lane, key: int, time: int, price: float, generation: int) -> None:
+        """Put a tick into its bar of one interval.
+
+        :param generation: the number of its connection. Another one than before is a gap of this
+            instrument alone, since there may be several connections at a time.
+        """
         start = time - time % lane.ticks
         end = start + lane.ticks
         if end <= self._closed_to or end <= self.watermark - self._grace:
-            self._take_late(lane, key, time, price)
+            self._take_late(lane, key, time, price, generation)
             return
         if end == lane.until:
             group = lane.newest
@@ -181,24 +189,31 @@ class OpenBars:
                 self.due = min(self.due, end + self._grace)
                 self.quiet_until = -1
         track, bar = self.track(key), group.get(key)
+        if generation != track.generation:
+            if track.generation is not None:
+                self.mark_gap(key, track)
+            track.generation = generation
         if bar is None:
-            group[key] = self._begin(lane, track, start, time, price)
+            bar = OpenBar(start, time, price, generation)
+            group[key] = self._begin(lane, track, bar, time)
         else:
             bar.add(time, price)
+            bar.generation = generation
             bar.gap = bar.gap or start < track.gap_end
             track.earliest = min(track.earliest, time)
         if track.gap_end == EVER:
             track.gap_end = time + 1  # it is received again
 
-    def _begin(self, lane: Lane, track: Track, start: int, time: int, price: float) -> OpenBar:
-        bar = OpenBar(start, time, price, start <= track.earliest, start < track.gap_end)
+    def _begin(self, lane: Lane, track: Track, bar: OpenBar, time: int) -> OpenBar:
+        start = bar.start
+        bar.first, bar.gap = start <= track.earliest, start < track.gap_end
         if time < track.earliest:
             track.earliest = time
         if not lane.number and (track.bar is None or start >= track.bar.start):
             track.bar = bar
         return bar
 
-    def _take_late(self, lane: Lane, key: int, time: int, price: float) -> None:
+    def _take_late(self, lane: Lane, key: int, time: int, price: float, generation: int) -> None:
         """Count a late tick; where it may, put it into its closed bar and emit that again."""
         self.late += 1
         track = self.track(key)
@@ -211,7 +226,8 @@ class OpenBars:
         group = lane.closed.setdefault(end, {})
         bar = group.get(key)
         if bar is None:
-            bar = group[key] = self._begin(lane, track, start, time, price)
+            bar = OpenBar(start, time, price, generation)
+            group[key] = self._begin(lane, track, bar, time)
         else:
             bar.add(time, price)
             bar.revision += 1

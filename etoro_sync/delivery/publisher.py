@@ -12,6 +12,7 @@ from ..events import EVENTS
 from .dispatching import Dispatching
 from .queues import ItemQueue
 from .registry import Registry
+from .tap import NEW_CONNECTION
 
 __all__ = ["Publisher"]
 
@@ -125,6 +126,12 @@ class Publisher:
             queue.feed([item])
         for tap in self._registry.taps:
             tap.on_event(event)
+
+    def new_connection(self) -> None:
+        """Tell the taps that what comes next is of another connection."""
+        self.flush()
+        for tap in self._registry.taps:
+            tap.on_event(NEW_CONNECTION)
 
     def error(self, error: EToroError) -> None:
         """Emit ``"error"`` at once, for an error that is not about a message."""

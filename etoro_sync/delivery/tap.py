@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-__all__ = ["SNAPSHOT", "Tap"]
+__all__ = ["NEW_CONNECTION", "SNAPSHOT", "Tap"]
 
 #: In the place of a state: the next one of the instrument is a snapshot's.
 SNAPSHOT = "snapshot"
+#: In the place of an event: a source that is played goes on with another connection, perhaps
+#: without an event that says so.
+NEW_CONNECTION = "new connection"
 
 
 class Tap(Protocol):
@@ -27,7 +30,10 @@ class Tap(Protocol):
         """
 
     def on_event(self, event: str) -> None:
-        """Take the name of an event that is no market event. Must neither block nor raise."""
+        """Take the name of an event that is no market event, or :data:`NEW_CONNECTION`.
+
+        Must neither block nor raise.
+        """
 
     def finish(self) -> None:
         """Emit the last, because nothing more will come. Any thread; idempotent."""

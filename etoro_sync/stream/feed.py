@@ -63,6 +63,7 @@ class Feed:
         The first generation begins by itself. See ``WsInstrumentRate.generation``.
         """
         self._pace(None)
+        self._out.new_connection()
         self._book.begin_generation(self._book.by_topic)
 
     def texts(self, texts: Sequence[str], received_at: float | None = None) -> None:
@@ -192,6 +193,7 @@ class Feed:
         book, released = self._book, []
         if kind == "generation":
             self._out.barrier()
+            self._out.new_connection()
             book.begin_generation(topics)
         elif kind == "lost":
             book.connection_lost(topics)

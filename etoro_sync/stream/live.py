@@ -101,6 +101,7 @@ class LiveFeed(Feed):
         """
         self._pace(None)
         self._out.barrier()
+        self._out.new_connection()
         if topics is None:
             topics = [f"instrument:{key}" for key in list(self._book.latest)]
         self._book.begin_generation(topics)

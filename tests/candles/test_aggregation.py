@@ -538,3 +538,44 @@ def test_a_heartbeat_whose_date_is_no_text_changes_nothing() -> None:
     texts = [text(18, each) for each in contents]
     found = bars_of([lambda feed: feed.texts(texts), lambda feed: feed.texts(texts)])
     assert prices(found) == [("12:00:00", 5, 6, 5, 6, 4)]
+
+
+def of_connection(key: int, price: float, date: str, generation: int) -> Any:
+    """A step that plays a merged rate of one of several connections."""
+    whole = f"2026-03-16T{date}Z"
+    rate = WsInstrumentRate(ask=9.0, bid=price, date=whole, generation=generation)
+    return lambda feed: feed.rates([(key, rate)])
+
+
+def test_connections_that_go_on_side_by_side_are_no_gap() -> None:
+    """Each instrument has one; its own is new where a gap is, and the others' are not."""
+    found = bars_of(
+        [
+            of_connection(18, 5, "12:00:10", 1),
+            of_connection(28, 5, "12:00:11", 2),
+            of_connection(18, 6, "12:00:12", 1),
+            of_connection(28, 6, "12:00:13", 2),
+            of_connection(18, 7, "12:01:10", 1),
+            of_connection(28, 7, "12:01:11", 3),
+            of_connection(18, 8, "12:01:12", 1),
+            of_connection(28, 8, "12:02:11", 3),
+        ],
+        ["1m", "1h"],
+    )
+    marks = [(b.instrument_id, b.interval, f"{b.start:%H:%M}", b.gap) for b in found]
+    assert sorted(marks) == [
+        (18, "1h", "12:00", False),
+        (18, "1m", "12:00", False),
+        (18, "1m", "12:01", False),
+        (28, "1h", "12:00", True),
+        (28, "1m", "12:00", False),
+        (28, "1m", "12:01", True),
+        (28, "1m", "12:02", False),
+    ]
+
+
+def test_a_new_connection_without_an_event_marks_also_those_that_stay_silent() -> None:
+    """What they have sent meanwhile is missing, too."""
+    steps = [*rates(both(1, "12:00:10")), *rates(both(1, "12:00:10"), key=28)]
+    found = bars_of([*steps, lambda feed: feed.new_connection(), *rates(both(2, "12:00:20"))])
+    assert [(bar.instrument_id, bar.gap) for bar in found] == [(18, True), (28, True)]
