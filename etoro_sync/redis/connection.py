@@ -165,6 +165,8 @@ def _code(exc: Exception, said: str) -> str | None:
     for kind, code in known.items():
         if isinstance(exc, kind):
             return code
+    if "unauthenticated" in said:  # "Protocol error: ...", for a command that is long
+        return "NOAUTH"
     first = said.split(" ", 1)[0].rstrip(":,")
     if isinstance(exc, redis.AuthenticationError):
         return "NOAUTH" if "required" in said else "WRONGPASS"

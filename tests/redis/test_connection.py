@@ -107,6 +107,18 @@ def test_users_of_an_acl_log_in(start_redis: StartRedis) -> None:
         assert "wrong" not in str(caught.value)
 
 
+def test_a_long_command_without_a_password_says_so(start_redis: StartRedis) -> None:
+    """Redis calls it a protocol error."""
+    address = Address(start_redis(requirepass="another").url)
+    with (
+        pytest.raises(EToroRedisError, match="wants a password") as caught,
+        address.calling(),
+        address.client() as client,
+    ):
+        client.eval("return 1", 0, *range(100))
+    assert caught.value.error_code == "NOAUTH"
+
+
 def test_tls_verifies(start_redis: StartRedis) -> None:
     """With the authority of the URL; without it, or for another name, it is refused."""
     own = start_redis(tls=True)
