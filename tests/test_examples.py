@@ -37,12 +37,13 @@ OUTPUT = {
     "symbols.py": ["BTC is Bitcoin, id 100000", "candidates: ['BTC", "Apple: bid "],
     "service.py": ["metrics at http://127.0.0.1:", "order ", "live: {100000: "],
     "plot_prices.py": ["recording prices for 1 s"],
+    "publish.py": ["active: ", " rates, "],
     "redis_orders.py": ["-0 order 98", " FILLED, "],
     "record_and_replay.py": ["recorded ", " messages"],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
 #: Those that need a program besides Python: where it is missing, they are skipped.
-NEEDS = {"redis_orders.py": "redis-server"}
+NEEDS = {"publish.py": "redis-server", "redis_orders.py": "redis-server"}
 RUNNABLE = [name for name in OUTPUT if name not in NEEDS or shutil.which(NEEDS[name])]
 #: Of those that print before they connect, what comes later.
 BEGUN = {"symbols.py": ": bid ", "service.py": "order "}

@@ -11,11 +11,13 @@ from ..models import WsInstrumentRate
 from ..stream import MarketStream
 from ..stream.core import core_of
 from ..text import count
+from ..throttle import LogThrottle
 from .connection import Address
 from .event_rows import TAKEOVER
 from .intake import Intake, Over
 from .keys import Keys
 from .lease import Lease
+from .trimming import Trimmer
 from .writer import MOST, Fenced, Order, RedisWriter, Written
 
 __all__ = ["Publishing"]
@@ -58,6 +60,8 @@ class Publishing:
         self._writer = RedisWriter(
             self._client, address, keys, self.lease, stream_bytes, self._redact
         )
+        self._trimmer = Trimmer(address, keys, self._client)
+        self._throttle = LogThrottle(3600.0)
         self.intake = Intake(source, cold)
         self._stopping = threading.Event()
         self._close_by = 0.0
@@ -167,6 +171,7 @@ class Publishing:
         written = self._writer.flush()
         self._note(written)
         self._resumed()
+        self._trim()
         now = clocks.monotonic()
         if self.intake.is_live:
             self._live_at = now
@@ -177,6 +182,14 @@ class Publishing:
             self.lease.release()
             self._step_down()
             self._attempt_at = now + self.lease.seconds
+
+    def _trim(self) -> None:
+        """Remove old orders now and then; without the right to, go on."""
+        try:
+            self._trimmer.run_if_due()
+        except EToroRedisError as exc:
+            if self._throttle.passes("trim") is not None:
+                log(logging.WARNING, "Old order events are not removed: %s", exc)
 
     def _has_standby(self, written: Written) -> bool:
         return written.standby is not None and written.standby < self.lease.seconds

@@ -101,7 +101,8 @@ return found
 #: A batch whose number is that of the last one was written already, and its answer was lost: then
 #: only the lease is renewed; an empty one always has that number. If the number does not follow,
 #: Redis has lost what came before. The lease may have expired: as long as the epoch is the same,
-#: nobody else has had it.
+#: nobody else has had it. Orders are removed by the Trimmer, which counts those that are lost; the
+#: limit in here is behind its.
 WRITE = Script(
     ("lease", "epoch", "rates", "last", "orders", "events", "seen", "meta"),
     """
@@ -130,7 +131,7 @@ if written ~= batch then
   local stamp = string.format('%.0f', now)
   for _ = 1, orders do
     if redis.call('ZADD', KEYS[7], 'NX', stamp, ARGV[at + 2]) == 1 then
-      redis.call('XADD', KEYS[5], 'MAXLEN', '~', '1000000', '*', 'e', ARGV[2],
+      redis.call('XADD', KEYS[5], 'MAXLEN', '~', '1100000', '*', 'e', ARGV[2],
         'n', ARGV[at], 'm', ARGV[at + 1], 'd', ARGV[at + 2], 'c', ARGV[at + 3])
       added = added + 1
     end

@@ -9,6 +9,7 @@ import math
 import pickle
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -360,15 +361,17 @@ def test_scripts_that_redis_has_forgotten_are_sent_again(
 # Users, passwords, keys ---------------------------------------------------------------------------
 
 RIGHTS = (
-    "~etoro-sync:* +eval +evalsha +get +set +del +hset +hget +hmget +hdel +xadd +zadd +zscore"
-    " +zremrangebyscore +zremrangebyrank +pttl +time"
+    "~etoro-sync:* +@stream +@hash +@sortedset +@connection +get +set +del +pttl +exists +time"
+    " +eval +evalsha +script|load"
 )
+PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
 
 
 def test_a_publisher_needs_these_rights_only(
-    stream: LiveStream, publish: Publish, start_redis: StartRedis
+    stream: LiveStream, publish: Publish, start_redis: StartRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a user of an ACL and TLS; these rights are those of docs/redis.md."""
+    """With a user of an ACL and TLS."""
+    assert RIGHTS in PAGE.read_text(encoding="utf-8")
     own = start_redis(
         tls=True, user=["default on nopass ~* +@all", f"publisher on >planted-password {RIGHTS}"]
     )
@@ -385,6 +388,19 @@ def test_a_publisher_needs_these_rights_only(
     with LiveStream() as second:
         other = publish(second, url)
         until(lambda: other.stats().role == "active")
+    assert "not removed" not in caplog.text
+
+
+def test_a_publisher_without_the_right_to_remove_goes_on(
+    stream: LiveStream, publish: Publish, start_redis: StartRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Orders are written; that old ones stay is in the log."""
+    own = start_redis(port=True, user=[f"default on nopass {RIGHTS} -xtrim +@connection"])
+    publisher = publish(stream, own.tcp_url)
+    stream.order(1)
+    until(lambda: publisher.stats().orders == 1)
+    until(lambda: "not removed" in caplog.text)
+    assert publisher.stats().failures == 0
 
 
 @pytest.mark.parametrize(
