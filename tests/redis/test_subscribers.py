@@ -101,17 +101,17 @@ def test_promise_3_one_that_is_slow_conflates_and_harms_nobody(
     def note(instrument_id: int, rate: Any) -> None:
         goes_on.wait(20)
         last[instrument_id] = rate.ask
-        if len(last) == 10 and set(last.values()) == {1_500.0}:
+        if len(last) == 10 and set(last.values()) == {2_500.0}:
             done.set()
 
     rates = quick.queue("instrument:rate", maxsize=0)
     with Watchdog(25), slow, quick:
-        for _ in range(1_500):
-            writing.write(*range(1, 11))
-        for _ in range(15_000):
+        for _ in range(2_500):
+            writing.write(*range(1, 11))  # more than fits into the lane of the callbacks
+        for _ in range(25_000):
             rates.get()
-        assert quick.rates[10].ask == 1_500.0
-        while slow.rates.get(10) is None or slow.rates[10].ask != 1_500.0:
+        assert quick.rates[10].ask == 2_500.0
+        while slow.rates.get(10) is None or slow.rates[10].ask != 2_500.0:
             pass
         assert last == {}
         goes_on.set()
