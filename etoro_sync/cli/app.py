@@ -20,7 +20,7 @@ from .names import instruments_of
 from .operating import add_commands
 from .options import Json, Seconds, Speed, Verbose, positive
 from .publishing import add_commands as add_command_of_publishers
-from .showing import Wanted, of_simulator, show, show_simulated
+from .showing import Wanted, of_simulator, show, show_feed, show_simulated
 from .simulating import make_simulator, play, simulate
 
 __all__ = ["app", "run"]
@@ -44,6 +44,7 @@ def _print_version(wanted: bool) -> None:
 Sparks = Annotated[
     bool, typer.Option("--spark", help="A small picture of each price, on a terminal.")
 ]
+FeedName = Annotated[str, typer.Option("--feed", help="The feed in Redis.")]
 Rate = Annotated[float, typer.Option(help="Rate messages per second, all instruments together.")]
 OwnRate = Annotated[
     float | None,
@@ -105,14 +106,33 @@ def stream_command(
         ),
     ] = None,
     sparks: Sparks = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="URL",
+            help="What a publisher has written to this Redis: redis://, rediss:// or unix://.",
+        ),
+    ] = None,
+    feed: FeedName = "main",
 ) -> int:
     """Stream from eToro: a live table on a terminal, lines in a pipe.
 
     The keys are read from ETORO_API_KEY and ETORO_USER_KEY, the addresses from ETORO_WS_URL and,
-    for symbols and names, from ETORO_REST_URL.
+    for symbols and names, from ETORO_REST_URL. From Redis no keys are needed, and without
+    instruments all are shown.
     """
 
     def work() -> None:
+        if url is not None:
+            if demo:
+                raise CommandError("--demo is for simulated data; leave it out beside --from.")
+            show_feed(
+                Wanted(list(words or ()), private, as_json, seconds, verbose, metrics_port, sparks),
+                url,
+                feed,
+            )
+            return
         if not words and not private:
             raise CommandError("Name at least one instrument, such as BTC, or use --private.")
         wanted = Wanted(list(words or ()), private, as_json, seconds, verbose, metrics_port, sparks)
@@ -203,7 +223,7 @@ def doctor_command(
             metavar="[URL]", help="Look at this Redis instead: redis://, rediss:// or unix://."
         ),
     ] = None,
-    feed: Annotated[str, typer.Option(help="The feed in Redis.")] = "main",
+    feed: FeedName = "main",
     instruments: Annotated[
         list[int] | None,
         typer.Option("--instrument", metavar="ID", help="Instead of 100000, bitcoin; repeatable."),

@@ -3,12 +3,18 @@
 import queue
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import EToroQueueOverflowError
 from ..ws import EventQueue, WsClient
 
-__all__ = ["Inbox"]
+if TYPE_CHECKING:
+    from ..redis import RedisClient
+
+__all__ = ["Inbox", "Streamed"]
+
+#: What can be shown.
+Streamed: TypeAlias = "WsClient | RedisClient"
 
 
 class Inbox:
@@ -21,7 +27,7 @@ class Inbox:
     :param private: whether to collect order events.
     """
 
-    def __init__(self, client: WsClient, private: bool) -> None:
+    def __init__(self, client: Streamed, private: bool) -> None:
         names = ["close", "reconnecting", "reconnected"] + ["private:event"] * private
         self._rates = client.queue("instrument:rate")
         self._others: list[EventQueue] = [client.queue(name) for name in names]

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument, Instruments
 from ..ws import WsClientOptions
-from .names import Names, resolve
+from .ending import CommandError
+from .names import Names, instruments_of, resolve
 from .simulating import Cuts, make_simulator
-from .streaming import StreamSettings, choose_screen, stream
+from .streaming import StreamSettings, choose_screen, follow, stream
 
 if TYPE_CHECKING:
     from ..simulator import EToroSimulator
 
-__all__ = ["Wanted", "of_simulator", "show", "show_simulated"]
+__all__ = ["Wanted", "of_simulator", "show", "show_feed", "show_simulated"]
 
 _DEMO_KEYS = ("demo-api-key", "demo-user-key")
 
@@ -70,6 +71,40 @@ def show(
     )
     with Names(instruments, [*found, *known]) as names:
         stream(options, settings, choose_screen(settings, source, names.get), tick)
+
+
+def show_feed(wanted: Wanted, url: str, feed: str) -> None:
+    """Stream what a publisher has written to Redis: the instruments that were named, or all.
+
+    Names and symbols need keys; without them, there are ids.
+    """
+    try:
+        from ..redis import RedisClient
+    except ImportError as exc:
+        raise CommandError(f"{exc}.") from exc
+    options = WsClientOptions.from_env()
+    instruments = instruments_of(options) if options.api_key and options.user_key else None
+    symbols = [word for word in wanted.words if any(letter.isalpha() for letter in word)]
+    if symbols and instruments is None:
+        raise CommandError(
+            f"{symbols[0]!r:.60} is a symbol. Set ETORO_API_KEY and ETORO_USER_KEY, with which it "
+            "is looked up, or give its id."
+        )
+    found = resolve(wanted.words, instruments)
+    ids = tuple(dict.fromkeys(each.id for each in found))
+    # Checked here, before the screen begins.
+    client = RedisClient(url, feed, ids or None)
+    topics: tuple[int | str, ...] = (*ids, *["private"] * wanted.private)
+    settings = StreamSettings(
+        topics,
+        wanted.as_json,
+        wanted.seconds,
+        wanted.verbose,
+        wanted.metrics_port,
+        wanted.sparks,
+    )
+    with Names(instruments, found) as names:
+        follow(lambda: client, settings, choose_screen(settings, f"feed {feed}", names.get))
 
 
 def show_simulated(wanted: Wanted, cut_every: float | None = None, **options: Any) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 from ..clocks import uptime
 from ..errors import EToroError
 from ..ws import WsClient, WsClientOptions
-from .inbox import Inbox
+from .inbox import Inbox, Streamed
 from .log_collector import LogCollector
 from .screens import LineScreen, Screen, TableScreen
 from .table_contents import TableContents
 from .watching import watching
 
-__all__ = ["StreamSettings", "choose_screen", "stream"]
+__all__ = ["StreamSettings", "choose_screen", "follow", "stream"]
 
 #: Seconds after which the screen is refreshed even without an event.
 _PERIOD = 0.1
@@ -84,11 +84,27 @@ def stream(
     :param tick: called several times a second.
     :raises EToroError: the error that ended the client.
     """
+    follow(lambda: WsClient(options), settings, screen, tick)
+
+
+def follow(
+    make: Callable[[], Streamed],
+    settings: StreamSettings,
+    screen: Screen,
+    tick: Callable[[], Any] = lambda: None,
+) -> None:
+    """Do what :func:`stream` does, with any stream.
+
+    :param make: returns it.
+    """
     with LogCollector(settings.verbose) as log:
         screen.start()
         try:
-            with WsClient(options) as client, watching(client, settings.metrics_port):
-                _show(client, settings, screen, log, tick)
+            client = make()
+            # Before it is connected: some streams begin with all that they know.
+            inbox = Inbox(client, settings.private)
+            with client, watching(client, settings.metrics_port):
+                _show(client, inbox, settings, screen, log, tick)
         except EToroError as exc:
             # The caller prints the error, so it is left out of the log.
             for line in log.take(without=str(exc)):
@@ -99,14 +115,15 @@ def stream(
 
 
 def _show(
-    client: WsClient,
+    client: Streamed,
+    inbox: Inbox,
     settings: StreamSettings,
     screen: Screen,
     log: LogCollector,
     tick: Callable[[], Any],
 ) -> None:
-    inbox = Inbox(client, settings.private)
-    client.subscribe(settings.topics, snapshot=True)
+    if isinstance(client, WsClient):
+        client.subscribe(settings.topics, snapshot=True)
     seconds = math.inf if settings.seconds is None else settings.seconds
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:

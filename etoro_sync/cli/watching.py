@@ -4,14 +4,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ..ws import WsClient
 from .ending import CommandError
+from .inbox import Streamed
 
 __all__ = ["watching"]
 
 
 @contextlib.contextmanager
-def watching(client: WsClient, metrics_port: int | None) -> Iterator[None]:
+def watching(client: Streamed, metrics_port: int | None) -> Iterator[None]:
     """Serve metrics in the block if a port is given, and report to systemd if it has started this.
 
     :param client: connected.

@@ -7,7 +7,7 @@ from ..delivery.registry import Registry
 from ..events import EVENTS, check_instrument_ids
 from ..stats import Counters
 from ..stream import MarketStream
-from ..stream.core import StreamCore, equip
+from ..stream.core import StreamCore, core_of, equip
 from ..stream.live import LiveFeed, LiveSource
 from .connection import Address
 from .keys import DEFAULT_FEED, Keys
@@ -52,3 +52,16 @@ class RedisClient(MarketStream):
         registry, counters = Registry(EVENTS), Counters()
         source: Any = LiveSource(play, registry, counters, "redis", wanted)
         equip(self, StreamCore(registry, counters, source))
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a publisher is there and has eToro, so that prices are fresh."""
+        return core_of(self).is_connected
+
+    @property
+    def generation(self) -> int:
+        """The number of the present state, or of the last one; 0 before the first.
+
+        It rises with each gap, and with each new connection of the publisher.
+        """
+        return core_of(self).book.generation
