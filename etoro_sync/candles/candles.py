@@ -112,6 +112,12 @@ class Candles:
         lengths = check_intervals(intervals)
         core = core_of(source)
         core.guard.check()
+        if core.generations is not None:
+            raise EToroValidationError(
+                "source has several connections, and a bar cannot say yet which of them was lost. "
+                "Make candles of a WsClient with these instruments.",
+                "source",
+            )
         self._guard = ProcessGuard()
         self._core = core
         self._source = core.source  # keeps the stream alive, as a queue does

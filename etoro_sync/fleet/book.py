@@ -31,10 +31,6 @@ class FleetBook(RateBook):
         for book in self.books:
             book.clear()
 
-    def is_of_open_connection(self, generation: int) -> bool:
-        """Whether a rate is of the present connection of its instrument, and not of a lost one."""
-        return any(book.generation == generation for book in self.books)
-
 
 class MemberBook(RateBook):
     """The instruments of one connection, whose numbers are the fleet's.

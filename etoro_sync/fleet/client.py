@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from ..delivery.registry import Registry
 from ..errors import EToroError, EToroValidationError
 from ..numbers import whole
+from ..state import ClientState
 from ..stats import Counters
 from ..stream.core import equip
 from ..text import count, show
@@ -46,6 +47,15 @@ class FleetCore(Core):
     @counters.setter
     def counters(self, counters: Counters) -> None:
         """Accept the fleet's own, which its manager has."""
+
+    @property
+    def generations(self) -> frozenset[int]:
+        """The numbers of the connections that are live now."""
+        session = self.fleet.session
+        if session is None or self.lifecycle.idle:
+            return frozenset()
+        members = session.open_members
+        return frozenset(m.book.generation for m, state in members if state is ClientState.LIVE)
 
 
 class WsFleet(WsClient):

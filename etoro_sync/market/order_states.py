@@ -4,6 +4,7 @@ It also keeps the last gaps: the event that such a call waits for may have been 
 """
 
 from ..models import OrderStatus, WsGap, WsPrivateEvent
+from ..models.control import concerns_orders
 
 __all__ = ["FINAL", "OrderStates", "is_final"]
 
@@ -56,7 +57,8 @@ class OrderStates:
 
         :param now: by ``clocks.uptime``.
         """
-        self._gaps = (*self._gaps, (now, gap))[-_MOST_GAPS:]
+        if concerns_orders(gap):
+            self._gaps = (*self._gaps, (now, gap))[-_MOST_GAPS:]
 
     def gaps_behind(self, event: WsPrivateEvent | None, now: float) -> list[WsGap]:
         """Return the gaps in which a later event of an order may have been lost.

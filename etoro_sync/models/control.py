@@ -16,6 +16,7 @@ __all__ = [
     "WsMessage",
     "WsSubscribeOperation",
     "WsUnsubscribeOperation",
+    "concerns_orders",
     "decode_envelope",
     "decode_message",
 ]
@@ -106,6 +107,11 @@ class WsGap(ShownModel):
     def seconds(self) -> float:
         """How long the gap lasted, in seconds, rounded to microseconds."""
         return round(self.until - self.from_, 6)
+
+
+def concerns_orders(gap: WsGap) -> bool:
+    """Return whether order events may be missing: not if another connection alone was lost."""
+    return not gap.topics or "private" in gap.topics
 
 
 @dataclass

@@ -39,12 +39,14 @@ class Glance:
     :param rates: its latest rates; None when it cannot be read any more.
     :param stats: its counters; None likewise.
     :param detail: why it has ended, if it has failed.
+    :param generations: the numbers of its open connections; None: the last counts alone.
     """
 
     state: ClientState
     rates: Mapping[int, WsInstrumentRate] | None = None
     stats: WsStats | None = None
     detail: str = ""
+    generations: frozenset[int] | None = None
 
 
 @dataclass
@@ -225,8 +227,11 @@ class Contents:
         rate = row.rate
         if rate is None:
             return cells
-        live = glance.state is ClientState.LIVE
-        generation = 0 if glance.stats is None else glance.stats.connections
+        if glance.generations is not None:
+            lost = rate.generation not in glance.generations
+        else:
+            connections = 0 if glance.stats is None else glance.stats.connections
+            lost = glance.state is not ClientState.LIVE or rate.generation < connections
         return cells | {
             "bid": price(rate.bid, row.digits),
             "ask": price(rate.ask, row.digits),
@@ -235,7 +240,7 @@ class Contents:
             "mid": rate.mid,
             "at": round(rate.received_at, 3),
             # Of a connection that is lost, or of an instrument that is not subscribed to any more.
-            "old": not (live and row.present) or rate.generation < generation,
+            "old": lost or not row.present,
             "closed": rate.is_market_open is False,
         }
 

@@ -9,6 +9,7 @@ from ..delivery.queues import ItemQueue
 from ..delivery.registry import Registry
 from ..errors import EToroError
 from ..models import WsGap, WsPrivateEvent
+from ..models.control import concerns_orders
 from ..synchronization import Monitor
 
 __all__ = ["Arrival", "Changes", "Inbox", "Origin", "listen"]
@@ -168,6 +169,8 @@ class _Port(ItemQueue):
         for item in items:
             if not isinstance(item, (WsPrivateEvent, WsGap)):
                 continue  # of a source of the user's own
+            if isinstance(item, WsGap) and not concerns_orders(item):
+                continue  # of another connection than that of the order events
             self._inbox.put(Arrival(self._origin, item))
 
     def barrier(self) -> None:

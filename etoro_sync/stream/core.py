@@ -135,6 +135,11 @@ class StreamCore:
         """Return the last two figures of :meth:`stats`; None: the source has no such figure."""
         return None, None
 
+    @property
+    def generations(self) -> frozenset[int] | None:
+        """The numbers of the open connections, if there may be several; None: the last counts."""
+        return None
+
     def outlast(self, timeout: float | None = None) -> bool:
         """Block until the present session has ended; False: *timeout* has passed.
 

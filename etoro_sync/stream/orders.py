@@ -15,6 +15,7 @@ from ..errors import (
 )
 from ..market.order_states import is_final
 from ..models import OrderStatus, WsGap, WsPrivateEvent
+from ..models.control import concerns_orders
 from ..numbers import whole
 from ..state import ClientState
 from ..text import count, shorten
@@ -143,7 +144,7 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
                 gaps=tuple(self.gaps),
             ) from None
         if name == "reconnected":
-            if found not in self.gaps:
+            if found not in self.gaps and concerns_orders(found):
                 self.gaps.append(found)
             return None
         event: WsPrivateEvent = found

@@ -80,7 +80,7 @@ def open_table(
             return Glance(ClientState.CLOSED)
         state, error = core.state, core.lifecycle.error
         failed = str(error) if state is ClientState.FAILED and error is not None else ""
-        return Glance(state, core.rates, core.stats(), failed)
+        return Glance(state, core.rates, core.stats(), failed, core.generations)
 
     def release() -> None:
         there = here()
