@@ -38,12 +38,19 @@ OUTPUT = {
     "service.py": ["metrics at http://127.0.0.1:", "order ", "live: {100000: "],
     "plot_prices.py": ["recording prices for 1 s"],
     "publish.py": ["active: ", " rates, "],
+    "redis_prices.py": ["100000: bid 66", "1001: bid "],
     "redis_orders.py": ["-0 order 98", " FILLED, "],
     "record_and_replay.py": ["recorded ", " messages"],
     "play_frames.py": ["recorded 20 frames", "instrument 1001: mid "],
 }
 #: Those that need a program besides Python: where it is missing, they are skipped.
-NEEDS = {"publish.py": "redis-server", "redis_orders.py": "redis-server"}
+NEEDS = {
+    "publish.py": "redis-server",
+    "redis_orders.py": "redis-server",
+    "redis_prices.py": "redis-server",
+}
+#: What those say in one line that need no keys, but something else.
+MISSING = {"redis_prices.py": "unix:///nowhere cannot be reached"}
 RUNNABLE = [name for name in OUTPUT if name not in NEEDS or shutil.which(NEEDS[name])]
 #: Of those that print before they connect, what comes later.
 BEGUN = {"symbols.py": ": bid ", "service.py": "order "}
@@ -63,6 +70,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     One that a failed test leaves behind is killed.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ETORO_")}
+    environment["ETORO_REDIS_URL"] = "unix:///nowhere"
     with contextlib.ExitStack() as stack:
 
         def run(name: str, *arguments: str) -> subprocess.Popen[str]:
@@ -136,10 +144,10 @@ def test_a_closed_pipe_ends_an_example(start: Any) -> None:
 
 def test_missing_keys_are_one_line(start: Any) -> None:
     """Without --demo and without keys an example says which variable to set."""
-    for process in [start(name) for name in OUTPUT]:
+    for name, process in [(name, start(name)) for name in OUTPUT]:
         _, err = process.communicate(timeout=15)
-        assert process.returncode == (2 if process.args[-1].endswith("service.py") else 1)
-        assert "ETORO_API_KEY" in err.splitlines()[-1]
+        assert process.returncode == (2 if name == "service.py" else 1)
+        assert MISSING.get(name, "ETORO_API_KEY") in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)

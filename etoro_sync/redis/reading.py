@@ -32,6 +32,10 @@ _SHORTEST, _LONGEST = 0.05, 5.0
 _FINAL = frozenset(["WRONGPASS", "NOAUTH", "NOPERM"])
 
 
+class _Back(Exception):
+    """There is a publisher again: the state has to be read anew."""
+
+
 class Reading:
     """One session of a subscriber. Every method runs on the stream's thread.
 
@@ -64,6 +68,8 @@ class Reading:
             while True:
                 try:
                     self._read(self._line or self._connect())
+                except _Back:
+                    self._wait_before_next(None)
                 except Broken as broken:
                     self._fresh.lose(str(broken))
                     self._wait_before_next(None)
@@ -123,6 +129,7 @@ class Reading:
         """Wait for what comes next in the streams, or look at the lease.
 
         :raises Broken: when something is missing.
+        :raises _Back: when there was no publisher, and is one.
         """
         begun, now = clocks.uptime(), clocks.wall_clock()
         names = tuple(self._entries.at)
@@ -133,7 +140,7 @@ class Reading:
         self._feed.next_read()
         if answer:
             if not self._fresh.held:
-                raise Broken("its publisher is back.")
+                raise _Back
             found = {streams[key]: entries for key, entries in answer}
             if self._entries.handle(found):
                 self._fresh.read_at = max(self._fresh.read_at, now)
@@ -147,6 +154,6 @@ class Reading:
         self._entries.check(moment)
         self._fresh.note_lease(moment.lease, now)
         if self._fresh.held and not was_held:
-            raise Broken("its publisher is back.")
+            raise _Back
         if was_held and not self._fresh.held:
             self._fresh.lose()

@@ -63,7 +63,8 @@ _READING: tuple[tuple[str, ...], ...] = (
     ("PTTL", "@lease"),
     ("HGET", "@meta", "version"),
     ("HGETALL", "@meta"),
-    ("HLEN", "@last"),
+    ("HMGET", "@last", "0"),
+    ("HVALS", "@groups"),  # as of @last, which is long
     ("XREAD", "COUNT", "1", "STREAMS", "@rates", "@orders", "@events", "$", "$", "$"),
     ("XREVRANGE", "@events", "+", "-", "COUNT", "1"),
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -325,6 +327,24 @@ def test_promise_2_the_first_attempt_raises(make: Make, start_redis: StartRedis)
             assert "wrong-one" not in str(caught.value)
             assert stream.state is ClientState.FAILED
             stream.disconnect()
+
+
+def test_a_reader_may_do_no_more_than_read(make: Make, start_redis: StartRedis) -> None:
+    """With the rights of a reader, as docs/redis.md has them."""
+    text = (Path(__file__).parents[2] / "docs" / "redis.md").read_text(encoding="utf-8")
+    (rights,) = re.findall("ACL SETUSER reader on >PASSWORD (.*)", text)
+    own = start_redis()
+    with own.client() as raw:
+        raw.execute_command("ACL", "SETUSER", "reader", "on", ">words", *rights.split())
+        writer = FeedWriter(raw)
+        writer.rates(rate_of(18, 2.0))
+        stream = make(own.url.replace("unix://", "unix://reader:words@"))
+        stream.connect()
+        writer.let_go()
+        while stream.state is not ClientState.RECONNECTING:
+            pass
+        assert shown(stream) == {18: 2.0}
+        stream.disconnect()
 
 
 def test_another_layout_is_refused(make: Make, writer: FeedWriter, raw: redis.Redis) -> None:
