@@ -1,11 +1,9 @@
 """The command ``record``: a client whose stream goes to files, and how far it is."""
 
-import contextlib
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import Recorder, RecorderStats
 from ..errors import EToroError
@@ -15,9 +13,6 @@ from .lines import count
 from .log_collector import LogCollector
 from .names import resolve
 from .progress import Progress, size
-
-if TYPE_CHECKING:
-    from ..tables.copies import ParquetCopies
 
 __all__ = ["Limits", "describe", "record"]
 
@@ -60,17 +55,19 @@ def record(
     ids = dict.fromkeys(each.id for each in resolve(words, instruments))
     topics: list[int | str] = [*ids, *["private"] * private]
     recorder, progress = None, Progress()
-    with LogCollector(verbose) as log, contextlib.ExitStack() as stack:
-        copies = _copies(limits, progress, stack)
+    with LogCollector(verbose) as log:
         try:
             with (
                 WsClient(options) as client,
                 client.record(
-                    limits.folder, keep=limits.keep, disk_budget=limits.disk_budget
+                    limits.folder,
+                    keep=limits.keep,
+                    disk_budget=limits.disk_budget,
+                    parquet=limits.parquet,
                 ) as recorder,
             ):
                 client.subscribe(topics, snapshot=True)
-                _watch(client, recorder, limits, progress, log, copies)
+                _watch(client, recorder, limits, progress, log)
         except EToroError as exc:
             for line in log.take(without=str(exc)):
                 progress.note(line)
@@ -80,32 +77,14 @@ def record(
                 progress.note(line)
             if recorder is not None:
                 progress.end(f"recorded {describe(recorder.stats())} into {limits.folder}")
-                if copies is not None:
-                    copies.finish(progress.show)
-                    progress.end()
+                _await_parquet(recorder, progress)
+                for line in log.take():
+                    progress.note(line)
     if recorder.stats().refused:
         raise EToroError(
             f"{count(recorder.stats().refused, 'message')} are missing in the recording, because "
             f"the disk took too little. The files say where."
         )
-
-
-def _copies(
-    limits: Limits, progress: Progress, stack: contextlib.ExitStack
-) -> "ParquetCopies | None":
-    """Return what makes Parquet files, and let *stack* stop it.
-
-    :raises EToroError: when pyarrow is not installed.
-    """
-    if not limits.parquet:
-        return None
-    from ..data_frames import load
-    from ..tables.copies import ParquetCopies
-
-    load("pyarrow", "parquet", "Parquet")  # now, and not when the first file is closed
-    copies = ParquetCopies(limits.folder, progress.note)
-    stack.callback(copies.stop)
-    return copies
 
 
 def _watch(
@@ -114,7 +93,6 @@ def _watch(
     limits: Limits,
     progress: Progress,
     log: LogCollector,
-    copies: "ParquetCopies | None",
 ) -> None:
     """Show how far the recording is, until its time is over or the client ends."""
     deadline = time.monotonic() + (math.inf if limits.seconds is None else limits.seconds)
@@ -124,8 +102,13 @@ def _watch(
         for line in log.take():
             progress.note(line)
         progress.show(f"{client.state.value}: {describe(recorder.stats())}")
-        if copies is not None:
-            copies.look()
+
+
+def _await_parquet(recorder: Recorder, progress: Progress) -> None:
+    while left := recorder.stats().parquet_waiting:
+        progress.show(f"Parquet: {count(left, 'file')} to go")
+        time.sleep(_PERIOD)
+    progress.end()
 
 
 def describe(stats: RecorderStats) -> str:

@@ -5,6 +5,7 @@
     recorder --> writer --> series --> segment, folder, lock
         |                                             writes what intake has kept
         `------> intake                               a journal, on the stream's thread
+    copies                                            closed segments become Parquet files
     segments --> frames                               reads them, for a replay
     recovery                                          repairs them
     details --> keyframes --> lines, values           what was noted, as lines, and back

@@ -1,6 +1,7 @@
 """The recording of a stream, as users hold it."""
 
 import atexit
+import logging
 import os
 import threading
 import weakref
@@ -11,14 +12,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from .. import clocks
+from ..data_frames import load
 from ..delivery.registry import Registry
 from ..errors import EToroError, EToroValidationError
-from ..events import check_timeout
-from ..logs import tidy
+from ..events import check_flag, check_timeout
+from ..extras import file_of
+from ..logs import log, tidy
 from ..market.rate_book import RateBook
 from ..numbers import real, whole
 from ..synchronization import ProcessGuard
-from ..text import show
+from ..text import count, show
+from .copies import ParquetCopies
 from .intake import Intake
 from .series import Limits
 from .writer import Writer
@@ -40,6 +45,7 @@ class RecorderStats:
     :param bytes_written: compressed bytes in the files, of all segments.
     :param failure: why nothing can be written now, such as a full disk; None: all is well.
     :param segments: how many files it has begun; some may have been removed since.
+    :param parquet_waiting: how many closed files are to become Parquet files, and are not yet.
     """
 
     received: int
@@ -49,6 +55,7 @@ class RecorderStats:
     bytes_written: int
     failure: str | None
     segments: int
+    parquet_waiting: int = 0
 
 
 class Recorded(Protocol):
@@ -75,6 +82,7 @@ class Recorder:
     :param folder: where the segments go.
     :param limits: of the segments.
     :param buffer_bytes: how much text may wait.
+    :param parquet: whether closed segments become Parquet files, too.
     :raises EToroError: when the stream is recorded already, or the folder is in use or cannot be
         written, or zstd is not installed.
     """
@@ -86,6 +94,7 @@ class Recorder:
         folder: Path,
         limits: Limits,
         buffer_bytes: int,
+        parquet: bool = False,
     ) -> None:
         # Weak, so that a stream which nobody uses any more ends, whoever refers to its recording.
         self._source = weakref.ref(source)
@@ -95,7 +104,8 @@ class Recorder:
         self.folder = folder
         self._intake = Intake(source.book, buffer_bytes)
         _check_unrecorded(registry)
-        self._writer = Writer(self._intake, folder, limits, source.redact)
+        self._copies = ParquetCopies(folder) if parquet else None
+        self._writer = Writer(self._intake, folder, limits, source.redact, self._copies)
         try:
             self._begin(source)
         except BaseException:
@@ -106,6 +116,9 @@ class Recorder:
     def _begin(self, source: Recorded) -> None:
         self._writer.start()
         _writers.add(self._writer)
+        if self._copies is not None:
+            self._copies.start()
+            _copies.add(self._copies)
         weakref.finalize(source, self._writer.stop).atexit = False
         with _attaching:
             _check_unrecorded(self._registry)
@@ -126,13 +139,15 @@ class Recorder:
             bytes_written=writer.series.bytes_written,
             failure=None if failure is None else failure.strerror or str(failure),
             segments=writer.series.number,
+            parquet_waiting=0 if self._copies is None else self._copies.waiting,
         )
 
     def close(self, timeout: float | None = None) -> None:
         """Write what waits, and end the recording. The stream goes on.
 
         :param timeout: seconds to wait at most; None is ten. What the disk does not take until
-            then is counted as refused, and logged.
+            then is counted as refused, and logged. Segments that are not Parquet files by then
+            are logged, too, and become such as long as the program runs.
         """
         seconds = _CLOSE_TIMEOUT if timeout is None else check_timeout(timeout) or 0.0
         if self._guard.foreign:
@@ -146,7 +161,19 @@ class Recorder:
         self._writer.stop()
         if source is not None:
             source.listeners_changed()
-        self._writer.join(seconds)
+        deadline = clocks.monotonic() + seconds
+        if self._writer.join(seconds) and self._copies is not None:
+            self._await_copies(self._copies, deadline - clocks.monotonic())
+
+    def _await_copies(self, copies: ParquetCopies, timeout: float) -> None:
+        if not copies.join(timeout):
+            log(
+                logging.WARNING,
+                "The recording in %s is closed; not Parquet yet: %s. That goes on while the "
+                "program runs.",
+                self.folder,
+                count(copies.waiting, "file"),
+            )
 
     def __enter__(self) -> "Recorder":
         return self
@@ -173,6 +200,7 @@ def record(
     keep: int | None,
     disk_budget: int | None,
     buffer_bytes: int,
+    parquet: bool,
 ) -> Recorder:
     """Return a recording of the stream; the arguments are those of ``MarketStream.record()``.
 
@@ -196,7 +224,9 @@ def record(
         budget,
     )
     buffer_bytes = _at_least(buffer_bytes, "buffer_bytes", 1 << 16)
-    return Recorder(source, registry, Path(os.fsdecode(folder)), limits, buffer_bytes)
+    if check_flag("parquet", parquet) and file_of("pyarrow") is None:
+        load("pyarrow", "parquet", "Parquet")  # raises now, and not when the first file is closed
+    return Recorder(source, registry, Path(os.fsdecode(folder)), limits, buffer_bytes, parquet)
 
 
 def _at_least(value: object, name: str, least: int) -> int:
@@ -217,10 +247,15 @@ def _check_unrecorded(registry: Registry) -> None:
 _attaching = threading.RLock()
 #: Not the recorders, which a program need not keep.
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
+_copies: "weakref.WeakSet[ParquetCopies]" = weakref.WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
     """Write what waits at the end of the program."""
     writers = list(_writers)
-    tidy(*(writer.stop for writer in writers), *(partial(w.join, 2.0) for w in writers))
+    tidy(
+        *(writer.stop for writer in writers),
+        *(partial(w.join, 2.0) for w in writers),
+        *(copies.abandon for copies in list(_copies)),
+    )

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,15 @@ class Series:
 
     :param folder: is made if it is missing.
     :param limits: of the segments.
+    :param on_closed: called with each file that is complete; must not wait.
     :raises EToroError: when the folder is in use, or cannot be written.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, on_closed: Callable[[Path], object] | None = None
+    ) -> None:
         self.folder = folder
+        self._on_closed = on_closed
         self._limits = limits
         self._id = uuid.uuid4().hex[:12]
         #: How many segments were begun.
@@ -165,6 +170,8 @@ class Series:
             log(logging.WARNING, "%s has no last line: %s", segment.path, exc.strerror or exc)
         finally:
             segment.close()
+            if self._on_closed is not None:
+                self._on_closed(segment.path)
 
     def close(self) -> None:
         """Let others have the folder."""

@@ -9,6 +9,7 @@ from ..errors import EToroError
 from ..logs import log, tidy
 from ..synchronization import ProcessGuard, join_thread
 from ..text import no_thread
+from .copies import ParquetCopies
 from .details import encode
 from .intake import Intake, count_texts
 from .lines import Entry
@@ -41,15 +42,22 @@ class Writer:
     :param folder: is made if it is missing.
     :param limits: of the segments.
     :param redact: removes the keys from what is written.
+    :param copies: gets the files that are complete; None: nobody does.
     :raises EToroError: when the folder is in use, or cannot be written.
     """
 
     def __init__(
-        self, intake: Intake, folder: Path, limits: Limits, redact: Callable[[str], str]
+        self,
+        intake: Intake,
+        folder: Path,
+        limits: Limits,
+        redact: Callable[[str], str],
+        copies: ParquetCopies | None = None,
     ) -> None:
         self._intake = intake
+        self._copies = copies
         #: The files; others read its counters.
-        self.series = Series(folder, limits)
+        self.series = Series(folder, limits, None if copies is None else copies.add)
         self._redact = redact
         self._guard = ProcessGuard()
         self._stopping = threading.Event()
@@ -198,3 +206,5 @@ class Writer:
                 self.failure or "an internal error",
             )
         self.series.close()
+        if self._copies is not None:
+            self._copies.stop()

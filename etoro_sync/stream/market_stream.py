@@ -556,6 +556,7 @@ class MarketStream:
         keep: int | None = None,
         disk_budget: int | None = None,
         buffer_bytes: int = 64 << 20,
+        parquet: bool = False,
     ) -> "Recorder":
         """Record all that comes from now on, until the recording is closed.
 
@@ -575,10 +576,13 @@ class MarketStream:
         :param disk_budget: bytes that all segments in the folder may have; likewise. A segment
             ends with half of it at the latest.
         :param buffer_bytes: how much text may wait for the disk.
+        :param parquet: each segment that is closed becomes Parquet files, too, beside it: its rates
+            and its order events. Another process makes them; one that fails is logged, and the
+            recording goes on. Needs the extra ``parquet``.
         :returns: the recording, whose ``close()`` ends it, as does the end of a ``with`` block.
         :raises EToroValidationError: naming the argument.
         :raises EToroError: when the stream is recorded already, when the folder is in use by
-            another recording or cannot be written, and when zstd is not installed.
+            another recording or cannot be written, and when zstd or pyarrow is not installed.
         """
         from ..recording.recorder import record  # late: most programs do without
 
@@ -593,6 +597,7 @@ class MarketStream:
             keep,
             disk_budget,
             buffer_bytes,
+            parquet,
         )
 
     # -- notebooks -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 
     copies --> recording --> files      writes CSV, JSON lines and Parquet
       |            `-------> replay     what is in a table is what a replay of the recording emits
-      `--> makes Parquet files of a recording that goes on
+      `--> a segment of a recording that goes on becomes Parquet files
 """
 
 from .recording import Recording

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-import time
+import sys
 from pathlib import Path
 
 import pytest
 
-from etoro_sync import Feed, Recording
+from etoro_sync import EToroError, EToroValidationError, Feed, MarketStream, Recording
+from etoro_sync.recording import copies as copies_module
+from etoro_sync.recording.copies import ParquetCopies
 from etoro_sync.recording.folder import segments_in
-from etoro_sync.tables.copies import ParquetCopies, copy_segment, main
+from etoro_sync.tables.copies import copy_segment, main
 from tests.support.recordings import BEGIN, NAME, price, recorded
 
+from ..recording.test_recorder import until
 from .test_recording import play
 
 pytestmark = pytest.mark.heavy
@@ -66,57 +70,114 @@ def test_the_files_of_all_segments_have_the_rows_of_the_recording(tmp_path: Path
     assert copied == [n + 1.0 for n in range(200)]
 
 
-def test_closed_segments_are_copied_and_others_are_not(tmp_path: Path) -> None:
-    """Not those of before, and not the one that is being written, until it is closed."""
+def copied(segment: Path) -> bool:
+    return segment.with_name(f"{segment.name.removesuffix('.jsonl.zst')}.rates.parquet").exists()
+
+
+def prices(feed: Feed) -> None:
+    """Prices of three segments, if each has one byte at most."""
+    for n in range(3):
+        feed.texts([price(18, Bid=str(n + 1), Ask="900")], BEGIN + n)
+        feed.wait(0.6)
+
+
+def test_closed_segments_of_a_recording_become_parquet_files(tmp_path: Path) -> None:
+    """While it goes on, and the last one before close() returns; not those of before."""
     recorded(tmp_path, play)
-    copies = ParquetCopies(tmp_path, pytest.fail)
-    for _ in range(2):
-        recorded(tmp_path, play)
-        time.sleep(0.002)  # names have milliseconds
-    before, closed, last = segments_in(tmp_path)
-    copies.look()
-    copies.look()  # one at a time: nothing new begins while a process works
-    assert copies._child is not None
-    copies._child.wait(20)
-    copies.look()
+    (before,) = segments_in(tmp_path)
+    stream = MarketStream(prices)
+    with stream.record(tmp_path, segment_bytes=1, parquet=True) as recorder:
+        with stream:
+            stream.run_forever()
+        segments = [each for each in segments_in(tmp_path) if each != before]
+        assert len(segments) >= 3
+        until(lambda: copied(segments[0]))
+        assert not copied(segments_in(tmp_path)[-1])
+        recorder.close(timeout=25)
+        assert recorder.stats().parquet_waiting == 0
+    assert not copied(before)
+    found = [bid for path in sorted(tmp_path.glob("*.rates.parquet")) for bid in rows(path)]
+    assert found == [1.0, 2.0, 3.0]
 
-    def copied(segment: Path) -> bool:
-        name = segment.name.removesuffix(".jsonl.zst")
-        return (tmp_path / f"{name}.rates.parquet").exists()
 
-    assert [copied(each) for each in (before, closed, last)] == [False, True, False]
-    told: list[str] = []
-    copies.finish(told.append)
-    assert [copied(each) for each in (before, closed, last)] == [False, True, True]
-    assert told == ["Parquet: file 1 of 1"]
+def test_a_failure_is_logged_once_and_the_recording_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the reason is, the segments are there."""
+    (tmp_path / NAME).write_bytes(b"nothing")
+    copies = ParquetCopies(tmp_path)
+    copies.start()
+    for _ in range(3):
+        copies.add(tmp_path / NAME)
     copies.stop()
-
-
-def test_what_cannot_be_copied_is_told(tmp_path: Path) -> None:
-    """In one line, and the recording goes on."""
-    before, told = signal.getsignal(signal.SIGTERM), list[str]()
-    copies = ParquetCopies(tmp_path / "new", told.append)
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / NAME).write_bytes(b"nothing")
-    copies.finish(lambda line: None)
-    (line,) = told
+    assert copies.join(25)
+    assert copies.waiting == 0
+    (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"No Parquet file of {NAME}: ")
     assert "has no recording" in line or "damaged" in line
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match=r"has no recording|is damaged"):
-        main(str(tmp_path / "new" / NAME))
+        main(str(tmp_path / NAME))
     signal.signal(signal.SIGTERM, before)
 
 
-def test_a_process_that_copies_is_stopped(tmp_path: Path) -> None:
-    """It leaves no half of a file."""
+def test_a_system_without_a_process_left_is_a_failure_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The recording is whole, and the log says what to do."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    stream = MarketStream(play)
+    with stream.record(tmp_path, parquet=True), stream:
+        stream.run_forever()
+    (segment,) = segments_in(tmp_path)
+    assert not copied(segment)
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert "a process cannot be started" in line
+    assert "etoro-sync convert makes the file" in line
+    assert list(Recording(tmp_path).items())
+
+
+def test_close_says_what_is_left_and_the_end_leaves_no_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that does not end in time goes on until the program ends."""
+    monkeypatch.setattr(copies_module, "_PROGRAM", "import time; time.sleep(60)")
+    stream = MarketStream(play)
+    recorder = stream.record(tmp_path, parquet=True)
+    with stream:
+        stream.run_forever()
+    recorder.close(timeout=0.2)
+    until(lambda: recorder.stats().parquet_waiting == 1)
+    recorder.close(timeout=0.2)
+    assert "not Parquet yet: 1 file" in caplog.text
+    copies = recorder._copies
+    assert copies is not None
+    copies.abandon()
+    assert copies._child is not None
+    assert copies._child.returncode == -signal.SIGTERM
+    assert "before 1 segment in" in caplog.text
+    assert "No Parquet file" not in caplog.text
+
+
+def test_a_process_that_copies_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    """It is ended in the middle of its work."""
     recorded(tmp_path, play)
-    copies = ParquetCopies(tmp_path / "none", pytest.fail)
-    copies._begin(segments_in(tmp_path)[0])
-    child = copies._child
-    assert child is not None
-    while child.poll() is None and not list(tmp_path.glob(".*.part")):
-        time.sleep(0.001)
-    copies.stop()
-    copies.stop()
-    assert child.returncode is not None
+    copies = ParquetCopies(tmp_path / "none")
+    copies.start()
+    copies.add(segments_in(tmp_path)[0])
+    until(lambda: not copies.waiting or bool(list(tmp_path.glob(".*.part"))))
+    copies.abandon()
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_pyarrow_is_asked_for_at_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not when the first segment is closed; a flag is a flag."""
+    stream = MarketStream(play)
+    with pytest.raises(EToroValidationError, match="parquet must be True or False"):
+        stream.record(tmp_path, parquet="yes")  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(EToroError, match=r"etoro-sync\[parquet\]"):
+        stream.record(tmp_path / "new", parquet=True)
+    assert not (tmp_path / "new").exists()
