@@ -5,15 +5,38 @@ from typing import Any
 
 from ..delivery.registry import Registry
 from ..events import EVENTS, check_instrument_ids
+from ..state import ClientState
 from ..stats import Counters
 from ..stream import MarketStream
 from ..stream.core import StreamCore, core_of, equip
 from ..stream.live import LiveFeed, LiveSource
 from .connection import Address
+from .generations import Generations
 from .keys import DEFAULT_FEED, Keys
 from .reading import Reading
 
 __all__ = ["RedisClient"]
+
+
+class _Core(StreamCore):
+    """Knows which connections of the publisher are open.
+
+    :param numbers: of these.
+    """
+
+    def __init__(
+        self, registry: Registry, counters: Counters, source: Any, numbers: Generations
+    ) -> None:
+        super().__init__(registry, counters, source)
+        self._numbers = numbers
+
+    @property
+    def generations(self) -> frozenset[int] | None:
+        """The numbers of the open connections, where the publisher has several."""
+        numbers = self._numbers.open
+        if len(numbers) <= 1:
+            return None
+        return numbers if self.state is ClientState.LIVE else frozenset()
 
 
 class RedisClient(MarketStream):
@@ -47,11 +70,12 @@ class RedisClient(MarketStream):
             wanted = frozenset(check_instrument_ids(instruments, "instruments"))
 
         def play(live: LiveFeed) -> None:
-            Reading(live, address, keys, wanted).run()
+            Reading(live, address, keys, wanted, generations).run()
 
+        generations = Generations()
         registry, counters = Registry(EVENTS), Counters()
         source: Any = LiveSource(play, registry, counters, "redis", wanted)
-        equip(self, StreamCore(registry, counters, source))
+        equip(self, _Core(registry, counters, source, generations))
 
     @property
     def is_connected(self) -> bool:

@@ -9,6 +9,7 @@ from ..models import WsGap, WsInstrumentRate
 from ..stream.live import LiveFeed
 from .event_rows import TAKEOVER, decode_event
 from .freshness import Freshness
+from .generations import Generations
 from .keys import Keys
 from .moment import (
     BAD_CONTENT,
@@ -63,15 +64,22 @@ class Entries:
     :param keys: of the feed in Redis.
     :param wanted: the only instruments that are handed on; None: all.
     :param fresh: hears of the publisher's connection.
+    :param generations: counts its connections.
     """
 
     def __init__(
-        self, feed: LiveFeed, keys: Keys, wanted: frozenset[int] | None, fresh: Freshness
+        self,
+        feed: LiveFeed,
+        keys: Keys,
+        wanted: frozenset[int] | None,
+        fresh: Freshness,
+        generations: Generations,
     ) -> None:
         self._feed = feed
         self._keys = keys
         self._wanted = wanted
         self._fresh = fresh
+        self._generations = generations
         #: Stream -> the place of the last entry that was handed on; empty before the first state.
         self.at: dict[str, Place] = {}
         self._epoch = 0
@@ -81,8 +89,6 @@ class Entries:
         self._old_orders = START
         # Digests of the last orders, since what Redis has lost is written again.
         self._digests: dict[bytes, None] = {}
-        # The publisher's number of its connection, of which the last rates were.
-        self._theirs: int | None = None
 
     def begin(self, states: States) -> None:
         """Begin behind a state, which is a new generation."""
@@ -98,19 +104,16 @@ class Entries:
         if orders is not None:
             # Orders that came during an outage are still there, and none is left out.
             self.at["orders"] = min(orders, self._old_orders)
-        self._theirs = max((rate.generation for rate in states.rates), default=None)
+        theirs = {rate.generation for rate in states.rates}
+        number = self._generations.begin(self._feed.generation, theirs)
         topics = [f"instrument:{rate.instrument_id}" for rate in states.rates]
         self._fresh.topics = (*topics, "private")
-        self._feed.new_connection(topics)
+        self._feed.new_connection(topics, number)
 
     def publish_state(self, rates: list[WsInstrumentRate]) -> None:
-        """Hand on the rates of a state, all as of the generation that begins with it."""
-        generation = self._feed.generation
-        states = [(rate.instrument_id, rate.__dict__) for rate in rates]
-        for _, state in states:
-            state["generation"] = generation
-        for start in range(0, len(states), _SLICE):
-            self._feed.states(states[start : start + _SLICE])
+        """Hand on the rates of a state."""
+        for start in range(0, len(rates), _SLICE):
+            self._publish(rates[start : start + _SLICE])
             self._feed.wait(_PAUSE)
 
     def check(self, moment: Moment) -> None:
@@ -180,25 +183,23 @@ class Entries:
     def _publish(self, rates: list[WsInstrumentRate]) -> None:
         """Hand rates over, with the number of the connection as this stream counts them."""
         states: list[tuple[int, dict[str, Any]]] = []
-        generation, wanted = self._feed.generation, self._wanted
+        wanted, theirs, number = self._wanted, None, 0
         for rate in rates:
             state = rate.__dict__
             if wanted is not None and state["instrument_id"] not in wanted:
                 continue
-            if state["generation"] != self._theirs:
-                self._feed.states(states)
-                states = []
-                self._begin_generation(state["generation"])
-                generation = self._feed.generation
-            state["generation"] = generation
+            if state["generation"] != theirs:
+                theirs = state["generation"]
+                number = self._generations.of(theirs)
+                if number > self._feed.generation:
+                    self._feed.states(states)
+                    states = []
+                    self._feed.new_connection(None, number)
+                self._generations.add(number)
+            state["generation"] = number
             states.append((state["instrument_id"], state))
         if states:
             self._feed.states(states)
-
-    def _begin_generation(self, theirs: int) -> None:
-        if self._theirs is not None:
-            self._feed.new_connection()
-        self._theirs = theirs
 
     # -- orders and events -----------------------------------------------------------------------
 
@@ -222,6 +223,11 @@ class Entries:
             if other.stream == "orders":
                 order = decode_order(other.fields[b"c"], key)
                 if self._is_new(other.fields[b"d"]):
+                    is_old = other.place <= self._old_orders
+                    theirs = order.generation
+                    order.generation = (
+                        self._feed.generation if is_old else self._generations.of(theirs)
+                    )
                     self._feed.order(order)
             else:
                 name = text_of(other.fields[b"k"])
@@ -256,10 +262,13 @@ class Entries:
             self._fresh.judge()
 
     def _end_outage(self, gap: WsGap) -> None:
-        if gap.generation != self._theirs:
-            self._begin_generation(gap.generation)
+        number = self._generations.of(gap.generation)
+        others = self._feed.generations_besides(gap.topics)
+        if number > self._feed.generation:
+            self._feed.new_connection(None, number)
+        self._generations.open = frozenset(others | {number})
         topics = gap.topics
         if self._wanted is not None:
             mine = {f"instrument:{key}" for key in self._wanted} | {"private"}
             topics = tuple(topic for topic in topics if topic in mine)
-        self._fresh.end_outage(WsGap(gap.from_, gap.until, self._feed.generation, topics))
+        self._fresh.end_outage(WsGap(gap.from_, gap.until, number, topics))

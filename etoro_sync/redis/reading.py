@@ -14,6 +14,7 @@ from ..stream.live import LiveFeed
 from .connection import Address
 from .entries import COUNT, Broken, Entries
 from .freshness import Freshness
+from .generations import Generations
 from .keys import Keys
 from .line import Line
 from .moment import outage_of, read_moment, read_states, spell
@@ -43,10 +44,16 @@ class Reading:
     :param address: of Redis.
     :param keys: of the feed.
     :param wanted: the only instruments that are read; None: all.
+    :param generations: counts the publisher's connections, in all sessions.
     """
 
     def __init__(
-        self, feed: LiveFeed, address: Address, keys: Keys, wanted: frozenset[int] | None
+        self,
+        feed: LiveFeed,
+        address: Address,
+        keys: Keys,
+        wanted: frozenset[int] | None,
+        generations: Generations,
     ) -> None:
         self._feed = feed
         self._address = address
@@ -54,7 +61,7 @@ class Reading:
         self._wanted = wanted
         self._line: Line | None = None
         self._fresh = Freshness(feed, keys.feed)
-        self._entries = Entries(feed, keys, wanted, self._fresh)
+        self._entries = Entries(feed, keys, wanted, self._fresh, generations)
         self._attempts = 0
         self._begun_at = 0.0
 

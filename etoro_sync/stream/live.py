@@ -94,10 +94,13 @@ class LiveFeed(Feed):
         self._counters.connected_at = None
         self._advance(ClientState.RECONNECTING)
 
-    def new_connection(self, topics: Iterable[str] | None = None) -> None:
+    def new_connection(
+        self, topics: Iterable[str] | None = None, number: int | None = None
+    ) -> None:
         """Begin a new generation.
 
         :param topics: of the instruments whose old rates are shown until new ones come; None: all.
+        :param number: of the generation; None: the next.
         """
         self._pace(None)
         self._out.barrier()
@@ -105,6 +108,17 @@ class LiveFeed(Feed):
         if topics is None:
             topics = [f"instrument:{key}" for key in list(self._book.latest)]
         self._book.begin_generation(topics)
+        if number is not None and number != self._book.generation:
+            self._book.generation = number
+            self._book.note_state()  # a recording counts by itself
+
+    def generations_besides(self, topics: Iterable[str]) -> set[int]:
+        """Return the generations of all rates that are shown, but for those of *topics*."""
+        left_out = set(topics)
+        shown = list(self._book.latest.values())
+        return {
+            one.visible["generation"] for one in shown if f"instrument:{one.id}" not in left_out
+        }
 
     def states(self, states: Iterable[tuple[int, dict[str, Any]]]) -> None:
         """Write merged states, which nobody changes any more, by instrument id."""
@@ -115,12 +129,11 @@ class LiveFeed(Feed):
         self._out.flush()
 
     def order(self, event: WsPrivateEvent) -> None:
-        """Write an order event, of the present generation."""
+        """Write an order event."""
         self._pace(None)
         self._counters.messages += 1
         self._counters.private_events += 1
         self._counters.last_message_at = clocks.uptime()
-        event.generation = self._book.generation
         self._handler.publish_order(event)
 
     def gap(self, gap: WsGap) -> None:

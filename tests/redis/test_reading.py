@@ -20,6 +20,7 @@ from etoro_sync import (
 )
 from etoro_sync.redis import entries, reading
 from etoro_sync.redis.client import RedisClient
+from etoro_sync.stream.core import core_of
 from tests.redis.conftest import StartRedis
 from tests.redis.writing import FeedWriter, rate_of
 from tests.support.redis_server import RedisServer
@@ -172,6 +173,30 @@ def test_an_outage_of_the_publisher_is_a_state(make: Make, writer: FeedWriter) -
     for each in (first, late):
         while each.state is not ClientState.LIVE:
             pass
+
+
+def test_the_connections_of_a_fleet_are_told_apart(make: Make, writer: FeedWriter) -> None:
+    """Their rates come in turns; a gap of one makes old what that one has brought."""
+    stream = make()
+    items = stream.queue(ALL)
+    core = core_of(stream)
+    with stream:
+        writer.rates(rate_of(18, 2.0, 1), rate_of(19, 5.0, 2), rate_of(18, 3.0, 1))
+        first = [items.get()[2].generation for _ in range(3)]
+        assert first[0] == first[2] != first[1]
+        assert core.generations == {*first}
+        writer.rates(rate_of(18, 4.0, 3))
+        writer.back(3, "instrument:18")
+        writer.rates(rate_of(19, 6.0, 2))
+        _, (_, gap), (*_, rate) = (items.get() for _ in range(3))
+        assert rate.generation == first[1] < gap.generation == stream.rates[18].generation
+        assert core.generations == {first[1], gap.generation}
+        assert stream.generation == gap.generation
+        writer.take_over()
+        writer.rates(rate_of(18, 4.0, 1))
+        until(items, "instrument:rate")
+        assert stream.rates[18].generation > gap.generation
+        assert core.generations is None
 
 
 @pytest.mark.parametrize("how", ["number", "trimmed", "epoch", "flushed", "odd"])
