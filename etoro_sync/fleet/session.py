@@ -180,10 +180,7 @@ class FleetSession:
         for number, session in parts.items():
             if session is not None:
                 part = self._part(operation, shares[number])
-                if operation.name == "Subscribe":
-                    part.on_done = gathering.part()
-                else:
-                    part.on_done = gathering.part(partial(self._unsubscribed, number, part.topics))
+                part.on_done = gathering.part(partial(self._part_ended, number, part))
                 session.post(part)
         all_posted(error)
 
@@ -231,12 +228,15 @@ class FleetSession:
             shares = self._placement.shares(topics)
             return any(not self._parts.member(number).lifecycle.was_live for number in shares)
 
-    def _unsubscribed(self, number: int, topics: list[str], error: EToroError | None) -> None:
-        """Free the places of *topics*, and end their connection if it has no others."""
-        if isinstance(error, EToroSubscriptionError):
-            return  # eToro goes on sending them
+    def _part_ended(self, number: int, part: Operation, error: EToroError | None) -> None:
+        """Free the places of topics that have left, and end their connection if it has no others.
+
+        The reader thread, or the caller's if the session has ended.
+        """
         with self._lock:
-            self._placement.left(topics)
+            # What eToro refuses to unsubscribe goes on to come.
+            if part.name == "Unsubscribe" and not isinstance(error, EToroSubscriptionError):
+                self._placement.left(part.topics)
             alone = len(self._sessions) < 2 or number not in self._sessions
             if self._ending or alone or self._placement.topics_of(number):
                 return

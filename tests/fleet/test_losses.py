@@ -48,6 +48,7 @@ def test_a_lost_connection_costs_only_its_own_topics(
     orders = f.queue("private:event")
     f.connect()
     bids(rates, 4)
+    sim.wait_until(lambda s: len(s.subscribed) == len(TOPICS))
     before = generations(f)
     cut(sim, "instrument:4")
     ear.wait_for("close")
@@ -305,6 +306,7 @@ def test_a_reader_thread_may_disconnect(simulator: MakeSimulator, fleet: MakeFle
             orders.get(timeout=10)
         wait_for_state(f, ClientState.CLOSED)
     assert f.subscriptions == ()
+    sim.wait_until(lambda s: s.clients == [])
     f.connect()
     assert len(sim.clients) == 1
 

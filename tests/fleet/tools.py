@@ -39,7 +39,9 @@ def peer_of(sim: EToroSimulator, topic: str) -> Peer:
 def cut(sim: EToroSimulator, topic: str) -> None:
     """Reset the connection that has *topic*, and no other."""
     with sim._hub.changed:
-        peer_of(sim, topic).abort()
+        peer = peer_of(sim, topic)
+        peer.abort()
+    sim.wait_until(lambda s: peer.id not in [client.id for client in s.clients])
 
 
 def publish(sim: EToroSimulator, number: int, bid: int) -> None:
