@@ -98,12 +98,13 @@ class Address:
         """
         settings: dict[str, Any] = {
             **self._where,
-            "username": self._user,
-            "password": self._password and str.__str__(self._password),
             "socket_timeout": timeout,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,  # RESP3 answers in other shapes
         }
+        if self._password is not None or self._user is not None:
+            # As it is, some versions of redis-py would show it in the repr of the client.
+            settings["credential_provider"] = _Login(self._user, self._password or Secret())
         kind: Any = redis.UnixDomainSocketConnection
         if self.scheme != "unix":
             settings |= {"socket_connect_timeout": timeout, "socket_keepalive": True}
@@ -138,6 +139,20 @@ class Address:
             )
         advice = _ADVICE.get(code, "")
         return EToroRedisError(f"Redis at {self} refuses: {said}. {advice}".rstrip(), code)
+
+
+class _Login(redis.CredentialProvider):
+    """Hands user and password to redis-py when it logs in.
+
+    :param user: None: the default user.
+    """
+
+    def __init__(self, user: str | None, password: Secret) -> None:
+        self._login = (password,) if user is None else (user, password)
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """Return what the command AUTH takes."""
+        return self._login
 
 
 def _bad(what: str) -> EToroValidationError:

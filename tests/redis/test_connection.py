@@ -119,6 +119,13 @@ def test_a_long_command_without_a_password_says_so(start_redis: StartRedis) -> N
     assert caught.value.error_code == "NOAUTH"
 
 
+def test_a_user_without_a_password_logs_in(start_redis: StartRedis) -> None:
+    """As one of this machine may; it has the rights of that user, and not of the default one."""
+    own = start_redis(port=True, user=["default off", "open on nopass ~* +@all"])
+    with Address(own.tcp_url.replace("redis://", "redis://open@")).client() as client:
+        assert client.acl_whoami() == b"open"
+
+
 def test_tls_verifies(start_redis: StartRedis) -> None:
     """With the authority of the URL; without it, or for another name, it is refused."""
     own = start_redis(tls=True)
