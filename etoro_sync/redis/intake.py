@@ -134,7 +134,10 @@ class Intake:
     def keep(self, seconds: float) -> None:
         """Read for that long, and keep what a new epoch would begin with."""
         until = clocks.monotonic() + seconds
-        while some := self._take(MOST, max(until - clocks.monotonic(), 0.0)):
+        left = seconds
+        # A stream that never pauses must not keep this publisher from asking for the lease.
+        while left > 0 and (some := self._take(MOST, left)):
+            left = until - clocks.monotonic()
             for item in some:
                 if item[0] == "instrument:rate":
                     self.known[item[1]] = item[2]

@@ -434,6 +434,37 @@ def strike(feed: Feed, group: Group, blow: int, chance: random.Random) -> None:
 
 
 @pytest.mark.heavy
+def test_a_publisher_that_was_stopped_stands_by_when_it_goes_on(
+    simulator: MakeSimulator, server: RedisServer, feed: Feed
+) -> None:
+    """It is fenced, writes nothing, and takes over again when its turn comes."""
+    sim = simulator(rate=100.0)
+    with contextlib.closing(Group(sim.url, server.url)) as group:
+        group.add()
+        until(lambda: owner(feed, group))
+        first = owner(feed, group)
+        assert first is not None
+        group.add()
+        (second,) = group.pids.keys() - {first}
+        os.kill(group.pids[first], signal.SIGSTOP)
+        until(lambda: owner(feed, group) == second)
+        sim.fill_order(1001, OrderID=1)
+        until(lambda: feed.orders() == [1])
+        asked = feed.raw.hget(feed.keys.meta, "standby")
+        os.kill(group.pids[first], signal.SIGCONT)
+        until(lambda: feed.raw.hget(feed.keys.meta, "standby") not in (None, asked))
+        assert owner(feed, group) == second
+        os.kill(group.pids[second], signal.SIGKILL)
+        until(lambda: owner(feed, group) == first)
+        sim.fill_order(1001, OrderID=2)
+        until(lambda: feed.orders() == [1, 2])
+        number = len(feed.entries())
+        until(lambda: len(feed.entries()) > number)
+    feed.check()
+    assert len(feed.epochs()) == 3
+
+
+@pytest.mark.heavy
 @pytest.mark.long_form
 @pytest.mark.timeout(600)
 def test_kills_and_stops_cost_no_order_and_leave_one_writer(
