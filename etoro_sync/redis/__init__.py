@@ -14,6 +14,7 @@
     intake        what it has read of the stream
     cold          connects the stream only while the publisher has the lease
     held          the orders that may still have to be written
+    occurrences   which order events are new, and which have come before
     lease         which of several publishers may write
     writer        batches; and what another engine would have to do
     scripts       what runs inside Redis

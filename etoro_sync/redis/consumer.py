@@ -22,8 +22,9 @@ __all__ = ["Consumer"]
 _BLOCK = 0.5
 #: Seconds between two searches for orders that others have left.
 _CLAIM_PERIOD = 1.0
-#: Of how many handled orders the digests are remembered.
-_REMEMBERED = 10_000
+#: Of how many handled orders the digests are remembered, and for how many seconds: as long as
+#: publishers know what they have written.
+_REMEMBERED, _LONGEST = 10_000, 86_400.0
 
 
 class Consumer:
@@ -62,7 +63,7 @@ class Consumer:
         self._claim_at = float("-inf")
         # Digests of orders that were handled here: when Redis has lost what it had seen, a
         # publisher may write one again. The oldest is forgotten first.
-        self._done: OrderedDict[str, None] = OrderedDict()
+        self._done: OrderedDict[str, float] = OrderedDict()
         self._is_open = False
         self.handled = self.redelivered = self.repeated = self.set_aside = self.lost = 0
 
@@ -167,7 +168,8 @@ class Consumer:
                 exc,
             )
             return None
-        if delivery.digest in self._done:
+        handled_at = self._done.get(delivery.digest)
+        if handled_at is not None and clocks.uptime() - handled_at < _LONGEST:
             self.repeated += 1
             self._retries.call(lambda: self._commands.acknowledge(delivery.id))
             return None
@@ -176,7 +178,8 @@ class Consumer:
     def acknowledge(self, order: GroupOrder, seconds: float) -> None:
         """Note that an order was handled. If Redis is away, wait for it, or for :meth:`stop`."""
         self.handled += 1
-        self._done[order.digest] = None
+        self._done[order.digest] = clocks.uptime()
+        self._done.move_to_end(order.digest)
         if len(self._done) > _REMEMBERED:
             self._done.popitem(last=False)
         if seconds > self._redeliver_after:

@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Any, NamedTuple
 
+from .. import clocks
 from ..errors import EToroValidationError
 from ..events import INSTRUMENT_EVENTS
 from ..models import WsGap, WsInstrumentRate
@@ -30,8 +31,8 @@ __all__ = ["COUNT", "Broken", "Entries"]
 
 #: How many entries of each stream are read at once.
 COUNT = 64
-#: How many orders are remembered, so that none comes twice.
-_MOST_DIGESTS = 10_000
+#: How many orders are remembered, and for how many seconds, so that none comes twice.
+_MOST_DIGESTS, _LONGEST = 10_000, 86_400.0
 #: How many rates of a state are handed on at once, and the seconds between, for those who read.
 _SLICE, _PAUSE = 1_000, 0.001
 _ANOTHER = "another publisher writes it."
@@ -88,7 +89,7 @@ class Entries:
         # Orders up to here may be of earlier epochs.
         self._old_orders = START
         # Digests of the last orders, since what Redis has lost is written again.
-        self._digests: dict[bytes, None] = {}
+        self._digests: dict[bytes, float] = {}
 
     def begin(self, states: States) -> None:
         """Begin behind a state, which is a new generation."""
@@ -237,8 +238,9 @@ class Entries:
         self.at[other.stream] = max(self.at[other.stream], other.place)
 
     def _is_new(self, digest: bytes) -> bool:
-        known = digest in self._digests
-        self._digests[digest] = None
+        now = clocks.uptime()
+        known = now - self._digests.pop(digest, float("-inf")) < _LONGEST
+        self._digests[digest] = now
         if len(self._digests) > _MOST_DIGESTS:
             del self._digests[next(iter(self._digests))]
         return not known

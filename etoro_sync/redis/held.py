@@ -4,7 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from ..models import WsPrivateEvent
-from .writer import Order
+from .occurrences import Occurrences
+from .order_rows import parted, subject_of
+from .writer import Order, Past
 
 __all__ = ["HeldOrders"]
 
@@ -25,6 +27,7 @@ class HeldOrders:
     """
 
     def __init__(self) -> None:
+        self._occurrences = Occurrences()
         # Digest -> the order, and when Redis was first asked for it; None: it was not.
         self._waiting: OrderedDict[str, tuple[Order, float | None]] = OrderedDict()
         # Likewise of those that are written, and when that was known.
@@ -32,15 +35,32 @@ class HeldOrders:
         #: Orders that were given up, because too many waited or they waited for too long.
         self.lost = 0
 
+    def learn(self, past: Iterable[Past]) -> None:
+        """Note which orders are in Redis, the oldest first, before this publisher adds any.
+
+        What waits since before is numbered anew.
+        """
+        self._occurrences = Occurrences()
+        for each in past:
+            self._occurrences.learn(each.subject, each.digest, each.message_id)
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for order, _ in waiting.values():
+            self._add(order)
+
     def add(self, event: WsPrivateEvent, redact: Callable[[str], str]) -> Order | None:
         """Keep an order; None: it is known already.
 
         :param redact: removes the keys from text.
         """
-        order = Order.of(event, redact)
-        if order.digest in self._waiting or order.digest in self._written:
+        return self._add(Order.of(event, redact))
+
+    def _add(self, order: Order) -> Order | None:
+        content, _ = parted(order.digest)
+        digest = self._occurrences.digest(subject_of(order.text), content, order.message_id)
+        if digest is None:
             return None
-        self._waiting[order.digest] = order, None
+        order = order._replace(digest=digest)
+        self._waiting[digest] = order, None
         if len(self._waiting) > _MOST:
             self._waiting.popitem(last=False)
             self.lost += 1

@@ -10,7 +10,7 @@ from ..models import WsPrivateEvent
 from ..text import show
 from .parsing import is_number, is_whole, masked, odd, parse
 
-__all__ = ["decode_order", "digest_of", "encode_order"]
+__all__ = ["decode_order", "digest_of", "encode_order", "numbered", "parted", "subject_of"]
 
 #: Fields that the library adds. They do not count when two events are compared.
 _ADDED = ("message_id", "generation", "received_at")
@@ -39,6 +39,30 @@ def digest_of(order: str) -> str:
     """
     values = {k: v for k, v in json.loads(order).items() if k not in _ADDED}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def numbered(content: str, number: int) -> str:
+    """Return the digest of the event with which an order has come to a state again.
+
+    :param content: the digest of the content, as :func:`digest_of` returns it.
+    :param number: 1 for the first time.
+    """
+    return content if number == 1 else f"{content}.{number}"
+
+
+def parted(digest: str) -> tuple[str, int]:
+    """Return the digest of the content, and for which time it came."""
+    content, _, number = digest.partition(".")
+    return content, int(number) if number.isdigit() and len(number) < 10 else 1
+
+
+def subject_of(order: str) -> Any:
+    """Return what tells the order of an event from others; None: the event does not say.
+
+    :param order: as :func:`encode_order` returns it.
+    """
+    values = json.loads(order)
+    return values.get("order_id") or values.get("request_guid")
 
 
 def decode_order(text: bytes | str, where: str) -> WsPrivateEvent:

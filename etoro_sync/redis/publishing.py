@@ -70,6 +70,7 @@ class Publishing:
         self._orders: deque[Order] = deque()
         self._attempt_at = self._batch_at = self._renewed_at = self._live_at = float("-inf")
         self._failures = 0
+        self._has_learnt = False
         #: Counters; see :class:`~etoro_sync.redis.publisher.PublisherStats`.
         self.rates = self.orders = self.repeated = self.events = self.batches = 0
         self.lost = self.takeovers = self.fenced = self.failed = 0
@@ -140,6 +141,9 @@ class Publishing:
             # A stream without a connection has nothing to publish; another one may have.
             self._attempt_at = now + self.lease.seconds / 4
             return
+        if not self._has_learnt:
+            self.intake.held.learn(self._writer.past_orders())
+            self._has_learnt = True
         again = self.lease.acquire()
         if again is None:
             self._take_over()

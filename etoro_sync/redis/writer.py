@@ -1,5 +1,6 @@
 """Writes what a publisher has read, in batches; :class:`Writer` is what another engine must do."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -10,7 +11,7 @@ from .connection import Address
 from .event_rows import encode_event
 from .keys import Keys
 from .lease import Lease
-from .order_rows import digest_of, encode_order
+from .order_rows import digest_of, encode_order, subject_of
 from .rows import decode_state, encode_rate, encode_rates
 from .scripts import SEEN, WRITE
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
     from ..models import WsPrivateEvent
 
-__all__ = ["MOST", "Fenced", "Order", "RedisWriter", "Writer", "Written"]
+__all__ = ["MOST", "Fenced", "Order", "Past", "RedisWriter", "Writer", "Written"]
 
 #: The most rates, and the most orders and events, of a batch.
 MOST = 256
+#: How many orders a publisher that starts looks at.
+_PAST = 10_000
 #: The least and the most entries that the stream of rates has.
 _ENTRIES = (100, 1_000_000)
 
@@ -59,6 +62,17 @@ class Order(NamedTuple):
         text = encode_order(event, redact)
         message_id = event.message_id if isinstance(event.message_id, str) else ""
         return cls(digest_of(text), redact(message_id), text)
+
+
+class Past(NamedTuple):
+    """An order event that was written before.
+
+    :param subject: what tells its order from others.
+    """
+
+    subject: Any
+    digest: str
+    message_id: str
 
 
 class Written(NamedTuple):
@@ -101,6 +115,9 @@ class Writer(Protocol):
 
     def seen(self, digests: list[str]) -> set[str]:
         """Return those of the orders that any publisher has written."""
+
+    def past_orders(self) -> list[Past]:
+        """Return the last orders that any publisher has written, the oldest first."""
 
 
 class _Batch:
@@ -252,6 +269,18 @@ class RedisWriter:
         with self._address.calling():
             found = self._client.hgetall(self._keys.last)
         return {int(key): decode_state(text, self._keys.last) for key, text in found.items()}
+
+    def past_orders(self) -> list[Past]:
+        """As :class:`Writer`; :raises EToroRedisError: when Redis is away or refuses."""
+        with self._address.calling():
+            found: Any = self._client.xrevrange(self._keys.orders, count=_PAST)
+        past = []
+        for _, fields in reversed(found):
+            # Another program may have written there; it is the readers who say so.
+            with contextlib.suppress(AttributeError, KeyError, RecursionError, ValueError):
+                subject = subject_of(fields[b"c"].decode())
+                past.append(Past(subject, fields[b"d"].decode(), fields[b"m"].decode()))
+        return past
 
     def seen(self, digests: list[str]) -> set[str]:
         """As :class:`Writer`; :raises EToroRedisError: when Redis is away or refuses."""

@@ -23,7 +23,7 @@ from etoro_sync import (
     EToroValidationError,
     WsGap,
 )
-from etoro_sync.redis import Publisher, publishing, writer
+from etoro_sync.redis import OrderGroup, Publisher, RedisClient, publishing, writer
 from etoro_sync.redis.scripts import WRITE
 from tests.conftest import MakeClient, MakeSimulator
 from tests.redis.conftest import StartRedis
@@ -126,6 +126,28 @@ def test_an_order_is_added_once_whatever_its_message_id_is(
         until(lambda: again.stats().orders == 1)
         assert again.stats().repeated == 1
     assert feed.orders() == [8]
+
+
+def test_an_order_that_returns_to_an_earlier_state_is_news(
+    stream: LiveStream, publish: Publish, feed: Feed, server: RedisServer
+) -> None:
+    """As one that waits for its market every night: also for a publisher that has just started."""
+    states = [11, 2, 2, 11, 2]
+    with RedisClient(server.url) as client, client.queue("private:event") as queue:
+        publisher = publish(stream)
+        for status in states:
+            stream.order(7, status_id=status, message_id="")
+        until(lambda: publisher.stats().orders == 4)
+        publisher.close()
+        with LiveStream() as second:
+            publish(second)
+            for status in (2, 11):
+                second.order(7, status_id=status, message_id="")
+            until(lambda: len(feed.orders()) == 5)
+        found = [queue.get(timeout=5.0).status_id for _ in range(5)]
+    assert found == [11, 2, 11, 2, 11]
+    with OrderGroup(server.url, "booking") as group:
+        assert [order.event.status_id for order in group.orders(0.0)] == found
 
 
 def test_a_lost_answer_adds_nothing_twice(
@@ -327,7 +349,7 @@ def test_a_full_redis_says_so_and_goes_on(
         until(lambda: "maxmemory" in str(publisher.stats().failure))
         raw.config_set("maxmemory", "0")
         until(lambda: feed.orders() == [1])
-        assert publisher.stats().failure is None
+        until(lambda: publisher.stats().failure is None)
     assert "works again" in caplog.text
 
 
