@@ -146,7 +146,8 @@ class Reading:
         answer = line.call("XREAD", *options, "STREAMS", *streams, *places)
         self._feed.next_read()
         if answer:
-            if not self._fresh.held:
+            # Orders that the last publisher wrote before its end are read without one, too.
+            if not self._fresh.held and read_moment(line, self._keys).lease != -2:
                 raise _Back
             found = {streams[key]: entries for key, entries in answer}
             if self._entries.handle(found):

@@ -314,6 +314,19 @@ def test_orders_of_an_outage_come_later(make: Make, start_redis: StartRedis) -> 
     stream.disconnect()
 
 
+def test_orders_that_a_publisher_wrote_before_its_end_are_read(
+    make: Make, writer: FeedWriter
+) -> None:
+    """Also where its end is noticed first: nobody has to come back for them."""
+    stream = make()
+    writer.rates(rate_of(18, 2.0))
+    with stream.queue(ALL) as items, stream:
+        writer.let_go()
+        until(items, "close")
+        writer.order(WsPrivateEvent(order_id=7))
+        assert short(items.get(timeout=5.0)) == ("private:event", 7)
+
+
 def test_a_redis_that_stalls_is_lost_and_comes_back(
     make: Make, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
