@@ -43,14 +43,16 @@ test-browser: $(VENV)/.has-browser ## Test the live table in JupyterLab and Note
 	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 
 # Coverage is that of the tests that stand beside the code. Those of promises and complaints, and
-# fuzzing, go through all of it again and add a two-hundredth; they are in "make test".
+# fuzzing, go through all of it again and add a two-hundredth; they are in "make test". Types are
+# checked beside the tests, which wait for part of their time.
 AGAIN := --ignore=tests/promises --ignore=tests/complaints --ignore=tests/fuzz
 
 check: $(VENV)/.has-dev ## Lint, check format and types, tests with coverage (not the heavy ones)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict etoro_sync
-	@$(BIN)/python -m pytest --cov -m "not heavy and not browser" $(AGAIN) $(SPREAD) $(ARGS)
+	@$(BIN)/mypy --strict etoro_sync & types=$$!; \
+		$(BIN)/python -m pytest --cov -m "not heavy and not browser" $(AGAIN) $(SPREAD) $(ARGS); \
+		tests=$$?; wait $$types && exit $$tests
 
 format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .

@@ -24,7 +24,7 @@ FINAL = frozenset(["insufficient_permissions"])
 #: After these, what the client was sent and what the simulator takes for the truth may differ: an
 #: older price came last, or one that is none, so that the price is unknown. Snapshots mend that.
 _TWIST = {"reorder", "nan", "wrong_types"}
-#: The same for each instrument that is restored meanwhile: it has no last execution until one comes.
+#: The same for each instrument that is restored meanwhile: it has no last execution for a while.
 _TWIST_ALL = {"zero_last_execution", "no_snapshot"}
 
 
