@@ -144,6 +144,23 @@ def test_who_has_lost_the_lease_writes_nothing(hands: tuple[Hand, Hand], feed: F
     assert feed.orders() == [1, 3]
 
 
+def test_who_has_lost_the_lease_writes_nothing_even_where_nobody_has_it(
+    hands: tuple[Hand, Hand], feed: Feed
+) -> None:
+    """The one that took it over may have ended meanwhile, before it wrote anything."""
+    one, two = hands
+    assert one.lease.acquire() is None
+    assert feed.raw.delete(feed.keys.lease)
+    assert two.lease.acquire() is None
+    assert feed.raw.delete(feed.keys.lease)
+    with pytest.raises(Fenced) as caught:
+        one.write(1.0)
+    assert not caught.value.lost
+    assert feed.bids() == []
+    assert feed.orders() == []
+    assert not feed.raw.exists(feed.keys.lease)
+
+
 def test_a_lease_that_expired_unnoticed_goes_on(hands: tuple[Hand, Hand], feed: Feed) -> None:
     """Nobody has written meanwhile: the epoch is the same, and no reader sees a gap."""
     one, _ = hands

@@ -268,6 +268,29 @@ def test_a_stalled_redis_costs_no_order(
         feed.check()
 
 
+def test_a_slow_redis_gets_the_newest_rates(
+    stream: LiveStream, publish: Publish, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, but late: rates are conflated, nothing fails, and orders come all."""
+    monkeypatch.setattr("etoro_sync.redis.intake._ROOM", 100)
+    publisher = publish(stream)
+    until(feed.epochs)
+    feed.raw.client_pause(600, all=True)
+    for step in range(500):
+        stream.bring(rate(1 + step % 10, step + 1.0))
+    stream.order(1)
+    stream.order(2)
+    until(lambda: feed.orders() == [1, 2])
+    assert {key: bid for key, (_, _, bid) in feed.last().items()} == {
+        1 + n: 491.0 + n for n in range(10)
+    }
+    assert len(feed.bids()) < 500
+    stats = publisher.stats()
+    assert (stats.failures, stats.lost) == (0, 0)
+    assert stats.conflated + len(feed.bids()) == 500
+    feed.check()
+
+
 def test_at_most_a_hundred_thousand_orders_wait(
     stream: LiveStream, publish: Publish, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
