@@ -38,6 +38,7 @@ class Member:
         lifecycle: FleetLifecycle,
     ) -> None:
         self.number = number
+        self.options = options
         self.tracker = MemberTracker(tracker, number)
         self.book = MemberBook(book, options.request_timeout)
         self.lifecycle = MemberLifecycle(lifecycle)

@@ -133,7 +133,7 @@ class FleetSession:
         try:
             session = Session(
                 own,
-                parts.options,
+                member.options,
                 parts.redactor,
                 member.tracker,
                 parts.registry,

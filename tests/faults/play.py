@@ -33,15 +33,18 @@ _PLAYS: dict[str, Callable[[Testbed], None]] = {
 }
 
 
-def play(scenario: Scenario, delays: DelayMonitor) -> Measurement:
-    """Play a scenario; nothing else may happen in this process meanwhile."""
+def play(scenario: Scenario, delays: DelayMonitor, make: type[Testbed] = Testbed) -> Measurement:
+    """Play a scenario; nothing else may happen in this process meanwhile.
+
+    :param make: with a client of one connection, or of several.
+    """
     threads, descriptors = frozenset(threading.enumerate()), open_descriptors()
     measured = Measurement(scenario.id, slowness=scenario.slowness)
     simulator = EToroSimulator(
         dict.fromkeys(INSTRUMENTS, 1000.0), rate=0, nul_interval=0, tls=scenario.tls
     )
     with simulator as sim, Injection(sim) as injection:
-        testbed = Testbed(scenario, sim, injection, measured, delays)
+        testbed = make(scenario, sim, injection, measured, delays)
         try:
             _PLAYS[scenario.how](testbed)
         except Exception as exc:

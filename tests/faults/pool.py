@@ -15,11 +15,16 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 from .checks import broken
 from .delays import DelayMonitor
+from .fleet import FleetTestbed
 from .measurement import Measurement
 from .play import play
 from .scenarios import SCENARIOS
+from .testbed import Testbed
 
-__all__ = ["VOID", "Result", "start", "submit"]
+__all__ = ["FLEET", "VOID", "Result", "start", "submit"]
+
+#: Before the name of a scenario: three connections, of which the fault strikes one.
+FLEET = "fleet:"
 
 #: A scenario that takes as long hangs: it prints the stacks of all threads, and ends its process.
 _TOO_LONG = 100.0
@@ -58,12 +63,14 @@ def _prepare() -> None:
 def _play(name: str) -> Result:
     """Runs in a process of the pool."""
     assert _delays is not None
+    make = FleetTestbed if name.startswith(FLEET) else Testbed
+    name = name.removeprefix(FLEET)
     void: list[str] = []
     for factor in _SLOWER:
         scenario = SCENARIOS[name].slowed(factor)
         faulthandler.dump_traceback_later(_TOO_LONG, exit=True, file=sys.__stderr__ or 2)
         try:
-            measured = play(scenario, _delays)
+            measured = play(scenario, _delays, make)
         finally:
             faulthandler.cancel_dump_traceback_later()
         lines = broken(scenario, measured)

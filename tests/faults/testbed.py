@@ -56,11 +56,19 @@ class Testbed:
         self.traffic = Traffic(sim)
         self._delays = delays
         self._late_before, self._queued_before = delays.late, queued()
-        self.client = WsClient(self._options())
+        self.client = self._make_client()
         self.observer = Observer(self.client)
         self.mark = 0
         self._noted = self._ended = False
         self._awaiting = True
+
+    def _make_client(self) -> WsClient:
+        return WsClient(self._options())
+
+    @property
+    def own_topics(self) -> frozenset[str]:
+        """What is wanted of the connection that the fault strikes."""
+        return frozenset(self.client.subscriptions)
 
     def _options(self) -> WsClientOptions:
         options = dict(self.scenario.all_options)
@@ -173,7 +181,7 @@ class Testbed:
             there, here = self.sim.last(instrument_id), self.client.rates[instrument_id]
             if (float(there["Bid"]), float(there["Ask"])) != (here.bid, here.ask):
                 self.measured.different.append(f"{instrument_id}: {here.bid}, not {there['Bid']}")
-        wanted = frozenset(self.client.subscriptions)
+        wanted = self.own_topics
         if wanted != self.sim.subscribed:
             self.measured.different.append(f"topics: {len(self.sim.subscribed)}, not {len(wanted)}")
         self._account()
@@ -224,7 +232,7 @@ class Testbed:
         words = odd_gap(gap, last, told.at + to_wall, transit)
         if words:
             self.measured.gaps.append(words)
-        if set(gap.topics) != set(self.client.subscriptions):
+        if set(gap.topics) != self.own_topics:
             self.measured.gaps.append(f"it has {len(gap.topics)} topics")
 
     def end(self) -> None:

@@ -129,10 +129,14 @@ class Walk:
                 for topic in topics:
                     publish(self.sim, int(topic.partition(":")[2]), self.bid)
             last: dict[int, list[int]] = {}
-            while sum(map(len, last.values())) < 2 * len(topics):
+            while [got[-1] for got in last.values()] != [self.bid] * len(topics):
                 key, bid = bids(rates, 1)[0]
-                if bid >= self.bid - 1:  # and no snapshot of before
-                    last.setdefault(key, []).append(bid)
+                got = last.setdefault(key, [])
+                # A snapshot that a call in an outage has asked for may repeat what is known.
+                if bid >= self.bid - 1 and got[-1:] != [bid]:
+                    got.append(bid)
+                elif not got:
+                    del last[key]
         assert last == {key: [self.bid - 1, self.bid] for key in last}
         assert sorted(f"instrument:{key}" for key in last) == topics
 
