@@ -52,7 +52,9 @@ check: $(VENV)/.has-dev ## Lint, check format and types, tests with coverage (no
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict etoro_sync & types=$$!; \
 		$(BIN)/python -m pytest --cov -m "not heavy and not browser" $(AGAIN) $(SPREAD) $(ARGS); \
-		tests=$$?; wait $$types && exit $$tests
+		tests=$$?; \
+		wait $$types || { echo "mypy has found errors, which are printed above" >&2; exit 1; }; \
+		exit $$tests
 
 format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .
