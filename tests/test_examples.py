@@ -27,6 +27,7 @@ OUTPUT = {
     "callbacks.py": ["instrument 100000: bid ", "order "],
     "order_result.py": ["order 98", "-> FILLED, ", "-> Order 98", "is REJECTED (code 720)"],
     "order_store.py": ["0 events are left", "event 1: order 98"],
+    "dashboard.py": ["prices at http://127.0.0.1:"],
     "profit.py": ["Bitcoin    long ", "3 of 3 positions: "],
     "price_alert.py": [": ", " is "],
     "queue_loop.py": ["instrument 1001: mid ", "0 replaced by newer ones"],
@@ -50,7 +51,7 @@ NEEDS = {
     "redis_prices.py": "redis-server",
 }
 #: What those say in one line that need no keys, but something else.
-MISSING = {"redis_prices.py": "unix:///nowhere cannot be reached"}
+MISSING = dict.fromkeys(["redis_prices.py", "dashboard.py"], "unix:///nowhere cannot be reached")
 RUNNABLE = [name for name in OUTPUT if name not in NEEDS or shutil.which(NEEDS[name])]
 #: Of those that print before they connect, what comes later.
 BEGUN = {"symbols.py": ": bid ", "service.py": "order "}
@@ -75,6 +76,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
         def run(name: str, *arguments: str) -> subprocess.Popen[str]:
             folder = Path(tempfile.mkdtemp(dir=tmp_path))
+            for page in FOLDER.glob(f"{Path(name).stem}.html"):
+                shutil.copy(page, folder)
             process = subprocess.Popen(
                 [sys.executable, "-W", "error", shutil.copy(FOLDER / name, folder), *arguments],
                 cwd=folder,
