@@ -106,7 +106,9 @@ return found
 WRITE = Script(
     ("lease", "epoch", "rates", "last", "orders", "events", "seen", "meta"),
     """
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'FENCED'} end
+local epoch = redis.call('GET', KEYS[2])
+if not epoch then return {'LOST'} end
+if epoch ~= ARGV[2] then return {'FENCED'} end
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return {'FENCED'} end
 local meta = redis.call('HMGET', KEYS[8], 'written', 'standby')

@@ -84,9 +84,8 @@ class Chain:
                 return
 
     def is_well(self) -> bool:
-        """Whether what comes now is shown, and handled."""
-        bid = self.bid
-        return self.shows(bid) and bid in self.handled
+        """Whether what comes from now on is shown, and handled."""
+        return self.shows(self.bid + 1)
 
     def shows(self, bid: int) -> bool:
         """Wait a moment for the subscriber to show it; return whether it does."""
