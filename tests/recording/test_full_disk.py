@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from etoro_sync.simulator import EToroSimulator
 from tests.conftest import MakeClient, MakeSimulator
 from tests.recording.test_recorder import until
 from tests.recording.tools import all_lines, details_of, quote, replayed, texts_of
+from tests.support.disks import fill, small_disk
 
 pytestmark = pytest.mark.heavy
 
@@ -193,31 +192,16 @@ def test_what_cannot_be_encoded_is_one_error_and_a_hole(
     assert (stats.written, stats.refused) == (2, 1)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    command = [mount or "", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if mount is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("a small disk can only be mounted by root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(filler: Path) -> None:
-    """Write a file until nothing fits any more."""
-    with contextlib.suppress(OSError), filler.open("wb", 0) as file:
-        while True:
-            file.write(os.urandom(4096))
-
-
 def test_a_real_disk_that_is_full(
-    tap: Live, small_disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tap: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same with the system's own refusals, until somebody makes room."""
     monkeypatch.setattr(writer, "_RETRY_SECONDS", 0.05)
+    with small_disk(tmp_path / "disk") as disk:
+        _fill_and_make_room(tap, disk, caplog)
+
+
+def _fill_and_make_room(tap: Live, small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     with tap.stream.record(small_disk / "recording", buffer_bytes=1 << 16) as recorder:
         tap.send(quote(18, 0))
         until(lambda: recorder.stats().written == 1)
