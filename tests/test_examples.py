@@ -23,6 +23,7 @@ pytestmark = pytest.mark.heavy
 FOLDER = Path(__file__).parents[1] / "examples"
 #: What each prints sooner or later.
 OUTPUT = {
+    "all_instruments.py": ["connection 1: 4999 topics", "connection 2: 202 topics", " prices, "],
     "candles.py": [" 1s 2", " open ", " ticks"],
     "callbacks.py": ["instrument 100000: bid ", "order "],
     "order_result.py": ["order 98", "-> FILLED, ", "-> Order 98", "is REJECTED (code 720)"],

@@ -4,6 +4,7 @@ It holds no reference to the fleet, so that one that is not used any more can be
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -78,6 +79,8 @@ class FleetSession:
         # By number of the connection: those that are used, and those that end for lack of topics.
         self._sessions: dict[int, Session] = {}
         self._retired: dict[int, Session] = {}
+        # How many parts of operations have not ended.
+        self._posted: Counter[int] = Counter()
         self._ending = self._has_failed = False
         # Set by an end that nobody waits for: its reason, and what to call then.
         self._reason = ""
@@ -176,25 +179,33 @@ class FleetSession:
                 shares = self._placement.shares(operation.topics)
                 if operation.name == "Subscribe":
                     error = self._open_missing(shares, operation)
-            parts = {number: self._sessions.get(number) for number in shares}
-        for number, session in parts.items():
-            if session is not None:
-                part = self._part(operation, shares[number])
-                part.on_done = gathering.part(partial(self._part_ended, number, part))
-                session.post(part)
+            parts = [
+                (self._sessions[number], self._part(number, operation, topics, gathering))
+                for number, topics in shares.items()
+                if number in self._sessions
+            ]
+        for session, part in parts:
+            session.post(part)
         all_posted(error)
 
-    @staticmethod
-    def _part(operation: Operation, topics: list[str]) -> Operation:
-        snapshots = {t: operation.snapshot[t] for t in topics if t in operation.snapshot}
-        return Operation(
+    def _part(
+        self, number: int, operation: Operation, topics: list[str], gathering: Gathering
+    ) -> Operation:
+        """Return the part of an operation for a connection, to be posted; caller holds the lock.
+
+        Until the part ends, the connection does not.
+        """
+        part = Operation(
             operation.name,
             topics,
-            snapshots,
+            {t: operation.snapshot[t] for t in topics if t in operation.snapshot},
             version=operation.version,
             awaited=operation.awaited,
             recorded=operation.recorded,
         )
+        part.on_done = gathering.part(partial(self._part_ended, number, part))
+        self._posted[number] += 1
+        return part
 
     def _open_missing(
         self, shares: dict[int, list[str]], operation: Operation
@@ -237,8 +248,9 @@ class FleetSession:
             # What eToro refuses to unsubscribe goes on to come.
             if part.name == "Unsubscribe" and not isinstance(error, EToroSubscriptionError):
                 self._placement.left(part.topics)
-            alone = len(self._sessions) < 2 or number not in self._sessions
-            if self._ending or alone or self._placement.topics_of(number):
+            self._posted[number] -= 1
+            in_use = self._posted[number] or self._placement.topics_of(number)
+            if self._ending or in_use or number not in self._sessions or len(self._sessions) < 2:
                 return
             self._placement.close(number)
             self._retired[number] = session = self._sessions.pop(number)
@@ -290,8 +302,7 @@ class FleetSession:
             if session is None:
                 session = self._open(number, is_lost=bool(lost))
                 session.retry_first(True)
-            part = self._part(moved, topics)
-            part.on_done = gathering.part()
+            part = self._part(number, moved, topics, gathering)
             session.expect_moved({topic: lost[topic] for topic in topics if topic in lost})
             if is_new:
                 session.start()
