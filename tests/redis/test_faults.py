@@ -244,3 +244,19 @@ def test_what_is_wrong_at_the_beginning_is_said(kind: str, start_redis: StartRed
     else:  # a replica may be read
         with client:
             assert client.state is ClientState.RECONNECTING
+
+
+def test_a_replica_may_be_read(start_redis: StartRedis) -> None:
+    """It shows what the primary has, and that its publisher is there, or is not any more."""
+    primary = start_redis(port=True, repl_diskless_sync_delay=0)
+    replica = start_redis(replicaof=f"localhost {primary.tcp_url.rpartition(':')[2]}")
+    with (
+        LiveStream() as stream,
+        Publisher(stream, primary.url, lease=LEASE) as publisher,
+        RedisClient(replica.url) as client,
+    ):
+        wait_until(lambda: client.state is ClientState.LIVE)
+        stream.bring(rate(7, 5.0))
+        wait_until(lambda: client.rates.get(7) is not None)
+        publisher.close()
+        wait_until(lambda: client.state is ClientState.RECONNECTING)
