@@ -8,14 +8,14 @@ tick for a closed bar is late. What a feed of 12,000 instruments does often is i
 
 from collections.abc import Iterable
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..delivery.tap import SNAPSHOT
 from ..models.market import middle
 from .open_bars import EVER, OpenBars, Track
 from .times import DAY, SECOND, Interval, ticks_of
 
-__all__ = ["GAP", "LOST", "NEW", "Aggregator"]
+__all__ = ["GAP", "LOST", "NEW", "Aggregator", "Missing"]
 
 #: Entries of :meth:`Aggregator.take`: messages are missing from here on; they come again; they come
 #: from another connection, and nothing said that one was lost.
@@ -28,6 +28,17 @@ _ALMOST = 59.99999995
 _MINUTE = 60 * SECOND
 _MOST_MINUTES = 10_000
 _NO_TIME = (KeyError, ValueError, TypeError, IndexError)
+
+
+class Missing(NamedTuple):
+    """In an entry: messages of some instruments are missing from here on, or come again.
+
+    :param keys: the ids; all others are received.
+    :param begins: whether they are missing.
+    """
+
+    keys: frozenset[int]
+    begins: bool
 
 
 class Aggregator:
@@ -66,7 +77,7 @@ class Aggregator:
         """Take entries in the order in which they came.
 
         :param entries: as of :meth:`Tap.take <etoro_sync.delivery.tap.Tap.take>`; or :data:`LOST`,
-            :data:`NEW` or :data:`GAP`.
+            :data:`NEW` or :data:`GAP`; or :class:`Missing`, of a connection beside others.
         """
         minutes, bars, quiet_end, ticks = self._minutes, self.bars, self.quiet_end, 0
         either, other = self._sides
@@ -162,6 +173,8 @@ class Aggregator:
                 self._lose()
         elif what is GAP[1]:
             self._end_gap()
+        elif isinstance(what, Missing):
+            self._mark_some(what)
         else:
             date, received_at, stands_for_next = what
             time = self._time(date, received_at)
@@ -268,6 +281,24 @@ class Aggregator:
             track.generation = None
         self._heard_again.clear()
         self.bars.set_due()
+
+    def _mark_some(self, missing: Missing) -> None:
+        """Note the same of the instruments of one connection, beside which others go on."""
+        known = self.bars.tracks
+        tracks = {key: known[key] for key in missing.keys if key in known}
+        if missing.begins:
+            for key, track in tracks.items():
+                self.bars.mark_gap(key, track)
+                track.generation = None
+            lost = list(tracks.values())
+            self._heard_again = [each for each in self._heard_again if each not in lost]
+            self.bars.set_due()
+            return
+        for key, track in tracks.items():
+            if track.gap_end != EVER:
+                self.bars.mark_gap(key, track)
+        self._heard_again += tracks.values()
+        self.bars.look_at_next()
 
     def _end_gap(self) -> None:
         """Note that messages of all instruments come again."""

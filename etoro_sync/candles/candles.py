@@ -112,12 +112,6 @@ class Candles:
         lengths = check_intervals(intervals)
         core = core_of(source)
         core.guard.check()
-        if core.generations is not None:
-            raise EToroValidationError(
-                "source has several connections, and a bar cannot say yet which of them was lost. "
-                "Make candles of a WsClient with these instruments.",
-                "source",
-            )
         self._guard = ProcessGuard()
         self._core = core
         self._source = core.source  # keeps the stream alive, as a queue does
@@ -132,7 +126,8 @@ class Candles:
         #: Which price the bars are of.
         self.price = price
         self._out = BarOutput(core.registry, self._source, self._number, _count(keep))
-        self._intake = Intake(self._aggregator, self._out.hand_on)
+        apart = core.generations is not None
+        self._intake = Intake(self._aggregator, self._out.hand_on, apart=apart)
         self._handlers: list[tuple[Any, Handler]] = []
         self._begun = threading.Lock()
         self._finalizer = weakref.finalize(

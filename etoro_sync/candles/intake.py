@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import clocks
@@ -17,7 +17,7 @@ from ..delivery.registry import Registry
 from ..delivery.tap import NEW_CONNECTION
 from ..logs import log
 from ..throttle import LogThrottle
-from .aggregator import GAP, LOST, NEW, Aggregator
+from .aggregator import GAP, LOST, NEW, Aggregator, Missing
 from .bar import Bar
 
 __all__ = ["Intake"]
@@ -39,6 +39,7 @@ class Intake:
     :param aggregator: makes the bars.
     :param hand_on: called with each list of bars; any thread.
     :param clock: monotonic seconds.
+    :param apart: whether the stream has several connections, which are lost apart from each other.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Intake:
         aggregator: Aggregator,
         hand_on: Callable[[list[Bar]], None],
         clock: Callable[[], float] = clocks.monotonic,
+        apart: bool = False,
     ) -> None:
         self._aggregator = aggregator
         self._hand_on = hand_on
         self._clock = clock
+        self._apart = apart
         self._lock = threading.RLock()
         self._heard_at = clock()
         self._bars: deque[list[Bar]] = deque()
@@ -77,10 +80,18 @@ class Intake:
         registry.remove_tap(self)
         self.stop()
 
-    def on_event(self, event: str) -> None:
+    def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take the event of a gap. Runs on the reader thread."""
-        if event in _EVENTS:
+        if self._apart:
+            if event == "reconnected":
+                self._aggregate([(0, Missing(_ids_of(arguments[0].topics), begins=False))])
+        elif event in _EVENTS:
             self._aggregate([_EVENTS[event]])
+
+    def on_loss(self, topics: Sequence[str]) -> None:
+        """Take the loss of one of several connections. Runs on its reader thread."""
+        if self._apart:
+            self._aggregate([(0, Missing(_ids_of(topics), begins=True))])
 
     def take(self, entries: Sequence[tuple[int, Any]]) -> None:
         """Aggregate what one read has brought. Runs on the reader thread; must not raise."""
@@ -182,3 +193,8 @@ class Intake:
         self.ended = True
         with contextlib.suppress(RuntimeError):  # it does not wait
             self._bell.release()
+
+
+def _ids_of(topics: Iterable[str]) -> frozenset[int]:
+    """Return the ids of those topics that are instruments'."""
+    return frozenset(int(topic[11:]) for topic in topics if topic.startswith("instrument:"))

@@ -4,7 +4,7 @@ Market events are collected in lists and handed over once per read, which saves 
 each. Events that must not be lost are handed over at once, after those collected before them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import EToroError
@@ -125,13 +125,19 @@ class Publisher:
         for queue in queues:
             queue.feed([item])
         for tap in self._registry.taps:
-            tap.on_event(event)
+            tap.on_event(event, arguments)
+
+    def lose(self, topics: Sequence[str]) -> None:
+        """Tell the taps that a connection with these topics was lost."""
+        self.flush()
+        for tap in self._registry.taps:
+            tap.on_loss(topics)
 
     def new_connection(self) -> None:
         """Tell the taps that what comes next is of another connection."""
         self.flush()
         for tap in self._registry.taps:
-            tap.on_event(NEW_CONNECTION)
+            tap.on_event(NEW_CONNECTION, ())
 
     def error(self, error: EToroError) -> None:
         """Emit ``"error"`` at once, for an error that is not about a message."""

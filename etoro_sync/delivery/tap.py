@@ -29,8 +29,14 @@ class Tap(Protocol):
             received, and whether the next state of the instrument takes this date.
         """
 
-    def on_event(self, event: str) -> None:
-        """Take the name of an event that is no market event, or :data:`NEW_CONNECTION`.
+    def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take an event that is no market event, or :data:`NEW_CONNECTION`.
+
+        Must neither block nor raise.
+        """
+
+    def on_loss(self, topics: Sequence[str]) -> None:
+        """Note that a connection with these topics was lost; others may go on.
 
         Must neither block nor raise.
         """

@@ -13,7 +13,6 @@ from etoro_sync import (
     Candles,
     ClientState,
     EToroClosedError,
-    EToroValidationError,
     OrderStatus,
     OrderStore,
 )
@@ -120,11 +119,40 @@ def test_a_table_shows_whose_prices_are_old(simulator: MakeSimulator, fleet: Mak
     table.close()
 
 
-def test_candles_say_that_they_need_one_connection(fleet: MakeFleet) -> None:
-    """Before any bar is wrong."""
-    f = fleet("ws://127.0.0.1:1/ws")
-    with pytest.raises(EToroValidationError, match="WsClient with these instruments"):
-        Candles(f, "1m")
+def test_bars_say_that_something_is_missing_of_the_lost_connection_alone(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """Also when two are lost at a time, and the first to be back is not the last."""
+    sim = simulator()
+    f = fleet(sim.url)
+    ear = Ear(f)
+    candles = Candles(f, "1m", timer=None, grace=0.0)
+    f.subscribe(instruments(*range(1, 10)))
+    f.connect()
+    sim.wait_until(lambda s: len(s.subscribed) == 9)
+    with candles.queue() as bars:
+        ticks = f.queue("instrument:rate")
+
+        def tick(time: str, *keys: int) -> None:
+            for key in keys:
+                sim.publish(key, stamp=False, Bid="5", Ask="6", Date=f"2026-03-16T{time}.0000000Z")
+            for _ in keys:
+                ticks.get(timeout=10)
+
+        tick("12:00:10", *range(1, 10))
+        with sim.fault("refuse"):
+            cut(sim, "instrument:4")
+            cut(sim, "instrument:7")
+            ear.wait_for("reconnecting", 2)
+            tick("12:00:30", 1, 2, 3)
+        ear.wait_for("reconnected", 2)
+        tick("12:00:50", *range(1, 10))
+        tick("12:01:10", *range(1, 10))
+        minute = {bar.instrument_id: bar for bar in (bars.get(timeout=10) for _ in range(9))}
+        assert {key for key, bar in minute.items() if bar.gap} == {4, 5, 6, 7, 8, 9}
+        assert [minute[key].ticks for key in (1, 4)] == [3, 2]
+        tick("12:02:10", *range(1, 10))
+        assert not any(bars.get(timeout=10).gap for _ in range(9))
 
 
 def test_a_fleet_that_nobody_uses_is_collected(

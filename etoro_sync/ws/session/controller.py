@@ -140,6 +140,7 @@ class Controller:
         """
         if self._gap_from is None and self.ever_live:
             self._gap_from = self.complete_until
+            self._out.lose(self._protocol.wanted)
 
     @property
     def restored(self) -> bool:

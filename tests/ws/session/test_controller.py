@@ -37,7 +37,7 @@ class Bench:
         self.book = RateBook()
         self.counters = Counters()
         self.gaps: list[WsGap] = []
-        out = SimpleNamespace(emit=lambda *arguments: None, barrier=lambda: None)
+        out = SimpleNamespace(emit=lambda *a: None, barrier=lambda: None, lose=lambda topics: None)
         feed: Any = SimpleNamespace(out=out, over=False, end_gap=self._end_gap)
         self.controller = Controller(
             self.protocol,
