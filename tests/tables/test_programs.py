@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from datetime import timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.support.recordings import price, recorded
 #: Recorded by users of eToro; they lie beside a checkout.
 REAL = Path(__file__).parents[2].parent / "shared" / "recorded"
 FRAMES = 1000
+PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
 
 
 @pytest.fixture
@@ -58,6 +61,22 @@ def test_a_program_reads_every_frame_of_a_segment(program: str, segment: Path) -
     expected = [line._asdict() for line in lines_of(segment)]
     assert len(expected) > 500
     assert read(program, segment) == expected
+
+
+def test_the_query_of_the_page_reads_a_folder(
+    segment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each major of DuckDB, without a further package."""
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    query = re.search(r'duckdb\.sql\("""(.*?)"""\)', PAGE.read_text("utf-8"), re.DOTALL)
+    assert query is not None
+    segment.parent.rename(segment.parent.with_name("recordings"))
+    monkeypatch.chdir(segment.parents[1])
+    found = duckdb.sql(query[1]).fetchall()
+    lines = [line for line in lines_of(Path("recordings", segment.name)) if line.kind == "text"]
+    assert [text for _, text in found] == [line.text for line in lines]
+    at = found[0][0].replace(tzinfo=timezone.utc).timestamp()
+    assert at == pytest.approx(lines[0].at, abs=1e-5)
 
 
 @pytest.mark.parametrize("program", ["pandas", "polars", "duckdb"])
