@@ -9,6 +9,7 @@ processor time, so that they depend little on what else the machine does; its lo
 """
 
 import argparse
+import asyncio
 import os
 import resource
 import subprocess
@@ -91,8 +92,13 @@ def _read(url: str, number: int) -> None:
     threads[0].join()
 
 
-def _publish(url: str, per_second: int, seconds: float) -> tuple[float, int, int]:
-    """Publish; return Redis's processor time, the rates, and the bytes that it has sent."""
+def _publish(
+    url: str, per_second: int, seconds: float, to: str | None = None
+) -> tuple[float, int, int]:
+    """Publish; return Redis's processor time, the rates, and the bytes that it has sent.
+
+    :param to: the publisher's address of Redis, if it is another one.
+    """
     states = [vars(_rate(number)) for number in range(_INSTRUMENTS)]
     used: list[float] = []
 
@@ -110,7 +116,7 @@ def _publish(url: str, per_second: int, seconds: float) -> tuple[float, int, int
 
     with redis.Redis.from_url(url) as client:
         stream = Played(play)
-        with Publisher(stream, url) as publisher, stream:
+        with Publisher(stream, to or url) as publisher, stream:
             publisher.run_forever(seconds + 60)
         return used[0], publisher.stats().rates, int(used[1])
 
@@ -173,14 +179,14 @@ def _orders(url: str) -> None:
         brought.wait()
 
     with redis.Redis.from_url(url) as client:
-        before, memory = _redis_time(client), client.info("memory")["used_memory"]
+        before = _redis_time(client)
         stream = Played(play)
         with Publisher(stream, url) as publisher, stream:
             while publisher.stats().orders < _ORDERS:
                 time.sleep(0.01)
             brought.set()
         written = _redis_time(client) - before
-        size = client.info("memory")["used_memory"] - memory
+        size = sum(client.memory_usage(key, samples=0) or 0 for key in (_KEYS.orders, _KEYS.seen))
         with OrderGroup(url, "bench") as group:
             before = _redis_time(client)
             own, begun = time.process_time(), time.perf_counter()
@@ -194,7 +200,7 @@ def _orders(url: str) -> None:
     )
     print(
         f"    one consumer: {_ORDERS / seconds:,.0f} a second, {own / _ORDERS * 1e6:.0f} us of its "
-        f"own; {size / _ORDERS:.0f} bytes of memory an order"
+        f"own; {size / _ORDERS:.0f} bytes of memory an order, with its digest"
     )
 
 
@@ -207,6 +213,46 @@ def _order(number: int) -> WsPrivateEvent:
         request_token="9f" * 16, type="Trading.OrderForCloseMultiple.Update", generation=1,
         received_at=1_795_991_375.633_439, message_id=f"{number:032x}",
     )  # fmt: skip
+
+
+@contextmanager
+def _far(url: str, seconds: float) -> Iterator[str]:
+    """Yield an address at which each byte takes so long, there and back, as from another region."""
+    path, started = url.removeprefix("unix://"), threading.Event()
+    loop, ports = asyncio.new_event_loop(), list[int]()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 20):
+            loop.call_later(seconds / 2, writer.write, data)
+        loop.call_later(seconds / 2, writer.close)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(path)
+        await asyncio.gather(pump(reader, back), pump(there, writer), return_exceptions=True)
+
+    async def serve() -> None:
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        ports.append(server.sockets[0].getsockname()[1])
+        started.set()
+
+    loop.create_task(serve())
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    started.wait()
+    yield f"redis://127.0.0.1:{ports[0]}"
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def _regions(url: str, seconds: float) -> None:
+    """Print what a publisher and a consumer do with a Redis that is far away."""
+    for trip in (0.01, 0.04):
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+        with _far(url, trip) as far:
+            _, rates, _ = _publish(url, _RUSH, seconds, far)
+        print(
+            f"Redis {trip * 1000:g} ms away: {rates / seconds:,.0f} of {_RUSH:,} rates a second "
+            "are written, the others are conflated"
+        )
 
 
 def _memory(url: str) -> None:
@@ -224,6 +270,7 @@ def main(seconds: float) -> None:
         _memory(url)
         _subscriber(url, seconds)
         _orders(url)
+        _regions(url, seconds)
     print(f"load of the machine: {load:.1f} before, {os.getloadavg()[0]:.1f} after")
 
 

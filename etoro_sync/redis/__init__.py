@@ -16,7 +16,9 @@
     held          the orders that may still have to be written
     occurrences   which order events are new, and which have come before
     lease         which of several publishers may write
-    writer        batches; and what another engine would have to do
+    engine        what a publisher needs of Redis, or of another engine in its place
+    redis_engine  Redis as that
+    writer        writes batches
     scripts       what runs inside Redis
     connection    an URL becomes a client of redis-py, and its errors become ours
     keys          the names in Redis

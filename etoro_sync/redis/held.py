@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from ..models import WsPrivateEvent
+from .engine import Order, Past
 from .occurrences import Occurrences
 from .order_rows import parted, subject_of
-from .writer import Order, Past
 
 __all__ = ["HeldOrders"]
 

@@ -11,9 +11,9 @@ from ..state import ClientState
 from ..stream import MarketStream
 from ..stream.core import core_of
 from .cold import ColdStart
+from .engine import MOST, Writer
 from .event_rows import PUBLISHED
 from .held import HeldOrders
-from .writer import MOST, RedisWriter
 
 __all__ = ["Intake", "Over"]
 
@@ -144,7 +144,7 @@ class Intake:
                 elif item[0] == "private:event":
                     self.held.add(item[1], self._redact)
 
-    def collect(self, writer: RedisWriter, seconds: float) -> None:
+    def collect(self, writer: Writer, seconds: float) -> None:
         """Add what waits to a batch, until it is full.
 
         :param seconds: how long to wait for the first item.
@@ -162,7 +162,7 @@ class Intake:
             if writer.is_full:
                 return
 
-    def _add(self, writer: RedisWriter, item: tuple[Any, ...]) -> None:
+    def _add(self, writer: Writer, item: tuple[Any, ...]) -> None:
         if item[0] != "private:event":
             writer.publish_event(item[0], item[1:])
             return
@@ -170,7 +170,7 @@ class Intake:
         if order is not None:
             writer.publish_order(order)
 
-    def look_up(self, writer: RedisWriter) -> None:
+    def look_up(self, writer: Writer) -> None:
         """Find out which of the held orders another publisher has written.
 
         :raises EToroRedisError: when Redis is away or refuses.

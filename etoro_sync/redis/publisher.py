@@ -23,11 +23,13 @@ from ..events import check_flag, check_timeout
 from ..logs import tidy
 from ..numbers import real, whole
 from ..stream import MarketStream
+from ..stream.core import core_of
 from ..synchronization import ProcessGuard, join_thread
 from ..text import no_thread, show
 from .connection import Address
 from .keys import DEFAULT_FEED, VERSION, Keys
 from .publishing import Publishing
+from .redis_engine import RedisEngine
 
 __all__ = ["Publisher", "PublisherStats"]
 
@@ -134,7 +136,9 @@ class Publisher:
         self._guard = ProcessGuard()
         self._address, self._keys = Address(url), Keys(feed)
         is_cold = check_flag("cold", cold)
-        self._work = Publishing(source, self._address, self._keys, seconds, is_cold, most)
+        redact = core_of(source).source.redact
+        engine = RedisEngine(self._address, self._keys, seconds, most, redact)
+        self._work = Publishing(source, engine, is_cold)
         name = f"etoro-sync-publisher-{next(_numbers)}"
         self._thread = threading.Thread(target=self._work.run, name=name, daemon=True)
         self._state = "new"

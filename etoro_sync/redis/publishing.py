@@ -11,14 +11,9 @@ from ..models import WsInstrumentRate
 from ..stream import MarketStream
 from ..stream.core import core_of
 from ..text import count
-from ..throttle import LogThrottle
-from .connection import Address
+from .engine import MOST, Engine, Fenced, Order, Written
 from .event_rows import TAKEOVER
 from .intake import Intake, Over
-from .keys import Keys
-from .lease import Lease
-from .trimming import Trimmer
-from .writer import MOST, Fenced, Order, RedisWriter, Written
 
 __all__ = ["Publishing"]
 
@@ -37,31 +32,14 @@ class Publishing:
     counters.
 
     :param source: the stream.
-    :param address: of Redis.
-    :param keys: of the feed.
-    :param seconds: of the lease.
+    :param engine: where to, and who may.
     :param cold: whether the stream is connected only while this publisher has the lease.
-    :param stream_bytes: as :class:`RedisWriter`.
     """
 
-    def __init__(
-        self,
-        source: MarketStream,
-        address: Address,
-        keys: Keys,
-        seconds: float,
-        cold: bool,
-        stream_bytes: int,
-    ) -> None:
+    def __init__(self, source: MarketStream, engine: Engine, cold: bool) -> None:
         self._redact = core_of(source).source.redact
-        self._address = address
-        self._client = address.client(min(max(seconds / 2, 0.25), 2.0))
-        self.lease = Lease(self._client, address, keys, seconds)
-        self._writer = RedisWriter(
-            self._client, address, keys, self.lease, stream_bytes, self._redact
-        )
-        self._trimmer = Trimmer(address, keys, self._client)
-        self._throttle = LogThrottle(3600.0)
+        self._engine = engine
+        self.lease, self._writer = engine.lease, engine.writer
         self.intake = Intake(source, cold)
         self._stopping = threading.Event()
         self._close_by = 0.0
@@ -163,7 +141,7 @@ class Publishing:
         self.intake.begin()
         self._orders = deque(self.intake.held.all())
         self._backlog = deque(self.intake.known.values())
-        log(logging.INFO, "Publishing to %s in epoch %d.", self._address, self.lease.epoch)
+        log(logging.INFO, "Publishing to %s in epoch %d.", self._engine, self.lease.epoch)
 
     # -- being active
 
@@ -175,7 +153,7 @@ class Publishing:
         written = self._writer.flush()
         self._note(written)
         self._resumed()
-        self._trim()
+        self._engine.tidy()
         now = clocks.monotonic()
         if self.intake.is_live:
             self._live_at = now
@@ -186,14 +164,6 @@ class Publishing:
             self.lease.release()
             self._step_down()
             self._attempt_at = now + self.lease.seconds
-
-    def _trim(self) -> None:
-        """Remove old orders now and then; without the right to, go on."""
-        try:
-            self._trimmer.run_if_due()
-        except EToroRedisError as exc:
-            if self._throttle.passes("trim") is not None:
-                log(logging.WARNING, "Old order events are not removed: %s", exc)
 
     def _has_standby(self, written: Written) -> bool:
         return written.standby is not None and written.standby < self.lease.seconds
@@ -269,7 +239,7 @@ class Publishing:
         self._failures = 0
         if self.failure is not None:
             self.failure = None
-            log(logging.WARNING, "Redis at %s works again.", self._address)
+            log(logging.WARNING, "Redis at %s works again.", self._engine)
 
     # -- the end
 
@@ -294,7 +264,7 @@ class Publishing:
                     logging.ERROR, "%s could not be published before the end.", count(left, "order")
                 )
             self.intake.end()
-            self._client.close()
+            self._engine.close()
 
     def _write_rest(self) -> bool:
         """Write one batch; return whether nothing is left.

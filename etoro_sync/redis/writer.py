@@ -1,17 +1,18 @@
-"""Writes what a publisher has read, in batches; :class:`Writer` is what another engine must do."""
+"""Writes what a publisher has read into Redis, in batches."""
 
 import contextlib
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EToroValidationError
 from ..models import WsInstrumentRate
 from .connection import Address
+from .engine import MOST, Fenced, Order, Past, Written
 from .event_rows import encode_event
 from .keys import Keys
 from .lease import Lease
-from .order_rows import digest_of, encode_order, subject_of
+from .order_rows import subject_of
 from .rows import decode_state, encode_rate, encode_rates
 from .scripts import SEEN, WRITE
 
@@ -20,104 +21,12 @@ if TYPE_CHECKING:
 
     import redis
 
-    from ..models import WsPrivateEvent
+__all__ = ["RedisWriter"]
 
-__all__ = ["MOST", "Fenced", "Order", "Past", "RedisWriter", "Writer", "Written"]
-
-#: The most rates, and the most orders and events, of a batch.
-MOST = 256
 #: How many orders a publisher that starts looks at.
 _PAST = 10_000
 #: The least and the most entries that the stream of rates has.
 _ENTRIES = (100, 1_000_000)
-
-
-class Fenced(Exception):
-    """Another publisher may write now, and not this one; or Redis has lost what was written.
-
-    :param lost: whether it is the latter.
-    """
-
-    def __init__(self, *, lost: bool) -> None:
-        super().__init__("lost" if lost else "fenced")
-        self.lost = lost
-
-
-class Order(NamedTuple):
-    """An order event, ready to be written.
-
-    :param digest: of its content, the same whoever has received it.
-    """
-
-    digest: str
-    message_id: str
-    text: str
-
-    @classmethod
-    def of(cls, event: "WsPrivateEvent", redact: "Callable[[str], str]") -> "Order":
-        """Return an event without the keys.
-
-        :param redact: removes them from text.
-        """
-        text = encode_order(event, redact)
-        message_id = event.message_id if isinstance(event.message_id, str) else ""
-        return cls(digest_of(text), redact(message_id), text)
-
-
-class Past(NamedTuple):
-    """An order event that was written before.
-
-    :param subject: what tells its order from others.
-    """
-
-    subject: Any
-    digest: str
-    message_id: str
-
-
-class Written(NamedTuple):
-    """What a batch has come to.
-
-    :param digests: of its orders, which are written now, by this publisher or by another.
-    :param orders: how many of these this publisher has written.
-    :param standby: seconds since another publisher has asked for the lease; None: there is none.
-    """
-
-    digests: tuple[str, ...]
-    rates: int
-    orders: int
-    events: int
-    standby: float | None
-
-
-class Writer(Protocol):
-    """The interface of an engine: batches of rates, orders and events, written at once or not."""
-
-    def publish_rates(self, rates: Iterable[WsInstrumentRate]) -> int:
-        """Add rates to the batch; return how many cannot be written and were left out."""
-
-    def publish_order(self, order: Order) -> None:
-        """Add an order event to the batch."""
-
-    def publish_event(self, name: str, args: tuple[Any, ...] = ()) -> None:
-        """Add another event to the batch, behind the rates that are in it."""
-
-    def flush(self) -> Written:
-        """Write the batch, even if it is empty, and renew the right to write.
-
-        :raises Fenced: when this publisher may not write any more.
-        :raises EToroError: when the engine cannot be used; then the same batch is written by the
-            next call.
-        """
-
-    def last_states(self) -> dict[int, tuple[int, int, WsInstrumentRate]]:
-        """Return the last rate of each instrument, with its epoch and number."""
-
-    def seen(self, digests: list[str]) -> set[str]:
-        """Return those of the orders that any publisher has written."""
-
-    def past_orders(self) -> list[Past]:
-        """Return the last orders that any publisher has written, the oldest first."""
 
 
 class _Batch:
@@ -164,7 +73,9 @@ class _Batch:
 
 
 class RedisWriter:
-    """Writes one feed. Its publisher's thread alone may use it.
+    """Writes one feed; what the :class:`~etoro_sync.redis.engine.Writer` of Redis is.
+
+    Its publisher's thread alone may use it.
 
     :param client: for Redis.
     :param address: of it, for errors.

@@ -21,9 +21,10 @@ import redis
 from etoro_sync import EToroAuthError, EToroWebSocketError, WsGap
 from etoro_sync.redis import Publisher
 from etoro_sync.redis.connection import Address
+from etoro_sync.redis.engine import Fenced, Order
 from etoro_sync.redis.keys import Keys
 from etoro_sync.redis.lease import Lease
-from etoro_sync.redis.writer import Fenced, Order, RedisWriter
+from etoro_sync.redis.writer import RedisWriter
 from etoro_sync.simulator import EToroSimulator
 from tests.conftest import MakeClient, MakeSimulator
 from tests.redis.publishing import Feed, until

@@ -23,8 +23,12 @@ from etoro_sync import (
     EToroValidationError,
     WsGap,
 )
-from etoro_sync.redis import OrderGroup, Publisher, RedisClient, publishing, writer
+from etoro_sync.redis import OrderGroup, Publisher, RedisClient, publishing
+from etoro_sync.redis.connection import Address
+from etoro_sync.redis.engine import MOST
+from etoro_sync.redis.lease import Lease
 from etoro_sync.redis.scripts import WRITE
+from etoro_sync.redis.writer import RedisWriter
 from tests.conftest import MakeClient, MakeSimulator
 from tests.redis.conftest import StartRedis
 from tests.redis.publishing import Feed, until
@@ -79,7 +83,7 @@ def test_each_rate_is_written_once_and_in_order(
     until(lambda: publisher.stats().rates == len(bids))
     assert feed.bids() == bids
     feed.check()
-    assert max(len(entry.rates) for entry in feed.entries()) <= writer.MOST
+    assert max(len(entry.rates) for entry in feed.entries()) <= MOST
     assert len(feed.last()) == 40
     assert publisher.stats().conflated == publisher.stats().refused == 0
     assert feed.raw.hgetall(feed.keys.meta)["version"] == "1"
@@ -193,11 +197,11 @@ def test_a_rate_that_cannot_be_written_is_counted(
 
 def test_the_stream_of_rates_is_trimmed(server: RedisServer, feed: Feed) -> None:
     """By bytes, whatever the size of its entries is."""
-    address = publishing.Address(server.url)
+    address = Address(server.url)
     with address.client() as client:
-        lease = publishing.Lease(client, address, feed.keys, 5.0)
+        lease = Lease(client, address, feed.keys, 5.0)
         assert lease.acquire() is None
-        w = writer.RedisWriter(client, address, feed.keys, lease, 4_000_000)
+        w = RedisWriter(client, address, feed.keys, lease, 4_000_000)
         for _ in range(400):
             w.publish_rates([rate(1 + n, 5.0) for n in range(256)])
             w.flush()
