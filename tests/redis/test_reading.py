@@ -424,6 +424,65 @@ def test_a_key_of_another_type_says_so(make: Make, writer: FeedWriter, key: str)
         make().connect()
 
 
+def test_a_key_that_changes_its_type_is_a_lost_connection(
+    make: Make, writer: FeedWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until somebody sets it right."""
+    stream = make()
+    items = stream.queue(ALL)
+    stream.connect()
+    writer.raw.delete(writer.keys.events)
+    writer.raw.sadd(writer.keys.events, "x")
+    assert "use another feed" in until(items, "close")[-1][2]
+    writer.raw.delete(writer.keys.events)
+    writer.take_over()
+    writer.rates(rate_of(18, 2.0))
+    until(items, "reconnected")
+    while shown(stream) != {18: 2.0}:
+        pass
+
+
+def test_orders_of_two_epochs_are_both_there(
+    make: Make, writer: FeedWriter, raw: redis.Redis
+) -> None:
+    """The last ones of the old publisher and the first ones of the new one, read at once."""
+    stream = make()
+    items = stream.queue(ALL)
+    with stream, raw.pipeline() as pipe:
+        writer.raw = pipe
+        writer.order(WsPrivateEvent(order_id=1, generation=1))
+        pipe.execute()
+        assert short(items.get()) == ("private:event", 1)
+        writer.order(WsPrivateEvent(order_id=2, generation=1))
+        writer.take_over()
+        writer.order(WsPrivateEvent(order_id=3, generation=1))
+        pipe.execute()
+        writer.raw = raw
+        found = [short(item) for _ in range(2) for item in until(items, "private:event")]
+    assert [item for item in found if item[0] != "close"] == [
+        ("private:event", 2),
+        ("reconnected",),
+        ("private:event", 3),
+    ]
+
+
+def test_tls_is_cut_as_promptly(
+    make: Make, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the thread waits in the TLS library."""
+    monkeypatch.setattr(reading, "_BLOCK", 60.0)
+    monkeypatch.setattr(reading, "_TIMEOUT", 90.0)
+    own = start_redis(tls=True)
+    with own.client() as raw:
+        FeedWriter(raw).rates(rate_of(18, 2.0))
+    with assert_no_new_descriptors():
+        stream = make(own.tcp_url)
+        rates = stream.queue("instrument:rate")
+        stream.connect()
+        assert rates.get()[1].ask == 2.0
+        stream.disconnect()
+
+
 def test_promise_13_disconnect_is_prompt_and_leaves_nothing(
     make: Make, writer: FeedWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
