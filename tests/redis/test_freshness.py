@@ -78,6 +78,17 @@ def test_what_is_lost_is_reported_once(fresh: Freshness, noted: Noted) -> None:
     assert noted.take()[0][1].from_ == 100.0
 
 
+def test_what_was_never_there_is_no_gap(noted: Noted) -> None:
+    """A stream that has found no publisher yet has missed nothing that it had begun."""
+    feed: Any = noted
+    waiting = Freshness(feed, "main")
+    waiting.lose("Redis is away.")
+    waiting.note_lease(2000, 100.0)
+    waiting.there = True
+    waiting.judge()
+    assert noted.take() == [("lost",), ("live",)]
+
+
 def test_an_outage_of_the_publisher_within_a_longer_gap(fresh: Freshness, noted: Noted) -> None:
     """Is part of it: one gap, from the earlier beginning."""
     fresh.outage = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -382,7 +383,11 @@ def test_a_reader_may_do_no_more_than_read(make: Make, start_redis: StartRedis) 
         while stream.state is not ClientState.RECONNECTING:
             pass
         assert shown(stream) == {18: 2.0}
-        stream.disconnect()
+        # A user who is refused later ends the stream, as keys that eToro refuses.
+        raw.execute_command("ACL", "DELUSER", "reader")
+        with pytest.raises(EToroRedisError, match="Check the user and the password"):
+            stream.run_forever()
+        assert stream.state is ClientState.FAILED
 
 
 def test_another_layout_is_refused(make: Make, writer: FeedWriter, raw: redis.Redis) -> None:
@@ -440,6 +445,52 @@ def test_a_key_that_changes_its_type_is_a_lost_connection(
     until(items, "reconnected")
     while shown(stream) != {18: 2.0}:
         pass
+
+
+def test_a_standstill_of_the_process_is_followed_by_a_look(
+    make: Make, writer: FeedWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much waits to be read: the publisher may have gone meanwhile."""
+    monkeypatch.setattr(reading, "_BLOCK", 60.0)
+    monkeypatch.setattr(reading, "_TIMEOUT", 90.0)
+    monkeypatch.setattr(reading, "_STANDSTILL", -1.0)
+    stream = make()
+    items = stream.queue(ALL)
+    with stream:
+        writer.rates(rate_of(18, 2.0))
+        assert items.get()[0] == "instrument:rate"
+        writer.let_go()
+        writer.rates(rate_of(18, 3.0))
+        assert [event for event, *_ in until(items, "close")] == ["instrument:rate", "close"]
+
+
+def test_a_gap_begins_where_all_was_read(make: Make, writer: FeedWriter) -> None:
+    """Not before: the gap is what has to be asked for elsewhere."""
+    stream = make()
+    items = stream.queue(ALL)
+    with stream:
+        begun = time.time()
+        for ask in (2.0, 3.0):
+            writer.rates(rate_of(18, ask))
+            items.get()
+        writer.number += 1
+        writer.rates(rate_of(18, 4.0))
+        gap = until(items, "reconnected")[-1][1]
+    assert begun <= gap.from_ <= gap.until <= time.time()
+
+
+def test_prices_of_an_earlier_epoch_are_not_shown(
+    make: Make, writer: FeedWriter, raw: redis.Redis
+) -> None:
+    """The present publisher has not brought them, and nobody keeps them up to date."""
+    writer.rates(rate_of(18, 2.0), rate_of(19, 5.0))
+    left = raw.hget(writer.keys.last, "18")
+    writer.take_over()
+    raw.hset(writer.keys.last, "18", str(left))
+    writer.rates(rate_of(19, 6.0))
+    with make() as stream:
+        while shown(stream) != {19: 6.0}:
+            pass
 
 
 def test_orders_of_two_epochs_are_both_there(

@@ -249,6 +249,43 @@ def test_a_lost_connection_is_a_state_and_the_next_a_generation(script: Script) 
     assert found[3][1].generation == found[4][2].generation == found[0][2].generation + 1
 
 
+def test_rates_of_a_new_generation_replace_none_of_the_last(script: Script) -> None:
+    """In a queue that is full, the oldest goes."""
+    stream = Live(script)
+    rates = stream.queue("instrument:rate", maxsize=1)
+    with stream:
+        assert script.done.acquire(timeout=10)
+        script.do(
+            lambda feed: feed.states([state_of(18, 1.0)]),
+            lambda feed: feed.states([state_of(18, 2.0)]),
+            lambda feed: feed.new_connection(None, 7),
+            lambda feed: feed.states([state_of(18, 3.0, feed.generation)]),
+        )
+        assert (rates.conflated, rates.dropped) == (1, 1)
+        assert rates.get()[1].generation == 7
+
+
+def test_a_function_that_is_late_hears_of_the_end(script: Script) -> None:
+    """It would wait for something that nobody ends any more."""
+    inside, goes_on, after = threading.Event(), threading.Event(), []
+
+    def play(feed: LiveFeed) -> None:
+        feed.live()
+        inside.set()
+        goes_on.wait(10)
+        feed.on_stop(lambda: None)
+        after.append("not interrupted")
+
+    stream = Live(play)
+    stream.connect()
+    assert inside.wait(10)
+    stream.disconnect(0.01)
+    goes_on.set()
+    while own_threads():
+        pass
+    assert after == []
+
+
 def test_what_cannot_be_understood_is_counted_and_emitted(script: Script) -> None:
     """A hundred errors of each read; the others are counted."""
     stream = Live(script)
