@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Modules at the top that any package may use; they use nothing but each other.
 BASE = {
     "_version",
+    "closeable",
     "state",
     "clocks",
     "codec",

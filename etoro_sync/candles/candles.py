@@ -6,13 +6,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, NoReturn, overload
+from typing import Any, overload
 
+from ..closeable import Closeable
 from ..delivery.event_queue import EventQueue
 from ..delivery.registration import check_callable
 from ..delivery.registry import Handler, Registry
-from ..errors import EToroClosedError, EToroError, EToroTypeError, EToroValidationError
+from ..errors import EToroClosedError, EToroError, EToroValidationError
 from ..events import check_instrument_ids, check_timeout
 from ..numbers import real, whole
 from ..stream.core import core_of
@@ -53,7 +53,7 @@ class CandleStats:
     bad: int
 
 
-class Candles:
+class Candles(Closeable):
     """Bars of a stream's prices: open, high, low, close.
 
     ::
@@ -88,6 +88,11 @@ class Candles:
         :attr:`bars` and :meth:`to_frame`.
     :raises EToroValidationError: naming the argument.
     """
+
+    _no_copies = (
+        "Candles cannot be copied or pickled: a thread of this process feeds them. Pass on "
+        "their bars."
+    )
 
     def __init__(
         self,
@@ -288,17 +293,6 @@ class Candles:
         self._intake.leave(self._core.registry)
         self._out.end()
 
-    def __enter__(self) -> "Candles":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _check(self, event: Any) -> None:
         self._guard.check()
         if event != "bar":
@@ -311,12 +305,6 @@ class Candles:
             raise EToroClosedError(
                 "These candles have ended, with their stream or by close(). Make new ones."
             )
-
-    def __reduce__(self) -> NoReturn:
-        raise EToroTypeError(
-            "Candles cannot be copied or pickled: a thread of this process feeds them. Pass on "
-            "their bars."
-        )
 
     def __repr__(self) -> str:
         stats = self.stats()

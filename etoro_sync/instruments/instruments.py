@@ -4,11 +4,11 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import clocks
-from ..errors import EToroClosedError, EToroError, EToroInstrumentError, EToroTypeError
+from ..closeable import Closeable
+from ..errors import EToroClosedError, EToroError, EToroInstrumentError
 from ..events import check_instrument_id
 from ..logs import log
 from ..redaction import Redactor
@@ -47,7 +47,7 @@ _PAUSE = 30.0
 _NEAR = 10
 
 
-class Instruments:
+class Instruments(Closeable):
     """eToro's instruments: their ids, symbols and names, from its REST API. Nothing else.
 
     Answers are kept for a day, in a file in the user's cache folder, too. When eToro cannot be
@@ -64,6 +64,11 @@ class Instruments:
         the environment has the others.
     :raises EToroValidationError: naming the argument.
     """
+
+    _no_copies = (
+        "Instruments cannot be copied or pickled, for they hold keys and locks. Make others "
+        "from the same options; what is known is in the file of both."
+    )
 
     @hide_locals
     def __init__(
@@ -200,23 +205,6 @@ class Instruments:
         Not needed otherwise: between two calls nothing is open.
         """
         self._calls.close()
-
-    def __enter__(self) -> "Instruments":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise EToroTypeError(
-            "Instruments cannot be copied or pickled, for they hold keys and locks. Make others "
-            "from the same options; what is known is in the file of both."
-        )
 
     def __repr__(self) -> str:
         return f"<Instruments of {self._address}>"

@@ -13,9 +13,9 @@ import socket
 import threading
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
 
 from .. import clocks
+from ..closeable import Closeable
 from ..errors import EToroError
 from ..lifecycle import AT_WORK
 from ..logs import log
@@ -59,12 +59,14 @@ def notify(
     return Notifier(watched(streams), Limits(max_age, max_silence))
 
 
-class Notifier:
+class Notifier(Closeable):
     """What :func:`notify` returns. A context manager; it also ends with the program.
 
     :param streams: what to report.
     :param limits: for the status.
     """
+
+    _no_copies = "A Notifier cannot be copied or pickled: its thread belongs to this process."
 
     def __init__(self, streams: tuple[Watched, ...], limits: Limits) -> None:
         self._streams = streams
@@ -97,17 +99,6 @@ class Notifier:
         if not self._guard.foreign and self._thread.ident is not None:
             self._ending.set()
             join_thread(self._thread, 2.0)
-
-    def __enter__(self) -> "Notifier":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- its thread ------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
 
 from prometheus_client import CollectorRegistry
 
+from ..closeable import Closeable
 from ..errors import EToroError, EToroValidationError
 from ..numbers import whole
 from ..stream import MarketStream
@@ -69,7 +69,7 @@ def serve(
     return MetricsServer(collector, number, host, registry or CollectorRegistry())
 
 
-class MetricsServer:
+class MetricsServer(Closeable):
     """What :func:`serve` returns. A context manager; it also ends with the program.
 
     :param collector: the clients.
@@ -77,6 +77,8 @@ class MetricsServer:
     :param host: to listen on.
     :param registry: what ``/metrics`` shows.
     """
+
+    _no_copies = "A MetricsServer cannot be copied or pickled: its port belongs to this process."
 
     def __init__(
         self, collector: StreamCollector, port: int, host: str, registry: CollectorRegistry
@@ -146,17 +148,6 @@ class MetricsServer:
             self._listener.server_close()
         with contextlib.suppress(KeyError):
             self.registry.unregister(self._collector)
-
-    def __enter__(self) -> "MetricsServer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<MetricsServer {self.url}>"

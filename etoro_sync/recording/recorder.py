@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from .. import clocks
+from ..closeable import Closeable
 from ..data_frames import load
 from ..delivery.registry import Registry
 from ..errors import EToroError, EToroValidationError
@@ -69,7 +69,7 @@ class Recorded(Protocol):
         """Note that somebody listens, or does not any more."""
 
 
-class Recorder:
+class Recorder(Closeable):
     """Records a stream until it is closed; :meth:`etoro_sync.MarketStream.record` makes it.
 
     A background thread writes what has come, four times a second at most; the stream never waits
@@ -86,6 +86,10 @@ class Recorder:
     :raises EToroError: when the stream is recorded already, or the folder is in use or cannot be
         written, or zstd is not installed.
     """
+
+    _no_copies = (
+        "A Recorder cannot be copied or pickled: its thread and its files belong to this process."
+    )
 
     def __init__(
         self,
@@ -174,17 +178,6 @@ class Recorder:
                 self.folder,
                 count(copies.waiting, "file"),
             )
-
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         stats = self.stats()

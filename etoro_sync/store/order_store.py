@@ -8,11 +8,10 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import NoReturn
 
 from .. import clocks
-from ..errors import EToroError, EToroTypeError, EToroValidationError, EToroWebSocketError
+from ..closeable import Closeable
+from ..errors import EToroError, EToroValidationError, EToroWebSocketError
 from ..events import check_timeout
 from ..models import WsGap
 from ..state import ClientState
@@ -55,7 +54,7 @@ class StoreStats:
     failure: str | None
 
 
-class OrderStore:
+class OrderStore(Closeable):
     """Order events in an SQLite file: none that was stored is lost by a crash of the program.
 
     *Stored* is an event whose transaction is committed; :meth:`pending` and :meth:`process` bring
@@ -75,6 +74,11 @@ class OrderStore:
     :raises EToroValidationError: naming the argument.
     :raises EToroError: when the file cannot be used, and why.
     """
+
+    _no_copies = (
+        "An OrderStore cannot be copied or pickled: its thread and its file belong to this "
+        "process. Make another one there, with the same path."
+    )
 
     def __init__(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
         self._guard = ProcessGuard()
@@ -354,23 +358,6 @@ class OrderStore:
         self._writer.join(seconds)
         self._reader.close()
         self._streams.clear()
-
-    def __enter__(self) -> "OrderStore":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise EToroTypeError(
-            "An OrderStore cannot be copied or pickled: its thread and its file belong to this "
-            "process. Make another one there, with the same path."
-        )
 
     def __repr__(self) -> str:
         return f"<OrderStore {str(self.path)!r}{', closed' if self._closed else ''}>"
