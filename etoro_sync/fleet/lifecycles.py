@@ -77,9 +77,9 @@ class MemberLifecycle(Lifecycle):
 
     def advance(self, session: int, state: ClientState) -> None:
         """Set the state, and that of the fleet. The reader thread."""
-        if state is ClientState.RECONNECTING:
+        if session == self.session and state is ClientState.RECONNECTING:
             self.is_lost = True
-        elif state is ClientState.LIVE:
+        elif session == self.session and state is ClientState.LIVE:
             self.is_lost, self.was_live = False, True
         super().advance(session, state)
         self._fleet.refresh(self._fleet_session)

@@ -6,8 +6,9 @@ from ..ws.options import WsClientOptions
 from ..ws.session.manager import SessionManager
 from ..ws.session.subscriptions import Subscriptions
 from .book import FleetBook
+from .connections import Parts
 from .lifecycles import FleetLifecycle
-from .session import FleetSession, Parts
+from .session import FleetSession
 from .stats import merged
 from .tracker import FleetTracker
 

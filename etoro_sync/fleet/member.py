@@ -56,6 +56,9 @@ class Shared(Protocol):
     def member_ended(self, member: Member, reason: str, error: EToroError | None) -> None:
         """Note why the session of a connection ends."""
 
+    def fail(self, error: EToroError) -> None:
+        """End the fleet with an error."""
+
     def member_over(self, member: Member) -> None:
         """Note that the session of a connection has ended."""
 

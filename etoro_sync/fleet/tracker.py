@@ -93,7 +93,8 @@ class MemberTracker(WsSubscriptionTracker):
 
     def withdraw(self, topics: Iterable[str], version: int) -> None:
         """Remove refused *topics*, except those that were added again after *version*."""
-        self._fleet.withdraw(topics, version)
+        with self.lock:
+            self._fleet.withdraw([topic for topic in topics if self.has(topic)], version)
 
     @property
     def version(self) -> int:

@@ -267,11 +267,9 @@ class ControlChannel:
             return Outcome(request.name)
         rest = [request, *operation.pending]
         topics = [t for part in rest for t in part.topics if t not in self._confirmed]
-        operations = [operation]
-        if operation.restoring:
-            # Calls that find nothing left to request behind it wait for these topics, too.
-            calls = [op for op in self._operations if op.name == "Subscribe" and not op.restoring]
-            operations += [op for op in calls if not {*topics}.isdisjoint(op.topics)]
+        # Calls behind it that find nothing left to request wait for these topics, too.
+        others = [op for op in self._operations if op.name == "Subscribe" and op is not operation]
+        operations = [operation, *(op for op in others if not {*topics}.isdisjoint(op.topics))]
         if not (topics and self._confirmed and move(operations, topics, len(self._confirmed))):
             return None
         # Only the snapshots of topics that this connection has are still to be requested.
