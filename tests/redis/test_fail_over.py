@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import redis
 
-from etoro_sync import EToroAuthError, EToroWebSocketError, WsGap
+from etoro_sync import EToroAuthError, EToroRedisError, EToroWebSocketError, WsGap
 from etoro_sync.redis import Publisher
 from etoro_sync.redis.connection import Address
 from etoro_sync.redis.engine import Fenced, Order
@@ -162,6 +162,18 @@ def test_who_has_lost_the_lease_writes_nothing_even_where_nobody_has_it(
     assert not feed.raw.exists(feed.keys.lease)
 
 
+def test_who_finds_the_lease_in_other_hands_writes_nothing(
+    hands: tuple[Hand, Hand], feed: Feed
+) -> None:
+    """Also in the same epoch, which only somebody's own hand in Redis can bring about."""
+    one, _ = hands
+    assert one.lease.acquire() is None
+    feed.raw.set(feed.keys.lease, "another")
+    with pytest.raises(Fenced):
+        one.write(1.0)
+    assert feed.bids() == []
+
+
 def test_a_lease_that_expired_unnoticed_goes_on(hands: tuple[Hand, Hand], feed: Feed) -> None:
     """Nobody has written meanwhile: the epoch is the same, and no reader sees a gap."""
     one, _ = hands
@@ -187,6 +199,16 @@ def test_an_epoch_rises_even_where_redis_has_lost_all(hands: tuple[Hand, Hand], 
     feed.raw.flushall()
     assert one.lease.acquire() is None
     assert one.lease.epoch == 5_000_000_002
+
+
+def test_a_layout_that_has_changed_is_not_written(hands: tuple[Hand, Hand], feed: Feed) -> None:
+    """By a newer publisher, since this one has started."""
+    one, _ = hands
+    feed.raw.hset(feed.keys.meta, "version", "2")
+    with pytest.raises(EToroRedisError, match="Update it") as caught:
+        one.lease.acquire()
+    assert caught.value.error_code == "VERSION"
+    assert not feed.raw.exists(feed.keys.lease)
 
 
 def test_a_new_epoch_forgets_what_its_writer_does_not_know(
@@ -220,14 +242,14 @@ def test_a_standby_takes_over_with_prices_and_orders(
         stream.bring(rate(1, 1.0), rate(2, 2.0))
         stream.order(1)
     until(lambda: feed.orders() == [1])
-    until(lambda: standby.stats().held == 0)
+    two.settle()
+    until(lambda: standby.stats().waiting == standby.stats().held == 0)
     two.order(2)  # which the active one will not have written
     two.bring(rate(2, 3.0))
     until(lambda: holds_order(standby))
     active.close()
     until(lambda: feed.orders() == [1, 2])
-    until(lambda: len(feed.last()) == 2)
-    assert {key: bid for key, (_, _, bid) in feed.last().items()} == {1: 1.0, 2: 3.0}
+    until(lambda: {k: bid for k, (_, _, bid) in feed.last().items()} == {1: 1.0, 2: 3.0})
     assert roles(active, standby) == ["closed", "active"]
     assert len(feed.epochs()) == 2
     # It may have found the first one in Redis when it started.
@@ -251,7 +273,7 @@ def test_a_standby_reads_on_and_writes_nothing(
     assert feed.bids() == []
 
 
-def test_a_publisher_without_eToro_lets_another_one_write(
+def test_a_publisher_without_etoro_lets_another_one_write(
     streams: Callable[[], LiveStream], publish: Publish, feed: Feed
 ) -> None:
     """After the lease's time, if there is one; alone, it keeps the lease."""
@@ -273,6 +295,21 @@ def test_a_publisher_without_eToro_lets_another_one_write(
     until(lambda: feed.orders() == [1, 2])
     assert first.stats().fenced == 0
     feed.check()
+
+
+def test_a_publisher_without_etoro_leaves_the_lease_to_others(
+    streams: Callable[[], LiveStream], publish: Publish, feed: Feed
+) -> None:
+    """Also where nobody has it: it would have nothing to publish."""
+    one, two = streams(), streams()
+    one.lost()
+    one.settle()
+    first = publish(one)
+    time.sleep(LEASE / 2)  # it would have asked by then
+    second = publish(two)
+    until(lambda: second.stats().role == "active")
+    assert first.stats().takeovers == 0
+    assert len(feed.epochs()) == 1
 
 
 def test_a_fenced_publisher_stands_by_with_its_orders(

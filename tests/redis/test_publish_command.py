@@ -50,7 +50,7 @@ def test_it_publishes_what_is_named(
 
     thread = threading.Thread(target=fill)
     thread.start()
-    assert run(["publish", server.url, "BTC", "1001", "--private", "--seconds", "1"]) == 0
+    assert run(["publish", server.url, "BTC", "1001", "--private", "--seconds", "0.5"]) == 0
     thread.join()
     out, err = capsys.readouterr()
     assert set(feed.last()) == {100000, 1001}
@@ -71,7 +71,7 @@ def test_all_instruments_are_published(sim: EToroSimulator, server: RedisServer)
 
     thread = threading.Thread(target=look)
     thread.start()
-    arguments = ["--all", "--feed", "night", "--lease", "1", "--seconds", "1"]
+    arguments = ["--all", "--feed", "night", "--lease", "1", "--seconds", "0.5"]
     assert run(["publish", server.url, *arguments]) == 0
     thread.join()
     assert subscribed == [{f"instrument:{each}" for each in ids}]
@@ -85,7 +85,7 @@ def test_a_cold_publisher_connects_by_itself(
     sim: EToroSimulator, server: RedisServer, feed: Feed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Once it has the lease; and it ends after its seconds."""
-    assert run(["publish", server.url, "1001", "--cold", "--seconds", "1"]) == 0
+    assert run(["publish", server.url, "1001", "--cold", "--seconds", "0.6"]) == 0
     assert set(feed.last()) == {1001}
     assert "published" in capsys.readouterr().out
 
