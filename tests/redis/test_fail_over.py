@@ -367,9 +367,31 @@ def test_a_cold_publisher_connects_with_the_lease_only(
     feed.raw.delete(feed.keys.lease)
     until(lambda: stream.connects == 2)
     until(lambda: stream.subscriptions == ("private", "instrument:1"))
+    stream.bring(rate(2, 5.0))
+    until(lambda: 2 in feed.last())
+    assert set(feed.last()) == {2}, "a price of the earlier connection looks alive"
     cold.close()
     assert stream.state.value == "closed"
     feed.check()
+
+
+def test_a_cold_publisher_keeps_its_connection_where_redis_has_lost_its_data(
+    publish: Publish, feed: Feed
+) -> None:
+    """Nobody else has the lease: all that is known is written anew, without connecting again."""
+    stream = LiveStream()
+    publisher = publish(stream, cold=True)
+    stream.bring(rate(1, 1.0))
+    until(lambda: set(feed.last()) == {1})
+    first = feed.epochs()
+    with feed.raw.pipeline() as together:  # as a power failure takes the last seconds
+        together.hset(feed.keys.meta, "written", 0)
+        together.delete(feed.keys.last)
+        together.execute()
+    until(lambda: publisher.stats().takeovers == 2)
+    until(lambda: set(feed.last()) == {1})
+    assert feed.epochs() > first
+    assert stream.connects == 1
 
 
 def test_a_cold_publisher_renews_its_lease_while_it_connects(

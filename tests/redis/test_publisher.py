@@ -337,6 +337,7 @@ def test_lost_data_is_written_anew(stream: LiveStream, publish: Publish, feed: F
     until(lambda: feed.bids() == [1.0, 2.0, 3.0])
     feed.check()
     assert publisher.stats().takeovers == 2
+    assert publisher.stats().fenced == 0
 
 
 def test_a_redis_that_lost_its_last_second_is_noticed(
