@@ -4,7 +4,8 @@
 
     order_store --> writer --> database --> rows    writes what the inbox has kept
         |             `-----> inbox                 keeps it, on the threads of the streams
-        `---------------> database --> opening      reads, and acknowledges
+        |---------------> database --> opening      acknowledges, and reads what is in the file
+        `--> pending                                the loop over what was not acknowledged
 """
 
 from .order_store import OrderStore, StoreStats

@@ -11,23 +11,23 @@ from dataclasses import dataclass
 
 from .. import clocks
 from ..closeable import Closeable
-from ..errors import EToroError, EToroValidationError, EToroWebSocketError
+from ..errors import EToroError, EToroValidationError
 from ..events import check_timeout
 from ..models import WsGap
-from ..state import ClientState
 from ..stream import MarketStream
-from ..stream.core import StreamCore, core_of
+from ..stream.core import core_of
 from ..synchronization import ProcessGuard
 from .arguments import check_path, check_time, check_whole
 from .database import Database
 from .inbox import Changes, Inbox, Origin, listen
-from .opening import ReaderLock, Turn
+from .opening import ReaderLock
+from .pending import PendingLoop
 from .rows import StoredEvent, column
 from .writer import Writer
 
 __all__ = ["OrderStore", "StoreStats"]
 
-#: Seconds after which a loop looks whether another process has stored something.
+#: Seconds that gaps() waits at most for what a stream has just said.
 _LOOK_SECONDS = 0.5
 
 
@@ -88,7 +88,6 @@ class OrderStore(Closeable):
         self._reader = ReaderLock(self.path)
         self._inbox = Inbox()
         self._changes = Changes()
-        self._closed = False
         # Held while a stream is attached; guards the next.
         self._lock = threading.Lock()
         # Streams, which are kept alive, as by a queue, and what takes the store off each.
@@ -99,6 +98,9 @@ class OrderStore(Closeable):
         except BaseException:
             self._database.close()
             raise
+        self._loop = PendingLoop(
+            self._database, self._reader, self._changes, self._writer, self._streams
+        )
         self._finalizer = weakref.finalize(self, _abandon, self._writer, self._reader)
         self._finalizer.atexit = False
         _stores.add(self)
@@ -154,75 +156,8 @@ class OrderStore(Closeable):
         return self._pending(check_timeout(timeout))
 
     def _pending(self, timeout: float | None) -> Iterator[StoredEvent]:
-        turn = Turn()
-        try:
-            self._reader.acquire(turn)
-            after = 0
-            while True:
-                found = self._next(after, timeout)
-                if found is None:
-                    return
-                after = found.number
-                yield found
-        finally:
-            self._reader.release(turn)
-
-    def _next(self, after: int, timeout: float | None) -> StoredEvent | None:
-        """Return the next pending event; None: the time is up, or nothing more will come."""
-        deadline = None if timeout is None else clocks.monotonic() + timeout
-        while True:
-            self._guard.check()
-            # Both are read before the file: what comes later wakes the wait below.
-            seen, over = self._changes.number, self._is_over()
-            if self._closed:
-                return None
-            found = self._database.next_pending(after)
-            if found is not None:
-                return found
-            left = _LOOK_SECONDS if deadline is None else deadline - clocks.monotonic()
-            if left <= 0:
-                return None
-            if over:
-                self._raise_failure()
-                return None
-            self._check_wait()
-            self._changes.wait(seen, min(left, _LOOK_SECONDS))
-
-    def _check_wait(self) -> None:
-        """Refuse to wait in vain, and on a thread for which the streams wait.
-
-        :raises EToroWebSocketError: then.
-        """
-        cores = self._cores()
-        # The state is looked up last: disconnect() sets it before it forgets the topics.
-        if not any(core.source.brings("private") for core in cores) and any(
-            core.state in _CONNECTED for core in cores
-        ):
-            raise EToroWebSocketError(
-                "No order event can come, because the topic 'private' is not subscribed to. Call "
-                "subscribe('private') before."
-            )
-        for core in cores:
-            core.lifecycle.own_threads.check("pending()", "Call it in another thread.")
-            if core.source.dispatcher.is_current:
-                raise EToroWebSocketError(
-                    "pending() and process() in a callback would keep all other callbacks waiting. "
-                    "Call them in a thread of your own."
-                )
-
-    def _cores(self) -> list[StreamCore]:
-        return [core_of(stream) for stream, _ in list(self._streams.values())]
-
-    def _is_over(self) -> bool:
-        """Whether all streams have ended, and what they brought is in the file."""
-        states = {core.state for core in self._cores()}
-        return bool(states) and states <= _ENDED and self._writer.is_idle
-
-    def _raise_failure(self) -> None:
-        for core in self._cores():
-            failure = core.lifecycle.failure_of(core.lifecycle.session)
-            if core.state is ClientState.FAILED and failure is not None:
-                raise failure
+        # A generator of the store's own, so that the loop keeps the store alive.
+        yield from self._loop.run(timeout)
 
     def acknowledge(self, *items: StoredEvent) -> None:
         """Note that events were handled: none of them is pending any more.
@@ -315,7 +250,7 @@ class OrderStore(Closeable):
         """
         self._guard.check()
         seconds = check_time(since)
-        if not self._closed:
+        if not self._loop.closed:
             # A stream that has just connected ends a gap.
             self._writer.refresh(_LOOK_SECONDS)
         return self._database.gaps(seconds)
@@ -335,7 +270,7 @@ class OrderStore(Closeable):
             repeated=repeated,
             refused=refused,
             waiting=max(received - stored - repeated - refused, 0),
-            pending=0 if self._closed else self._database.count_pending(),
+            pending=0 if self._loop.closed else self._database.count_pending(),
             failure=writer.failure,
         )
 
@@ -350,7 +285,7 @@ class OrderStore(Closeable):
         if self._guard.foreign:
             return
         seconds = 10.0 if timeout is None else check_timeout(timeout) or 0.0
-        self._closed = True
+        self._loop.closed = True
         for _, stop in list(self._streams.values()):
             stop()
         self._writer.stop()
@@ -360,18 +295,13 @@ class OrderStore(Closeable):
         self._streams.clear()
 
     def __repr__(self) -> str:
-        return f"<OrderStore {str(self.path)!r}{', closed' if self._closed else ''}>"
+        return f"<OrderStore {str(self.path)!r}{', closed' if self._loop.closed else ''}>"
 
 
 def _abandon(writer: Writer, reader: ReaderLock) -> None:
     """End what a store has begun, when nothing refers to it any more."""
     writer.stop()
     reader.close()
-
-
-_ENDED = frozenset([ClientState.CLOSED, ClientState.FAILED])
-#: In these, what is wanted is subscribed to; before, it may still be on its way.
-_CONNECTED = frozenset([ClientState.LIVE, ClientState.RECONNECTING])
 
 
 _stores: "weakref.WeakSet[OrderStore]" = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -447,3 +448,16 @@ def test_a_forked_child_leaves_the_store_to_its_parent(
     sim.fill_order(8)
     assert parent.communicate() == ("[7]\n", "")
     assert [item.event.order_id for item in store().events()] == [7, 8]
+
+
+def test_a_loop_keeps_its_store(tmp_path: Path, client: MakeClient, sim: EToroSimulator) -> None:
+    """Else a program that has nothing but the loop would store nothing more."""
+    live = client(sim.url)
+    live.connect()
+    loop = OrderStore(tmp_path / "orders.db").attach(live).pending(SOON)
+    live.subscribe("private")
+    gc.collect()
+    sim.fill_order(7)
+    assert next(loop).event.order_id == 7
+    loop.close()  # type: ignore[attr-defined]  # it is a generator
+    gc.collect()
