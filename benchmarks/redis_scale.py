@@ -11,7 +11,6 @@ processor time, so that they depend little on what else the machine does; its lo
 import argparse
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -55,23 +54,23 @@ def _sent(client: Any) -> int:
 
 
 @contextmanager
-def _readers(url: str, number: int) -> Iterator[None]:
-    """Let so many connections of another process read all that comes."""
-    command = [sys.executable, "-m", "benchmarks.redis_scale", "--url", url, "--readers"]
+def _helper(url: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """Run a part of this program in a process of its own, and kill it at the end."""
+    command = [sys.executable, "-m", "benchmarks.redis_scale", "--url", url, *arguments]
     process = subprocess.Popen(
-        [*command, str(number)],
-        cwd=_ROOT,
-        env=child_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
+        command, cwd=_ROOT, env=child_environment(), stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None
-    process.stdout.readline()
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.communicate()
+
+
+def _first_line(process: "subprocess.Popen[str]") -> str:
+    """Return the next line that a part of this program prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 def _read(url: str, number: int) -> None:
@@ -129,7 +128,8 @@ def _rates(url: str, seconds: float) -> None:
             f"{per_second:,} rates a second, written: {alone / rates * 1e6:.1f} us of Redis a rate"
         )
         for number in _READERS:
-            with _readers(url, number):
+            with _helper(url, "--readers", str(number)) as helper:
+                _first_line(helper)
                 used, rates, sent = _publish(url, per_second, seconds)
             each, size = (used - alone) / number / seconds, sent / number
             print(
@@ -138,33 +138,34 @@ def _rates(url: str, seconds: float) -> None:
             )
 
 
-def _subscriber(url: str, seconds: float) -> None:
+def _subscribers(url: str, seconds: float) -> None:
     """Print what a subscriber's process costs, with a callback that does nothing."""
-    with RedisClient(url) as client:
-        count = [0]
+    for per_second in (_USUAL, _RUSH):
+        with _helper(url, "--subscriber") as helper:
+            _first_line(helper)
+            _publish(url, per_second, seconds)
+            used, rates = map(float, _first_line(helper).split())
+        print(
+            f"a subscriber of {per_second:,} rates a second: {used / rates * 1e6:.0f} us a rate, "
+            f"{used / rates * per_second:.1%} of a core"
+        )
+
+
+def _subscribe(url: str) -> None:
+    """Read until the publisher has gone; print the processor time, and how many rates came."""
+    rates = 0
+    with RedisClient(url) as client, client.queue("close") as closed:
 
         @client.on("instrument:rate")
         def note(instrument_id: int, rate: Any) -> None:
-            count[0] += 1
+            nonlocal rates
+            rates += 1
 
-        thread = threading.Thread(target=_publish, args=(url, _USUAL, seconds))
-        # The publisher is in this process, too: its own cost is taken off.
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        thread.start()
-        thread.join()
-        with_reader = _used(before)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    _publish(url, _USUAL, seconds)
-    share = (with_reader - _used(before)) / seconds
-    print(
-        f"a subscriber of {_USUAL:,} rates a second: {share:.1%} of a core, "
-        f"{share / _USUAL * 1e6:.0f} us a rate"
-    )
-
-
-def _used(before: Any) -> float:
-    now = resource.getrusage(resource.RUSAGE_SELF)
-    return float(now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime)
+        print("begun", flush=True)
+        client.wait_for("instrument:rate")
+        before, known = time.process_time(), rates
+        closed.get()
+        print(time.process_time() - before, rates - known, flush=True)
 
 
 def _orders(url: str) -> None:
@@ -215,31 +216,21 @@ def _order(number: int) -> WsPrivateEvent:
     )  # fmt: skip
 
 
-@contextmanager
-def _far(url: str, seconds: float) -> Iterator[str]:
-    """Yield an address at which each byte takes so long, there and back, as from another region."""
-    path, started = url.removeprefix("unix://"), threading.Event()
-    loop, ports = asyncio.new_event_loop(), list[int]()
+async def _far(url: str, seconds: float) -> None:
+    """Hand bytes on so late, there and back, as to another region; print the address."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 20):
-            loop.call_later(seconds / 2, writer.write, data)
-        loop.call_later(seconds / 2, writer.close)
+            asyncio.get_running_loop().call_later(seconds / 2, writer.write, data)
+        writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection(path)
+        there, back = await asyncio.open_unix_connection(url.removeprefix("unix://"))
         await asyncio.gather(pump(reader, back), pump(there, writer), return_exceptions=True)
 
-    async def serve() -> None:
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        ports.append(server.sockets[0].getsockname()[1])
-        started.set()
-
-    loop.create_task(serve())
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    started.wait()
-    yield f"redis://127.0.0.1:{ports[0]}"
-    loop.call_soon_threadsafe(loop.stop)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    print(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await server.serve_forever()
 
 
 def _regions(url: str, seconds: float) -> None:
@@ -247,11 +238,11 @@ def _regions(url: str, seconds: float) -> None:
     for trip in (0.01, 0.04):
         with redis.Redis.from_url(url) as client:
             client.flushall()
-        with _far(url, trip) as far:
-            _, rates, _ = _publish(url, _RUSH, seconds, far)
+        with _helper(url, "--far", str(trip)) as helper:
+            _, rates, _ = _publish(url, _RUSH, seconds, _first_line(helper))
         print(
             f"Redis {trip * 1000:g} ms away: {rates / seconds:,.0f} of {_RUSH:,} rates a second "
-            "are written, the others are conflated"
+            "are written; others are conflated"
         )
 
 
@@ -268,7 +259,7 @@ def main(seconds: float) -> None:
     with _server() as url:
         _rates(url, seconds)
         _memory(url)
-        _subscriber(url, seconds)
+        _subscribers(url, seconds)
         _orders(url)
         _regions(url, seconds)
     print(f"load of the machine: {load:.1f} before, {os.getloadavg()[0]:.1f} after")
@@ -279,8 +270,14 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--readers", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--subscriber", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--far", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.url:
+    if arguments.far:
+        asyncio.run(_far(arguments.url, arguments.far))
+    elif arguments.subscriber:
+        _subscribe(arguments.url)
+    elif arguments.url:
         _read(arguments.url, arguments.readers)
     else:
         main(arguments.seconds)
