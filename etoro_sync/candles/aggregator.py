@@ -290,7 +290,7 @@ class Aggregator:
             for key, track in tracks.items():
                 self.bars.mark_gap(key, track)
                 track.generation = None
-            lost = list(tracks.values())
+            lost = set(tracks.values())
             self._heard_again = [each for each in self._heard_again if each not in lost]
             self.bars.set_due()
             return
