@@ -19,7 +19,15 @@ from etoro_sync.simulator import FAULTS, EToroSimulator
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-_NAMES = ("connection.md", "doctor.md", "instruments.md", "profit.md", "sources.md", "store.md")
+_NAMES = (
+    "connection.md",
+    "doctor.md",
+    "fleet.md",
+    "instruments.md",
+    "profit.md",
+    "sources.md",
+    "store.md",
+)
 PAGES = [README, *(README.parent / "docs" / name for name in _NAMES)]
 PROGRAM = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 #: Each block with code, by the page that it is on and its number there.

@@ -173,6 +173,7 @@ class Connections:
             recorded=operation.recorded,
         )
         part.on_done = gathering.part(partial(self._part_ended, number, part))
+        operation.parts.append(part)
         self._posted[number] += 1
         return part
 
@@ -250,6 +251,8 @@ class Connections:
             if part.recorded and part.snapshot:
                 # As new as the restoration, whose snapshots their own connection may request.
                 part.version = self._parts.tracker.add(list(part.snapshot), True)
+            for each in operations:
+                each.parts.append(part)
             gathering = _joined(operations)
             all_posted = gathering.part()
             try:

@@ -16,6 +16,8 @@ from etoro_sync import (
     EToroWebSocketError,
     WsGap,
 )
+from etoro_sync.fleet.member import Member
+from etoro_sync.fleet.session import FleetSession
 from tests.conftest import MakeSimulator, StartServer
 from tests.support.amounts import amount
 from tests.support.clients import Ear
@@ -200,6 +202,27 @@ def test_rejected_credentials_end_the_fleet_once(
     assert [type(error) for error in ear.of("error")] == [EToroAuthError]
     assert [r for r in caplog.records if "ended" in r.message] == []
     assert sim.subscribed == frozenset()
+
+
+def test_of_connections_that_fail_at_the_same_moment_one_is_told_of(
+    simulator: MakeSimulator, fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one event and one error, whichever thread comes first."""
+    all_failed, is_first = threading.Barrier(3), FleetSession.is_first_failure
+
+    def together(self: FleetSession, member: Member) -> bool:
+        all_failed.wait(10)
+        return is_first(self, member)
+
+    monkeypatch.setattr(FleetSession, "is_first_failure", together)
+    sim = simulator(api_key="another")
+    f = fleet(sim.url)
+    ear = Ear(f)
+    f.subscribe(TOPICS)
+    with pytest.raises(EToroAuthError):
+        f.connect()
+    f.disconnect()
+    assert [type(error) for error in ear.of("error")] == [EToroAuthError]
 
 
 def test_credentials_that_are_rejected_later_end_it_once_too(

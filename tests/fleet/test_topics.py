@@ -12,14 +12,18 @@ from etoro_sync import (
     EToroClosedError,
     EToroError,
     EToroSubscriptionError,
+    EToroTimeoutError,
     EToroValidationError,
     EToroWebSocketError,
     WsFleet,
 )
+from etoro_sync.ws.protocol.requests import Operation
 from etoro_sync.ws.session.reader import Reader
+from etoro_sync.ws.session.session import Session
 from tests.conftest import MakeSimulator
 from tests.support.clients import Ear, quick_options
 from tests.support.threads import run_in_thread
+from tests.support.timing import MS
 
 from .conftest import MakeFleet
 from .tools import allow, bids, generations, held, instruments, publish
@@ -299,6 +303,67 @@ def test_before_and_after_a_session_topics_are_only_recorded(
     with f:
         f.subscribe([6, 7, 8])
         assert sim.subscribed == {*instruments(6, 7, 8)}
+
+
+def test_a_refusal_after_the_caller_has_gone_is_logged(
+    simulator: MakeSimulator, fleet: MakeFleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a client of one connection: nobody else raises it."""
+    sim = simulator()
+    f = fleet(sim.url)
+    errors = f.queue("error")
+    f.connect()
+    f.subscribe([1])
+    sim.refuse("Subscribe", "SubscribeFailed", "No such topic")
+    with sim._hub.changed, pytest.raises(EToroTimeoutError):
+        # The server cannot answer meanwhile.
+        f.subscribe([2], timeout=50 * MS)
+    assert isinstance(errors.get(timeout=10), EToroSubscriptionError)
+    assert "No such topic" in caplog.text
+
+
+def test_what_cannot_be_unsubscribed_keeps_its_place(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """eToro goes on sending it; asked again, it leaves."""
+    sim = simulator()
+    f = fleet(sim.url, connections=1)
+    f.connect()
+    f.subscribe([1, 2, 3])
+    sim.refuse("Unsubscribe", "UnhandledException")
+    with pytest.raises(EToroSubscriptionError):
+        f.unsubscribe([1])
+    with pytest.raises(EToroSubscriptionError, match="no room for 1 topic"):
+        f.subscribe([4])
+    f.unsubscribe([1])
+    f.subscribe([4])
+    assert sim.subscribed == {*instruments(2, 3, 4)}
+
+
+def test_a_connection_closes_behind_all_calls(
+    simulator: MakeSimulator, fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waits for it is not told that the fleet was disconnected."""
+    sim = simulator()
+    f = fleet(sim.url)
+    f.connect()
+    f.subscribe([1, 2, 3, 4])
+    posted, post = threading.Semaphore(0), Session.post
+
+    def post_and_count(self: Session, operation: Operation) -> None:
+        post(self, operation)
+        posted.release()
+
+    monkeypatch.setattr(Session, "post", post_and_count)
+    with sim._hub.changed:  # the server answers none of them meanwhile
+        f.unsubscribe([1, 2, 3], wait=False)
+        calls = [run_in_thread(lambda: f.unsubscribe([1, 2, 3])) for _ in range(3)]
+        for _ in range(4):
+            assert posted.acquire(timeout=10)
+    for call in calls:
+        call.result()
+    sim.wait_until(lambda s: len(s.clients) == 1)
+    assert sim.subscribed == {"instrument:4"}
 
 
 def test_a_call_that_waits_ends_with_the_fleet(simulator: MakeSimulator, fleet: MakeFleet) -> None:

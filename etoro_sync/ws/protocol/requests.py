@@ -27,11 +27,12 @@ class Operation:
     :param on_done: called once, on the reader thread, with None or the error.
     :param version: the tracker's version when the call was recorded; topics that were added later
         stay wanted when this operation is refused.
-    :param awaited: whether a caller waits for the end; set to False when it stops waiting.
+    :param awaited: whether a caller waits for the end; see :meth:`nobody_waits`.
     :param recorded: submitted during a restoration, without a caller that waits.
     :param restoring: whether it subscribes a new connection to what was wanted before.
     :param started: whether :attr:`pending` was planned.
     :param pending: the requests that are not sent yet.
+    :param parts: what other connections carry out of it.
     """
 
     name: str
@@ -44,6 +45,13 @@ class Operation:
     restoring: bool = False
     started: bool = False
     pending: deque["Request"] = field(default_factory=deque)
+    parts: list["Operation"] = field(default_factory=list)
+
+    def nobody_waits(self) -> None:
+        """Note that the caller has stopped waiting. Any thread."""
+        self.awaited = False
+        for part in list(self.parts):
+            part.nobody_waits()
 
 
 @dataclass

@@ -206,7 +206,7 @@ class Subscriptions:
             return
         seconds = self._patience(topics) if timeout is None else timeout
         if not ticket.wait(clocks.monotonic() + seconds):
-            operation.awaited = False
+            operation.nobody_waits()
             raise EToroTimeoutError(
                 f"{name} of {named(topics)} was not acknowledged within "
                 f"{seconds:g} s. It stays recorded, and is carried out on the next connection at "
