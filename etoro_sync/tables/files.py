@@ -35,7 +35,7 @@ class _Writer(Protocol):
 
 
 def write_table(
-    source: Path,
+    source: str,
     to: str | os.PathLike[str],
     table: Table,
     items: Iterable[Any],

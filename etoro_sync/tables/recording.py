@@ -122,7 +122,9 @@ class Recording:
         :raises EToroError: when there is no row, when the file cannot be written, when pyarrow is
             not installed, or a segment is damaged. There is no file then, or the old one.
         """
-        return write_table(self._path, to, check_table(what), self.items(what), progress)
+        whole = self._start is None and self._until is None
+        source = str(self._path) if whole else f"The chosen time of {self._path}"
+        return write_table(source, to, check_table(what), self.items(what), progress)
 
     def __repr__(self) -> str:
         return f"<Recording {str(self._path)!r}>"

@@ -172,6 +172,8 @@ def test_nothing_is_converted_to_no_file(tmp_path: Path, ending: str) -> None:
     to.write_text("before")
     with pytest.raises(EToroError, match="has no orders to convert"):
         Recording(source).convert(to, what="orders")
+    with pytest.raises(EToroError, match=r"The chosen time of .* has no rates to convert"):
+        Recording(source, until=BEGIN - 60).convert(to)
     assert to.read_text() == "before"
     assert {path.name for path in tmp_path.iterdir()} == {"recording", to.name}
 
