@@ -18,7 +18,6 @@ from .. import clocks, codec
 from ..delivery.journal import Journal
 from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
-from ..delivery.tap import SNAPSHOT
 from ..errors import EToroValidationError
 from ..models import WsGap, WsPrivateEvent
 from ..models.control import decode_envelope, decode_message
@@ -41,6 +40,7 @@ from .message_parser import (
 from .order_states import OrderStates
 from .rate_book import RateBook
 from .shapes import ShapeTable
+from .tapping import tap_message
 
 __all__ = ["FeedHandler"]
 
@@ -307,38 +307,15 @@ class FeedHandler:
         if self._deltas.active:
             self._put_delta(instrument.id, content, type_)
         if self._registry.taps:
-            self._tap(instrument, content, before, state is not None, type_)
+            is_rate = state is not None
+            tapped, received_at = self.out.tapped, self._received_at
+            tap_message(tapped, instrument, before, content, type_, is_rate, received_at)
         if state is None:
             self._counters.heartbeats += 1
             return
         self._counters.rates += 1
         if self._rates.active or self._registry.taps:
             self.out.publish(instrument.id, state)
-
-    def _tap(
-        self,
-        instrument: Instrument,
-        content: dict[str, Any],
-        before: dict[str, Any],
-        is_rate: bool,
-        type_: str,
-    ) -> None:
-        """Hand taps the date of a message without a rate, and what its rate does not say itself.
-
-        :param before: the state of the instrument before the message.
-        """
-        key, tapped, date = instrument.id, self.out.tapped, content.get("Date")
-        if "Date" not in content:
-            behind, date = instrument.beat
-            if behind is before:  # no rate has come since that date
-                instrument.beat = instrument.state, date
-                if is_rate:
-                    tapped.append((key, (date, self._received_at, True)))
-        elif not is_rate and type(date) is str:
-            instrument.beat = instrument.state, date
-            tapped.append((key, (date, self._received_at, False)))
-        if is_rate and type_ == SNAPSHOT_TYPE:
-            tapped.append((key, SNAPSHOT))
 
     def _put_delta(self, key: int, content: dict[str, Any], type_: str) -> None:
         """Publish a delta, if there is a listener for those of this instrument."""
