@@ -1,6 +1,7 @@
 """Whether what a subscriber shows is fresh, and since when messages may be missing."""
 
 import logging
+from collections.abc import Callable
 
 from .. import clocks
 from ..logs import log
@@ -64,17 +65,29 @@ class Freshness:
             self._feed.emit("close", _ABNORMAL, f"The feed {self._name!r}: {reason}")
         self._feed.lost()
 
-    def judge(self) -> None:
-        """Set the state; emit the gap, if there was one, when prices are fresh again."""
+    def judge(self, show: Callable[[], None] = lambda: None) -> None:
+        """Set the state; emit the gap, if there was one, when prices are fresh again.
+
+        :param show: shows what was read anew: before ``connect()`` returns, and behind the gap.
+        """
         trouble = self._trouble()
         if trouble:
             self._log(logging.WARNING, trouble)
             self._live = False
+            show()
             self._feed.lost()
             return
-        if self._live:
-            return
-        self._live = self._ever_live = True
+        is_first = not self._ever_live
+        if is_first:
+            show()
+        self._feed.live()
+        if not self._live:
+            self._live = self._ever_live = True
+            self._end_gap()
+        if not is_first:
+            show()
+
+    def _end_gap(self) -> None:
         if self._since is not None:
             since, self._since = self._since, None
             until = max(clocks.wall_clock(), since)
@@ -82,7 +95,6 @@ class Freshness:
         if self._logged:
             self._log(logging.INFO, "it is live.")
             self._logged = ""
-        self._feed.live()
 
     def _trouble(self) -> str:
         if not self.held:

@@ -125,9 +125,8 @@ class Reading:
         fresh.outage, fresh.there = outage_of(line, self._keys, moment)
         self._entries.begin(states)
         fresh.note_lease(moment.lease, now)
-        fresh.judge()
+        fresh.judge(lambda: self._entries.publish_state(states.rates))
         fresh.read_at = now
-        self._entries.publish_state(states.rates)
         self._begun_at = clocks.monotonic()
         while True:
             self._read_next(line)

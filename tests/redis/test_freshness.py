@@ -58,7 +58,29 @@ def test_a_gap_begins_when_the_publisher_was_last_seen(fresh: Freshness, noted: 
     fresh.note_lease(2000, 105.0)
     fresh.judge()
     gap = WsGap(100.5, 200.0, 7, ("instrument:18", "private"))
-    assert noted.take() == [("gap", gap), ("live",)]
+    assert noted.take() == [("live",), ("gap", gap)]
+
+
+def test_a_state_is_shown_before_connect_returns_and_behind_a_gap(
+    noted: Noted, fresh: Freshness
+) -> None:
+    """So that rates are there when they are asked for, and the gap comes first."""
+
+    def show() -> None:
+        noted.calls.append("shown")
+
+    feed: Any = noted
+    first = Freshness(feed, "main")
+    first.judge(show)
+    assert noted.take() == ["shown", ("lost",)]
+    first.held = first.there = True
+    first.judge(show)
+    assert noted.take() == ["shown", ("live",)]
+    first.lose("gone.")
+    noted.take()
+    first.judge(show)
+    live, gap, shown = noted.take()
+    assert (live, gap[0], shown) == (("live",), "gap", "shown")
 
 
 def test_a_lease_that_never_ends_counts_when_it_is_seen(fresh: Freshness) -> None:
@@ -75,7 +97,7 @@ def test_what_is_lost_is_reported_once(fresh: Freshness, noted: Noted) -> None:
     fresh.lose("second.")
     assert [call[0] for call in noted.take()] == ["emit", "lost", "lost"]
     fresh.judge()
-    assert noted.take()[0][1].from_ == 100.0
+    assert noted.take()[1][1].from_ == 100.0
 
 
 def test_what_was_never_there_is_no_gap(noted: Noted) -> None:

@@ -90,6 +90,7 @@ def test_a_late_joiner_gets_the_state_and_then_what_comes(make: Make, writer: Fe
     items = stream.queue(ALL)
     with stream:
         assert stream.state is ClientState.LIVE
+        assert shown(stream) == {18: 3.0, 19: 5.0}
         writer.rates(rate_of(19, 6.0))
         writer.order(WsPrivateEvent(order_id=7, message_id="m"))
         assert [short(items.get()) for _ in range(4)] == [

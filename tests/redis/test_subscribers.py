@@ -68,6 +68,7 @@ def test_late_joiners_are_exact_while_a_publisher_writes(
             stream, asks = RedisClient(server.url), defaultdict[int, list[float]](list)
             rates = stream.queue("instrument:rate", maxsize=0)
             stream.connect()
+            assert len(stream.rates) == MANY
             streams.append(stream)
             seen.append(asks)
             for _ in range(MANY + 500):
