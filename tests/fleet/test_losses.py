@@ -16,8 +16,10 @@ from etoro_sync import (
     EToroWebSocketError,
     WsGap,
 )
+from etoro_sync.fleet.connections import _moved
 from etoro_sync.fleet.member import Member
 from etoro_sync.fleet.session import FleetSession
+from etoro_sync.ws.protocol.requests import Operation
 from tests.conftest import MakeSimulator, StartServer
 from tests.support.amounts import amount
 from tests.support.clients import Ear
@@ -163,6 +165,39 @@ def test_a_connection_that_takes_fewer_topics_after_a_loss_hands_the_rest_on(
     wait_for_state(f, ClientState.LIVE)
 
 
+def test_until_topics_that_were_handed_on_are_there_the_fleet_is_not_live(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """Their connection is being opened, and nothing of them comes meanwhile."""
+    sim = simulator()
+    f = fleet(sim.url)
+    ear = Ear(f)
+    f.subscribe([1, 2, 3])
+    f.connect()
+    sim.wait_until(lambda s: len(s.subscribed) == 3)
+    allow(sim, 2)
+    # The first is the lost connection's, the second that of the new one.
+    with sim.fault("late_answer", operation="Authenticate", delay=500 * MS, skip=1):
+        cut(sim, "instrument:1")
+        ear.wait_for("reconnected")
+        assert f.state is ClientState.RECONNECTING
+        gaps = ear.wait_for("reconnected", 2)
+    assert sorted(topic for gap in gaps for topic in gap.topics) == instruments(1, 2, 3)
+    wait_for_state(f, ClientState.LIVE)
+
+
+def test_what_is_handed_on_is_tried_again_where_nobody_waits() -> None:
+    """A part of a restoration has no caller who could; one of a call has, and is awaited."""
+    restoring = Operation("Subscribe", ["a", "private"], {"a": False}, restoring=True, version=3)
+    moved = _moved([restoring], ["a", "private"], {"a": 5.0, "private": 5.0})
+    assert (moved.recorded, moved.awaited, moved.version) == (True, False, 3)
+    assert moved.snapshot == {"a": True}
+    call = Operation("Subscribe", ["a"], {"a": True})
+    assert _moved([restoring, call], ["a"], {}).awaited
+    moved = _moved([call], ["a"], {})
+    assert (moved.recorded, moved.awaited, moved.snapshot) == (False, True, {"a": True})
+
+
 def test_a_loss_while_topics_are_added_is_no_end(
     simulator: MakeSimulator, fleet: MakeFleet
 ) -> None:
@@ -264,6 +299,24 @@ def test_one_that_gives_up_ends_the_others(simulator: MakeSimulator, fleet: Make
     f.connect()
     ear.wait(lambda ear: {key for key, _ in ear.of("instrument:rate")} == {*range(1, 8)})
     assert {*sim.subscribed} == {*TOPICS}
+
+
+def test_a_fleet_that_has_failed_is_connected_again_at_once(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """Its other connections may end still; they are waited for, and all topics are there again."""
+    sim = simulator()
+    f = fleet(sim.url)
+    f.subscribe(TOPICS)
+    f.connect()
+    for _ in range(5):
+        sim.wait_until(lambda s: len(s.subscribed) == len(TOPICS))
+        sim.refuse("Authenticate", "InvalidKey")
+        cut(sim, "instrument:4")
+        with pytest.raises(EToroAuthError):
+            f.run_forever()
+        f.connect()
+    sim.wait_until(lambda s: sorted(map(len, held(s))) == [2, 3, 3])
 
 
 def deaf(peer: Peer) -> None:

@@ -17,6 +17,8 @@ from etoro_sync import (
     EToroWebSocketError,
     WsFleet,
 )
+from etoro_sync.fleet.client import FleetCore
+from etoro_sync.ws.core import core_of
 from etoro_sync.ws.protocol.requests import Operation
 from etoro_sync.ws.session.reader import Reader
 from etoro_sync.ws.session.session import Session
@@ -30,6 +32,11 @@ from .tools import allow, bids, generations, held, instruments, publish
 
 #: Instruments that need three connections.
 SEVEN = [20, 1, 2, 3, 4, 5, 6]
+
+
+def readers() -> set[threading.Thread]:
+    """Return the threads that read."""
+    return {each for each in threading.enumerate() if each.name.startswith("etoro-sync-reader")}
 
 
 def threads(prefix: str) -> int:
@@ -320,6 +327,44 @@ def test_a_refusal_after_the_caller_has_gone_is_logged(
         f.subscribe([2], timeout=50 * MS)
     assert isinstance(errors.get(timeout=10), EToroSubscriptionError)
     assert "No such topic" in caplog.text
+
+
+def test_a_call_has_the_time_that_a_new_connection_takes(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """Besides request_timeout, unless the caller says how long it waits."""
+    sim = simulator()
+    f = fleet(sim.url, request_timeout=200 * MS)
+    f.connect()
+    f.subscribe([1, 2, 3])
+    with sim.fault("late_answer", operation="Authenticate", delay=500 * MS):
+        f.subscribe([4])
+        assert "instrument:4" in sim.subscribed
+        f.subscribe([5, 6])
+        with pytest.raises(EToroTimeoutError):
+            f.subscribe([7], timeout=100 * MS)
+
+
+def test_connections_that_come_and_go_leave_nothing(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """A place of one that has ended is used again, and the counters go on."""
+    sim = simulator()
+    f = fleet(sim.url)
+    f.connect()
+    f.subscribe([1, 2, 3])
+    first = readers()
+    for _ in range(10):
+        f.subscribe([4])
+        f.unsubscribe([4])
+        sim.wait_until(lambda s: len(s.clients) == 1)
+        for thread in readers() - first:
+            thread.join(10)
+    core = core_of(f)
+    assert isinstance(core, FleetCore)
+    assert len(core.fleet.parts.members) == 2
+    assert f.stats().connections == 11
+    assert f.generation == 11
 
 
 def test_what_cannot_be_unsubscribed_keeps_its_place(
