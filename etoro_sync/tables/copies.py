@@ -43,7 +43,7 @@ def main(segment: str) -> None:
     # So that what is half written is removed.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with contextlib.suppress(AttributeError, OSError):  # AttributeError: on Windows
-        os.nice(10)
+        os.nice(5)
     try:
         copy_segment(Path(segment))
     except EToroError as exc:

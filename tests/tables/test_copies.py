@@ -19,7 +19,8 @@ from tests.support.recordings import BEGIN, NAME, price, recorded
 from ..recording.test_recorder import until
 from .test_recording import play
 
-pytestmark = pytest.mark.heavy
+#: A process of low priority takes its time on a busy machine.
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(120)]
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
 
@@ -91,9 +92,9 @@ def test_closed_segments_of_a_recording_become_parquet_files(tmp_path: Path) -> 
             stream.run_forever()
         segments = [each for each in segments_in(tmp_path) if each != before]
         assert len(segments) >= 3
-        until(lambda: copied(segments[0]))
+        until(lambda: copied(segments[0]), 60)
         assert not copied(segments_in(tmp_path)[-1])
-        recorder.close(timeout=25)
+        recorder.close(timeout=60)
         assert recorder.stats().parquet_waiting == 0
     assert not copied(before)
     found = [bid for path in sorted(tmp_path.glob("*.rates.parquet")) for bid in rows(path)]
@@ -110,7 +111,7 @@ def test_a_failure_is_logged_once_and_the_recording_goes_on(
     for _ in range(3):
         copies.add(tmp_path / NAME)
     copies.stop()
-    assert copies.join(25)
+    assert copies.join(60)
     assert copies.waiting == 0
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"No Parquet file of {NAME}: ")
@@ -165,7 +166,7 @@ def test_a_process_that_copies_leaves_no_half_of_a_file(tmp_path: Path) -> None:
     copies = ParquetCopies(tmp_path / "none")
     copies.start()
     copies.add(segments_in(tmp_path)[0])
-    until(lambda: not copies.waiting or bool(list(tmp_path.glob(".*.part"))))
+    until(lambda: not copies.waiting or bool(list(tmp_path.glob(".*.part"))), 60)
     copies.abandon()
     assert not list(tmp_path.glob(".*.part"))
 
