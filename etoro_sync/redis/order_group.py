@@ -3,11 +3,10 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import NoReturn
 
 from .. import clocks
-from ..errors import EToroTypeError, EToroValidationError
+from ..closeable import Closeable
+from ..errors import EToroValidationError
 from ..events import check_timeout
 from ..logs import log, name_of
 from ..models import WsPrivateEvent
@@ -30,7 +29,7 @@ from .retries import Retries
 __all__ = ["GroupOrder", "GroupStats", "OrderGroup"]
 
 
-class OrderGroup:
+class OrderGroup(Closeable):
     """One consumer of a group: each order event of a feed is delivered to one of its consumers.
 
     ::
@@ -58,6 +57,11 @@ class OrderGroup:
         it has, at least those of the last day; ``"now"``: with those that come from now on.
     :raises EToroValidationError: naming the argument.
     """
+
+    _no_copies = (
+        "An OrderGroup cannot be copied or pickled: its connection belongs to this process. "
+        "Make another one there."
+    )
 
     def __init__(
         self,
@@ -247,20 +251,6 @@ class OrderGroup:
     def __enter__(self) -> "OrderGroup":
         self.open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise EToroTypeError(
-            "An OrderGroup cannot be copied or pickled: its connection belongs to this process. "
-            "Make another one there."
-        )
 
     def __repr__(self) -> str:
         return f"<OrderGroup {self.group!r} of {self._keys.feed!r} at {self._address}>"

@@ -6,15 +6,14 @@ import threading
 import weakref
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from .. import clocks
+from ..closeable import Closeable
 from ..errors import (
     EToroClosedError,
     EToroError,
     EToroRedisError,
-    EToroTypeError,
     EToroValidationError,
     EToroWebSocketError,
     fresh,
@@ -81,7 +80,7 @@ class PublisherStats:
     failure: str | None
 
 
-class Publisher:
+class Publisher(Closeable):
     """Writes what a stream brings into Redis, as long as it has the lease of the feed.
 
     Several publishers of one feed, each with a connection to eToro, take turns: one writes, the
@@ -106,6 +105,11 @@ class Publisher:
         by default about a minute of all of eToro's instruments.
     :raises EToroValidationError: naming the argument.
     """
+
+    _no_copies = (
+        "A Publisher cannot be copied or pickled: its thread belongs to this process. Make "
+        "another one there."
+    )
 
     def __init__(
         self,
@@ -251,20 +255,6 @@ class Publisher:
 
     def __enter__(self) -> "Publisher":
         return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise EToroTypeError(
-            "A Publisher cannot be copied or pickled: its thread belongs to this process. Make "
-            "another one there."
-        )
 
     def __repr__(self) -> str:
         return f"<Publisher of {self._keys.feed!r} to {self._address}, {self._role()}>"
