@@ -155,6 +155,9 @@ class Connections:
             ]
         for session, part in parts:
             session.post(part)
+        # Not under the lock, since handlers of the log are user code.
+        if error is not None and not (operation.awaited or self.ending):
+            log(logging.ERROR, "%s", error)
         all_posted(error)
 
     def _part(
@@ -201,8 +204,6 @@ class Connections:
                 error = EToroWebSocketError(
                     f"Cannot open another connection for {count(len(topics), 'topic')}: {text}"
                 )
-                if not operation.awaited:
-                    log(logging.ERROR, "%s", error)
         return error
 
     def is_opening(self, topics: list[str]) -> bool:
@@ -255,11 +256,14 @@ class Connections:
                 each.parts.append(part)
             gathering = _joined(operations)
             all_posted = gathering.part()
+            error: EToroError | None = None
             try:
                 self._hand_over(part, gathering, lost)
             except (OSError, RuntimeError) as exc:
-                self._fleet.fail(EToroWebSocketError(f"Cannot open another connection: {exc}."))
-        all_posted(None)
+                error = EToroWebSocketError(f"Cannot open another connection: {exc}.")
+        if error is not None:
+            self._fleet.fail(error)
+        all_posted(error)
         log(
             logging.WARNING,
             "eToro takes no more than %s on a connection; the others go to another one: %s.",

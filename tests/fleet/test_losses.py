@@ -20,6 +20,7 @@ from etoro_sync.fleet.connections import _moved
 from etoro_sync.fleet.member import Member
 from etoro_sync.fleet.session import FleetSession
 from etoro_sync.ws.protocol.requests import Operation
+from etoro_sync.ws.session.reader import Reader
 from tests.conftest import MakeSimulator, StartServer
 from tests.support.amounts import amount
 from tests.support.clients import Ear
@@ -184,6 +185,27 @@ def test_until_topics_that_were_handed_on_are_there_the_fleet_is_not_live(
         gaps = ear.wait_for("reconnected", 2)
     assert sorted(topic for gap in gaps for topic in gap.topics) == instruments(1, 2, 3)
     wait_for_state(f, ClientState.LIVE)
+
+
+def test_where_no_thread_is_left_for_what_is_handed_on_the_fleet_ends(
+    simulator: MakeSimulator, fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else those topics would stay silent, and nobody would be told."""
+    sim = simulator()
+    f = fleet(sim.url)
+    f.subscribe([1, 2, 3])
+    f.connect()
+    sim.wait_until(lambda s: len(s.subscribed) == 3)
+    allow(sim, 2)
+
+    def fail(self: Reader) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Reader, "start", fail)
+    cut(sim, "instrument:1")
+    with pytest.raises(EToroWebSocketError, match="Cannot open another connection"):
+        f.run_forever()
+    sim.wait_until(lambda s: s.clients == [])
 
 
 def test_what_is_handed_on_is_tried_again_where_nobody_waits() -> None:

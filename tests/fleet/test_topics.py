@@ -254,7 +254,10 @@ def test_several_threads_subscribe_at_a_time(simulator: MakeSimulator, fleet: Ma
 
 
 def test_a_connection_that_cannot_be_opened_is_an_error_of_the_call(
-    simulator: MakeSimulator, fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch
+    simulator: MakeSimulator,
+    fleet: MakeFleet,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Its topics are not wanted any more, and asked for again, they are had."""
     sim = simulator()
@@ -269,6 +272,8 @@ def test_a_connection_that_cannot_be_opened_is_an_error_of_the_call(
         patch.setattr(Reader, "start", fail)
         with pytest.raises(EToroWebSocketError, match="another connection for 2 topics"):
             f.subscribe([2, 3, 4])
+        f.subscribe([5], wait=False)
+    assert "another connection for 1 topic" in caplog.text
     assert {*f.subscriptions} == {*instruments(20, 1, 2)} == {*sim.subscribed}
     assert f.state is ClientState.LIVE
     f.subscribe([3, 4])
@@ -327,6 +332,18 @@ def test_a_refusal_after_the_caller_has_gone_is_logged(
         f.subscribe([2], timeout=50 * MS)
     assert isinstance(errors.get(timeout=10), EToroSubscriptionError)
     assert "No such topic" in caplog.text
+
+
+def test_refused_topics_take_no_places(simulator: MakeSimulator, fleet: MakeFleet) -> None:
+    """Others have them at once."""
+    sim = simulator()
+    f = fleet(sim.url, connections=1)
+    f.connect()
+    sim.refuse("Subscribe", "SubscribeFailed", "No such topic")
+    with pytest.raises(EToroSubscriptionError, match="No such topic"):
+        f.subscribe([1, 2, 3])
+    f.subscribe([4, 5, 6])
+    assert sim.subscribed == {*instruments(4, 5, 6)}
 
 
 def test_a_call_has_the_time_that_a_new_connection_takes(
