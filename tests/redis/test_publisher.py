@@ -206,8 +206,12 @@ def test_the_stream_of_rates_is_trimmed(server: RedisServer, feed: Feed) -> None
         for _ in range(400):
             w.publish_rates(some)
             w.flush()
+        length = feed.raw.xlen(feed.keys.rates)
+        w.publish_rates([rate(1 + n, 5.0) for n in range(250)])  # one that is ten times as large
+        w.flush()
+    assert feed.raw.xlen(feed.keys.rates) > length / 2
     size = sum(len(fields["r"]) for _, fields in feed.raw.xrange(feed.keys.rates))
-    assert 350_000 < size < 450_000
+    assert 250_000 < size < 450_000
 
 
 # Redis is away ------------------------------------------------------------------------------------
