@@ -205,6 +205,35 @@ def test_an_order_that_cannot_be_read_is_set_aside(
     assert pending(raw) == 0
 
 
+def test_an_order_is_set_aside_once(server: RedisServer, raw: redis.Redis) -> None:
+    """Also where the answer to the first attempt was lost."""
+    raw.xadd(KEYS.orders, {"c": "odd"})
+    group = commands(server, "booking")
+    group.ensure("0-0")
+    found = group.read(0.0)
+    for _ in range(2):
+        group.set_aside(found, "unreadable")
+    assert len(group.dead()) == 1
+
+
+def test_an_order_that_cannot_be_set_aside_stays_pending(start_redis: StartRedis) -> None:
+    """With a full memory; it is not lost."""
+    own = start_redis()
+    with own.client() as raw:
+        raw.xadd(KEYS.orders, {"c": "odd"})
+        group = commands(own, "booking")
+        group.ensure("0-0")
+        found = group.read(0.0)
+        raw.config_set("maxmemory", 1)
+        with pytest.raises(EToroRedisError, match="raise maxmemory"):
+            group.set_aside(found, "unreadable")
+        assert pending(raw) == 1
+        raw.config_set("maxmemory", 0)
+        group.set_aside(found, "unreadable")
+        assert pending(raw) == 0
+        assert len(group.dead()) == 1
+
+
 def test_an_order_that_was_handled_here_is_not_handled_again(
     group: OrderGroup, raw: redis.Redis
 ) -> None:
@@ -319,6 +348,19 @@ def test_nothing_is_skipped_after_a_flush(
         raw.xadd(KEYS.orders, order_fields(2), id="5-1")
         add_orders(raw, 3)
         assert ids(group, 2) == [2, 3]
+
+
+def test_nothing_is_skipped_where_the_group_is_lost_before_an_acknowledgement(
+    server: RedisServer, raw: redis.Redis
+) -> None:
+    """The consumer remembers that its group is not a new one."""
+    with OrderGroup(server.url, "booking", redeliver_after=SOON, begin="now") as group:
+        add_orders(raw, 1)
+        orders = group.orders(QUIET)
+        next(orders)
+        raw.flushall()
+        add_orders(raw, 2)
+        assert next(orders).event.order_id == 2
 
 
 def test_a_group_of_the_lost_last_second_goes_on(server: RedisServer, raw: redis.Redis) -> None:
