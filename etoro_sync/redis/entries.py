@@ -8,7 +8,7 @@ from ..errors import EToroValidationError
 from ..events import INSTRUMENT_EVENTS
 from ..models import WsGap, WsInstrumentRate
 from ..stream.live import LiveFeed
-from .event_rows import TAKEOVER, decode_event
+from .event_rows import CONNECTED, TAKEOVER, decode_event
 from .freshness import Freshness
 from .generations import Generations
 from .keys import Keys
@@ -177,8 +177,8 @@ class Entries:
             self._handle_other(waiting.popleft())
         self._publish(rates[done:])
         self.at["rates"] = place
-        if not self._fresh.there:
-            self._fresh.there = True
+        if self._fresh.connected is None:
+            self._fresh.connected = True
             self._fresh.judge()
 
     def _publish(self, rates: list[WsInstrumentRate]) -> None:
@@ -250,18 +250,16 @@ class Entries:
         wanted = self._wanted
         if name == TAKEOVER:
             return
+        if name == CONNECTED:
+            (self._fresh.connected,) = arguments
+            self._fresh.judge()
+            return
         if name in INSTRUMENT_EVENTS and wanted is not None and arguments[0] not in wanted:
             return
         if name == "reconnected":
             self._end_outage(arguments[0])
             return
         self._feed.emit(name, *arguments)
-        if name in ("close", "reconnecting"):
-            self._fresh.outage = True
-            self._fresh.judge()
-        elif name == "authenticated" and not self._fresh.there:
-            self._fresh.there = True
-            self._fresh.judge()
 
     def _end_outage(self, gap: WsGap) -> None:
         number = self._generations.of(gap.generation)

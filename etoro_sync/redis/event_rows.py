@@ -10,10 +10,12 @@ from ..models import WsGap
 from ..text import shorten, show
 from .parsing import is_id, is_number, masked, odd, parse
 
-__all__ = ["PUBLISHED", "TAKEOVER", "decode_event", "encode_event"]
+__all__ = ["CONNECTED", "PUBLISHED", "TAKEOVER", "decode_event", "encode_event"]
 
 #: Emitted when another publisher may write, or what was written is not all there any more.
 TAKEOVER = "takeover"
+#: Whether the publisher is connected to eToro, all of its connections; stands before what it says.
+CONNECTED = "connected"
 #: The events of a stream that are handed on as such; rates and orders have streams of their own.
 PUBLISHED = ("open", "authenticated", "close", "reconnecting", "reconnected", "stale", "error")
 
@@ -21,7 +23,7 @@ PUBLISHED = ("open", "authenticated", "close", "reconnecting", "reconnected", "s
 def encode_event(name: str, args: tuple[Any, ...], redact: Callable[[str], str] = str) -> str:
     """Return the arguments of an event as JSON.
 
-    :param name: one of :data:`PUBLISHED`, or :data:`TAKEOVER`.
+    :param name: one of :data:`PUBLISHED`, :data:`TAKEOVER` or :data:`CONNECTED`.
     :param redact: removes the keys from text.
     """
     return json.dumps(masked([_plain(each) for each in args], redact), default=show)
@@ -61,6 +63,12 @@ def decode_event(name: str, text: bytes | str, where: str) -> tuple[Any, ...]:
 
 def _nothing() -> tuple[Any, ...]:
     return ()
+
+
+def _flag(value: Any) -> tuple[Any, ...]:
+    if type(value) is not bool:
+        raise TypeError
+    return (value,)
 
 
 def _close(code: Any, reason: Any) -> tuple[Any, ...]:
@@ -110,6 +118,7 @@ _ARGUMENTS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "open": _nothing,
     "authenticated": _nothing,
     TAKEOVER: _nothing,
+    CONNECTED: _flag,
     "close": _close,
     "reconnecting": _reconnecting,
     "reconnected": _reconnected,

@@ -13,7 +13,7 @@ __all__ = ["Freshness"]
 #: The code of a WebSocket that has ended without one.
 _ABNORMAL = 1006
 _NOBODY = "no publisher writes it. Start one: etoro-sync publish."
-_OUTAGE = "its publisher has lost eToro, and connects again."
+_OUTAGE = "its publisher is not connected to eToro."
 _NOTHING_YET = "its publisher has brought nothing yet."
 
 
@@ -29,8 +29,10 @@ class Freshness:
     def __init__(self, feed: LiveFeed, name: str) -> None:
         self._feed = feed
         self._name = name
-        #: Of the publisher: whether it holds the lease, has lost eToro, and has ever had it.
-        self.held = self.outage = self.there = False
+        #: Whether the publisher holds the lease.
+        self.held = False
+        #: Whether it is connected to eToro; None: it has not said so.
+        self.connected: bool | None = None
         #: The topics of the last state, for gaps.
         self.topics: tuple[str, ...] = ()
         #: When all that had come was read, in seconds since the epoch.
@@ -99,16 +101,14 @@ class Freshness:
     def _trouble(self) -> str:
         if not self.held:
             return _NOBODY
-        return _OUTAGE if self.outage else "" if self.there else _NOTHING_YET
+        return "" if self.connected else _NOTHING_YET if self.connected is None else _OUTAGE
 
     def end_outage(self, gap: WsGap) -> None:
         """Emit the publisher's own gap, or later a longer one, if more was missed here."""
-        self.outage, self.there = False, True
         if self._since is None:
             self._feed.gap(gap)
         else:
             self._since = min(self._since, gap.from_)
-        self.judge()
 
     def _log(self, level: int, what: str) -> None:
         if what != self._logged:

@@ -12,7 +12,7 @@ from ..stream import MarketStream
 from ..stream.core import core_of
 from .cold import ColdStart
 from .engine import MOST, Writer
-from .event_rows import PUBLISHED
+from .event_rows import CONNECTED, PUBLISHED
 from .held import HeldOrders
 
 __all__ = ["Intake", "Over"]
@@ -60,6 +60,8 @@ class Intake:
         self._lost_of_queue = 0
         self.known: dict[int, WsInstrumentRate] = {}
         self.held = HeldOrders()
+        # What was last written of the stream's connection, in this epoch.
+        self._said: bool | None = None
         self.lost = self.refused = 0
 
     def _new_queue(self) -> ItemQueue:
@@ -162,8 +164,21 @@ class Intake:
             if writer.is_full:
                 return
 
+    def say_state(self, writer: Writer, *, again: bool = False) -> None:
+        """Add whether the stream is connected to the batch, if that has changed.
+
+        Readers cannot tell it from the events: several connections may be lost, and one be back.
+
+        :param again: also if it has not, for a new epoch.
+        """
+        live = self.is_live
+        if again or live is not self._said:
+            self._said = live
+            writer.publish_event(CONNECTED, (live,))
+
     def _add(self, writer: Writer, item: tuple[Any, ...]) -> None:
         if item[0] != "private:event":
+            self.say_state(writer)
             writer.publish_event(item[0], item[1:])
             return
         order = self.held.add(item[1], self._redact)

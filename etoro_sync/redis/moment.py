@@ -1,5 +1,6 @@
 """What a feed in Redis has at one moment: how far its streams go, who writes, each last rate."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ from ..errors import EToroRedisError, EToroValidationError
 from ..market.message_parser import BAD_VALUE
 from ..models import WsInstrumentRate
 from ..text import show
-from .event_rows import TAKEOVER
+from .event_rows import CONNECTED, TAKEOVER, decode_event
 from .keys import VERSION, Keys
 from .line import Command, Line
 from .rows import decode_rates, decode_state
@@ -18,8 +19,8 @@ __all__ = [
     "Moment",
     "Place",
     "States",
+    "connection_of",
     "fields_of",
-    "outage_of",
     "place_of",
     "read_moment",
     "read_states",
@@ -176,27 +177,26 @@ def read_states(line: Line, keys: Keys, wanted: frozenset[int] | None, report: R
     return States(moment, [rate for _, rate in found])
 
 
-def outage_of(line: Line, keys: Keys, moment: Moment) -> tuple[bool, bool]:
-    """Return whether the publisher has lost eToro, and whether it has ever had it in this epoch."""
+def connection_of(line: Line, keys: Keys, moment: Moment) -> bool | None:
+    """Return whether the publisher is connected to eToro; None: it has not said so yet."""
     end = spell(moment.streams["events"].last)
-    last_rates = moment.streams["rates"].last_entry or {}
-    there = last_rates.get(b"e") == b"%d" % moment.epoch
     for _ in range(_PAGES):
         entries = line.call("XREVRANGE", keys.events, end, "-", "COUNT", _PAGE)
         for place, pairs in entries:
             fields = fields_of(pairs)
-            name = text_of(fields.get(b"k", b""))
-            if fields.get(b"e") != b"%d" % moment.epoch or name == TAKEOVER:
-                return False, there
-            if name in ("close", "reconnecting"):
-                return True, there
-            if name == "reconnected":
-                return False, True
-            there = there or name == "authenticated"
+            name = fields.get(b"k")
+            if fields.get(b"e") != b"%d" % moment.epoch or name == TAKEOVER.encode():
+                return None
+            if name == CONNECTED.encode():
+                with contextlib.suppress(*BAD_CONTENT):
+                    (connected,) = decode_event(CONNECTED, fields[b"a"], keys.events)
+                    return bool(connected)
             end = f"({place.decode()}"
         if len(entries) < _PAGE:
             break
-    return False, there
+    # So much has been said since that it was trimmed: then rates are a sign of it.
+    last_rates = moment.streams["rates"].last_entry or {}
+    return True if last_rates.get(b"e") == b"%d" % moment.epoch else None
 
 
 def fields_of(pairs: Any) -> dict[bytes, Any]:

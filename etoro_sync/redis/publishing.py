@@ -136,8 +136,7 @@ class Publishing:
         self._live_at = clocks.monotonic()
         self._writer.begin()
         self._writer.publish_event(TAKEOVER)
-        if self.intake.is_live:
-            self._writer.publish_event("authenticated")  # else readers wait for a sign of that
+        self.intake.say_state(self._writer, again=True)
         self.intake.begin()
         self._orders = deque(self.intake.held.all())
         self._backlog = deque(self.intake.known.values())
@@ -171,6 +170,7 @@ class Publishing:
     def _fill(self) -> None:
         """Fill the batch: first with what a new epoch begins with, then with what comes."""
         writer, backlog = self._writer, self._backlog
+        self.intake.say_state(writer)
         while self._orders and writer.urgent < MOST:
             writer.publish_order(self._orders.popleft())
         if backlog:

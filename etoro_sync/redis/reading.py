@@ -17,7 +17,7 @@ from .freshness import Freshness
 from .generations import Generations
 from .keys import Keys
 from .line import Line
-from .moment import outage_of, read_moment, read_states, spell
+from .moment import connection_of, read_moment, read_states, spell
 
 __all__ = ["Reading"]
 
@@ -122,7 +122,7 @@ class Reading:
         self._feed.next_read()
         states = read_states(line, self._keys, self._wanted, self._feed.bad)
         fresh, moment = self._fresh, states.moment
-        fresh.outage, fresh.there = outage_of(line, self._keys, moment)
+        fresh.connected = connection_of(line, self._keys, moment)
         self._entries.begin(states)
         fresh.note_lease(moment.lease, now)
         fresh.judge(lambda: self._entries.publish_state(states.rates))

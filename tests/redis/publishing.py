@@ -78,7 +78,7 @@ class Feed:
 
     def events(self) -> list[tuple[int, int, str, list[Any]]]:
         """Epoch, number, name and arguments of all other events of the stream."""
-        return [each for each in self._events() if each[2] not in ("takeover", "authenticated")]
+        return [each for each in self._events() if each[2] not in ("takeover", "connected")]
 
     def _events(self) -> list[tuple[int, int, str, list[Any]]]:
         found = self.raw.xrange(self.keys.events)

@@ -157,7 +157,7 @@ def test_another_engine_is_written_to(memory: Memory, work: Any) -> None:
         stream.order(7)
         stream.emit("close", 1006, "gone")
         wait_until(lambda: memory.rates and memory.orders and len(memory.events) == 3)
-        assert [name for _, name in memory.events] == ["takeover", "authenticated", "close"]
+        assert [name for _, name in memory.events] == ["takeover", "connected", "close"]
         assert [(epoch, each.bid) for epoch, each in memory.rates] == [(1, 5.0)]
 
 

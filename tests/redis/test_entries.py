@@ -37,8 +37,8 @@ def order_entry(place: int, after: int, number: int, epoch: int = 2) -> list[Any
     return [b"%d-0" % place, pairs]
 
 
-def event_entry(place: int, after: int, name: bytes) -> list[Any]:
-    return [b"%d-0" % place, [b"e", b"2", b"n", b"%d" % after, b"k", name, b"a", b"[]"]]
+def event_entry(place: int, after: int, name: bytes, a: bytes = b"[]") -> list[Any]:
+    return [b"%d-0" % place, [b"e", b"2", b"n", b"%d" % after, b"k", name, b"a", a]]
 
 
 def calls(noted: Noted) -> list[Any]:
@@ -61,7 +61,7 @@ def noted() -> Noted:
 def fresh(noted: Noted) -> Freshness:
     feed: Any = noted
     made = Freshness(feed, "main")
-    made.held = made.there = True
+    made.held = made.connected = True
     return made
 
 
@@ -146,9 +146,16 @@ def test_the_next_number_is_known_from_the_last_entry() -> None:
 def test_a_publisher_is_there_with_its_first_sign(
     entries: Entries, noted: Noted, fresh: Freshness
 ) -> None:
-    """Its login or a rate; not that it has taken over, since it may have to connect first."""
-    fresh.there = False
+    """That it says so, or a rate; not that it has taken over: it may have to connect first."""
+    fresh.connected = None
     entries.handle({"events": [event_entry(1, 0, b"takeover")]})
     assert ("live",) not in noted.take()
-    entries.handle({"events": [event_entry(2, 0, b"authenticated")]})
+    entries.handle({"events": [event_entry(2, 0, b"connected", b"[true]")]})
+    assert ("live",) in noted.take()
+    entries.handle({"events": [event_entry(3, 0, b"connected", b"[false]")]})
+    assert noted.take() == [("lost",)]
+    entries.handle({"rates": [rates_entry(1, 1, 1.0)]})
+    assert ("live",) not in noted.take()
+    fresh.connected = None
+    entries.handle({"rates": [rates_entry(2, 2, 1.0)]})
     assert ("live",) in noted.take()

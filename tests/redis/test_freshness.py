@@ -40,7 +40,7 @@ def fresh(noted: Noted, monkeypatch: pytest.MonkeyPatch) -> Freshness:
     made = Freshness(feed, "main")
     made.topics = ("instrument:18", "private")
     made.note_lease(2000, 100.0)
-    made.there = True
+    made.connected = True
     made.judge()
     assert noted.take() == [("live",)]
     return made
@@ -73,7 +73,7 @@ def test_a_state_is_shown_before_connect_returns_and_behind_a_gap(
     first = Freshness(feed, "main")
     first.judge(show)
     assert noted.take() == ["shown", ("lost",)]
-    first.held = first.there = True
+    first.held = first.connected = True
     first.judge(show)
     assert noted.take() == ["shown", ("live",)]
     first.lose("gone.")
@@ -106,19 +106,21 @@ def test_what_was_never_there_is_no_gap(noted: Noted) -> None:
     waiting = Freshness(feed, "main")
     waiting.lose("Redis is away.")
     waiting.note_lease(2000, 100.0)
-    waiting.there = True
+    waiting.connected = True
     waiting.judge()
     assert noted.take() == [("lost",), ("live",)]
 
 
 def test_an_outage_of_the_publisher_within_a_longer_gap(fresh: Freshness, noted: Noted) -> None:
     """Is part of it: one gap, from the earlier beginning."""
-    fresh.outage = True
+    fresh.connected = False
     fresh.judge()
     assert noted.take() == [("lost",)]
     fresh.read_at = 120.0
     fresh.lose("Redis is away.")
     fresh.end_outage(WsGap(90.0, 130.0, 7, ()))
+    fresh.connected = True
+    fresh.judge()
     assert [call for call in noted.take() if call[0] == "gap"] == [
         ("gap", WsGap(90.0, 200.0, 7, ("instrument:18", "private")))
     ]

@@ -49,7 +49,17 @@ NAMES = st.sampled_from([b"e", b"n", b"r", b"c", b"d", b"m", b"k", b"a"]) | st.b
 FIELDS = st.dictionaries(NAMES, VALUES, min_size=1, max_size=6)
 STREAMS = st.sampled_from(["rates", "orders", "events"])
 EVENTS = st.sampled_from(
-    [b"close", b"reconnecting", b"reconnected", b"stale", b"error", b"takeover", b"open", b"x"]
+    [
+        b"close",
+        b"reconnecting",
+        b"reconnected",
+        b"stale",
+        b"error",
+        b"takeover",
+        b"connected",
+        b"open",
+        b"x",
+    ]
 )
 
 

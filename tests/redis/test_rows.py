@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from etoro_sync import EToroError, EToroRedisError, EToroValidationError, WsGap
 from etoro_sync.models import WsInstrumentRate, WsPrivateEvent
-from etoro_sync.redis.event_rows import PUBLISHED, TAKEOVER, decode_event, encode_event
+from etoro_sync.redis.event_rows import CONNECTED, PUBLISHED, TAKEOVER, decode_event, encode_event
 from etoro_sync.redis.order_rows import decode_order, digest_of, encode_order
 from etoro_sync.redis.rows import (
     COLUMNS,
@@ -258,6 +258,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "open": (),
     "authenticated": (),
     TAKEOVER: (),
+    CONNECTED: (True,),
     "close": (1006, "lost"),
     "reconnecting": (2, 0.5),
     "reconnected": (WsGap(1.5, 2.5, 3, ("private", "instrument:7")),),
@@ -266,7 +267,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
 }
 
 
-@pytest.mark.parametrize("name", [*PUBLISHED, TAKEOVER])
+@pytest.mark.parametrize("name", [*PUBLISHED, TAKEOVER, CONNECTED])
 def test_events_are_read_as_they_were_written(name: str) -> None:
     """Arguments, as handlers get them."""
     args = EXAMPLES[name]

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import redis
 
-from etoro_sync import ClientState, MarketStream
+from etoro_sync import ClientState, MarketStream, WsGap
 from etoro_sync.redis import Publisher, RedisClient
 from tests.conftest import MakeClient, MakeSimulator
 from tests.redis.writing import FeedWriter, rate_of
 from tests.support.amounts import amount
+from tests.support.live_stream import LiveStream
 from tests.support.redis_server import RedisServer
 from tests.support.threads import Watchdog, run_in_thread
 
@@ -200,3 +201,31 @@ def test_a_publisher_and_its_successor(
         while stream.state is not ClientState.RECONNECTING:
             pass
     assert stream.stats().bad_messages == 0
+
+
+def test_prices_are_fresh_when_all_connections_of_a_publisher_are_back(
+    server: RedisServer,
+) -> None:
+    """One of several that is back is not enough; one that is closed in good order takes nothing."""
+    source = LiveStream()
+    source.connect()
+    stream = RedisClient(server.url)
+    items = stream.queue(["close", "reconnected"])
+    with Watchdog(25), Publisher(source, server.url), stream:
+        source.bring(rate_of(18, 1.0), rate_of(19, 1.0, 2))
+        while stream.state is not ClientState.LIVE:
+            pass
+        source.lost()
+        for reason in ("one", "two"):
+            source.emit("close", 1006, reason)
+        source.emit("reconnected", WsGap(1.0, 2.0, 3, ("instrument:18",)))
+        assert [items.get()[0] for _ in range(3)] == ["close", "close", "reconnected"]
+        assert stream.state is ClientState.RECONNECTING
+        source.live()
+        source.emit("reconnected", WsGap(1.0, 2.0, 4, ("instrument:19",)))
+        assert items.get()[0] == "reconnected"
+        assert stream.state is ClientState.LIVE
+        source.emit("close", 1000, "no topics")
+        assert items.get()[1] == 1000
+        assert stream.state is ClientState.LIVE
+    source.disconnect()

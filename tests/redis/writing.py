@@ -50,7 +50,7 @@ class FeedWriter:
         self.raw.hset(self.keys.meta, "version", VERSION)
         self.renew(lease)
         self.event("takeover")
-        self.event("authenticated")
+        self.event("connected", True)
 
     def renew(self, lease: float | None = None) -> None:
         """Hold the lease for so many seconds; None: for long."""
@@ -94,11 +94,13 @@ class FeedWriter:
 
     def outage(self) -> None:
         """Lose the publisher's connection to eToro."""
+        self.event("connected", False)
         self.event("close", 1006, "gone")
         self.event("reconnecting", 1, 0.5)
 
     def back(self, generation: int, *topics: str) -> None:
         """Get it back."""
+        self.event("connected", True)
         self.event("reconnected", WsGap(1.0, 2.0, generation, topics))
 
     def states(self) -> dict[int, float]:
