@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -14,6 +16,7 @@ from etoro_sync.redis import PublisherStats
 from etoro_sync.simulator import EToroSimulator
 from tests.conftest import MakeSimulator
 from tests.redis.conftest import StartRedis
+from tests.redis.orders import wait_until
 from tests.redis.publishing import Feed
 from tests.support.clients import API_KEY, USER_KEY
 from tests.support.redis_server import RedisServer
@@ -39,19 +42,40 @@ def feed(raw: redis.Redis) -> Feed:
     return Feed(raw)
 
 
+def publish_until(condition: Callable[[], object], *arguments: str) -> int:
+    """Run the command until *condition* is true; then press Ctrl-C. Return its exit status."""
+
+    def watch() -> None:
+        try:
+            wait_until(condition)
+        finally:
+            signal.pthread_kill(main, signal.SIGINT)  # wakes it, too
+
+    main = threading.get_ident()
+    # The command leaves signals ignored, since its process ends.
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        return run(["publish", *arguments])
+    finally:
+        thread.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_it_publishes_what_is_named(
     sim: EToroSimulator, server: RedisServer, feed: Feed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By symbol and by id, with order events; the last line says what was published."""
+    filled: list[int] = []
 
-    def fill() -> None:
-        sim.wait_until(lambda _: len(sim.subscribed) == 3)
-        sim.fill_order(1001)
+    def is_published() -> bool:
+        if len(sim.subscribed) == 3 and not filled:
+            filled.append(sim.fill_order(1001))
+        return len(feed.last()) == 2 and len(feed.orders()) == 1
 
-    thread = threading.Thread(target=fill)
-    thread.start()
-    assert run(["publish", server.url, "BTC", "1001", "--private", "--seconds", "0.5"]) == 0
-    thread.join()
+    assert publish_until(is_published, server.url, "BTC", "1001", "--private") == 130
     out, err = capsys.readouterr()
     assert set(feed.last()) == {100000, 1001}
     assert len(feed.orders()) == 1
@@ -63,30 +87,20 @@ def test_it_publishes_what_is_named(
 def test_all_instruments_are_published(sim: EToroSimulator, server: RedisServer) -> None:
     """As many as the REST API names; to a feed of another name."""
     ids = {each.id for each in Instruments().all()}
-    subscribed: list[frozenset[str]] = []
-
-    def look() -> None:
-        sim.wait_until(lambda _: sim.subscribed)
-        subscribed.append(sim.subscribed)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    arguments = ["--all", "--feed", "night", "--lease", "1", "--seconds", "0.5"]
-    assert run(["publish", server.url, *arguments]) == 0
-    thread.join()
-    assert subscribed == [{f"instrument:{each}" for each in ids}]
     with server.client() as raw:
-        found = Feed(raw, "night").last()
-    assert found
-    assert set(found) <= ids
+        night = Feed(raw, "night")
+        arguments = ["--all", "--feed", "night", "--lease", "1"]
+        assert publish_until(lambda: set(night.last()) == ids, server.url, *arguments) == 130
+    assert {f"instrument:{each}" for each in ids} == {
+        topic for request in sim.requests for topic in request.get("data", {}).get("topics", [])
+    }
 
 
 def test_a_cold_publisher_connects_by_itself(
     sim: EToroSimulator, server: RedisServer, feed: Feed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once it has the lease; and it ends after its seconds."""
-    assert run(["publish", server.url, "1001", "--cold", "--seconds", "0.6"]) == 0
-    assert set(feed.last()) == {1001}
+    """Once it has the lease."""
+    assert publish_until(lambda: set(feed.last()) == {1001}, server.url, "1001", "--cold") == 130
     assert "published" in capsys.readouterr().out
 
 
@@ -96,8 +110,13 @@ def test_simulated_data_need_no_keys(
     """With --demo."""
     for name in ("ETORO_API_KEY", "ETORO_USER_KEY"):
         monkeypatch.delenv(name, raising=False)
-    assert run(["publish", server.url, "1001", "--private", "--demo", "--seconds", "0.5"]) == 0
-    assert set(feed.last()) == {1001}
+    arguments = ["1001", "--private", "--demo"]
+    assert publish_until(lambda: set(feed.last()) == {1001}, server.url, *arguments) == 130
+
+
+def test_it_ends_after_its_seconds(sim: EToroSimulator, server: RedisServer) -> None:
+    """With --seconds."""
+    assert run(["publish", server.url, "1001", "--seconds", "0.1"]) == 0
 
 
 @pytest.mark.parametrize(
