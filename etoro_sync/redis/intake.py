@@ -1,5 +1,6 @@
 """What a publisher has read of its stream, and what of it may still have to be written."""
 
+import contextlib
 import queue
 from typing import Any
 
@@ -140,11 +141,14 @@ class Intake:
         # A stream that never pauses must not keep this publisher from asking for the lease.
         while left > 0 and (some := self._take(MOST, left)):
             left = until - clocks.monotonic()
-            for item in some:
-                if item[0] == "instrument:rate":
-                    self.known[item[1]] = item[2]
-                elif item[0] == "private:event":
-                    self.held.add(item[1], self._redact)
+            self._keep(some)
+
+    def _keep(self, some: list[Any]) -> None:
+        for item in some:
+            if item[0] == "instrument:rate":
+                self.known[item[1]] = item[2]
+            elif item[0] == "private:event":
+                self.held.add(item[1], self._redact)
 
     def collect(self, writer: Writer, seconds: float) -> None:
         """Add what waits to a batch, until it is full.
@@ -197,6 +201,16 @@ class Intake:
             self.held.confirm(seen, now)
             self.held.missing([digest for digest in asked if digest not in seen], now)
 
+    def count_orders(self) -> int:
+        """Read what waits, and return how many orders are not in Redis, as far as is known."""
+        waiting = 0
+        try:
+            while some := self._take(MOST, 0.0):
+                waiting += sum(item[0] == "private:event" for item in some)
+        except Over:
+            pass
+        return len(self.held) + waiting
+
     # -- the stream's connection -------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -219,6 +233,11 @@ class Intake:
     def leave(self) -> None:
         """Note that another publisher writes: disconnect, if that is left to this one."""
         if self._cold is not None:
+            # What came before the other one has connected may be known to nobody else.
+            self.close()
+            with contextlib.suppress(Over):
+                while some := self._take(MOST, 0.0):
+                    self._keep(some)
             self._end_queue()
             self._cold.disconnect()
 

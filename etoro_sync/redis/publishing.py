@@ -252,17 +252,18 @@ class Publishing:
             while self.lease.held and not self._write_rest():
                 pass
             self.lease.release()
-        except (EToroRedisError, Fenced):
+        except EToroRedisError:
             pass  # the lease expires by itself
+        except Fenced:
+            was_active = False  # another one has received what is left
         finally:
             self.lease.held = False
             self._stopping.set()
-            left = len(self.intake.held) if was_active else 0
+            left = self.intake.count_orders() if was_active else 0
             if left:
                 self.lost += left
-                log(
-                    logging.ERROR, "%s could not be published before the end.", count(left, "order")
-                )
+                what = count(left, "order")
+                log(logging.ERROR, "%s could not be published before the end.", what)
             self.intake.end()
             self._engine.close()
 

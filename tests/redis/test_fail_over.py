@@ -358,9 +358,13 @@ def test_a_cold_publisher_connects_with_the_lease_only(
     stream.bring(rate(1, 1.0))
     stream.order(1)
     until(lambda: feed.orders() == [1] and feed.bids() == [1.0])
+    feed.raw.client_pause(100, all=True)  # so that orders wait when another one has the lease
     with feed.raw.pipeline() as together:
         together.set(feed.keys.lease, "another", px=30_000)
         together.incr(feed.keys.epoch)
+        for step in range(2, 500):
+            stream.order(step)
+        stream.settle()
         together.execute()
     until(lambda: stream.state.value == "closed")
     stream.subscriptions = ()
@@ -369,6 +373,7 @@ def test_a_cold_publisher_connects_with_the_lease_only(
     until(lambda: stream.subscriptions == ("private", "instrument:1"))
     stream.bring(rate(2, 5.0))
     until(lambda: 2 in feed.last())
+    until(lambda: feed.orders() == [*range(1, 500)])
     assert set(feed.last()) == {2}, "a price of the earlier connection looks alive"
     cold.close()
     assert stream.state.value == "closed"

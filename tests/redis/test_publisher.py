@@ -593,10 +593,13 @@ def test_the_end_does_not_wait_for_a_redis_that_is_away(
     own.kill()
     stream.order(1)
     until(lambda: publisher.stats().failure is not None)
+    for step in range(2, 302):
+        stream.order(step)
+    stream.settle()
     publisher.close(0.5)
     assert publisher.stats().role == "closed"
-    assert publisher.stats().lost == 1
-    assert "1 order could not be published" in caplog.text
+    assert publisher.stats().lost == 301
+    assert "301 orders could not be published" in caplog.text
 
 
 def test_a_stream_that_fails_ends_its_publisher_with_the_error(
