@@ -56,6 +56,7 @@ class FleetTestbed(Testbed):
             calm = replace(options, ws_url=self._calm.url, ssl_context=None, api_key="api")
             parts.member(number).options = calm
         self._sent: list[tuple[int, int]] = []
+        self._numbers = itertools.count(10)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._flow, name="calm traffic", daemon=True)
         return fleet
@@ -86,18 +87,22 @@ class FleetTestbed(Testbed):
         self.mark = len(self.observer.connection_events())
 
     def _flow(self) -> None:
-        for number in itertools.count(10):
-            if self._stopped.wait(_PAUSE):
-                return
-            key, bid = CALM[number % len(CALM)], str(number)
-            self._calm.publish(key, Bid=bid, Ask=str(number + 1), LastExecution=bid)
-            self._sent.append((key, number))
+        while not self._stopped.wait(_PAUSE):
+            self._send()
+
+    def _send(self) -> None:
+        number = next(self._numbers)
+        key, bid = CALM[number % len(CALM)], str(number)
+        self._calm.publish(key, Bid=bid, Ask=str(number + 1), LastExecution=bid)
+        self._sent.append((key, number))
 
     def settle(self) -> None:
         """Compare both sides, and see that the other connections have lost nothing."""
         super().settle()
         self._stopped.set()
         self._thread.join()
+        for _ in CALM:
+            self._send()
         for key in CALM:
             sent = [number for place, number in self._sent if place == key]
             for way in ("callback", "queue"):

@@ -10,10 +10,16 @@ import pytest
 from tests.faults.pool import FLEET, Result, start, submit
 from tests.faults.scenario import Scenario
 from tests.faults.scenarios import SCENARIOS
+from tests.support.amounts import amount
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.long_form]
 
-LIVE = [scenario for scenario in SCENARIOS.values() if scenario.phase == "live" and scenario.fast]
+#: In the short form without variants, such as each close code or the same over TLS.
+LIVE = [
+    scenario
+    for scenario in SCENARIOS.values()
+    if scenario.phase == "live" and scenario.fast and not (scenario.variant and amount(True, False))
+]
 #: Whether other processes of this run play scenarios at the same time.
 _SHARED = "PYTEST_XDIST_WORKER" in os.environ
 #: They wait more than they work.
