@@ -78,7 +78,7 @@ class Track:
         self.bar: OpenBar | None = None
         #: Time and price of the latest tick that was in no bar, because it came late.
         self.late = (-1, 0.0)
-        #: The time of the earliest tick in a bar.
+        #: The earliest time with which a bar was begun.
         self.earliest = EVER
         #: Messages may be missing before this time; EVER: not known yet until when.
         self.gap_end = 0
@@ -200,7 +200,6 @@ class OpenBars:
             bar.add(time, price)
             bar.generation = generation
             bar.gap = bar.gap or start < track.gap_end
-            track.earliest = min(track.earliest, time)
         if track.gap_end == EVER:
             track.gap_end = time + 1  # it is received again
 

@@ -579,3 +579,72 @@ def test_a_new_connection_without_an_event_marks_also_those_that_stay_silent() -
     steps = [*rates(both(1, "12:00:10")), *rates(both(1, "12:00:10"), key=28)]
     found = bars_of([*steps, lambda feed: feed.new_connection(), *rates(both(2, "12:00:20"))])
     assert [(bar.instrument_id, bar.gap) for bar in found] == [(18, True), (28, True)]
+
+
+def test_another_connection_within_a_bar_is_a_gap_of_it() -> None:
+    """Also where the tick could take the short way; the bar behind it has none."""
+    found = bars_of(
+        [
+            of_connection(18, 5, "12:00:10", 1),
+            of_connection(18, 6, "12:00:20", 1),
+            of_connection(18, 7, "12:00:30", 2),
+            of_connection(18, 8, "12:00:40", 2),
+            of_connection(18, 9, "12:01:40", 2),
+        ]
+    )
+    assert [(bar.ticks, bar.gap) for bar in found] == [(4, True), (1, False)]
+
+
+def test_a_loss_ends_with_a_tick_though_nothing_says_that_messages_come_again() -> None:
+    """It marks the bar in which it was, and none behind it."""
+    found = bars_of(
+        [
+            *rates(both(1, "12:00:10"), both(2, "12:00:15")),
+            lambda feed: feed.emit("reconnecting", 1, 0.1),
+            *rates(both(3, "12:00:20"), both(4, "12:00:30"), both(5, "12:01:10")),
+        ]
+    )
+    assert [(bar.ticks, bar.gap) for bar in found] == [(4, True), (1, False)]
+
+
+def test_a_first_tick_at_the_begin_of_a_bar_is_the_first_of_all_intervals() -> None:
+    """Whichever of them takes it before the others."""
+    found = bars_of(rates(both(5, "12:00:00"), both(6, "12:00:10")), ["1m", "5m", "1h"])
+    assert [bar.first for bar in found] == [True, True, True]
+
+
+def test_a_bar_that_begins_late_does_not_hide_the_latest_price() -> None:
+    """A snapshot that repeats it is no tick."""
+    ticks = rates(both(6, "12:01:10"), both(1, "12:00:50"))
+    found = bars_of([*ticks, lose, *snapshot(6, "12:01:10"), find], grace=60)
+    assert prices(found) == [("12:00:00", 1, 1, 1, 1, 1), ("12:01:00", 6, 6, 6, 6, 1)]
+
+
+def test_behind_a_gap_that_has_ended_a_first_tick_is_no_other_gap() -> None:
+    """Its connection is another one, which is known."""
+    found = bars_of(
+        [
+            *rates(both(1, "12:00:10")),
+            *rates(both(1, "12:00:10"), key=28),
+            lose,
+            find,
+            *rates(stamp("12:03:10"), key=28),
+            *rates(both(2, "12:05:20")),
+        ]
+    )
+    assert [b.gap for b in found if b.instrument_id == 18] == [True, False]
+
+
+def test_a_snapshot_of_another_connection_ends_the_gap_of_its_instrument() -> None:
+    """A fleet moves an instrument so: what follows on the new connection is complete."""
+    made = Aggregator(check_intervals("1m"), "bid", 2.0, 0.0)
+
+    def state(date: str, generation: int) -> dict[str, Any]:
+        whole = f"2026-03-16T{date}Z"
+        return vars(WsInstrumentRate(ask=9.0, bid=5.0, date=whole, generation=generation))
+
+    made.take([(18, state("12:00:10", 1)), (18, "snapshot"), (18, state("12:00:10", 2))])
+    made.take([(28, state("12:01:10", 1)), (18, state("12:03:10", 2))])
+    made.bars.finish()
+    found = [(bar.instrument_id, bar.gap) for bar in made.bars.out]
+    assert found == [(18, True), (28, False), (18, False)]

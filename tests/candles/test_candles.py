@@ -30,6 +30,7 @@ from etoro_sync.candles import to_frame, to_polars
 from etoro_sync.candles.aggregator import Aggregator
 from etoro_sync.candles.intake import Intake
 from etoro_sync.candles.times import check_intervals
+from etoro_sync.stream.core import core_of
 from tests.candles.tools import bid, both, prices, rates, stamp, stream_of
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.clients import make_client
@@ -80,6 +81,19 @@ def test_the_bars_that_are_open_at_the_end_are_called_before_run_forever_returns
         with Watchdog(10), stream:
             stream.run_forever()
             assert closes(called) == [5.0]
+
+
+def test_candles_that_have_ended_are_taken_off_their_stream() -> None:
+    """It may go on without them, or be played again."""
+    stream = stream_of(FIVE)
+    registry = core_of(stream).registry
+    bars, closed = Candles(stream, "1m").queue(), Candles(stream, "1m", keep=1)
+    assert len(registry.taps) == 2
+    closed.close()
+    assert len(registry.taps) == 1
+    with Watchdog(10), stream:
+        assert len(list(bars)) == 5
+    assert registry.taps == ()
 
 
 def test_a_callback_may_be_of_one_interval_and_removed() -> None:
