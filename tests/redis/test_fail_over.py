@@ -27,6 +27,7 @@ from etoro_sync.redis.lease import Lease
 from etoro_sync.redis.writer import RedisWriter
 from etoro_sync.simulator import EToroSimulator
 from tests.conftest import MakeClient, MakeSimulator
+from tests.redis.conftest import StartRedis
 from tests.redis.publishing import Feed, until
 from tests.support.amounts import amount
 from tests.support.live_stream import LiveStream, order, rate
@@ -337,6 +338,35 @@ def test_a_fenced_publisher_stands_by_with_its_orders(
         until(lambda: feed.orders() == [1])
     until(lambda: first.stats().held == 0)
     feed.check()
+
+
+def test_no_order_is_lost_while_redis_is_away_from_both(
+    streams: Callable[[], LiveStream], start_redis: StartRedis
+) -> None:
+    """Whoever gets the lease first when it is back, and however often it goes away."""
+    own = start_redis()
+    one, two = streams(), streams()
+    with own.client() as raw:
+        feed = Feed(raw)
+        with (
+            Publisher(one, own.url, lease=0.2) as first,
+            Publisher(two, own.url, lease=0.2) as other,
+        ):
+            until(lambda: "active" in roles(first, other))
+            for outage in range(3):
+                own.kill()
+                until(lambda: None not in (first.stats().failure, other.stats().failure))
+                for number in range(outage * 100, outage * 100 + 100):
+                    for stream in (one, two):
+                        stream.order(number)
+                        stream.bring(rate(1, number + 1.0))
+                own.start()
+                until(lambda due=outage * 100 + 100: len(feed.orders()) == due)
+                until(lambda bid=outage * 100 + 100.0: feed.last().get(1, [0])[-1] == bid)
+            assert feed.orders() == list(range(300))
+            until(lambda: first.stats().held == other.stats().held == 0)
+            assert first.stats().lost == other.stats().lost == 0
+        feed.check()
 
 
 # Cold ---------------------------------------------------------------------------------------------
