@@ -73,8 +73,10 @@ def examine_redis(visit: Visit, url: str, feed: str) -> None:
     :param url: of Redis.
     :param feed: the feed's name.
     """
-    from ..redis.doctor import RedisExamination
-
+    try:
+        from ..redis.doctor import RedisExamination
+    except ImportError as exc:
+        raise CommandError(f"{exc}.") from exc
     if visit.report is not None:
         _check_writable(visit.report)
     show: _Show = _Silent() if visit.as_json else _Lines()

@@ -18,6 +18,7 @@ from .log_collector import LogCollector
 from .names import instruments_of, resolve
 from .options import Seconds, Verbose, positive
 from .progress import Progress
+from .watching import watching
 
 if TYPE_CHECKING:
     from ..redis import Publisher, PublisherStats
@@ -41,6 +42,7 @@ class Wanted:
     :param cold: connect only with the lease.
     :param seconds: for how long; None is until Ctrl-C.
     :param verbose: the log, too.
+    :param metrics_port: where to serve metrics of the connection; None is nowhere.
     """
 
     url: str
@@ -52,6 +54,7 @@ class Wanted:
     cold: bool
     seconds: float | None
     verbose: bool
+    metrics_port: int | None = None
 
 
 def publish(wanted: Wanted, options: WsClientOptions, instruments: Instruments | None) -> None:
@@ -59,7 +62,10 @@ def publish(wanted: Wanted, options: WsClientOptions, instruments: Instruments |
 
     :raises EToroError: the error that ended the stream, or why Redis refuses.
     """
-    from ..redis import Publisher
+    try:
+        from ..redis import Publisher
+    except ImportError as exc:
+        raise CommandError(f"{exc}.") from exc
 
     topics: list[int | str] = [*_ids(wanted, instruments), *["private"] * wanted.private]
     progress = Progress()
@@ -75,7 +81,7 @@ def publish(wanted: Wanted, options: WsClientOptions, instruments: Instruments |
                 )
                 if not wanted.cold:
                     client.connect()
-                with publisher:
+                with watching(client, wanted.metrics_port), publisher:
                     _watch(publisher, wanted, progress, log)
         except EToroError as exc:
             for line in log.take(without=str(exc)):
@@ -162,6 +168,12 @@ def _publish(
         bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
     ] = False,
     verbose: Verbose = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, metavar="N", help="Serve /metrics and /healthz; 9464 is usual."
+        ),
+    ] = None,
 ) -> int:
     """Publish through Redis, for any number of readers; start it twice for fail-over.
 
@@ -181,7 +193,9 @@ def _publish(
             raise CommandError(
                 "Name at least one instrument, such as BTC, or use --all or --private."
             )
-        wanted = Wanted(url, named, everything, private, feed, lease, cold, seconds, verbose)
+        wanted = Wanted(
+            *(url, named, everything, private, feed, lease, cold, seconds, verbose), metrics_port
+        )
         if not demo:
             options = WsClientOptions.from_env()
             publish(wanted, options, instruments_of(options))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -164,6 +167,39 @@ def test_a_refused_password_is_not_shown(
     out, err = capsys.readouterr()
     assert "Check the user and the password" in err
     assert "planted" not in out + err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["publish", "redis://localhost", "1001", "--demo"], ["doctor", "redis://localhost"]],
+)
+def test_a_missing_extra_is_named(arguments: list[str]) -> None:
+    """With what to install, in one line."""
+    code = (
+        "import sys; sys.modules['redis'] = None; from etoro_sync.cli import run; "
+        f"sys.exit(run({arguments}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "etoro-sync[redis]"' in done.stderr
+
+
+def test_metrics_of_the_connection_are_served(
+    sim: EToroSimulator, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the command stream."""
+    ports: list[int | None] = []
+
+    @contextlib.contextmanager
+    def watch(client: object, port: int | None) -> Iterator[None]:
+        ports.append(port)
+        yield
+
+    monkeypatch.setattr(publishing, "watching", watch)
+    arguments = ["publish", server.url, "1001", "--metrics-port", "9464", "--seconds", "0.1"]
+    assert run(arguments) == 0
+    assert ports == [9464]
 
 
 def test_one_line_says_how_far_it_is() -> None:
