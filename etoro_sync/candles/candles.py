@@ -16,6 +16,7 @@ from ..errors import EToroClosedError, EToroError, EToroValidationError
 from ..events import check_instrument_ids, check_timeout
 from ..numbers import real, whole
 from ..stream.core import core_of
+from ..stream.live import LiveSource
 from ..stream.market_stream import MarketStream
 from ..stream.playing import PlayedSource
 from ..synchronization import ProcessGuard
@@ -267,7 +268,9 @@ class Candles(Closeable):
         if not self._begun.acquire(blocking=False):
             return
         self._intake.listen(self._core.registry, self._ids)
-        if self._timer is not None and not isinstance(self._source, PlayedSource):
+        # What waits for its readers has no time of its own.
+        waits = isinstance(self._source, PlayedSource) and not isinstance(self._source, LiveSource)
+        if self._timer is not None and not waits:
             self._start_timer(self._timer)
         self._source.listeners_changed()
 

@@ -114,7 +114,7 @@ class Entries:
     def publish_state(self, rates: list[WsInstrumentRate]) -> None:
         """Hand on the rates of a state."""
         for start in range(0, len(rates), _SLICE):
-            self._publish(rates[start : start + _SLICE])
+            self._publish(rates[start : start + _SLICE], snapshots=True)
             self._feed.wait(_PAUSE)
 
     def check(self, moment: Moment) -> None:
@@ -181,7 +181,7 @@ class Entries:
             self._fresh.connected = True
             self._fresh.judge()
 
-    def _publish(self, rates: list[WsInstrumentRate]) -> None:
+    def _publish(self, rates: list[WsInstrumentRate], snapshots: bool = False) -> None:
         """Hand rates over, with the number of the connection as this stream counts them."""
         states: list[tuple[int, dict[str, Any]]] = []
         wanted, theirs, number = self._wanted, None, 0
@@ -193,14 +193,14 @@ class Entries:
                 theirs = state["generation"]
                 number = self._generations.of(theirs)
                 if number > self._feed.generation:
-                    self._feed.states(states)
+                    self._feed.states(states, snapshots)
                     states = []
                     self._feed.new_connection(None, number)
                 self._generations.add(number)
             state["generation"] = number
             states.append((state["instrument_id"], state))
         if states:
-            self._feed.states(states)
+            self._feed.states(states, snapshots)
 
     # -- orders and events -----------------------------------------------------------------------
 

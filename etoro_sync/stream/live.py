@@ -15,6 +15,7 @@ from ..delivery.event_queue import default_size, make_buffer, name_of_events
 from ..delivery.publisher import Publisher
 from ..delivery.queues import ItemQueue
 from ..delivery.registry import Registry
+from ..delivery.tap import SNAPSHOT
 from ..errors import EToroClosedError, EToroTimeoutError
 from ..market.bad_messages import BadMessages
 from ..market.feed_handler import FeedHandler
@@ -120,11 +121,16 @@ class LiveFeed(Feed):
             one.visible["generation"] for one in shown if f"instrument:{one.id}" not in left_out
         }
 
-    def states(self, states: Iterable[tuple[int, dict[str, Any]]]) -> None:
-        """Write merged states, which nobody changes any more, by instrument id."""
+    def states(self, states: Iterable[tuple[int, dict[str, Any]]], snapshots: bool = False) -> None:
+        """Write merged states, which nobody changes any more, by instrument id.
+
+        :param snapshots: they say what is known, and not that a price has just come.
+        """
         self._pace(None)
         self._counters.last_message_at = clocks.uptime()
         for key, state in states:
+            if snapshots:
+                self._out.tapped.append((key, SNAPSHOT))
             self._show(key, state)
         self._out.flush()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from tests.candles.tools import bid, both, prices, rates, stamp, stream_of
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.clients import make_client
 from tests.support.clocks import FakeClock
+from tests.support.live_stream import LiveStream, rate
 from tests.support.threads import Watchdog
 
 FIVE = [
@@ -514,6 +516,16 @@ def test_bars_of_a_silent_client_are_closed_by_its_timer(
         server.publish(18, Bid="5.0", Ask="20")
         assert bars.get(timeout=10).close == 5.0
         assert bars.empty()
+
+
+def test_bars_of_any_live_source_are_closed_by_a_timer() -> None:
+    """Also of one that a function plays, such as a reader of Redis."""
+    live = LiveStream()
+    bars = Candles(live, "1s", grace=0.0, timer=0.1).queue()
+    with Watchdog(20), live:
+        now = datetime.now(timezone.utc)
+        live.bring(rate(18, 5.0, date=f"{now:%Y-%m-%dT%H:%M:%S}Z", received_at=now.timestamp()))
+        assert bars.get(timeout=10).close == 5.0
 
 
 def test_a_recording_has_no_timer() -> None:

@@ -18,9 +18,9 @@ __all__ = ["FeedWriter", "rate_of"]
 
 def rate_of(key: int, ask: float, generation: int = 1, **fields: Any) -> WsInstrumentRate:
     """A rate as a publisher has it."""
-    values: dict[str, Any] = {"received_at": 1.0, "changed": ("ask",), **fields}
+    values: dict[str, Any] = {"date": "d", "received_at": 1.0, "changed": ("ask",), **fields}
     return WsInstrumentRate(
-        ask, 1.0, 0.0, "d", 5, instrument_id=key, generation=generation, **values
+        ask, 1.0, price_rate_id=5, instrument_id=key, generation=generation, **values
     )
 
 
