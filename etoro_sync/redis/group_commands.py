@@ -1,10 +1,11 @@
 """What a consumer of orders asks of Redis: each call is one round trip, and may raise."""
 
+import contextlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..errors import EToroValidationError
+from ..errors import EToroRedisError, EToroValidationError
 from ..models import WsPrivateEvent
 from . import order_scripts
 from .connection import Address
@@ -75,11 +76,24 @@ class GroupCommands:
         """Close the connection."""
         self.client.close()
 
+    @contextlib.contextmanager
+    def _calling(self) -> Iterator[None]:
+        """:raises EToroRedisError: when Redis does not answer, or refuses."""
+        try:
+            with self._address.calling():
+                yield
+        except EToroRedisError:
+            raise
+        except BaseException:
+            # Ctrl-C between a command and its answer: the next command must not get that answer.
+            self.client.connection_pool.disconnect()
+            raise
+
     def _run(self, script: str, *arguments: Any) -> Any:
         keys = [self._keys.orders, self._keys.groups, self._keys.dead]
         if script not in self._scripts:
             self._scripts[script] = self.client.register_script(script)
-        with self._address.calling():
+        with self._calling():
             return self._scripts[script](keys=keys, args=arguments)
 
     def _note(self, position: bytes) -> None:
@@ -119,7 +133,7 @@ class GroupCommands:
         streams: Any = {self._keys.orders: ">"}
         # A time of 0 would be without end.
         wait = max(int(seconds * 1000), 1)
-        with self._address.calling():
+        with self._calling():
             found: Any = self.client.xreadgroup(
                 self._group,
                 self._consumer,
@@ -162,7 +176,7 @@ class GroupCommands:
 
     def dead(self) -> list[Delivery]:
         """Return what the group has set aside, the oldest first."""
-        with self._address.calling():
+        with self._calling():
             entries: Any = self.client.xrange(self._keys.dead)
         return [
             Delivery(fields[b"i"].decode(), int(fields[b"t"]), fields)

@@ -162,6 +162,29 @@ def test_ctrl_c_in_a_handler_ends_the_loop(group: OrderGroup, raw: redis.Redis) 
     assert pending(raw) == 1
 
 
+def test_ctrl_c_before_an_answer_does_not_mix_answers_up(
+    group: OrderGroup, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook, where the loop is run again while Redis still waits to answer."""
+    client = group._consumer._commands.client
+    parse = client.parse_response
+
+    def interrupt(connection: Any, command: str, **options: Any) -> Any:
+        if command == "XREADGROUP":
+            raise KeyboardInterrupt
+        return parse(connection, command, **options)
+
+    monkeypatch.setattr(client, "parse_response", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(iter(group))
+    monkeypatch.undo()
+    # So that the next command is another one.
+    group._consumer._claim_at = float("-inf")
+    assert ids(group) == []
+    add_orders(raw, 1, 2)
+    assert sorted(map(str, ids(group, 2))) == ["1", "2"]
+
+
 def test_an_order_that_is_never_handled_is_set_aside(
     server: RedisServer, raw: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
