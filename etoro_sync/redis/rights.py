@@ -24,6 +24,8 @@ ROLES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("HDEL", "@meta", "standby"),
         ("XADD", "@rates", "*", "e", "1"),
         ("XADD", "@orders", "*", "e", "1"),
+        ("XREVRANGE", "@orders", "+", "-"),
+        ("XTRIM", "@orders", "MAXLEN", "1"),
         ("XADD", "@events", "*", "e", "1"),
         ("ZADD", "@seen", "1", "x"),
         ("ZSCORE", "@seen", "x"),

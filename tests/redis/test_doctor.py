@@ -18,6 +18,7 @@ from etoro_sync.redis import OrderGroup, doctor_steps
 from etoro_sync.redis.connection import Address
 from etoro_sync.redis.doctor import RedisReport, examine_redis
 from etoro_sync.redis.doctor_steps import Steps
+from etoro_sync.redis.rights import missing_rights
 from tests.redis.conftest import StartRedis
 from tests.redis.orders import KEYS, add_orders
 from tests.support.redis_server import RedisServer
@@ -28,6 +29,7 @@ STEPS = [
     *("feed", "publisher", "rates", "orders", "groups"),
 ]
 PASSWORD = "planted-password-4711"
+ROOT = Path(__file__).parents[2]
 
 
 def write_feed(raw: redis.Redis, epoch: int = 7) -> None:
@@ -74,6 +76,37 @@ def test_a_feed_that_is_well_has_no_failure(server: RedisServer, raw: redis.Redi
     assert step(report, "groups").found == (
         "booking: 3 not acknowledged (0.00% of the limit), 1 consumer"
     )
+
+
+def test_tls_and_a_password_are_used(start_redis: StartRedis) -> None:
+    """A certificate that is not trusted is said to be so."""
+    own = start_redis(tls=True)
+    with own.client() as raw:
+        write_feed(raw)
+        raw.execute_command("ACL", "SETUSER", "watcher", "on", f">{PASSWORD}", "~*", "+@all")
+    url = own.tcp_url.replace("rediss://", f"rediss://watcher:{PASSWORD}@")
+    report = examine_redis(url)
+    assert report.ok, str(report)
+    assert PASSWORD not in str(report)
+    report = examine_redis(url.partition("?")[0])
+    assert "certificate" in failed(report)["connection"].found
+
+
+def test_the_rights_of_the_pages_are_enough_for_their_roles(start_redis: StartRedis) -> None:
+    """What the doctor looks for is what docs/redis.md and docs/redis_orders.md list."""
+    own = start_redis(port=True)
+    with own.client() as raw:
+        for page, name, role in (
+            ("redis.md", "publisher", "publish"),
+            ("redis_orders.md", "worker", "consume orders in groups"),
+        ):
+            text = (ROOT / "docs" / page).read_text()
+            (rights,) = re.findall(rf"ACL SETUSER {name} on >PASSWORD (.*)", text)
+            raw.execute_command("ACL", "SETUSER", name, "on", f">{PASSWORD}", *rights.split())
+            url = own.tcp_url.replace("redis://", f"redis://{name}:{PASSWORD}@")
+            address = Address(url)
+            with address.client() as client:
+                assert missing_rights(client, address, KEYS, role) == []
 
 
 # The server --------------------------------------------------------------------------------------

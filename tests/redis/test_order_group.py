@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 import redis
 
-from etoro_sync import EToroRedisError, EToroTypeError, EToroValidationError
+from etoro_sync import (
+    EToroClosedError,
+    EToroRedisError,
+    EToroTypeError,
+    EToroValidationError,
+)
 from etoro_sync.redis import GroupOrder, OrderGroup
 from etoro_sync.redis.connection import Address
 from etoro_sync.redis.group_commands import GroupCommands
@@ -569,6 +574,16 @@ def test_arguments_are_checked(name: str, value: Any) -> None:
     with pytest.raises(EToroValidationError) as caught:
         OrderGroup(**arguments)
     assert caught.value.field == name
+
+
+def test_it_is_of_no_use_in_a_forked_child(group: OrderGroup) -> None:
+    """Its connection belongs to the parent."""
+    group._guard._pid = 1
+    for call in (group.open, group.orders, group.set_aside, group.remove):
+        with pytest.raises(EToroClosedError, match="fork"):
+            call()
+    group.close()
+    group._guard = type(group._guard)()
 
 
 def test_it_belongs_to_its_process() -> None:
