@@ -60,7 +60,7 @@ class _Sender:
         for sent in range(count):
             if not sent % _SLICE:
                 if not ready:
-                    ready = self._prepare(_SLICE)
+                    ready = self._prepare(min(_SLICE, count - sent))
                 ahead = began + sent * seconds / count - time.monotonic()
                 if ahead > 0:
                     time.sleep(ahead)
