@@ -39,7 +39,7 @@ test-long: $(VENV)/.has-test ## Run those tests that have a long form, in it
 	@ETORO_SYNC_TEST_LONG=1 $(BIN)/python -m pytest -m long_form $(SPREAD) $(ARGS)
 
 # One process: the tests share a Jupyter server and a browser.
-test-browser: $(VENV)/.has-browser ## Test the live table in JupyterLab and Notebook 7, in Chromium
+test-browser: $(VENV)/.has-browser ## Test the live table in JupyterLab and Notebook 7, and the page of prices, in Chromium
 	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 
 # Coverage is that of the tests that stand beside the code. Those of promises and complaints, and

@@ -144,6 +144,7 @@ class Reading:
         options = ("BLOCK", int(_BLOCK * 1000), "COUNT", COUNT)
         answer = line.call("XREAD", *options, "STREAMS", *streams, *places)
         self._feed.next_read()
+        self._feed.answer()
         if answer:
             # Orders that the last publisher wrote before its end are read without one, too.
             if not self._fresh.held and read_moment(line, self._keys).lease != -2:

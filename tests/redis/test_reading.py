@@ -518,6 +518,15 @@ def test_a_state_is_no_tick_of_candles(make: Make, writer: FeedWriter) -> None:
         assert bars.stats().ticks == 2
 
 
+def test_a_loop_begins_with_the_present_price(make: Make, writer: FeedWriter) -> None:
+    """As it does with a connection, however seldom the instrument has another one."""
+    writer.rates(rate_of(18, 2.0), rate_of(19, 5.0))
+    with make() as stream, stream.stream([18, 20]) as loop:
+        assert next(loop)[1].ask == 2.0
+        writer.rates(rate_of(18, 3.0))
+        assert next(loop)[1].ask == 3.0
+
+
 def test_orders_of_two_epochs_are_both_there(
     make: Make, writer: FeedWriter, raw: redis.Redis
 ) -> None:
