@@ -147,10 +147,6 @@ class LiveFeed(Feed):
         self._counters.connections += 1
         self.emit("open")
 
-    def forget(self, instrument_id: int) -> None:
-        """Show no rate of this instrument: the last one is outdated, and the new one unknown."""
-        self._book.forget([f"instrument:{instrument_id}"])
-
     def bad(self, kind: str, what: str, cause: Exception) -> None:
         """Count and emit something that cannot be understood, and is left out.
 

@@ -432,6 +432,21 @@ def test_a_key_of_another_type_says_so(make: Make, writer: FeedWriter, key: str)
         make().connect()
 
 
+def test_an_epoch_that_is_no_number_is_set_right_by_a_publisher(
+    make: Make, writer: FeedWriter, raw: redis.Redis
+) -> None:
+    """Until then the feed is lost; nobody can join."""
+    stream = make()
+    items = stream.queue(ALL)
+    stream.connect()
+    raw.set(writer.keys.epoch, "many")
+    assert "is no number" in until(items, "close")[-1][2]
+    with pytest.raises(EToroRedisError, match="is no number: b'many'. A publisher sets it right"):
+        make().connect()
+    writer.take_over()
+    until(items, "reconnected")
+
+
 def test_a_key_that_changes_its_type_is_a_lost_connection(
     make: Make, writer: FeedWriter, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -236,8 +236,6 @@ def test_a_lost_connection_is_a_state_and_the_next_a_generation(script: Script) 
         assert stream.state is ClientState.LIVE
         assert set(stream.rates) == {18}
         script.do(lambda feed: feed.states([state_of(18, 3.0, feed.generation)]))
-        script.do(lambda feed: feed.forget(18))
-        assert set(stream.rates) == set()
         found = [items.get() for _ in range(5)]
     assert [event for event, *_ in found] == [
         "instrument:rate",
