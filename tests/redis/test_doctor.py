@@ -219,6 +219,19 @@ def test_settings_that_harm(
     assert list(failed(report)) == ([name] if fails else [])
 
 
+def test_memory_is_a_note_from_half_on_and_a_failure_from_nine_tenths_on() -> None:
+    """Redis will refuse to write when it is full."""
+    steps = Steps(Address("redis://127.0.0.1:1"), KEYS)
+    found = []
+    for used in (49, 50, 89, 90):
+        steps._info = {"used_memory": used, "maxmemory": 100}
+        try:
+            found.append(len(steps.memory().notes))
+        except doctor_steps.StepFailed:
+            found.append(-1)
+    assert found == [0, 1, 1, -1]
+
+
 def test_a_clock_that_is_wrong(
     server: RedisServer, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
