@@ -100,6 +100,13 @@ class FleetManager(SessionManager):
         self._fleet_requests.session = session = FleetSession(number, self.parts, resumed)
         return session
 
+    def _clear(self) -> None:
+        session = self._fleet_requests.session
+        if session is not None:
+            # First, or a connection without topics could be taken for one that is to close.
+            session.open_no_more()
+        super()._clear()
+
     @property
     def session(self) -> FleetSession | None:
         """The present session, or the last one; None before the first."""

@@ -119,9 +119,14 @@ class FleetSession:
             # In finally, because Ctrl-C may interrupt the waits above.
             dispatcher.stop(self.number)
 
-    def _end_all(self, timeout: float) -> None:
+    def open_no_more(self) -> None:
+        """Let no connection be opened, closed or given topics from now on. Any thread."""
         with self._connections.lock:
             self._connections.ending = True
+
+    def _end_all(self, timeout: float) -> None:
+        self.open_no_more()
+        with self._connections.lock:
             sessions = [*self._sessions, *self._connections.retired.values()]
         try:
             end_together(sessions, timeout)
