@@ -171,7 +171,7 @@ def read_states(line: Line, keys: Keys, wanted: frozenset[int] | None, report: R
         except BAD_CONTENT as exc:
             report("state", keys.last, exc)
             continue
-        if epoch == moment.epoch and (wanted is None or rate.instrument_id in wanted):
+        if epoch == moment.epoch:
             found.append((number, rate))
     found.sort(key=lambda pair: pair[0])
     return States(moment, [rate for _, rate in found])

@@ -216,6 +216,8 @@ def test_prices_are_fresh_when_all_connections_of_a_publisher_are_back(
         while stream.state is not ClientState.LIVE:
             pass
         source.lost()
+        while stream.state is not ClientState.RECONNECTING:
+            pass
         for reason in ("one", "two"):
             source.emit("close", 1006, reason)
         source.emit("reconnected", WsGap(1.0, 2.0, 3, ("instrument:18",)))
