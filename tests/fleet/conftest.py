@@ -28,7 +28,8 @@ def fleet(simulator: MakeSimulator, small: None) -> Iterator[MakeFleet]:
     made: list[WsFleet] = []
 
     def make(url: str, connections: int | None = None, **options: Any) -> WsFleet:
-        made.append(make_fleet(url, connections, **options))
+        # A machine that stands still must not use up the attempts while a server is away.
+        made.append(make_fleet(url, connections, **{"reconnect_attempts": None, **options}))
         return made[-1]
 
     with Watchdog(25):

@@ -158,7 +158,7 @@ def test_any_walk_ends_at_what_is_wanted(
 ) -> None:
     """Calls, streams and losses in any order; the server may take fewer topics than is believed."""
     sim = simulator(max_topics=takes)
-    f = fleet(sim.url, reconnect_attempts=None, request_timeout=20.0)
+    f = fleet(sim.url, request_timeout=20.0)
     f.connect()
     walk = Walk(sim, f, random.Random(seed))
     for number in range(amount(12, 30)):

@@ -102,7 +102,7 @@ def test_a_gap_of_another_connection_is_none_of_orders(
 def test_a_table_shows_whose_prices_are_old(simulator: MakeSimulator, fleet: MakeFleet) -> None:
     """Those of the lost connection, and no others, although all have different numbers."""
     sim = simulator()
-    f = fleet(sim.url, reconnect_delay=5.0, reconnect_max_delay=5.0)
+    f = fleet(sim.url)
     f.subscribe(TOPICS, snapshot=True)
     rates = f.queue("instrument:rate")
     f.connect()
@@ -111,11 +111,12 @@ def test_a_table_shows_whose_prices_are_old(simulator: MakeSimulator, fleet: Mak
     cells = table.widget.get_state()["snapshot"]["rows"]
     assert {key for key, row in cells.items() if row["old"]} == set()
     ear = Ear(f)
-    cut(sim, "instrument:4")
-    ear.wait_for("reconnecting")
-    table.update()
-    cells = table.widget.get_state()["snapshot"]["rows"]
-    assert {key for key, row in cells.items() if row["old"]} == {"4", "5", "6"}
+    with sim.fault("refuse"):
+        cut(sim, "instrument:4")
+        ear.wait_for("reconnecting")
+        table.update()
+        cells = table.widget.get_state()["snapshot"]["rows"]
+        assert {key for key, row in cells.items() if row["old"]} == {"4", "5", "6"}
     table.close()
 
 

@@ -349,17 +349,18 @@ def test_refused_topics_take_no_places(simulator: MakeSimulator, fleet: MakeFlee
 def test_a_call_has_the_time_that_a_new_connection_takes(
     simulator: MakeSimulator, fleet: MakeFleet
 ) -> None:
-    """Besides request_timeout, unless the caller says how long it waits."""
+    """Besides request_timeout, and only where one is being opened."""
     sim = simulator()
-    f = fleet(sim.url, request_timeout=200 * MS)
+    f = fleet(sim.url, request_timeout=5.0, connect_timeout=7.0, auth_timeout=9.0)
     f.connect()
     f.subscribe([1, 2, 3])
-    with sim.fault("late_answer", operation="Authenticate", delay=500 * MS):
-        f.subscribe([4])
-        assert "instrument:4" in sim.subscribed
-        f.subscribe([5, 6])
-        with pytest.raises(EToroTimeoutError):
-            f.subscribe([7], timeout=100 * MS)
+    requests = core_of(f).requests
+    with sim._hub.changed:  # the server answers nothing meanwhile
+        f.subscribe([4], wait=False)
+        assert requests._patience(instruments(1, 4)) == 5.0 + 7.0 + 9.0
+        assert requests._patience(instruments(1, 2)) == 5.0
+    f.subscribe([4])
+    assert requests._patience(instruments(4)) == 5.0
 
 
 def test_connections_that_come_and_go_leave_nothing(
