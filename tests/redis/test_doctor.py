@@ -16,7 +16,7 @@ from etoro_sync.cli import run
 from etoro_sync.doctor import Outcome, Step
 from etoro_sync.redis import OrderGroup, doctor_steps
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.doctor import RedisReport, examine_redis
+from etoro_sync.redis.doctor import RedisExamination, RedisReport, examine_redis
 from etoro_sync.redis.doctor_steps import Steps
 from etoro_sync.redis.rights import missing_rights
 from tests.redis.conftest import StartRedis
@@ -242,6 +242,20 @@ def test_a_clock_that_is_wrong(
     found = step(examine_redis(server.url), "clock")
     assert found.found.startswith("this machine is 100.0 s behind Redis")
     assert "Synchronise the clocks" in found.notes[0]
+
+
+def test_ctrl_c_ends_the_examination(server: RedisServer) -> None:
+    """With what was seen before."""
+
+    def interrupt(name: str) -> None:
+        if name == "role":
+            raise KeyboardInterrupt
+
+    examination = RedisExamination(server.url, on_begin=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        examination.run()
+    assert [each.name for each in examination.report.steps] == ["connection", "rights", "version"]
+    assert not examination.report.ok
 
 
 # The feed ----------------------------------------------------------------------------------------

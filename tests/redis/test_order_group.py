@@ -6,6 +6,7 @@ import itertools
 import logging
 import pickle
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from etoro_sync import (
     EToroTypeError,
     EToroValidationError,
 )
-from etoro_sync.redis import GroupOrder, OrderGroup
+from etoro_sync.redis import GroupOrder, OrderGroup, consumer
 from etoro_sync.redis.connection import Address
 from etoro_sync.redis.group_commands import GroupCommands
 from tests.redis.conftest import StartRedis
@@ -153,6 +154,31 @@ def test_a_handler_that_raises_gets_the_order_again(
     assert record.exc_info is not None
     assert (group.stats().failed, group.stats().handled) == (1, 2)
     assert pending(raw) == 0
+
+
+def test_a_handler_that_takes_too_long_is_logged(
+    group: OrderGroup, raw: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its order may have come to another consumer, too; once a minute."""
+    add_orders(raw, 1, 2)
+    group.run(lambda order: threading.Event().wait(2 * SOON), QUIET)
+    (record,) = caplog.records
+    assert f"make redeliver_after longer than {SOON:g} s" in record.getMessage()
+    assert group.stats().handled == 2
+
+
+def test_memory_of_what_was_handled_is_bounded(
+    group: OrderGroup, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is forgotten; and what is older than a day."""
+    monkeypatch.setattr(consumer, "_REMEMBERED", 1)
+    add_orders(raw, 1, 2)
+    assert ids(group, 2) == [1, 2]
+    add_orders(raw, 2, 1)
+    assert ids(group, 1) == [1]
+    monkeypatch.setattr(consumer, "_LONGEST", 0.0)
+    add_orders(raw, 1)
+    assert ids(group, 1) == [1]
 
 
 def test_ctrl_c_in_a_handler_ends_the_loop(group: OrderGroup, raw: redis.Redis) -> None:
