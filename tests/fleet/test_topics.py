@@ -334,6 +334,20 @@ def test_a_refusal_after_the_caller_has_gone_is_logged(
     assert "No such topic" in caplog.text
 
 
+def test_a_call_for_too_many_takes_no_topic_over_from_a_stream(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """It has changed nothing, so the end of the stream unsubscribes its topics."""
+    sim = simulator()
+    f = fleet(sim.url, connections=1)
+    with f:
+        with f.stream([1, 2]) as rates:
+            next(rates)
+            with pytest.raises(EToroSubscriptionError, match="no room"):
+                f.subscribe([1, 2, 3, 4])
+        sim.wait_until(lambda s: not s.subscribed)
+
+
 def test_refused_topics_take_no_places(simulator: MakeSimulator, fleet: MakeFleet) -> None:
     """Others have them at once."""
     sim = simulator()

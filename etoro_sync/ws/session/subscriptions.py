@@ -100,8 +100,9 @@ class Subscriptions:
                 "has failed" if state is ClientState.FAILED else "is closed",
             )
         with self._lock:
-            self._forget_streams(topics)
             version = self._tracker.add(topics, snapshot)
+            # Behind it, since a fleet raises where there are too many.
+            self._forget_streams(topics)
         self._request("Subscribe", topics, snapshot, wait, timeout, version)
 
     def unsubscribe(self, topics: list[str], wait: bool, timeout: float | None) -> None:
