@@ -575,6 +575,26 @@ def test_the_rights_of_the_page_are_enough(start_redis: StartRedis) -> None:
             group.remove()
 
 
+def test_the_programs_of_the_page_run(
+    server: RedisServer, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they stand there, but that their loops end."""
+    text = (ROOT / "docs" / "redis_orders.md").read_text()
+    programs = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    run = OrderGroup.run
+    monkeypatch.setattr(OrderGroup, "__iter__", lambda group: group.orders(QUIET))
+    monkeypatch.setattr(OrderGroup, "run", lambda group, handler: run(group, handler, QUIET))
+    assert len(programs) == 3
+    for number, program in enumerate(programs):
+        raw.xadd(KEYS.orders, {"c": "odd"})
+        add_orders(raw, number)
+        said: list[Any] = []
+        code = compile(program.replace("redis://localhost", server.url), "redis_orders.md", "exec")
+        exec(code, {"print": lambda *values, said=said: said.append(values)})
+        assert said
+    assert OrderGroup(server.url, "booking").set_aside() == []
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
