@@ -20,9 +20,9 @@ from ..market.feed_handler import FeedHandler
 from ..market.message_parser import instrument_id_of
 from ..state import ClientState
 from ..stats import Counters
-from ..synchronization import Interrupted
 from .feed import Feed
 from .live_feed import LiveFeed
+from .live_pace import LivePace
 from .pace import Pace
 from .playing import PlayedSource
 
@@ -36,43 +36,6 @@ _CONFLATE_AFTER = 1.0
 _CONNECT_TIMEOUT = 21.0
 _OVER = (ClientState.CLOSING, ClientState.CLOSED, ClientState.FAILED)
 _numbers = itertools.count(1)
-
-
-class LivePace(Pace):
-    """Lets a source go on whatever its readers do, until the stream is to end.
-
-    :param registry: the listeners.
-    """
-
-    def __init__(self, registry: Registry) -> None:
-        super().__init__(registry)
-        #: Ends what the source's thread waits for elsewhere.
-        self.on_stop: Callable[[], None] = _nothing
-
-    def reset(self) -> None:
-        """Forget the last session."""
-        super().reset()
-        self.on_stop = _nothing
-
-    def interrupt(self) -> None:
-        """Make the source check whether it is to stop. Any thread, also in a finalizer."""
-        super().interrupt()
-        self.on_stop()
-
-    def wait_for_room(self, dispatcher: Dispatcher, stopping: Callable[[], bool]) -> None:
-        """Return at once.
-
-        :raises Interrupted: when the stream is to end.
-        """
-        if stopping():
-            raise Interrupted
-
-    def wait_until_idle(self, dispatcher: Dispatcher, stopping: Callable[[], bool]) -> None:
-        """Return at once: a stream that has failed must not look alive while a callback hangs."""
-
-
-def _nothing() -> None:
-    """Nothing is waited for."""
 
 
 class LiveSource(PlayedSource):

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import clocks
 from ..delivery.publisher import Publisher
@@ -14,9 +14,7 @@ from ..models import WsGap, WsPrivateEvent
 from ..state import ClientState
 from ..stats import Counters
 from .feed import Feed
-
-if TYPE_CHECKING:
-    from .live import LivePace
+from .live_pace import LivePace
 
 __all__ = ["LiveFeed"]
 
@@ -44,7 +42,7 @@ class LiveFeed(Feed):
         out: Publisher,
         counters: Counters,
         pace: Callable[[float | None], None],
-        interruption: "LivePace",
+        interruption: LivePace,
         advance: Callable[[ClientState], None],
         asked: "deque[int]",
     ) -> None:

@@ -8,20 +8,23 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .. import clocks
+from ..delivery.dispatcher import Dispatcher
 from ..delivery.publisher import Publisher
 from ..delivery.registry import Registry
 from ..errors import EToroError
+from ..lifecycle import Lifecycle
 from ..logs import log, tidy
 from ..market.feed_handler import FeedHandler
 from ..market.merging import make_rate
+from ..market.order_states import OrderStates
+from ..market.rate_book import RateBook
 from ..own_threads import READER
+from ..stats import Counters
 from ..synchronization import Interrupted, ProcessGuard, join_thread
-
-if TYPE_CHECKING:
-    from .playing import PlayedSource
+from .pace import Pace
 
 __all__ = ["CLOSE_TIMEOUT", "Run"]
 
@@ -29,6 +32,22 @@ __all__ = ["CLOSE_TIMEOUT", "Run"]
 CLOSE_TIMEOUT = 1.0
 _ENDED = "The source has come to its end. Call connect() to play it again, and make a new queue."
 _numbers = itertools.count(1)
+
+
+class Played(Protocol):
+    """The parts of a source that a session uses."""
+
+    lifecycle: Lifecycle
+    pace: Pace
+    dispatcher: Dispatcher
+    book: RateBook
+    counters: Counters
+    order_states: OrderStates
+
+    def make_feed(
+        self, number: int, handler: FeedHandler, out: Publisher, wait: Callable[..., None]
+    ) -> Any:
+        """Return what the function of a session writes to."""
 
 
 class Run:
@@ -43,7 +62,7 @@ class Run:
     """
 
     def __init__(
-        self, number: int, source: "PlayedSource", play: Callable[[Any], None], registry: Registry
+        self, number: int, source: Played, play: Callable[[Any], None], registry: Registry
     ) -> None:
         self.number = number
         self._play = play
