@@ -259,6 +259,8 @@ class Entries:
         if name == "reconnected":
             self._end_outage(arguments[0])
             return
+        if name == "close":
+            self._fresh.closed = True
         self._feed.emit(name, *arguments)
 
     def _end_outage(self, gap: WsGap) -> None:

@@ -33,6 +33,8 @@ class Freshness:
         self.held = False
         #: Whether it is connected to eToro; None: it has not said so.
         self.connected: bool | None = None
+        #: Whether ``"close"`` was emitted since the feed was live.
+        self.closed = True
         #: The topics of the last state, for gaps.
         self.topics: tuple[str, ...] = ()
         #: When all that had come was read, in seconds since the epoch.
@@ -62,8 +64,9 @@ class Freshness:
         if self._ever_live and self._since is None:
             self._since = self.read_at
         self._log(logging.WARNING, reason)
-        if self._live:
-            self._live = False
+        self._live = False
+        if not self.closed:
+            self.closed = True
             self._feed.emit("close", _ABNORMAL, f"The feed {self._name!r}: {reason}")
         self._feed.lost()
 
@@ -84,7 +87,7 @@ class Freshness:
             show()
         self._feed.live()
         if not self._live:
-            self._live = self._ever_live = True
+            self._live, self._ever_live, self.closed = True, True, False
             self._end_gap()
         if not is_first:
             show()

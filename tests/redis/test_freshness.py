@@ -100,6 +100,15 @@ def test_what_is_lost_is_reported_once(fresh: Freshness, noted: Noted) -> None:
     assert noted.take()[1][1].from_ == 100.0
 
 
+def test_a_publisher_that_leaves_without_a_word_is_closed(fresh: Freshness, noted: Noted) -> None:
+    """It has said that it is not connected, and not why; and then it is gone."""
+    fresh.connected = False
+    fresh.judge()
+    assert noted.take() == [("lost",)]
+    fresh.lose()
+    assert [call[:2] for call in noted.take()] == [("emit", "close"), ("lost",)]
+
+
 def test_what_was_never_there_is_no_gap(noted: Noted) -> None:
     """A stream that has found no publisher yet has missed nothing that it had begun."""
     feed: Any = noted
