@@ -25,8 +25,8 @@ import redis
 from etoro_sync.models import WsPrivateEvent
 from etoro_sync.redis import OrderGroup, Publisher, RedisClient
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.keys import Keys
-from etoro_sync.redis.line import Line
+from etoro_sync.redis.layout.keys import Keys
+from etoro_sync.redis.subscribing.line import Line
 from etoro_sync.stream.live import LiveFeed
 
 from .machine import machine

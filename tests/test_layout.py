@@ -45,8 +45,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tables": {"recording", "replay"},
     "store": {"delivery", "stream"},
     "candles": {"delivery", "stream"},
-    # Its doctor's findings have the form of those of the other one.
-    "redis": {"delivery", "doctor", "market", "stream"},
+    "redis.connection": set(),
+    "redis.layout": {"market"},
+    "redis.groups": {"redis.connection", "redis.layout"},
+    # Who publishes removes old orders, too.
+    "redis.publishing": {"delivery", "redis.connection", "redis.groups", "redis.layout", "stream"},
+    "redis.subscribing": {"delivery", "market", "redis.connection", "redis.layout", "stream"},
+    # Its findings have the form of those of the other doctor.
+    "redis.doctor": {"doctor", "redis.connection", "redis.groups", "redis.layout"},
+    "redis": {"redis.groups", "redis.publishing", "redis.subscribing"},
     "ws.transport": {"ws.failures"},
     "ws.protocol": {"ws.failures"},
     "ws.session": {
@@ -122,6 +129,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "market",
         "recording",
         "redis",
+        "redis.doctor",
         "simulator",
         "systemd",
         "tables",

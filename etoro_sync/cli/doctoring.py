@@ -74,7 +74,7 @@ def examine_redis(visit: Visit, url: str, feed: str) -> None:
     :param feed: the feed's name.
     """
     try:
-        from ..redis.doctor import RedisExamination
+        from ..redis.doctor.examination import RedisExamination
     except ImportError as exc:
         raise CommandError(f"{exc}.") from exc
     if visit.report is not None:

@@ -81,7 +81,9 @@ def publish(wanted: Wanted, options: WsClientOptions, instruments: Instruments |
                 )
                 if not wanted.cold:
                     client.connect()
-                with watching(client, wanted.metrics_port), publisher:
+                # Not as a context: a Ctrl-C while it starts would leave it running.
+                with watching(client, wanted.metrics_port), contextlib.closing(publisher):
+                    publisher.start()
                     _watch(publisher, wanted, progress, log)
         except EToroError as exc:
             for line in log.take(without=str(exc)):

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import redis
 
 from etoro_sync.models import WsPrivateEvent
-from etoro_sync.redis.keys import Keys
-from etoro_sync.redis.order_rows import digest_of, encode_order
+from etoro_sync.redis.layout.keys import Keys
+from etoro_sync.redis.layout.order_rows import digest_of, encode_order
 from tests.support.timing import MS
 
 __all__ = ["KEYS", "add_orders", "order_fields", "wait_until"]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import redis
 
-from etoro_sync.redis.keys import Keys
-from etoro_sync.redis.order_rows import decode_order
-from etoro_sync.redis.rows import decode_rates, decode_state
+from etoro_sync.redis.layout.keys import Keys
+from etoro_sync.redis.layout.order_rows import decode_order
+from etoro_sync.redis.layout.rows import decode_rates, decode_state
 
 __all__ = ["Entry", "Feed", "until"]
 

@@ -11,7 +11,7 @@ import redis
 
 from etoro_sync import WsPrivateEvent
 from etoro_sync.cli import run
-from etoro_sync.redis import reading
+from etoro_sync.redis.subscribing import reading
 from tests.redis.writing import FeedWriter, rate_of
 from tests.support.redis_server import RedisServer
 

@@ -9,7 +9,7 @@ import redis
 
 from etoro_sync import EToroRedisError, EToroValidationError
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.keys import Keys
+from etoro_sync.redis.layout.keys import Keys
 from tests.redis.conftest import StartRedis
 from tests.support.redis_server import RedisServer
 

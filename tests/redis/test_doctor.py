@@ -14,11 +14,12 @@ import redis
 
 from etoro_sync.cli import run
 from etoro_sync.doctor import Outcome, Step
-from etoro_sync.redis import OrderGroup, doctor_steps
+from etoro_sync.redis import OrderGroup
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.doctor import RedisExamination, RedisReport, examine_redis
-from etoro_sync.redis.doctor_steps import Steps
-from etoro_sync.redis.rights import missing_rights
+from etoro_sync.redis.doctor import steps as doctor_steps
+from etoro_sync.redis.doctor.examination import RedisExamination, RedisReport, examine_redis
+from etoro_sync.redis.doctor.rights import missing_rights
+from etoro_sync.redis.doctor.steps import Steps
 from tests.redis.conftest import StartRedis
 from tests.redis.orders import KEYS, add_orders
 from tests.support.redis_server import RedisServer

@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 
 from etoro_sync import EToroRedisError, WsInstrumentRate
-from etoro_sync.redis.engine import MOST, Engine, Fenced, Order, Past, Right, Writer, Written
-from etoro_sync.redis.order_rows import subject_of
-from etoro_sync.redis.publishing import Publishing
+from etoro_sync.redis.layout.order_rows import subject_of
+from etoro_sync.redis.publishing.engine import (
+    MOST,
+    Engine,
+    Fenced,
+    Order,
+    Past,
+    Right,
+    Writer,
+    Written,
+)
+from etoro_sync.redis.publishing.work import Publishing
 from tests.redis.orders import wait_until
 from tests.support.live_stream import LiveStream, rate
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from etoro_sync import WsPrivateEvent
-from etoro_sync.redis.entries import COUNT, Broken, Entries
-from etoro_sync.redis.freshness import Freshness
-from etoro_sync.redis.generations import Generations
-from etoro_sync.redis.keys import Keys
-from etoro_sync.redis.moment import Moment, States, Stream
-from etoro_sync.redis.order_rows import encode_order
-from etoro_sync.redis.rows import encode_rate, encode_rates
+from etoro_sync.redis.layout.keys import Keys
+from etoro_sync.redis.layout.order_rows import encode_order
+from etoro_sync.redis.layout.rows import encode_rate, encode_rates
+from etoro_sync.redis.subscribing.entries import COUNT, Broken, Entries
+from etoro_sync.redis.subscribing.freshness import Freshness
+from etoro_sync.redis.subscribing.generations import Generations
+from etoro_sync.redis.subscribing.moment import Moment, States, Stream
 from tests.redis.test_freshness import Noted
 from tests.redis.writing import rate_of
 

@@ -21,10 +21,10 @@ import redis
 from etoro_sync import EToroAuthError, EToroRedisError, EToroWebSocketError, WsGap
 from etoro_sync.redis import Publisher
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.engine import Fenced, Order
-from etoro_sync.redis.keys import Keys
-from etoro_sync.redis.lease import Lease
-from etoro_sync.redis.writer import RedisWriter
+from etoro_sync.redis.layout.keys import Keys
+from etoro_sync.redis.publishing.engine import Fenced, Order
+from etoro_sync.redis.publishing.lease import Lease
+from etoro_sync.redis.publishing.writer import RedisWriter
 from etoro_sync.simulator import EToroSimulator
 from tests.conftest import MakeClient, MakeSimulator
 from tests.redis.conftest import StartRedis
@@ -433,7 +433,7 @@ def test_a_cold_publisher_renews_its_lease_while_it_connects(
     publish: Publish, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It tries again after a failure, and ends where no attempt can succeed."""
-    monkeypatch.setattr("etoro_sync.redis.cold._PAUSE", 0.01)
+    monkeypatch.setattr("etoro_sync.redis.publishing.cold._PAUSE", 0.01)
     stream = LiveStream()
     stream.refuses = EToroWebSocketError("not now")
     publisher = publish(stream, cold=True)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from etoro_sync import WsGap, clocks
-from etoro_sync.redis.freshness import Freshness
-from etoro_sync.redis.generations import Generations
+from etoro_sync.redis.subscribing.freshness import Freshness
+from etoro_sync.redis.subscribing.generations import Generations
 
 
 class Noted:

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etoro_sync import ClientState, EToroError, WsPrivateEvent
-from etoro_sync.redis import RedisClient, reading
-from etoro_sync.redis.keys import Keys
-from etoro_sync.redis.rows import encode_rate
+from etoro_sync.redis import RedisClient
+from etoro_sync.redis.layout.keys import Keys
+from etoro_sync.redis.layout.rows import encode_rate
+from etoro_sync.redis.subscribing import reading
 from tests.redis.writing import FeedWriter, rate_of
 from tests.support.amounts import amount
 from tests.support.redis_server import RedisServer

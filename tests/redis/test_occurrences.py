@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from etoro_sync.redis import occurrences
-from etoro_sync.redis.occurrences import Occurrences
-from etoro_sync.redis.order_rows import numbered, parted
+from etoro_sync.redis.layout.order_rows import numbered, parted
+from etoro_sync.redis.publishing import occurrences
+from etoro_sync.redis.publishing.occurrences import Occurrences
 
 
 def digests(known: Occurrences, *events: tuple[int, str, str]) -> list[str | None]:

@@ -20,9 +20,10 @@ from etoro_sync import (
     EToroTypeError,
     EToroValidationError,
 )
-from etoro_sync.redis import GroupOrder, OrderGroup, consumer
+from etoro_sync.redis import GroupOrder, OrderGroup
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.group_commands import GroupCommands
+from etoro_sync.redis.groups import consumer
+from etoro_sync.redis.groups.commands import GroupCommands
 from tests.redis.conftest import StartRedis
 from tests.redis.orders import KEYS, add_orders, order_fields, wait_until
 from tests.support.redis_server import RedisServer

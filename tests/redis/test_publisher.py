@@ -23,12 +23,13 @@ from etoro_sync import (
     EToroValidationError,
     WsGap,
 )
-from etoro_sync.redis import OrderGroup, Publisher, RedisClient, publishing
+from etoro_sync.redis import OrderGroup, Publisher, RedisClient
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.engine import MOST
-from etoro_sync.redis.lease import Lease
-from etoro_sync.redis.scripts import WRITE
-from etoro_sync.redis.writer import RedisWriter
+from etoro_sync.redis.publishing import work as publishing
+from etoro_sync.redis.publishing.engine import MOST
+from etoro_sync.redis.publishing.lease import Lease
+from etoro_sync.redis.publishing.scripts import WRITE
+from etoro_sync.redis.publishing.writer import RedisWriter
 from tests.conftest import MakeClient, MakeSimulator
 from tests.redis.conftest import StartRedis
 from tests.redis.publishing import Feed, until
@@ -224,7 +225,7 @@ def test_while_redis_is_away_rates_are_conflated_and_orders_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It goes on by itself, in the same epoch: nobody else has written."""
-    monkeypatch.setattr("etoro_sync.redis.intake._ROOM", 100)
+    monkeypatch.setattr("etoro_sync.redis.publishing.intake._ROOM", 100)
     own = start_redis()
     publisher = publish(stream, own.url)
     with own.client() as raw:
@@ -281,7 +282,7 @@ def test_a_slow_redis_gets_the_newest_rates(
     stream: LiveStream, publish: Publish, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It answers, but late: rates are conflated, nothing fails, and orders come all."""
-    monkeypatch.setattr("etoro_sync.redis.intake._ROOM", 100)
+    monkeypatch.setattr("etoro_sync.redis.publishing.intake._ROOM", 100)
     publisher = publish(stream)
     until(feed.epochs)
     feed.raw.client_pause(600, all=True)
@@ -306,7 +307,7 @@ def test_at_most_a_hundred_thousand_orders_wait(
     """More are counted as lost, and an error event stands in their place."""
     assert "100,000 at most" in str(Publisher.__doc__).replace("\n    ", " ")
     monkeypatch.setattr("etoro_sync.delivery.mixed._LOSSLESS_SIZE", 30)
-    monkeypatch.setattr("etoro_sync.redis.intake._ROOM", 30)
+    monkeypatch.setattr("etoro_sync.redis.publishing.intake._ROOM", 30)
     own = start_redis()
     publisher = publish(stream, own.url)
     with own.client() as raw:

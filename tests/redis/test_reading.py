@@ -21,8 +21,8 @@ from etoro_sync import (
     WsGap,
     WsPrivateEvent,
 )
-from etoro_sync.redis import entries, reading
-from etoro_sync.redis.client import RedisClient
+from etoro_sync.redis.subscribing import entries, reading
+from etoro_sync.redis.subscribing.client import RedisClient
 from etoro_sync.stream.core import core_of
 from tests.redis.conftest import StartRedis
 from tests.redis.writing import FeedWriter, rate_of

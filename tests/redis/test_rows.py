@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 
 from etoro_sync import EToroError, EToroRedisError, EToroValidationError, WsGap
 from etoro_sync.models import WsInstrumentRate, WsPrivateEvent
-from etoro_sync.redis.event_rows import CONNECTED, PUBLISHED, TAKEOVER, decode_event, encode_event
-from etoro_sync.redis.order_rows import decode_order, digest_of, encode_order
-from etoro_sync.redis.rows import (
+from etoro_sync.redis.layout.event_rows import (
+    CONNECTED,
+    PUBLISHED,
+    TAKEOVER,
+    decode_event,
+    encode_event,
+)
+from etoro_sync.redis.layout.order_rows import decode_order, digest_of, encode_order
+from etoro_sync.redis.layout.rows import (
     COLUMNS,
     decode_rates,
     decode_state,

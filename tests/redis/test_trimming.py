@@ -10,7 +10,7 @@ import redis
 
 from etoro_sync.redis import OrderGroup
 from etoro_sync.redis.connection import Address
-from etoro_sync.redis.trimming import Trimmer
+from etoro_sync.redis.groups.trimming import Trimmer
 from tests.redis.orders import KEYS, add_orders, wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.timing import MS
@@ -188,6 +188,6 @@ def test_consumers_that_are_gone_are_forgotten(
     raw.xgroup_createconsumer(KEYS.orders, "booking", "idle")
     trimmer().run()
     assert len(raw.xinfo_consumers(KEYS.orders, "booking")) == 2
-    monkeypatch.setattr("etoro_sync.redis.trimming._GONE_SECONDS", -1.0)
+    monkeypatch.setattr("etoro_sync.redis.groups.trimming._GONE_SECONDS", -1.0)
     trimmer().run()
     assert [each["name"] for each in raw.xinfo_consumers(KEYS.orders, "booking")] == ["killed"]

@@ -8,10 +8,10 @@ from typing import Any
 import redis
 
 from etoro_sync import WsGap, WsInstrumentRate, WsPrivateEvent
-from etoro_sync.redis.event_rows import encode_event
-from etoro_sync.redis.keys import VERSION, Keys
-from etoro_sync.redis.order_rows import digest_of, encode_order
-from etoro_sync.redis.rows import encode_rate, encode_rates, encode_state
+from etoro_sync.redis.layout.event_rows import encode_event
+from etoro_sync.redis.layout.keys import VERSION, Keys
+from etoro_sync.redis.layout.order_rows import digest_of, encode_order
+from etoro_sync.redis.layout.rows import encode_rate, encode_rates, encode_state
 
 __all__ = ["FeedWriter", "rate_of"]
 

@@ -35,7 +35,7 @@ from etoro_sync import (
     WsFleet,
     WsPrivateEvent,
 )
-from etoro_sync.redis.client import RedisClient
+from etoro_sync.redis.subscribing.client import RedisClient
 from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, StartServer
 from tests.redis.writing import FeedWriter, rate_of
