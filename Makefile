@@ -20,8 +20,8 @@ DEMO := from etoro_sync.__main__ import main; code = main(); raise SystemExit(co
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long test-browser check format bench bench-quick bench-pairs faults soak tls-stress fuzz
-.PHONY: autobahn clean
+.PHONY: help demo test test-long test-browser check coverage format bench bench-quick bench-pairs faults
+.PHONY: soak tls-stress fuzz autobahn clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ demo: $(VENV)/.has-cli,simulator,speed ## Watch a client and a simulated feed (S
 	@$(BIN)/python -c '$(DEMO)' demo $(if $(SECONDS),--seconds $(SECONDS))
 
 # Each of these processes, and each program that a test starts, would compile the library again.
-test test-long test-browser check: export PYTHONDONTWRITEBYTECODE =
+test test-long test-browser check coverage: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.has-test ## Run the tests (ARGS="-k name": some of them)
 	@$(BIN)/python -m pytest -m "not browser" $(SPREAD) $(ARGS)
@@ -42,19 +42,17 @@ test-long: $(VENV)/.has-test ## Run those tests that have a long form, in it
 test-browser: $(VENV)/.has-browser ## Test the live table in JupyterLab and Notebook 7, and the page of prices, in Chromium
 	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 
-# Coverage is that of the tests that stand beside the code. Those of promises and complaints, and
-# fuzzing, go through all of it again and add a two-hundredth; they are in "make test". Types are
-# checked beside the tests, which wait for part of their time.
-AGAIN := --ignore=tests/promises --ignore=tests/complaints --ignore=tests/fuzz
-
-check: $(VENV)/.has-dev ## Lint, check format and types, tests with coverage (not the heavy ones)
+check: $(VENV)/.has-dev ## Lint, check format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict etoro_sync & types=$$!; \
-		$(BIN)/python -m pytest --cov -m "not heavy and not browser" $(AGAIN) $(SPREAD) $(ARGS); \
-		tests=$$?; \
-		wait $$types || { echo "mypy has found errors, which are printed above" >&2; exit 1; }; \
-		exit $$tests
+	@$(BIN)/mypy --strict etoro_sync
+
+# Of the tests that stand beside the code. Those of promises and complaints, and fuzzing, go through all
+# of it again and add a two-hundredth.
+AGAIN := --ignore=tests/promises --ignore=tests/complaints --ignore=tests/fuzz
+
+coverage: $(VENV)/.has-test ## How much of the code the tests reach, without the heavy ones
+	@$(BIN)/python -m pytest --cov -m "not heavy and not browser" $(AGAIN) $(SPREAD) $(ARGS)
 
 format: $(VENV)/.has-dev ## Format the code
 	@$(BIN)/ruff check --fix .
