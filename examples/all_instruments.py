@@ -1,7 +1,8 @@
 """More instruments than eToro allows on one connection: a fleet opens as many as they need.
 
 Prints once a second what came, on which connections. A gap names the instruments of the connection
-that was lost; those of the others have missed nothing.
+that was lost; those of the others have missed nothing. The simulated feed of --demo accepts all
+topics, and has prices of five.
 """
 
 import time
