@@ -57,6 +57,8 @@ def publish_until(condition: Callable[[], object], *arguments: str) -> int:
     main = threading.get_ident()
     # The command leaves signals ignored, since its process ends.
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    # In a shell's background job it is ignored, and the command leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=watch)
     thread.start()
     try:
