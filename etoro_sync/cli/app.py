@@ -18,7 +18,7 @@ from .keeping import add_commands as add_commands_of_recordings
 from .keeping import serve
 from .names import instruments_of
 from .operating import add_commands
-from .options import Json, Seconds, Speed, Verbose, positive
+from .options import Demo, Json, Private, Seconds, Speed, Verbose, positive
 from .publishing import add_commands as add_command_of_publishers
 from .showing import Wanted, of_simulator, show, show_feed, show_simulated
 from .simulating import make_simulator, play, simulate
@@ -90,12 +90,8 @@ def stream_command(
         list[str] | None,
         typer.Argument(metavar="INSTRUMENT", help="Symbols or ids, such as BTC 1001."),
     ] = None,
-    private: Annotated[
-        bool, typer.Option("--private", help="Order events of the account.")
-    ] = False,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
-    ] = False,
+    private: Private = False,
+    demo: Demo = False,
     as_json: Json = False,
     seconds: Seconds = None,
     verbose: Verbose = False,
@@ -153,9 +149,7 @@ def find_command(
     similar: Annotated[
         bool, typer.Option("--search", help="Whatever has the words in its symbol or its name.")
     ] = False,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
-    ] = False,
+    demo: Demo = False,
     as_json: Json = False,
 ) -> int:
     """Find the ids, symbols and names of instruments, by exact symbol or by id.

@@ -14,7 +14,7 @@ from ..demo import DEMO_PRICES
 from ..errors import EToroError
 from ..ws import WsClientOptions
 from .ending import CommandError, carry_out
-from .options import Json, Seconds, Speed, Verbose
+from .options import Demo, Json, Private, Seconds, Speed, Verbose
 
 if TYPE_CHECKING:
     from ..simulator import EToroSimulator
@@ -98,9 +98,7 @@ def _record(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Where the files go.")
     ] = None,
-    private: Annotated[
-        bool, typer.Option("--private", help="Order events of the account.")
-    ] = False,
+    private: Private = False,
     keep: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Keep the newest N closed files only.")
     ] = None,
@@ -112,9 +110,7 @@ def _record(
         bool, typer.Option("--parquet", help="Also make a Parquet file of each closed file.")
     ] = False,
     seconds: Seconds = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
-    ] = False,
+    demo: Demo = False,
     verbose: Verbose = False,
 ) -> int:
     """Record the stream into files, which replay, pandas, polars and DuckDB read.

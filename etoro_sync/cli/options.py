@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Json", "Seconds", "Speed", "Verbose", "positive"]
+__all__ = ["Demo", "Json", "Private", "Seconds", "Speed", "Verbose", "positive"]
 
 
 def positive(value: float | None) -> float | None:
@@ -30,3 +30,5 @@ Speed = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the library's log.")]
+Private = Annotated[bool, typer.Option("--private", help="Order events of the account.")]
+Demo = Annotated[bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")]

@@ -16,7 +16,7 @@ from ..ws import WsClient, WsClientOptions
 from .ending import CommandError, carry_out
 from .log_collector import LogCollector
 from .names import instruments_of, resolve
-from .options import Seconds, Verbose, positive
+from .options import Demo, Private, Seconds, Verbose, positive
 from .progress import Progress
 from .watching import watching
 
@@ -152,9 +152,7 @@ def _publish(
     everything: Annotated[
         bool, typer.Option("--all", help="All of eToro's instruments, over several connections.")
     ] = False,
-    private: Annotated[
-        bool, typer.Option("--private", help="Order events of the account.")
-    ] = False,
+    private: Private = False,
     feed: Annotated[str, typer.Option(help="The name of the feed in Redis.")] = "main",
     lease: Annotated[
         float,
@@ -166,9 +164,7 @@ def _publish(
         bool, typer.Option("--cold", help="Connect to eToro only while no other one publishes.")
     ] = False,
     seconds: Seconds = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Simulated data; no credentials are needed.")
-    ] = False,
+    demo: Demo = False,
     verbose: Verbose = False,
     metrics_port: Annotated[
         int | None,

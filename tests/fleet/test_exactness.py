@@ -22,7 +22,7 @@ ALL, BURST = amount(1_500, 12_684), amount(1_500, 12_000)
 
 @pytest.mark.long_form
 @pytest.mark.timeout(120)
-def test_the_busiest_second_of_all_instruments_is_exact(
+def test_promise_9_the_busiest_second_of_all_instruments_is_exact(
     simulator: MakeSimulator, fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On three connections, to a callback and a queue: each message, and each last price."""
@@ -153,7 +153,7 @@ class Walk:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(amount(3, 40)))
 @pytest.mark.parametrize("takes", [3, 2])
-def test_any_walk_ends_at_what_is_wanted(
+def test_promise_7_any_walk_ends_at_what_is_wanted(
     simulator: MakeSimulator, fleet: MakeFleet, seed: int, takes: int
 ) -> None:
     """Calls, streams and losses in any order; the server may take fewer topics than is believed."""

@@ -41,7 +41,7 @@ TOPICS = [*instruments(1, 2, 3, 4, 5, 6, 7), "private"]
 ONE_ATTEMPT = {"reconnect_attempts": 1}
 
 
-def test_a_lost_connection_costs_only_its_own_topics(
+def test_promise_8_a_lost_connection_costs_only_its_own_topics(
     simulator: MakeSimulator, fleet: MakeFleet
 ) -> None:
     """The others bring each message; the gap names the topics of the one, and no others."""
@@ -237,7 +237,7 @@ def test_a_loss_while_topics_are_added_is_no_end(
 # -- ends ------------------------------------------------------------------------------------------
 
 
-def test_rejected_credentials_end_the_fleet_once(
+def test_promise_6_rejected_credentials_end_the_fleet_once(
     simulator: MakeSimulator, fleet: MakeFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     """connect() raises it; one event, no thread that goes on, and a queue that raises it, too."""
@@ -278,7 +278,7 @@ def test_of_connections_that_fail_at_the_same_moment_one_is_told_of(
     assert [type(error) for error in ear.of("error")] == [EToroAuthError]
 
 
-def test_credentials_that_are_rejected_later_end_it_once_too(
+def test_promise_6_credentials_that_are_rejected_later_end_it_once_too(
     simulator: MakeSimulator, fleet: MakeFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of one connection, or of all at a time; run_forever() raises, and connections end."""
@@ -343,7 +343,7 @@ def deaf(peer: Peer) -> None:
     peer.hold()
 
 
-def test_disconnect_is_bounded_with_all_peers_silent(
+def test_promise_13_disconnect_is_bounded_with_all_peers_silent(
     raw_server: StartServer, fleet: MakeFleet
 ) -> None:
     """They are asked to end at a time, and waited for together: six cost no more than one."""
@@ -406,7 +406,7 @@ def test_a_reader_thread_may_disconnect(simulator: MakeSimulator, fleet: MakeFle
 
 
 @pytest.mark.long_form
-def test_connecting_again_and_again_leaves_nothing(
+def test_promise_13_connecting_again_and_again_leaves_nothing(
     simulator: MakeSimulator, fleet: MakeFleet
 ) -> None:
     """Neither a thread nor a descriptor, whichever way a session ends."""

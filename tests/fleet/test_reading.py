@@ -165,7 +165,7 @@ def test_bars_say_that_something_is_missing_of_the_lost_connection_alone(
         assert with_gap(9) == set()
 
 
-def test_a_fleet_that_nobody_uses_is_collected(
+def test_promise_13_a_fleet_that_nobody_uses_is_collected(
     simulator: MakeSimulator, small: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its connections end, and one warning says so where it had callbacks."""
@@ -232,7 +232,7 @@ def test_a_forked_child_has_a_closed_fleet(simulator: MakeSimulator, fleet: Make
     assert len(sim.clients) == 3
 
 
-def test_the_program_ends_with_a_fleet_that_is_connected(
+def test_promise_13_the_program_ends_with_a_fleet_that_is_connected(
     simulator: MakeSimulator, small: None
 ) -> None:
     """All connections at a time, as those of clients do."""

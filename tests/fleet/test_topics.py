@@ -443,7 +443,9 @@ def test_a_connection_closes_behind_all_calls(
     assert sim.subscribed == {"instrument:4"}
 
 
-def test_a_call_that_waits_ends_with_the_fleet(simulator: MakeSimulator, fleet: MakeFleet) -> None:
+def test_promise_2_a_call_that_waits_ends_with_the_fleet(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
     """Whichever connection it waits for."""
     sim = simulator()
     f = fleet(sim.url)

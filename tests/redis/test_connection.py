@@ -46,7 +46,7 @@ def test_an_url_that_cannot_be_used_says_what_it_may_be(url: Any, what: str) -> 
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "http"])
-def test_no_password_is_in_repr_or_errors(scheme: str) -> None:
+def test_promise_14_no_password_is_in_repr_or_errors(scheme: str) -> None:
     """As it is in the URL, and decoded."""
     url = f"{scheme}://user:{QUOTED}@127.0.0.1:1/0"
     texts = []

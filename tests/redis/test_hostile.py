@@ -119,7 +119,7 @@ def carry_out(raw: redis.Redis, writer: FeedWriter, change: tuple[Any, ...]) -> 
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4), late=st.booleans())
-def test_any_bytes_in_any_key(
+def test_promise_1_any_bytes_in_any_key(
     shared_redis: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -42,7 +42,7 @@ def test_what_another_publisher_has_written_goes_on() -> None:
     assert digests(known, (1, "a", ""), (1, "b", ""), (1, "a", "")) == [None, "b.2", "a.3"]
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promise_10_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is forgotten; its content is the first of its kind then."""
     monkeypatch.setattr(occurrences, "_MOST", 2)
     known = Occurrences()

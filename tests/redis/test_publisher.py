@@ -480,7 +480,7 @@ def test_a_refused_user_is_an_error_at_once(
     publisher.close()
 
 
-def test_a_password_is_nowhere(
+def test_promise_14_a_password_is_nowhere(
     stream: LiveStream, start_redis: StartRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither in the log of an outage, nor in statistics, nor in the repr."""
@@ -507,7 +507,7 @@ def test_another_version_of_the_layout_is_refused(
     assert caught.value.error_code == "VERSION"
 
 
-def test_no_key_of_etoro_is_in_redis(
+def test_promise_14_no_key_of_etoro_is_in_redis(
     simulator: MakeSimulator, client: MakeClient, start_redis: StartRedis, publish: Publish
 ) -> None:
     """Not even where eToro repeats it, in an order or in a reply: all keys, values and files."""
