@@ -183,8 +183,7 @@ def _memory(url: str, seconds: float) -> None:
             stats = publisher.stats()
             now = client.info("memory")["used_memory"] - empty
             parts = [
-                f"{name} {(client.memory_usage(f'etoro-sync:{{main}}:{name}') or 0) / 1e6:.1f} MB"
-                for name in ("rates", "last")
+                f"{name} {_memory_of(client, name) / 1e6:.1f} MB" for name in ("rates", "last")
             ]
     print(
         f"memory       {seconds:g} s of {_MESSAGES} messages a second: {stats.rates:,} rates, "
@@ -194,6 +193,11 @@ def _memory(url: str, seconds: float) -> None:
         f"             {most / 1e6:.1f} MB at most, {now / 1e6:.1f} MB at the end "
         f"({', '.join(parts)}, {length:,} entries)"
     )
+
+
+def _memory_of(client: Any, name: str) -> int:
+    """Return the bytes of a key, counted and not estimated: entries differ in size."""
+    return client.memory_usage(f"etoro-sync:{{main}}:{name}", samples=0) or 0
 
 
 def main() -> None:
