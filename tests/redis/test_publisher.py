@@ -90,6 +90,22 @@ def test_each_rate_is_written_once_and_in_order(
     assert feed.raw.hgetall(feed.keys.meta)["version"] == "1"
 
 
+def test_prices_that_came_before_the_publisher_are_written(
+    stream: LiveStream, publish: Publish, feed: Feed
+) -> None:
+    """They may not change for hours, and a newer one that waits comes behind them."""
+    seen: list[int] = []
+    stream.on("instrument:rate", lambda instrument_id, _: seen.append(instrument_id))
+    stream.bring(rate(1, 10.0), rate(2, 20.0))
+    until(lambda: len(seen) == 2)
+    publisher = publish(stream)
+    stream.bring(rate(2, 21.0))
+    until(lambda: publisher.stats().rates == 3)
+    assert {key: bid for key, (_, _, bid) in feed.last().items()} == {1: 10.0, 2: 21.0}
+    assert feed.bids()[-1] == 21.0
+    feed.check()
+
+
 def test_events_have_their_place_among_the_rates(
     stream: LiveStream, publish: Publish, feed: Feed
 ) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from ... import clocks
 from ...delivery.queues import ItemQueue
 from ...errors import EToroClosedError, EToroError, EToroQueueOverflowError
-from ...models import WsInstrumentRate
 from ...state import ClientState
 from ...stream import MarketStream
 from ...stream.core import core_of
@@ -59,7 +58,8 @@ class Intake:
         self._conflated = 0
         # Of the present one.
         self._lost_of_queue = 0
-        self.known: dict[int, WsInstrumentRate] = {}
+        # Prices that came before the queue was there may not change for long.
+        self.known = {} if cold else dict(self._core.rates.items())
         self.held = HeldOrders()
         # What was last written of the stream's connection, in this epoch.
         self._said: bool | None = None
