@@ -129,8 +129,6 @@ def test_two_runs_are_the_same_to_the_byte(tmp_path: Path) -> None:
     for _ in range(2):
         tape = Tape(stream)
         with stream:
-            with pytest.raises(EToroWebSocketError, match="already"):
-                stream.connect()
             stream.run_forever()
         runs.append(repr(tape.read()).encode())
     assert runs[0] == runs[1]
@@ -141,6 +139,15 @@ def test_two_runs_are_the_same_to_the_byte(tmp_path: Path) -> None:
     assert [repr(tape.read()).encode() for tape in tapes] == runs
     for each in others:
         each.disconnect()
+
+
+def test_what_plays_cannot_begin_once_more(tmp_path: Path) -> None:
+    """A queue that nobody reads keeps it from ending meanwhile."""
+    record_texts(tmp_path, [quote(18, number) for number in range(3000)], T0)
+    stream = Replay(tmp_path)
+    stream.queue("instrument:rate", maxsize=10)
+    with stream, pytest.raises(EToroWebSocketError, match="already"):
+        stream.connect()
 
 
 def test_it_waits_for_its_readers_and_drops_nothing(tmp_path: Path) -> None:
