@@ -29,6 +29,7 @@ def main() -> None:
         folder = Path(name, "recordings")
         with WsClient() as client, client.record(folder) as recorder:
             client.subscribe([100000, 1001, "private"], snapshot=True)
+            print("recording for 0.8 s", flush=True)
             live = highest(client, seconds=0.8)
         stats = recorder.stats()
         print(f"recorded {stats.written} messages, {stats.bytes_written} bytes", flush=True)

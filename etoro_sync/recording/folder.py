@@ -1,5 +1,6 @@
 """The folder of recordings: names of segments, which are whole, and which have to go."""
 
+import os
 import re
 from datetime import datetime, timezone
 from pathlib import Path
@@ -35,7 +36,9 @@ def segments_in(folder: Path) -> list[Path]:
 
     A pipe or a folder with such a name is none.
     """
-    return sorted(path for path in folder.iterdir() if _NAME.match(path.name) and path.is_file())
+    # Not by iterdir(), which Ctrl-C may leave with an open folder.
+    found = [folder / name for name in os.listdir(folder) if _NAME.match(name)]
+    return sorted(path for path in found if path.is_file())
 
 
 def free(folder: Path, present: Path, keep: int | None, most_bytes: int | None) -> int:
