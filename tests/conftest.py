@@ -21,7 +21,7 @@ from tests.support.clients import make_client
 from tests.support.clocks import LeapingTime, leaping_waker
 from tests.support.raw_server import RawServer, Script
 from tests.support.threads import join_stragglers
-from tests.support.timing import MS
+from tests.support.timing import MS, count_ended_threads
 
 __all__ = ["MS", "MakeClient", "MakeSimulator", "StartServer"]
 
@@ -31,6 +31,8 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+count_ended_threads()
 
 #: What the fixture ``raw_server`` is: ``server = raw_server(script)``.
 StartServer = Callable[..., RawServer]

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 
+from tests.support.timing import count_ended_threads
+
 from .checks import broken
 from .delays import DelayMonitor
 from .fleet import FleetTestbed
@@ -57,6 +59,7 @@ def _prepare() -> None:
     """Runs once in each process."""
     global _delays
     logging.disable()
+    count_ended_threads()
     _delays = DelayMonitor()
 
 

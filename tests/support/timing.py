@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from pathlib import Path
 
-__all__ = ["MS", "SCALE", "Stopwatch", "queued"]
+__all__ = ["MS", "SCALE", "Stopwatch", "count_ended_threads", "queued"]
 
 #: How many times slower than a quiet desktop machine the present one may be.
 SCALE = float(os.environ.get("ETORO_SYNC_TEST_TIME_SCALE", "1"))
@@ -16,17 +17,41 @@ SCALE = float(os.environ.get("ETORO_SYNC_TEST_TIME_SCALE", "1"))
 MS = 0.001 * SCALE
 
 
+#: What threads that have ended knew, in nanoseconds.
+_ended: list[int] = []
+
+
+def count_ended_threads() -> None:
+    """Let :func:`queued` know threads that have ended, too; to be called once in a process.
+
+    The system forgets them: the reader thread of an attempt that was late, for lack of a processor,
+    may be gone when somebody asks why.
+    """
+    run = threading.Thread.run
+
+    def counted(self: threading.Thread) -> None:
+        try:
+            run(self)
+        finally:
+            _ended.append(_queued_of(Path("/proc/thread-self/schedstat")))
+
+    threading.Thread.run = counted  # type: ignore[method-assign]
+
+
 def queued() -> float:
     """Return for how many seconds this process's threads could run and had no processor.
 
     All of them together; 0.0 where the system does not tell.
     """
-    nanoseconds = 0
-    for task in Path("/proc/self/task").glob("*/schedstat"):
-        # A thread may end at any time.
-        with contextlib.suppress(OSError):
-            nanoseconds += int(task.read_text().split()[1])
-    return nanoseconds / 1e9
+    tasks = Path("/proc/self/task").glob("*/schedstat")
+    return (sum(_ended) + sum(map(_queued_of, tasks))) / 1e9
+
+
+def _queued_of(schedstat: Path) -> int:
+    # A thread may end at any time, and not every system has this file.
+    with contextlib.suppress(OSError):
+        return int(schedstat.read_text().split()[1])
+    return 0
 
 
 class Stopwatch:
