@@ -114,7 +114,8 @@ class Address:
             settings |= {"ssl_check_hostname": True, "ssl_cert_reqs": "required", **self._files}
             kind = redis.SSLConnection
         pool = redis.ConnectionPool(connection_class=kind, max_connections=2, **settings)
-        return redis.Redis(connection_pool=pool)
+        # Whose close() closes the pool, too; that of Redis(connection_pool=pool) closes nothing.
+        return redis.Redis.from_pool(pool)
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[None]:

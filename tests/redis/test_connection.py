@@ -12,6 +12,7 @@ from etoro_sync.redis.connection import Address
 from etoro_sync.redis.layout.keys import Keys
 from tests.redis.conftest import StartRedis
 from tests.support.redis_server import RedisServer
+from tests.support.threads import open_descriptors
 
 PASSWORD = "pass/word with 8 characters"
 QUOTED = "pass%2Fword%20with%208%20characters"
@@ -23,6 +24,16 @@ def test_a_unix_socket_and_a_port_are_reached(server: RedisServer) -> None:
         with Address(url).client() as client:
             client.set("x", 1)
             assert client.get("x") == b"1"
+
+
+def test_a_client_that_was_closed_has_no_socket(server: RedisServer) -> None:
+    """Also while something refers to it still."""
+    before = open_descriptors()
+    client = Address(server.url).client()
+    client.ping()
+    assert len(open_descriptors()) == len(before) + 1
+    client.close()
+    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize(
