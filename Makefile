@@ -36,7 +36,7 @@ test: $(VENV)/.has-test ## Run the tests (ARGS="-k name": some of them)
 	@$(BIN)/python -m pytest -m "not browser" $(SPREAD) $(ARGS)
 
 test-long: $(VENV)/.has-test ## Run those tests that have a long form, in it
-	@ETORO_SYNC_TEST_LONG=1 $(BIN)/python -m pytest -m long_form $(SPREAD) $(ARGS)
+	@ETORO_SYNC_TEST_LONG=1 $(BIN)/python -m pytest -m long_form --timeout 120 $(SPREAD) $(ARGS)
 
 # One process: the tests share a Jupyter server and a browser.
 test-browser: $(VENV)/.has-browser ## Test the live table in JupyterLab and Notebook 7, and the page of prices, in Chromium
