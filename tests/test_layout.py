@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = {
     "_version",
     "closeable",
+    "collecting",
     "state",
     "clocks",
     "codec",

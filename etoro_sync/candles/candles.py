@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from ..closeable import Closeable
+from ..collecting import when_collected
 from ..delivery.event_queue import EventQueue
 from ..delivery.registration import check_callable
 from ..delivery.registry import Handler, Registry
@@ -136,10 +137,13 @@ class Candles(Closeable):
         self._intake = Intake(self._aggregator, self._out.hand_on, apart=apart)
         self._handlers: list[tuple[Any, Handler]] = []
         self._begun = threading.Lock()
-        self._finalizer = weakref.finalize(
-            self, _forget, self._guard, core.registry, self._out, self._intake
+        # They know the user's callbacks, which may know this object.
+        registry, out, intake = (
+            weakref.ref(core.registry),
+            weakref.ref(self._out),
+            weakref.ref(self._intake),
         )
-        self._finalizer.atexit = False
+        weakref.finalize(self, _forget, self._guard, registry, out, intake).atexit = False
         if keep:
             self._begin()
 
@@ -286,7 +290,7 @@ class Candles(Closeable):
             self.close()
             raise EToroError(f"Cannot start the timer of candles: {no_thread(exc)}") from exc
         # A client that nobody uses any more is collected without an end of its queues.
-        weakref.finalize(self._source, self._intake.stop).atexit = False
+        when_collected(self._source, self._intake.stop)
 
     def close(self) -> None:
         """Emit the bars that are open, and take no more rates. The stream goes on. Idempotent."""
@@ -319,11 +323,19 @@ def _iterate(queue: EventQueue[Bar]) -> Iterator[Bar]:
         yield from queue
 
 
-def _forget(guard: ProcessGuard, registry: Registry, out: BarOutput, intake: Intake) -> None:
+def _forget(
+    guard: ProcessGuard,
+    registry: "weakref.ref[Registry]",
+    out: "weakref.ref[BarOutput]",
+    intake: "weakref.ref[Intake]",
+) -> None:
     """Listen no more, unless a callback does. The garbage collector calls this."""
+    listeners, output, taken = registry(), out(), intake()
+    if listeners is None or output is None or taken is None:
+        return  # the stream was collected, too
     # In a forked child a lock may be held by a thread that is gone.
-    if not guard.foreign and not out.has_callbacks:
-        intake.leave(registry)
+    if not guard.foreign and not output.has_callbacks:
+        taken.leave(listeners)
 
 
 def _seconds(value: Any, name: str, most: float) -> float:

@@ -1,10 +1,10 @@
 """The queue that ``client.queue()`` returns, and the defaults of its arguments."""
 
 import queue
-import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
+from ..collecting import when_collected
 from ..errors import EToroClosedError, EToroTypeError, EToroValidationError
 from ..events import MARKET_EVENTS, check_timeout
 from ..numbers import whole
@@ -114,9 +114,7 @@ class EventQueue(Generic[Item]):
     def __init__(self, items: ItemQueue, client: object) -> None:
         self._items = items
         self._client = client
-        self._finalizer = weakref.finalize(self, items.abandon)
-        # At the end of the program there is nothing to clean up.
-        self._finalizer.atexit = False
+        self._finalizer = when_collected(self, items.abandon)
 
     @property
     def event(self) -> str:

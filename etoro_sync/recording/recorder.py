@@ -13,6 +13,7 @@ from typing import Protocol
 
 from .. import clocks
 from ..closeable import Closeable
+from ..collecting import when_collected
 from ..data_frames import load
 from ..delivery.registry import Registry
 from ..errors import EToroError, EToroValidationError
@@ -123,7 +124,7 @@ class Recorder(Closeable):
         if self._copies is not None:
             self._copies.start()
             _copies.add(self._copies)
-        weakref.finalize(source, self._writer.stop).atexit = False
+        when_collected(source, self._writer.stop)
         with _attaching:
             _check_unrecorded(self._registry)
             self._registry.journal = source.book.journal = self._intake

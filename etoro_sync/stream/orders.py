@@ -1,11 +1,11 @@
 """Waiting for what becomes of an order, and following it, on whichever thread asks."""
 
 import queue
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 
 from .. import clocks
+from ..collecting import when_collected
 from ..errors import (
     EToroClosedError,
     EToroOrderError,
@@ -78,8 +78,7 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         known = core.order_states.get(self.order_id, self._request_guid)
         self._items, ports = core.new_mixed_queue(("private:event", "reconnected"))
         # Before it is fed, so that Ctrl-C leaves no queue behind that nobody reads.
-        self._finalizer = weakref.finalize(self, self._items.abandon)
-        self._finalizer.atexit = False
+        self._finalizer = when_collected(self, self._items.abandon)
         core.feed_mixed(self._items, ports, None)
         if core.order_states.get(self.order_id, self._request_guid) is not known:
             return False

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from .. import clocks
+from ..collecting import when_collected
 from ..delivery.dispatcher import Dispatcher
 from ..delivery.event_queue import default_size, make_buffer, name_of_events
 from ..delivery.publisher import Publisher
@@ -163,8 +164,7 @@ class PlayedSource:
         self.present = run
         if self._finalizer is not None:
             self._finalizer.detach()
-        self._finalizer = weakref.finalize(self, run.abandon)
-        self._finalizer.atexit = False
+        self._finalizer = when_collected(self, run.abandon)
         return run
 
     def _fail_to_begin(self, number: int, exc: BaseException) -> None:

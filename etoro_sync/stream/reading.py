@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from ..collecting import when_collected
 from ..delivery.queues import ItemQueue
 from ..errors import EToroClosedError, EToroError, EToroQueueOverflowError, EToroTimeoutError
 from ..state import ClientState
@@ -64,9 +65,9 @@ class RateStream(Iterator[Item], Generic[Item]):
         self._lock = threading.Lock()
         self._begun = self._over = False
         self._use = object()
-        self._finalizer = weakref.finalize(
-            self, _leave, core.source, core.guard, self._use, self._rates
-        )
+        # They know the user's callbacks, which may know this object.
+        knowing = weakref.ref(core.source), weakref.ref(self._rates)
+        self._finalizer = weakref.finalize(self, _leave, core.guard, self._use, *knowing)
         self._finalizer.atexit = False
 
     def __next__(self) -> Item:
@@ -134,11 +135,20 @@ class RateStream(Iterator[Item], Generic[Item]):
         return f"<RateStream of {len(self._ids)} instruments, {self._rates.qsize()} rates waiting>"
 
 
-def _leave(source: Source, guard: ProcessGuard, use: object, rates: ItemQueue) -> None:
+def _leave(
+    guard: ProcessGuard,
+    use: object,
+    source: "weakref.ref[Source]",
+    rates: "weakref.ref[ItemQueue]",
+) -> None:
     """End a stream's use of its topics. The garbage collector may call."""
-    if not guard.foreign:
-        rates.abandon()
-        source.release(use)
+    here, items = source(), rates()
+    if guard.foreign:
+        return
+    if items is not None:
+        items.abandon()
+    if here is not None:
+        here.release(use)
 
 
 class Expectation(Generic[Awaited]):
@@ -170,8 +180,7 @@ class Expectation(Generic[Awaited]):
         self._found: list[Awaited] = []
         self._begun = False
         # Also where Ctrl-C comes before the block.
-        self._finalizer = weakref.finalize(self, self._items.abandon)
-        self._finalizer.atexit = False
+        self._finalizer = when_collected(self, self._items.abandon)
 
     def __enter__(self) -> "Expectation[Awaited]":
         self._core.guard.check()

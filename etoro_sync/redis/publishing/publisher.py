@@ -10,6 +10,7 @@ from typing import Any
 
 from ... import clocks
 from ...closeable import Closeable
+from ...collecting import when_collected
 from ...errors import (
     EToroClosedError,
     EToroError,
@@ -146,8 +147,7 @@ class Publisher(Closeable):
         name = f"etoro-sync-publisher-{next(_numbers)}"
         self._thread = threading.Thread(target=self._work.run, name=name, daemon=True)
         self._state = "new"
-        self._finalizer = weakref.finalize(self, self._work.stop)
-        self._finalizer.atexit = False
+        when_collected(self, self._work.stop)
 
     def start(self) -> "Publisher":
         """Start to publish, or to stand by. It does not wait until anything is written.

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ... import clocks
+from ...collecting import when_collected
 from ...delivery.dispatcher import Dispatcher
 from ...delivery.event_queue import make_buffer, name_of_events
 from ...delivery.queues import ItemQueue
@@ -283,8 +284,7 @@ class SessionManager:
             # which the session module has a handler.
             if self._finalizer is not None:
                 self._finalizer.detach()
-            self._finalizer = weakref.finalize(self, session.abandon)
-            self._finalizer.atexit = False
+            self._finalizer = when_collected(self, session.abandon)
 
     # -- ending --------------------------------------------------------------------------------
 

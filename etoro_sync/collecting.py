@@ -1,0 +1,29 @@
+"""What is to be done when nothing refers to an object any more."""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["when_collected"]
+
+
+def when_collected(
+    owner: object, method: Callable[[], object]
+) -> "weakref.finalize[[weakref.WeakMethod[Any]], Any]":
+    """Call a bound method when *owner* is collected; not at the end of the program.
+
+    The object of the method is not kept alive: it often knows the user's callbacks, and these often
+    know *owner*, which would then never be collected. So it must be in use by a thread, or by
+    something else that lives, for as long as the call is needed.
+
+    :returns: what can be detached.
+    """
+    finalizer = weakref.finalize(owner, _call, weakref.WeakMethod(method))
+    finalizer.atexit = False
+    return finalizer
+
+
+def _call(method: "weakref.WeakMethod[Any]") -> None:
+    alive = method()
+    if alive is not None:
+        alive()
