@@ -94,7 +94,8 @@ class Publisher(Closeable):
     thread.
 
     :param source: the stream, such as a :class:`~etoro_sync.WsClient`. Its connection and
-        subscriptions are yours, but see *cold*.
+        subscriptions are yours, but see *cold*. Prices that it knows already are published, and
+        orders that came before are not: subscribe to ``"private"`` when the publisher is there.
     :param url: ``redis://``, ``rediss://`` or ``unix://``, with user and password if needed.
     :param feed: the name of the feed in Redis: letters, digits, ``-`` and ``_``.
     :param lease: seconds after its last write for which this publisher is taken for alive, from
