@@ -10,15 +10,18 @@ from etoro_sync.redis import Publisher
 
 
 def main() -> None:
-    with redis_url() as url, WsClient(reconnect_attempts=None) as client:
-        with Publisher(client, url) as publisher:
-            # Behind the publisher, which would miss the orders that come before it.
-            client.subscribe([100000, 1001, "private"], snapshot=True)
-            while not publisher.run_forever(timeout=0.5):
-                stats = publisher.stats()
-                print(f"{stats.role}: {stats.rates} rates, {stats.orders} orders", flush=True)
-                if stats.failure is not None:
-                    print(f"paused: {stats.failure}", flush=True)
+    with (
+        redis_url() as url,
+        WsClient(reconnect_attempts=None) as client,
+        Publisher(client, url) as publisher,
+    ):
+        # Behind the publisher, which would miss the orders that come before it.
+        client.subscribe([100000, 1001, "private"], snapshot=True)
+        while not publisher.run_forever(timeout=0.5):
+            stats = publisher.stats()
+            print(f"{stats.role}: {stats.rates} rates, {stats.orders} orders", flush=True)
+            if stats.failure is not None:
+                print(f"paused: {stats.failure}", flush=True)
 
 
 if __name__ == "__main__":
