@@ -7,9 +7,7 @@ from typing import Any
 __all__ = ["when_collected"]
 
 
-def when_collected(
-    owner: object, method: Callable[[], object]
-) -> "weakref.finalize[[weakref.WeakMethod[Any]], Any]":
+def when_collected(owner: object, method: Callable[[], object]) -> "weakref.finalize[Any, Any]":
     """Call a bound method when *owner* is collected; not at the end of the program.
 
     The object of the method is not kept alive: it often knows the user's callbacks, and these often
@@ -18,12 +16,14 @@ def when_collected(
 
     :returns: what can be detached.
     """
-    finalizer = weakref.finalize(owner, _call, weakref.WeakMethod(method))
+    bound: Any = method
+    # Not a WeakMethod: in Python 3.13 it prints an error when the interpreter shuts down.
+    finalizer = weakref.finalize(owner, _call, bound.__func__, weakref.ref(bound.__self__))
     finalizer.atexit = False
     return finalizer
 
 
-def _call(method: "weakref.WeakMethod[Any]") -> None:
-    alive = method()
+def _call(function: Callable[[Any], object], here: "weakref.ref[Any]") -> None:
+    alive = here()
     if alive is not None:
-        alive()
+        function(alive)
