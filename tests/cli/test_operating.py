@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import sys
@@ -92,7 +93,7 @@ def test_stream_reports_to_systemd(
     tmp_path: Path, spawn: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a program of one's own."""
-    name = f"\0etoro-sync-cli-{tmp_path.name}"
+    name = f"\0etoro-sync-cli-{os.getpid()}-{tmp_path.name}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(name)
         sock.settimeout(10)

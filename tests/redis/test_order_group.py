@@ -308,8 +308,14 @@ def test_an_order_that_failed_here_is_no_repetition(group: OrderGroup, raw: redi
     for _ in group:
         break
     add_orders(raw, 1)
-    assert len(ids(group, 1)) == 1
-    assert group.stats().repeated == 1
+    found = ids(group, 1)
+
+    def both_have_come() -> bool:
+        found.extend(ids(group))
+        return group.stats().repeated == 1
+
+    wait_until(both_have_come)
+    assert found == [1]
 
 
 # Several consumers, several groups ---------------------------------------------------------------
