@@ -7,6 +7,7 @@ import gc
 import logging
 import math
 import pickle
+import signal
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.conftest import MakeClient, MakeSimulator
 from tests.redis.conftest import StartRedis
 from tests.redis.publishing import Feed, until
 from tests.support.clients import API_KEY, USER_KEY
+from tests.support.interrupts import interrupted_in
 from tests.support.live_stream import LiveStream, rate
 from tests.support.redis_server import RedisServer
 
@@ -597,6 +599,24 @@ def test_what_waits_is_written_at_the_end(stream: LiveStream, publish: Publish, 
     assert publisher.stats().role == "closed"
     assert publisher.run_forever(0)
     publisher.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends signals")
+def test_promise_13_ctrl_c_in_run_forever_leaves_a_publisher_that_can_be_closed(
+    stream: LiveStream, publish: Publish, feed: Feed
+) -> None:
+    """It writes what waits and gives the lease up, before whatever it needs is ended."""
+    publisher = publish(stream)
+    until(feed.epochs)
+    with interrupted_in("outlast"), pytest.raises(KeyboardInterrupt):
+        publisher.run_forever()
+    assert publisher.stats().role == "active"
+    stream.bring(rate(1, 10.0))
+    until(lambda: publisher.stats().rates or publisher.stats().waiting)
+    publisher.close()
+    assert publisher.stats().role == "closed"
+    assert feed.bids() == [10.0]
+    assert not feed.raw.exists(feed.keys.lease)
 
 
 def test_the_end_does_not_wait_for_a_redis_that_is_away(

@@ -7,9 +7,11 @@ block. A profile function is called at just these places, and what it raises cou
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import gc
 import inspect
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from typing import Any
 
 from etoro_sync import synchronization as monitor
 
-__all__ = ["every_interrupt", "locks_held"]
+__all__ = ["every_interrupt", "interrupted_in", "locks_held"]
 
 #: Places seen before, one after the other, after which a call that blocks is taken for explored.
 _NOTHING_NEW = 1000
@@ -53,6 +55,31 @@ def every_interrupt(call: Callable[[], object]) -> Iterator[tuple[str, BaseExcep
             yield run.where, outcome.pop()
     finally:
         monitor._SLICE = slice_
+
+
+@contextlib.contextmanager
+def interrupted_in(function: str) -> Iterator[None]:
+    """Send this process Ctrl-C once the main thread, which calls this, is in a function."""
+    main, over = threading.get_ident(), threading.Event()
+
+    def send() -> None:
+        while not over.is_set():
+            frame: FrameType | None = sys._current_frames()[main]
+            while frame is not None and frame.f_code.co_name != function:
+                frame = frame.f_back
+            if frame is not None:
+                signal.pthread_kill(main, signal.SIGINT)
+                return
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        over.set()
+        sender.join()
+        signal.signal(signal.SIGINT, before)
 
 
 class _Run:

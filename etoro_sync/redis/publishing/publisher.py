@@ -201,8 +201,9 @@ class Publisher(Closeable):
             raise EToroClosedError("This publisher was not started. Call start() first.")
         if threading.current_thread() is self._thread:
             raise EToroWebSocketError("run_forever() cannot wait for its own thread.")
-        if not join_thread(self._thread, 1e9 if seconds is None else seconds):
+        if not self._work.outlast(None if seconds is None else clocks.monotonic() + seconds):
             return False
+        join_thread(self._thread, 1.0)  # which has nothing left to do
         if self._work.error is not None:
             raise fresh(self._work.error)
         return True

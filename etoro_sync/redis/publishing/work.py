@@ -10,6 +10,7 @@ from ...logs import log
 from ...models import WsInstrumentRate
 from ...stream import MarketStream
 from ...stream.core import core_of
+from ...synchronization import Monitor
 from ...text import count
 from ..layout.event_rows import TAKEOVER
 from .engine import MOST, Engine, Fenced, Order, Written
@@ -28,8 +29,8 @@ _TO_CONNECT = 30.0
 class Publishing:
     """The work of one publisher.
 
-    No lock: all but :meth:`stop` runs on the publisher's own thread, and others only read the
-    counters.
+    All but :meth:`stop` and :meth:`outlast` runs on the publisher's own thread, and others only
+    read the counters. The monitor guards whether it has ended.
 
     :param source: the stream.
     :param engine: where to, and who may.
@@ -42,6 +43,7 @@ class Publishing:
         self.lease, self._writer = engine.lease, engine.writer
         self.intake = Intake(source, cold)
         self._stopping = threading.Event()
+        self._monitor, self._over = Monitor(), False
         self._close_by = 0.0
         # What a new epoch begins with, as far as it is not written yet.
         self._backlog: deque[WsInstrumentRate] = deque()
@@ -67,6 +69,13 @@ class Publishing:
             self._stopping.set()
         self.intake.close()  # wakes the thread
 
+    def outlast(self, deadline: float | None) -> bool:
+        """Block until it has ended; False: the deadline has passed. Any thread but its own.
+
+        :param deadline: in monotonic seconds; None is no limit.
+        """
+        return self._monitor.wait(lambda: self._over, deadline)
+
     @property
     def waiting(self) -> int:
         """How many rates, orders and events wait. Any thread."""
@@ -91,6 +100,9 @@ class Publishing:
             log(logging.ERROR, "%s", self.error, exc_info=exc)
         finally:
             self._finish()
+            with self._monitor.lock:
+                self._over = True
+                self._monitor.changed()
 
     def _step(self) -> None:
         try:
