@@ -330,12 +330,12 @@ def _forget(
     intake: "weakref.ref[Intake]",
 ) -> None:
     """Listen no more, unless a callback does. The garbage collector calls this."""
-    listeners, output, taken = registry(), out(), intake()
-    if listeners is None or output is None or taken is None:
+    listeners, output, tap = registry(), out(), intake()
+    if listeners is None or output is None or tap is None:
         return  # the stream was collected, too
     # In a forked child a lock may be held by a thread that is gone.
     if not guard.foreign and not output.has_callbacks:
-        taken.leave(listeners)
+        tap.leave(listeners)
 
 
 def _seconds(value: Any, name: str, most: float) -> float:

@@ -8,6 +8,7 @@ import logging
 import math
 import pickle
 import signal
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -617,6 +618,24 @@ def test_promise_13_ctrl_c_in_run_forever_leaves_a_publisher_that_can_be_closed(
     assert publisher.stats().role == "closed"
     assert feed.bids() == [10.0]
     assert not feed.raw.exists(feed.keys.lease)
+
+
+def test_a_defect_at_the_end_leaves_nobody_waiting(
+    stream: LiveStream, publish: Publish, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``run_forever()`` returns whatever happens on the publisher's thread."""
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    publisher = publish(stream)
+    until(feed.epochs)
+    finish = publisher._work._finish
+
+    def fail() -> None:
+        finish()
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(publisher._work, "_finish", fail)
+    publisher.close()
+    assert publisher.run_forever(timeout=10)
 
 
 def test_the_end_does_not_wait_for_a_redis_that_is_away(

@@ -99,10 +99,12 @@ class Publishing:
             self.error = EToroError(f"Internal error of a publisher: {self._redact(repr(exc))}.")
             log(logging.ERROR, "%s", self.error, exc_info=exc)
         finally:
-            self._finish()
-            with self._monitor.lock:
-                self._over = True
-                self._monitor.changed()
+            try:
+                self._finish()
+            finally:
+                with self._monitor.lock:
+                    self._over = True
+                    self._monitor.changed()
 
     def _step(self) -> None:
         try:
