@@ -14,8 +14,7 @@ RUN python -m venv /opt/service \
         "/src[prometheus,speed]"
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent \
-        --shell /usr/sbin/nologin service
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin service
 COPY --from=build /opt/service /opt/service
 COPY examples/service.py /app/service.py
 # Other containers may scrape it; the host publishes the port only if it is told to. Answers about
