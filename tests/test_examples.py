@@ -26,6 +26,7 @@ OUTPUT = {
     "all_instruments.py": ["connection 1: 4999 topics", "connection 2: 202 topics", " prices, "],
     "candles.py": [" 1s 2", " open ", " ticks"],
     "callbacks.py": ["instrument 100000: bid ", "order "],
+    "one_loop.py": ["the first price: ", "\norder 98", "1001: mid 22"],
     "order_result.py": ["order 98", "-> FILLED, ", "-> Order 98", "is REJECTED (code 720)"],
     "order_store.py": ["0 events are left", "event 1: order 98"],
     "dashboard.py": ["prices at http://127.0.0.1:"],
