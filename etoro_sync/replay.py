@@ -19,8 +19,7 @@ from .recording.details import BOOK_KINDS
 from .recording.lines import Entry
 from .recording.segments import Missing, entries_of, find_segments
 from .stats import Counters
-from .stream.feed import Feed
-from .stream.market_stream import MarketStream
+from .stream import Feed, MarketStream
 from .text import show
 
 __all__ = ["Replay", "moment"]

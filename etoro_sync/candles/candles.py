@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from ..closeable import Closeable
 from ..collecting import when_collected
@@ -35,6 +35,8 @@ PRICES = ("bid", "ask", "mid", "last_execution")
 _numbers = itertools.count(1)
 _OMITTED: Any = object()
 _HOUR = 3600.0
+
+Function = TypeVar("Function", bound=Callable[[Bar], Any])
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,7 @@ class Candles(Closeable):
     ) -> "Candles": ...
 
     @overload
-    def on(
-        self, event: str, *, interval: str | None = None
-    ) -> Callable[[Callable[[Bar], Any]], Callable[[Bar], Any]]: ...
+    def on(self, event: str, *, interval: str | None = None) -> Callable[[Function], Function]: ...
 
     def on(
         self, event: str, handler: Callable[[Bar], Any] = _OMITTED, *, interval: str | None = None
@@ -181,7 +181,7 @@ class Candles(Closeable):
                 "interval",
             )
 
-        def register(function: Callable[[Bar], Any]) -> Callable[[Bar], Any]:
+        def register(function: Function) -> Function:
             # It has one argument, as the handler of an order event.
             check_callable(function, "private:event")
             registered = Handler(caller(function, interval), self._number, once=False)

@@ -30,7 +30,7 @@ from ..stats import Counters, WsStats
 from .alerts import Alert, Crossing, make_alert
 from .core import NOT_CONNECTED, StreamCore, core_of, equip
 from .feed import Feed
-from .orders import Confirm, OrderUpdates, check_order, wait_for_order
+from .orders import Confirm, ConfirmById, OrderUpdates, check_order, wait_for_order
 from .playing import PlayedSource
 from .reading import Expectation, RateStream, wait_for
 
@@ -476,12 +476,30 @@ class MarketStream:
 
     # -- orders --------------------------------------------------------------------------------
 
+    @overload
+    def wait_for_order(
+        self,
+        order_id: int,
+        request_guid: str | None = None,
+        timeout: float | None = None,
+        confirm: ConfirmById | None = None,
+    ) -> WsPrivateEvent: ...
+
+    @overload
+    def wait_for_order(
+        self,
+        order_id: None = None,
+        request_guid: str | None = None,
+        timeout: float | None = None,
+        confirm: Confirm | None = None,
+    ) -> WsPrivateEvent: ...
+
     def wait_for_order(
         self,
         order_id: int | None = None,
         request_guid: str | None = None,
         timeout: float | None = None,
-        confirm: Confirm | None = None,
+        confirm: Confirm | ConfirmById | None = None,
     ) -> WsPrivateEvent:
         """Block until an order is final, and return its last event.
 

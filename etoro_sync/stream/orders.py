@@ -22,12 +22,14 @@ from ..text import count, shorten
 from .core import StreamCore
 from .countdown import Countdown
 
-__all__ = ["Confirm", "OrderUpdates", "check_order", "wait_for_order"]
+__all__ = ["Confirm", "ConfirmById", "OrderUpdates", "check_order", "wait_for_order"]
 
 #: What a user's function that asks eToro by REST returns: the order's event or its status; None
 #: when it does not know.
 Confirmed = WsPrivateEvent | OrderStatus | int | None
 Confirm = Callable[[int | str], Confirmed]
+#: Where the id is known, it is always given that.
+ConfirmById = Callable[[int], Confirmed]
 
 #: What an order must not end with, for a caller who wanted it executed or canceled.
 _FAILED = (OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.REJECTED_PARTIALLY_FILLED)
@@ -193,7 +195,7 @@ def wait_for_order(
     order_id: int | None,
     request_guid: str | None,
     timeout: float | None,
-    confirm: Confirm | None,
+    confirm: Callable[..., Confirmed] | None,
 ) -> WsPrivateEvent:
     """Return the final event of an order; as the stream's method, with checked arguments."""
     with OrderUpdates(core, order_id, request_guid) as updates:
@@ -220,7 +222,7 @@ def wait_for_order(
                 return _settled(updates, event)
 
 
-def _ask(confirm: Confirm | None, updates: OrderUpdates) -> WsPrivateEvent | None:
+def _ask(confirm: Callable[..., Confirmed] | None, updates: OrderUpdates) -> WsPrivateEvent | None:
     """Return what the user's function knows of the order, if that is final."""
     if confirm is None:
         return None

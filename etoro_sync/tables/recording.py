@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from ..columns import Text, check_table
 from ..data_frames import to_pandas, to_polars
+from ..models import WsGap, WsInstrumentRate, WsPrivateEvent
 from ..recording.segments import entries_of, find_segments
 from ..replay import Replay, moment
 from .files import write_table
@@ -52,6 +53,21 @@ class Recording:
         Replay(path, start=start, until=until)  # checks all arguments
         self._path = Path(path)
         self._start, self._until = start, until
+
+    @overload
+    def items(self, what: Literal["rates"] = "rates") -> Iterator[WsInstrumentRate]: ...
+
+    @overload
+    def items(self, what: Literal["orders"]) -> Iterator[WsPrivateEvent]: ...
+
+    @overload
+    def items(self, what: Literal["gaps"]) -> Iterator[WsGap]: ...
+
+    @overload
+    def items(self, what: Literal["texts"]) -> Iterator[Text]: ...
+
+    @overload
+    def items(self, what: str) -> Iterator[Any]: ...
 
     def items(self, what: str = "rates") -> Iterator[Any]:
         """Iterate over the objects of a table, of which few are in memory at a time.

@@ -85,7 +85,7 @@ def hide_locals(function: Callable[P, T]) -> Callable[P, T]:
 
 if TYPE_CHECKING:
     # Not in the standard library of Python 3.10; nothing needs it when the program runs.
-    from typing_extensions import TypedDict
+    from typing_extensions import TypedDict, Unpack
 
     class Settings(TypedDict, total=False):
         """The fields of :class:`WsClientOptions`, for calls that take them by keyword."""
@@ -215,7 +215,7 @@ class WsClientOptions:
 
     @classmethod
     @hide_locals
-    def from_env(cls, **overrides: Any) -> "WsClientOptions":
+    def from_env(cls, **overrides: "Unpack[Settings]") -> "WsClientOptions":
         """Return options with keys and URL from the environment.
 
         The variables are ``ETORO_API_KEY``, ``ETORO_USER_KEY`` and ``ETORO_WS_URL``; empty ones are

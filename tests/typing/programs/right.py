@@ -8,8 +8,30 @@ from typing import Any, Final
 
 from typing_extensions import assert_type
 
-from etoro_sync import EVENTS, EventQueue, MarketStream, WsClient, WsInstrumentRate, WsPrivateEvent
-from etoro_sync.stream import Expectation
+from etoro_sync import (
+    EVENTS,
+    Alert,
+    Bar,
+    Candles,
+    Crossing,
+    EToroOrderError,
+    EToroTimeoutError,
+    EventQueue,
+    Expectation,
+    Feed,
+    MarketStream,
+    OrderStatus,
+    RateStream,
+    Recording,
+    Replay,
+    WsClient,
+    WsClientOptions,
+    WsFleet,
+    WsGap,
+    WsInstrumentRate,
+    WsPrivateEvent,
+)
+from etoro_sync.redis import RedisClient
 
 client = WsClient()
 name: str = input()
@@ -140,5 +162,78 @@ class MyClient(WsClient):
     """A subclass is what its methods return."""
 
 
+def play(feed: Feed) -> None: ...
+
+
+replay, fleet, reader = Replay("recordings"), WsFleet(), RedisClient("redis://localhost")
 assert_type(MyClient().on("open", woken.set), MyClient)
-assert_type(MarketStream(print).on("open", woken.set), MarketStream)
+assert_type(MarketStream(play).on("open", woken.set), MarketStream)
+assert_type(replay.on("open", woken.set).once("instrument:rate", on_rate), Replay)
+assert_type(fleet.on("open", woken.set).once("instrument:rate", on_rate), WsFleet)
+assert_type(reader.on("open", woken.set).once("instrument:rate", on_rate), RedisClient)
+assert_type(replay.queue("private:event"), EventQueue[WsPrivateEvent])
+assert_type(fleet.queue("private:event"), EventQueue[WsPrivateEvent])
+assert_type(reader.queue("private:event"), EventQueue[WsPrivateEvent])
+assert_type(replay.wait_for("instrument:rate"), tuple[int, WsInstrumentRate])
+assert_type(replay.expect("reconnected"), Expectation[WsGap])
+
+# -- loops, orders, alerts, bars, tables ---------------------------------------------------------
+
+assert_type(client.stream(1), RateStream[tuple[int, WsInstrumentRate]])
+for pair in replay.stream([1], item_timeout=1.0):
+    assert_type(pair, tuple[int, WsInstrumentRate] | None)
+assert_type(client.run_forever(timeout=1), bool)
+client.connect(retry=True)
+
+
+def ask(order_id: int) -> OrderStatus | None: ...
+
+
+def ask_either(order_id: int | str) -> WsPrivateEvent:
+    return orders[0]
+
+
+try:
+    assert_type(client.wait_for_order(1, confirm=ask), WsPrivateEvent)
+    client.wait_for_order(1, confirm=lambda order_id: OrderStatus(order_id))
+    client.wait_for_order(request_guid="x", confirm=ask_either)
+except EToroOrderError as error:
+    assert_type(error.event, WsPrivateEvent)
+    assert_type(error.status, OrderStatus | None)
+except EToroTimeoutError as late:
+    assert_type(late.gaps, tuple[WsGap, ...])
+for update in client.order_updates(request_guid="x"):
+    assert_type(update, WsPrivateEvent)
+
+
+@client.alert(1, above=2.0, side="mid")
+def high(crossing: Crossing) -> None: ...
+
+
+assert_type(high, Alert)
+assert_type(client.alert(1, lambda crossing: crossing.price, below=2.0), Alert)
+
+candles = Candles(replay, ["1m", "1h"])
+
+
+@candles.on("bar", interval="1h")
+def on_bar(bar: Bar, more: int = 0) -> str:
+    return bar.interval
+
+
+assert_type(on_bar(candles.bars[0], 1), str)
+assert_type(candles.queue(), EventQueue[Bar])
+for bar in candles:
+    assert_type(bar, Bar)
+
+recording = Recording("recordings")
+for row in recording.items():
+    assert_type(row, WsInstrumentRate)
+for order in recording.items("orders"):
+    assert_type(order, WsPrivateEvent)
+for gap in recording.items(what="gaps"):
+    assert_type(gap, WsGap)
+for text in recording.items("texts"):
+    assert_type((text.at, text.generation, text.text), tuple[float, int, str])
+assert_type(next(recording.items(name)), Any)
+assert_type(WsClientOptions.from_env(stale_after=60, proxy=None), WsClientOptions)

@@ -1,6 +1,19 @@
 """Each line with ``# wrong`` is refused, and no other is. Never run, only checked."""
 
-from etoro_sync import EventQueue, WsClient, WsInstrumentRate, WsPrivateEvent
+from etoro_sync import (
+    Bar,
+    Candles,
+    Crossing,
+    EventQueue,
+    Recording,
+    Replay,
+    WsClient,
+    WsClientOptions,
+    WsFleet,
+    WsInstrumentRate,
+    WsPrivateEvent,
+)
+from etoro_sync.redis import RedisClient
 
 client = WsClient()
 name: str = input()
@@ -106,3 +119,49 @@ client.expect("private:event", lambda: True)  # wrong
 with client.expect("private:event") as got:
     got.wait().order_idd  # wrong
 got.value.order_idd  # wrong
+
+# -- other sources, loops, orders, alerts, bars, tables ------------------------------------------
+
+
+def ask(order_id: int) -> None: ...
+
+
+replay, fleet, reader = Replay("recordings"), WsFleet(), RedisClient("redis://localhost")
+replay.queue("private:event").get().order_idd  # wrong
+fleet.queue("private:event").get().order_idd  # wrong
+reader.queue("private:event").get().order_idd  # wrong
+replay.on("instrument:rate", on_order)  # wrong
+replay.once("private:event")(on_rate)  # wrong
+replay.wait_for("private:event", lambda event: event.order_idd == 1)  # wrong
+replay.expect("private:event", lambda: True)  # wrong
+for _, rate in client.stream(1):
+    rate.bidd  # wrong
+for pair in client.stream(1, item_timeout=1.0):
+    pair[1]  # wrong
+client.wait_for_order(1).order_idd  # wrong
+client.wait_for_order(1, confirm=lambda number: "FILLED")  # wrong
+client.wait_for_order(request_guid="x", confirm=ask)  # wrong
+for update in client.order_updates(1):
+    update.order_idd  # wrong
+client.alert(1, lambda crossing: crossing.pricee, above=2.0)  # wrong
+
+
+@client.alert(1, above=2.0)  # wrong
+def high(crossing: Crossing, more: int) -> None: ...
+
+
+for bar in Candles(replay):
+    bar.opened  # wrong
+
+
+@Candles(replay).on("bar")  # wrong
+def on_bar(number: int, bar: Bar) -> None: ...
+
+
+for row in Recording("recordings").items("orders"):
+    row.bid  # wrong
+WsClientOptions.from_env(stale_afterr=60)  # wrong
+WsClient(stale_after="60")  # wrong
+WsFleet(connection=2)  # wrong
+client.connect(retry="yes")  # wrong
+client.run_forever("60")  # wrong
