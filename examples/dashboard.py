@@ -28,7 +28,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
-        port = self.server.server_address[1]
+        port = self.connection.getsockname()[1]
         if self.headers["Host"] not in (f"127.0.0.1:{port}", f"localhost:{port}"):
             return self.send_error(403)  # another site's page, whose name leads to this machine
         if self.path not in ("/", "/prices"):
@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = json.dumps([self.stream.state.value, prices])
             self.wfile.write(f"data: {data}\n\n".encode())
             time.sleep(0.1)  # ten times a second is enough for eyes
-            rates = {}
+            rates.clear()
             with contextlib.suppress(queue.Empty):
                 rates.update([items.get(timeout=1.0)])
                 rates.update(items.get_nowait() for _ in range(items.qsize()))

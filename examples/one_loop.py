@@ -24,7 +24,7 @@ def main() -> None:
                     print(order, flush=True)
                 case "reconnected", gap:
                     print(f"prices may be missing: {gap}", flush=True)
-                case None:
+                case _:
                     print("quiet for 5 s; the market may be closed", flush=True)
 
 

@@ -8,7 +8,7 @@ With etoropy::
     async def main():
         client = WsClient(WsClientOptions(api_key="...", user_key="..."))
 
-        def show(instrument_id, rate):
+        def show(instrument_id: int, rate: WsInstrumentRate) -> None:
             print(instrument_id, rate.bid, rate.ask)
 
         client.on("instrument:rate", show)
@@ -28,14 +28,14 @@ The changes: another import, no ``async`` and ``await``, and ``run_forever()`` i
 Handlers run on a thread of the client, one at a time.
 """
 
-from etoro_sync import WsClient, WsClientOptions
+from etoro_sync import WsClient, WsClientOptions, WsInstrumentRate
 from etoro_sync.demo import run
 
 
 def main() -> None:
     client = WsClient(WsClientOptions.from_env())  # or api_key="...", user_key="..."
 
-    def show(instrument_id, rate):
+    def show(instrument_id: int, rate: WsInstrumentRate) -> None:
         print(instrument_id, rate.bid, rate.ask, flush=True)
 
     client.on("instrument:rate", show)

@@ -50,7 +50,7 @@ def doubt(client: WsClient, rate: WsInstrumentRate, silent: Container[int]) -> s
 
 def lines(client: WsClient, names: Mapping[int, str], silent: Container[int]) -> Iterator[str]:
     """Write a line for each position, and one for all of them."""
-    known, doubts = [], 0
+    known, doubts = list[float](), 0
     for position in POSITIONS:
         rate = client.rates.get(position.instrument_id)
         money = profit(position, rate)

@@ -7,7 +7,7 @@ from eToro or from a recording.
 import tempfile
 from pathlib import Path
 
-from etoro_sync import MarketStream, Recording, Replay, WsClient, recover
+from etoro_sync import MarketStream, Recording, Replay, WsClient, WsInstrumentRate, recover
 from etoro_sync.demo import run
 
 
@@ -15,7 +15,7 @@ def highest(stream: MarketStream, seconds: float | None = None) -> dict[int, flo
     """Return the highest bid of each instrument."""
     found: dict[int, float] = {}
 
-    def update(instrument_id, rate):
+    def update(instrument_id: int, rate: WsInstrumentRate) -> None:
         found[instrument_id] = max(rate.bid, found.get(instrument_id, 0.0))
 
     stream.on("instrument:rate", update)

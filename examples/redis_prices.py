@@ -6,7 +6,7 @@ The address of Redis is read from ETORO_REDIS_URL. A publisher has to write ther
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from etoro_sync import WsClient, WsGap, WsInstrumentRate
 from etoro_sync.demo import redis_url, run
@@ -14,7 +14,7 @@ from etoro_sync.redis import Publisher, RedisClient
 
 
 @contextlib.contextmanager
-def publishing(url: str) -> Iterator[None]:
+def publishing(url: str) -> Generator[None, None, None]:
     """Publish in this program, for the demonstration; in yours, another process does."""
     with WsClient() as client, Publisher(client, url) as publisher:
         client.subscribe([100000, 1001], snapshot=True)

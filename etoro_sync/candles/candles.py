@@ -16,9 +16,9 @@ from ..delivery.registry import Handler, Registry
 from ..errors import EToroClosedError, EToroError, EToroValidationError
 from ..events import check_instrument_ids, check_timeout
 from ..numbers import real, whole
+from ..stream import MarketStream
 from ..stream.core import core_of
 from ..stream.live import LiveSource
-from ..stream.market_stream import MarketStream
 from ..stream.playing import PlayedSource
 from ..synchronization import ProcessGuard
 from ..text import no_thread, show

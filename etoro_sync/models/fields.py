@@ -42,6 +42,14 @@ class WireModel(DataClassJsonMixin):
             kvs = {key: value for key, value in kvs.items() if value is not None}
         return super().from_dict(kvs, infer_missing=infer_missing)
 
+    def to_dict(self, encode_json: bool = False) -> dict[str, Any]:
+        """Return a new dictionary of all fields, by their wire names.
+
+        :param encode_json: encode values that JSON does not have, too.
+        """
+        # dataclasses-json leaves the parameter without a type, which strict checkers refuse.
+        return super().to_dict(encode_json=encode_json)
+
     def to_row(self) -> dict[str, Any]:
         """Return a new dictionary of all fields, by their Python names.
 

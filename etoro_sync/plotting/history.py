@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from ..models import WsGap, WsInstrumentDelta, WsInstrumentRate
-from ..stream.market_stream import MarketStream
+from ..stream import MarketStream
 
 __all__ = ["Collector", "History", "thinned"]
 

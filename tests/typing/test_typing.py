@@ -20,6 +20,7 @@ from etoro_sync import EVENTS, MarketStream
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
+EXAMPLES = ROOT / "examples"
 STUB = ROOT / "etoro_sync" / "stream" / "typed_stream.pyi"
 
 #: (name of a program, line) -> what a checker says there.
@@ -30,7 +31,8 @@ def mypy(folder: Path) -> Complaints:
     (folder / "mypy.ini").write_text(
         "[mypy]\nstrict = True\npython_version = 3.10\nwarn_unreachable = True\n", encoding="utf-8"
     )
-    done = run("mypy", "--config-file", f"{folder / 'mypy.ini'}", f"--cache-dir={folder}", PROGRAMS)
+    options = ["--config-file", f"{folder / 'mypy.ini'}", f"--cache-dir={folder}"]
+    done = run("mypy", *options, PROGRAMS, EXAMPLES)
     assert done.returncode in (0, 1), done.stderr
     return {
         (Path(path).name, int(line)): text
@@ -40,7 +42,7 @@ def mypy(folder: Path) -> Complaints:
 
 def pyright(folder: Path) -> Complaints:
     settings = {
-        "include": [f"{PROGRAMS}"],
+        "include": [f"{PROGRAMS}", f"{EXAMPLES}"],
         "extraPaths": [f"{ROOT}"],
         "typeCheckingMode": "strict",
         "pythonVersion": "3.10",
@@ -51,7 +53,8 @@ def pyright(folder: Path) -> Complaints:
     done = run("basedpyright", "--outputjson", "--project", folder, "--pythonpath", sys.executable)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     found = json.loads(done.stdout)
-    assert found["summary"]["filesAnalyzed"] >= len(list(PROGRAMS.glob("*.py")))
+    files = [*PROGRAMS.glob("*.py"), *EXAMPLES.glob("*.py")]
+    assert found["summary"]["filesAnalyzed"] >= len(files)
     return {
         (Path(each["file"]).name, each["range"]["start"]["line"] + 1): each["message"]
         for each in found["generalDiagnostics"]
@@ -88,6 +91,14 @@ def complaints(
 def test_a_checker_takes_what_is_right(complaints: Complaints, program: str) -> None:
     """And knows the types of all that comes out."""
     assert {place: text for place, text in complaints.items() if place[0] == program} == {}
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(240)
+def test_a_checker_takes_the_examples(complaints: Complaints) -> None:
+    """A program that begins as a copy of one is right in the strictest setting."""
+    examples = {path.name for path in EXAMPLES.glob("*.py")}
+    assert {place: text for place, text in complaints.items() if place[0] in examples} == {}
 
 
 @pytest.mark.heavy
