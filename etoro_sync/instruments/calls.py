@@ -46,8 +46,11 @@ class Call:
         :raises EToroRestError: when that would be too late.
         :raises Interrupted: when the call is to end.
         """
+        # A second more, because a wait may end a little early, and is then repeated.
+        latest = self.sooner(PATIENCE + 1.0)
         while (wait := pace.reserve()) > 0:
-            late = self.deadline is not None and clocks.monotonic() + wait > self.deadline
+            # Other threads may have taken the turn that was waited for.
+            late = clocks.monotonic() + wait > latest
             if late or not self.patient or wait > PATIENCE:
                 raise EToroRestError(
                     f"The rate limit of eToro's REST API lets no request pass for {wait:.0f} s. "

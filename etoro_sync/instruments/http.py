@@ -54,7 +54,7 @@ class Exchange:
         self._waker = waker
         self._deadline = deadline
         self._where = where
-        self._looked_at = clocks.monotonic()
+        self._late = False
 
     def get(self, path: str, headers: Mapping[str, str], most: int) -> Answer:
         """Ask for *path* and return the answer.
@@ -112,23 +112,31 @@ class Exchange:
 
     def receive(self) -> bytes:
         """Return what comes next; ``b""`` at the end."""
+        # Also while there is something to read: a server may send without an end.
+        self._check()
         while (data := self._stream.read()) is None:
             self.wait()
         return data
 
     def wait(self) -> None:
         """Wait for the stream, to try again what was in vain just now."""
+        self._check()
+        self._stream.wait(self._deadline)
+
+    def _check(self) -> None:
         if self._waker.stopping:
             raise Interrupted
-        # Judged by the last look: what was there by then came in time, also when the process has
-        # stood still meanwhile.
-        looked_at, self._looked_at = self._looked_at, clocks.monotonic()
-        if looked_at >= self._deadline:
+        now = clocks.monotonic()
+        if now < self._deadline:
+            return
+        if self._late:
             raise EToroTimeoutError(
                 f"{self._where} did not answer in time. Check the network, or raise "
                 "request_timeout."
             )
-        self._stream.wait(self._deadline)
+        # What came while the process stood still came in time, and is read first.
+        self._late = True
+        self._deadline = clocks.put_off(self._deadline, self._deadline, now)
 
 
 class _Socket:

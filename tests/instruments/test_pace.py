@@ -96,6 +96,26 @@ def test_a_call_that_would_wait_too_long_says_so_at_once(patient: bool) -> None:
         waker.close()
 
 
+def test_a_call_whose_turn_others_take_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute in all, however many threads ask."""
+
+    class Taken(Pace):
+        def reserve(self) -> float:
+            clock.now += 20.0
+            return 40.0
+
+    clock = Clock()
+    monkeypatch.setattr("etoro_sync.instruments.calls.clocks.monotonic", clock)
+    monkeypatch.setattr(Waker, "wait", lambda self, seconds: None)
+    waker = Waker()
+    try:
+        with pytest.raises(EToroRestError, match="lets no request pass for 40 s"):
+            Call(waker, None).take_turn(Taken())
+        assert clock.now == 1040.0
+    finally:
+        waker.close()
+
+
 def test_a_wait_for_a_turn_can_be_ended() -> None:
     """By another thread."""
     waker, pace = Waker(), Pace(1)

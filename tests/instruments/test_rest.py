@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 import ssl
+import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from etoro_sync import EToroAuthError, EToroRestError, EToroValidationError, Instruments
+from etoro_sync import (
+    EToroAuthError,
+    EToroClosedError,
+    EToroRestError,
+    EToroValidationError,
+    Instruments,
+)
 from etoro_sync.clocks import monotonic
+from etoro_sync.instruments.http import Exchange
+from etoro_sync.ws.transport.waker import Waker
 from tests.conftest import StartServer
 from tests.instruments.conftest import AskServer, Serve, answer, item, items, paths, rest_url
 from tests.support.certificates import Certificates
 from tests.support.clients import API_KEY, USER_KEY, quick_options
 from tests.support.proxies import HttpProxy, SocksProxy
 from tests.support.raw_server import Peer
+from tests.support.threads import run_in_thread
 from tests.support.timing import MS
 
 GOOD = items(item(1, "ABC", "One"))
@@ -245,6 +257,71 @@ def test_a_silent_server_is_given_up(raw_server: StartServer, ask: AskServer) ->
         with pytest.raises(EToroRestError, match="did not answer in time") as caught:
             ask(raw_server(script), request_timeout=200 * MS).find("ABC")
         assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+FLOODS = {
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "tiny chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "trailer": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+}
+
+
+def flood(begin: bytes, piece: bytes, started: threading.Event) -> Callable[[Peer], object]:
+    """Send without an end."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(begin)
+        with contextlib.suppress(OSError):
+            while True:
+                peer.send(piece * 1000)
+                started.set()
+
+    return script
+
+
+@pytest.mark.parametrize(("begin", "piece"), FLOODS.values(), ids=FLOODS)
+def test_a_server_that_never_stops_sending_is_given_up(
+    begin: bytes, piece: bytes, raw_server: StartServer, ask: AskServer
+) -> None:
+    """After request_timeout, although there is always something to read."""
+    server = raw_server(flood(begin, piece, threading.Event()))
+    with pytest.raises(EToroRestError, match="did not answer in time"):
+        ask(server, request_timeout=100 * MS).find("ABC")
+
+
+def test_close_ends_a_request_in_a_flood(raw_server: StartServer, ask: AskServer) -> None:
+    """It does not wait until there is nothing to read."""
+    started = threading.Event()
+    instruments = ask(raw_server(flood(*FLOODS["continue"], started)), request_timeout=60.0)
+
+    def find() -> None:
+        with pytest.raises(EToroClosedError):
+            instruments.find("ABC")
+
+    running = run_in_thread(find)
+    assert started.wait(5)
+    instruments.close()
+    running.wait()
+
+
+def test_what_came_while_the_process_stood_still_is_read() -> None:
+    """Although it is late then, and has to be read in several pieces."""
+
+    class Stream:
+        unsent = b""
+        pieces = (bytes([each]) for each in answer(GOOD))
+
+        def write(self, data: bytes) -> None:
+            pass
+
+        def read(self) -> bytes:
+            return next(self.pieces, b"")
+
+    waker = Waker()
+    exchange = Exchange(Stream(), waker, monotonic() - 60, "there")  # type: ignore[arg-type]
+    assert exchange.get("/", {}, 10_000).status == 200
+    waker.close()
 
 
 # The keys, TLS and proxies are the client's ---------------------------------------------------
