@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import re
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
@@ -92,9 +93,7 @@ class Cache:
             {each.id: Entry(each, now) for each in instruments},
         )
         with self._lock:
-            # Put over the old ones, whose time may be in the future.
-            self._stored.symbols.update(new.symbols)
-            self._stored.ids.update(new.ids)
+            self._stored.replace(new)
         self._read()
         self._write()
 
@@ -105,12 +104,12 @@ class Cache:
         if self._path is None:
             return
         try:
-            state = _state(self._path)
+            found = self._path.stat()
+            state = _state(found)
             if state == self._seen:
                 return
             self._seen = state
-            if state[1] > _MOST_BYTES:
-                raise ValueError(f"it has {state[1]} B")
+            _check(found)
             text = self._path.read_text(encoding="utf-8")
             stored = Stored.of(text, self._address, self._clock())
         except FileNotFoundError:
@@ -135,19 +134,33 @@ class Cache:
         if self._path is None:
             return
         with self._lock:
-            text = self._stored.text(self._address)
+            stored = self._stored.copy()
         try:
+            text = stored.text(self._address)
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(self._path, text)
-            self._seen = _state(self._path)
+            self._seen = _state(self._path.stat())
         except OSError as exc:
             # Such as a home that is read-only. Without the file, all works, and asks more often.
             log(logging.DEBUG, "The cache %s cannot be written: %s", self._path, exc.strerror)
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    found = path.stat()
+def _state(found: os.stat_result) -> tuple[int, ...]:
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _check(found: os.stat_result) -> None:
+    """Refuse what another user may have written, and what cannot be read to its end.
+
+    :raises ValueError: with the reason.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no file")
+    if found.st_size > _MOST_BYTES:
+        raise ValueError(f"it has {found.st_size} B")
+    # A folder such as /tmp is everybody's, and so would be the meaning of a symbol.
+    if hasattr(os, "geteuid") and found.st_uid not in (os.geteuid(), 0):
+        raise ValueError("it belongs to another user")
 
 
 def _replace(path: Path, text: str) -> None:

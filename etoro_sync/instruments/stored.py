@@ -6,7 +6,6 @@ what an id was described with is never the answer to a search for a symbol.
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +29,10 @@ class Entry:
     instrument: Instrument
     at: float
 
+    def has(self, symbol: str) -> bool:
+        """Whether *symbol* is that of the instrument; capitals may differ."""
+        return self.instrument.symbol.upper() == symbol.upper()
+
     @property
     def row(self) -> list[Any]:
         """What is written down."""
@@ -52,6 +55,17 @@ class Stored:
         _merge(self.symbols, other.symbols)
         _merge(self.ids, other.ids)
 
+    def replace(self, other: "Stored") -> None:
+        """Take over what *other* has, whatever the time of the old entries: it may be wrong."""
+        self.symbols.update(other.symbols)
+        self.ids.update(other.ids)
+        _shorten(self.symbols)
+        _shorten(self.ids)
+
+    def copy(self) -> "Stored":
+        """Return the same entries."""
+        return Stored(dict(self.symbols), dict(self.ids))
+
     def text(self, address: str) -> str:
         """Return all entries as JSON.
 
@@ -60,8 +74,8 @@ class Stored:
         content = {
             "version": _VERSION,
             "address": address,
-            "symbols": {symbol: each.row for symbol, each in list(self.symbols.items())},
-            "ids": [each.row for each in list(self.ids.values())],
+            "symbols": {symbol: each.row for symbol, each in self.symbols.items()},
+            "ids": [each.row for each in self.ids.values()],
         }
         return json.dumps(content, separators=(",", ":"))
 
@@ -86,8 +100,12 @@ class Stored:
         if not isinstance(symbols, dict) or not isinstance(ids, list):
             raise ValueError("it is not complete")
         entries = [entry for row in ids if (entry := _entry(row, now))]
+        by_symbol = {
+            symbol: entry for symbol, row in symbols.items() if (entry := _entry(row, now))
+        }
         return cls(
-            {symbol: entry for symbol, row in symbols.items() if (entry := _entry(row, now))},
+            # A damaged file must not lead from one symbol to the instrument of another.
+            {each: entry for each, entry in by_symbol.items() if entry.has(each)},
             {entry.instrument.id: entry for entry in entries},
         )
 
@@ -98,6 +116,8 @@ def _entry(row: Any, now: float) -> Entry | None:
     at = row[3] if len(row) == 4 else None
     if not isinstance(at, (int, float)) or not math.isfinite(at) or not 0 < row[0] < 10**18:
         return None
+    if not (row[1] + row[2]).isprintable():  # it is going to be shown in a terminal
+        return None
     return Entry(Instrument(*row[:3]), float(at) if at <= now else 0.0)
 
 
@@ -106,10 +126,12 @@ def _merge(mine: dict[Any, Entry], others: dict[Any, Entry]) -> None:
         known = mine.get(key)
         if known is None or known.at < entry.at:
             mine[key] = entry
-    if len(mine) > _MOST:
-        for key in _oldest(mine, len(mine) - _MOST):
-            del mine[key]
+    _shorten(mine)
 
 
-def _oldest(entries: dict[Any, Entry], number: int) -> Iterable[Any]:
-    return sorted(entries, key=lambda key: entries[key].at)[:number]
+def _shorten(entries: dict[Any, Entry]) -> None:
+    """Remove the oldest entries, if there are too many."""
+    too_many = len(entries) - _MOST
+    if too_many > 0:
+        for key in sorted(entries, key=lambda key: entries[key].at)[:too_many]:
+            del entries[key]

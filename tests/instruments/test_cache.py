@@ -107,6 +107,56 @@ def test_a_broken_file_is_replaced(
     assert cache(path).of_symbol("ABC") == Entry(ONE, NOW)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder", "huge", "foreign"])
+def test_what_is_no_file_of_this_user_is_not_read(
+    kind: str, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would never end, or have everybody say which instrument a symbol is."""
+    path.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "huge":
+        path.touch()
+        os.truncate(path, 10**10)
+    else:
+        cache(path).keep([ONE], {"ABC": ONE})
+        owner = path.stat().st_uid
+        if owner == 0:
+            os.chown(path, 12345, -1)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert cache(path).of_symbol("ABC") is None
+    words = {"huge": "it has 10000000000 B", "foreign": "it belongs to another user"}
+    assert f"is of no use ({words.get(kind, 'it is no file')})" in caplog.text
+
+
+def test_a_file_of_root_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that was made for all users of a machine."""
+    cache(path).keep([ONE], {"ABC": ONE})
+    monkeypatch.setattr(Path, "stat", lambda self: _of_root(os.stat(self)))
+    assert cache(path).of_symbol("ABC") == Entry(ONE, NOW)
+
+
+def _of_root(found: os.stat_result) -> os.stat_result:
+    return os.stat_result((*found[:4], 0, *found[5:]))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[1, "OTHER", "One", NOW], [1, "ABC", "\x1b[31mOne", NOW], [1, "", "One", NOW]],
+    ids=["other symbol", "escape", "no symbol"],
+)
+def test_a_damaged_entry_leads_nowhere(row: list[Any]) -> None:
+    """Never from a symbol to another instrument, nor to letters that a terminal obeys."""
+    content = {"version": 1, "address": ADDRESS, "symbols": {"ABC": row}, "ids": []}
+    assert Stored.of(json.dumps(content), ADDRESS, NOW).symbols == {}
+
+
 def test_entries_that_cannot_be_read_are_left_out() -> None:
     """The others count."""
     bad: list[Any] = [
@@ -202,6 +252,16 @@ def test_the_file_has_a_bound() -> None:
     _merge(kept, entries)
     assert len(kept) == 50_000
     assert min(kept) == 10
+
+
+def test_the_memory_has_the_same_bound() -> None:
+    """Whatever a server says that there is."""
+    mine = cache(None)
+    mine.keep([ONE], {"ABC": ONE})
+    for start in (2, 40_002):
+        many = [Instrument(number) for number in range(start, start + 40_000)]
+        mine.keep(many, {f"S{each}": each for each in many})
+    assert len(mine._stored.ids) == len(mine._stored.symbols) == 50_000
 
 
 def test_each_address_has_a_file_of_its_own() -> None:
