@@ -74,12 +74,18 @@ def _whole(value: Any) -> int | None:
 
 
 def _text(fields: dict[str, Any], names: Iterable[str]) -> str:
-    """Return the first text there is, on one line: it is going to be shown in a terminal."""
+    """Return the first text there is, on one line: it is going to be shown in a terminal.
+
+    Where a letter cannot be shown, a blank stands, also at an end: a symbol with such a letter is
+    not the one without.
+    """
     for name in names:
         value = fields.get(name)
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str):
             cut = value.strip()[:_LONGEST]
-            return "".join(letter if letter.isprintable() else " " for letter in cut).strip()
+            shown = "".join(letter if letter.isprintable() else " " for letter in cut)
+            if shown.strip():
+                return shown
     return ""
 
 

@@ -171,15 +171,16 @@ class Rest:
         status, code = answer.status, f"HTTP {answer.status}"
         words = f"{self._where} answered with {status_text(status, answer.retry_after)}"
         told = body if isinstance(body, dict) else {}
-        # A firewall forbids, too, but says so in HTML.
-        if status == HTTPStatus.UNAUTHORIZED or (told and status == HTTPStatus.FORBIDDEN):
+        # A firewall forbids, too, but without a code of eToro's.
+        forbidden = status == HTTPStatus.FORBIDDEN and told.get("errorCode")
+        if status == HTTPStatus.UNAUTHORIZED or forbidden:
             raise self._rejected(words, told, code)
         if 300 <= status < 400:
             text = (
                 f"{words}, which would lead elsewhere. Redirects are not followed, since the keys "
                 "would travel along. Check rest_url."
             )
-        elif told and status != HTTPStatus.OK:
+        elif body is not None:
             text = refusal_text(words, told, self._redactor)
             text = f"{text} Try again later, or check rest_url."
             code = error_code(told, self._redactor) if told.get("errorCode") else code
@@ -207,6 +208,6 @@ class Rest:
 def _parsed(body: bytes) -> Any:
     """Return what JSON says; None: it is none."""
     try:
-        return json.loads(body.decode())
+        return json.loads(body.decode("utf-8-sig"))  # servers of Microsoft's may send a mark
     except (ValueError, RecursionError):
         return None

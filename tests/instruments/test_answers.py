@@ -66,6 +66,19 @@ def test_one_instrument_that_comes_twice_is_one() -> None:
     assert choose("", [one], plain) is None
 
 
+@pytest.mark.parametrize("symbol", ["ABC\u200b", "\u2066ABC", "ABC\x00", "A\u00adBC"])
+def test_a_symbol_with_letters_that_nobody_sees_is_another_one(symbol: str) -> None:
+    """What is exact is not what looks so."""
+    (found,) = read_details({"instrumentDisplayDatas": [{"instrumentID": 1, "symbolFull": symbol}]})  # type: ignore[misc]
+    assert choose("ABC", [found], plain) is None
+
+
+def test_what_has_no_letter_to_be_seen_has_no_name() -> None:
+    """An instrument without name and symbol is left out."""
+    item = {"instrumentID": 1, "symbolFull": "\u200b", "instrumentDisplayName": " \n"}
+    assert read_details({"instrumentDisplayDatas": [item]}) == []
+
+
 def test_many_candidates_are_counted() -> None:
     """The first five are named."""
     near = [Instrument(number, f"S{number}") for number in range(1, 9)]

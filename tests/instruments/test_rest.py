@@ -83,6 +83,7 @@ RIGHT = {
     "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
     "after 100": b"HTTP/1.1 100 Continue\r\n\r\n" + answer(GOOD),
     "other type": answer(GOOD, kind="text/plain"),
+    "with a mark": answer(b"\xef\xbb\xbf" + BODY),
     "identity": answer(GOOD, "200 OK", "Content-Encoding: identity"),
 }
 
@@ -129,6 +130,17 @@ WRONG: dict[str, tuple[bytes, str, str | None]] = {
     "cut head": (b"HTTP/1.1 200 OK\r\nContent-Le", "no JSON", "HTTP 200"),
     "cut body": (answer(GOOD)[:-5], "broke the answer off", None),
     "cut chunk": (RIGHT["chunked"][:-20], "broke the answer off", None),
+    "json of a firewall": (answer({"message": "No"}, "403 No"), "HTTP 403 Forbidden:", "HTTP 403"),
+    "busy": (
+        answer({}, "429 No", "Retry-After: 9999"),
+        "wait for 9999 s.*: no errorCode",
+        "HTTP 429",
+    ),
+    "a list of a failure": (
+        answer([1], "500 Oh"),
+        "500 Internal Server Error: no errorCode",
+        "HTTP 500",
+    ),
     "cut json": (RIGHT["to the end"][:-5], "no JSON", "HTTP 200"),
     "gzip": (
         answer(gzip.compress(BODY), "200 OK", "Content-Encoding: gzip"),
