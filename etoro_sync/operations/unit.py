@@ -3,6 +3,7 @@
 import getpass
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ __all__ = ["make_unit"]
 _TEMPLATE = """\
 # Written by `etoro-sync unit`. Install it with:
 #   {sudo}install -m 644 {name}.service /etc/systemd/system/
-#   {sudo}install -m 600 /dev/null {keys}
+#   {sudo}install -m 600 /dev/null {shell_keys}
 #   (then write ETORO_API_KEY=... and ETORO_USER_KEY=... into that file, one a line)
 #   {sudo}systemctl daemon-reload && {sudo}systemctl enable --now {name}
 [Unit]
@@ -110,7 +111,10 @@ def make_unit(
     name = _service_name(path, name)
     python = Path(sys.executable)
     command = [str(python), str(path), *arguments]
-    places = [part.parts[1:3] for part in (path, python, Path(sys.prefix))]
+    # What is run and imported, also where links lead: a venv elsewhere may be of a Python in a home.
+    used = (path, path.resolve(), python, python.resolve(), Path(sys.prefix), Path(sys.base_prefix))
+    places = [part.parts[1:3] for part in used]
+    keys = str(Path(keys or f"/etc/{name}.env").absolute())
     at_home = any(place[:1] in (("home",), ("root",)) for place in places)
     temporary = any(place[:1] == ("tmp",) or place == ("var", "tmp") for place in places)
     return _TEMPLATE.format(
@@ -121,7 +125,8 @@ def make_unit(
         command=":" + " ".join(_quoted(word) for word in command),
         directory=_plain(str(path.parent), "program"),
         user=_user(user),
-        keys=_plain(str(Path(keys or f"/etc/{name}.env").absolute()), "keys"),
+        keys=_pattern(keys),
+        shell_keys=shlex.quote(keys),
         home="read-only" if at_home else "yes",
         tmp="no" if temporary else "yes",
     )
@@ -165,6 +170,11 @@ def _plain(text: str, field: str) -> str:
             field,
         )
     return text.replace("%", "%%")
+
+
+def _pattern(path: str) -> str:
+    """Return the path of the keys, which systemd takes for a pattern of names."""
+    return re.sub(r"([*?\[\\])", r"\\\1", _plain(path, "keys"))
 
 
 def _quoted(word: str) -> str:

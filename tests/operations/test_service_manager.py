@@ -36,7 +36,7 @@ pytestmark = [
     ),
 ]
 PROGRAM = """
-import logging, sys, threading
+import logging, os, sys, threading
 from etoro_sync.operations import health
 from etoro_sync.systemd import notify
 from tests.support.clients import make_client
@@ -48,7 +48,7 @@ class Blocker(logging.Handler):
         if "Reconnecting" in record.getMessage():
             threading.Event().wait()
 
-client = make_client(sys.argv[1], reconnect_attempts=None, reconnect_max_delay=0.2)
+client = make_client(os.environ["ADDRESS"], reconnect_attempts=None, reconnect_max_delay=0.2)
 with notify(client):
     client.subscribe([18, "private"], snapshot=True)
     client.connect(retry=True)
@@ -130,7 +130,7 @@ def systemd() -> Iterator[Systemd]:
 
 def for_a_user(unit: str) -> str:
     """Leave out what only the manager of a machine may set, and shorten the watchdog's time."""
-    names = "User|DynamicUser|EnvironmentFile|CacheDir|StateDir|LimitCORE|UMask|NoNew|Capability"
+    names = "User|DynamicUser|CacheDir|StateDir|LimitCORE|UMask|NoNew|Capability"
     names += "|Protect|Private|Lock|Restrict[A-Z]|SystemCall|Wants|After"
     unit = re.sub(rf"^({names}).*\n", "", unit, flags=re.MULTILINE)
     path = f"Environment=PYTHONPATH={Path(__file__).parents[2]}\n[Install]"
@@ -145,8 +145,10 @@ def test_systemd_waits_watches_restarts_and_stops(systemd: Systemd, tmp_path: Pa
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
+    keys = tmp_path / "keys [1] %i\\*.env"
+    keys.write_text(f"ADDRESS=ws://127.0.0.1:{port}/ws\n")
     for name, arguments in (("patient", []), ("hanging", ["hang"])):
-        unit = make_unit(program, [f"ws://127.0.0.1:{port}/ws", *arguments], name=name)
+        unit = make_unit(program, arguments, name=name, keys=keys)
         (systemd.units / f"{name}.service").write_text(for_a_user(unit))
     systemd.control("daemon-reload")
 

@@ -97,7 +97,8 @@ def test_systemd_reads_odd_paths_and_arguments_as_they_are(tmp_path: Path) -> No
     assert (code, said) == (0, "")
     assert command_of(dump) == [sys.executable, str(program), *ODD]
     assert f"WorkingDirectory: {folder}\n" in dump
-    assert f"EnvironmentFile: {keys}\n" in dump
+    escaped = str(keys).replace("\\", "\\\\")  # it is a pattern, in which a backslash escapes
+    assert f"EnvironmentFile: {escaped}\n" in dump
     assert f"Description: {program.name} (eToro stream)\n" in dump
 
 
@@ -138,6 +139,7 @@ def test_the_home_stays_visible_where_the_program_is_in_it(
     monkeypatch.setattr(Path, "is_file", lambda self: True)
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     monkeypatch.setattr(sys, "prefix", "/usr")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
     assert "ProtectHome=read-only\nPrivateTmp=yes\n" in make_unit("/home/ann/a.py")
     assert "ProtectHome=yes\nPrivateTmp=no\n" in make_unit("/tmp/a.py")
     assert "ProtectHome=yes\nPrivateTmp=no\n" in make_unit("/var/tmp/a.py")
@@ -146,6 +148,26 @@ def test_the_home_stays_visible_where_the_program_is_in_it(
     assert "ProtectHome=yes\nPrivateTmp=yes\n" in make_unit("/opt/a.py")
     monkeypatch.setattr(sys, "executable", "/home/ann/.venv/bin/python")
     assert "ProtectHome=read-only\n" in make_unit("/opt/a.py")
+    monkeypatch.setattr(sys, "executable", "/opt/venv/bin/python")
+    assert "ProtectHome=yes\n" in make_unit("/opt/a.py")
+    monkeypatch.setattr(sys, "base_prefix", "/home/ann/.local/share/uv/python/3.13")
+    assert "ProtectHome=read-only\n" in make_unit("/opt/a.py")
+
+
+def test_the_home_stays_visible_where_a_link_leads_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hidden Python, or a hidden program, would not start."""
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    for name in ("prefix", "base_prefix"):
+        monkeypatch.setattr(sys, name, "/usr")
+    (tmp_path / "python").symlink_to("/home/ann/.pyenv/python3.13")
+    (tmp_path / "a.py").symlink_to("/home/ann/a.py")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert "ProtectHome=read-only\n" in make_unit("/opt/a.py")
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert "ProtectHome=yes\n" in make_unit("/opt/a.py")
+    assert "ProtectHome=read-only\n" in make_unit(tmp_path / "a.py")
 
 
 def test_root_s_program_has_a_user_of_its_own(
@@ -187,6 +209,13 @@ def test_what_would_be_another_line_is_refused(
     with pytest.raises(EToroValidationError) as caught:
         make_unit(program, **options)  # type: ignore[arg-type]
     assert caught.value.field == field
+
+
+def test_the_keys_are_one_file_whatever_its_name(program: Path) -> None:
+    """systemd takes it for a pattern; the comment's command is for a shell."""
+    unit = make_unit(program, user="ann", keys="/srv/a [1]*?\\%.env")
+    assert r"EnvironmentFile=/srv/a \[1]\*\?\\%%.env" in unit.splitlines()
+    assert r"install -m 600 /dev/null '/srv/a [1]*?\%.env'" in unit
 
 
 def test_a_program_has_to_exist(tmp_path: Path) -> None:
