@@ -106,7 +106,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def _metrics(registry: CollectorRegistry, accept: str) -> Page:
     """Return all metrics in the format that is asked for."""
-    encode, kind = choose_encoder(accept)
+    try:
+        # A line break, as a folded header has it, would get into the answer's own.
+        encode, kind = choose_encoder(accept if accept.isprintable() else "")
+    except TypeError:  # a version that is no number
+        encode, kind = choose_encoder("")
     try:
         return Page(200, kind, encode(registry))
     except Exception as exc:  # a collector that the program has added may raise anything

@@ -64,9 +64,18 @@ def serve(
         raise EToroValidationError(
             f"port must be a whole number from 0 to 65535, not {show(port, 60)}.", "port"
         )
-    if not isinstance(host, str):
-        raise EToroValidationError(f"host must be a text, not {show(host, 60)}.", "host")
-    return MetricsServer(collector, number, host, registry or CollectorRegistry())
+    # Sockets take an empty one, as of a variable that is set to nothing, for all addresses.
+    if not isinstance(host, str) or not host:
+        raise EToroValidationError(
+            f'host must be an address or a name, such as "127.0.0.1", not {show(host, 60)}.', "host"
+        )
+    if registry is None:
+        registry = CollectorRegistry()
+    elif not isinstance(registry, CollectorRegistry):
+        raise EToroValidationError(
+            f"registry must be a CollectorRegistry, not {show(registry, 60)}.", "registry"
+        )
+    return MetricsServer(collector, number, host, registry)
 
 
 class MetricsServer(Closeable):

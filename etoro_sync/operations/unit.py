@@ -111,7 +111,7 @@ def make_unit(
     name = _service_name(path, name)
     python = Path(sys.executable)
     command = [str(python), str(path), *arguments]
-    # What is run and imported, also where links lead: a venv elsewhere may be of a Python in a home.
+    # All that is run, also where links lead: a venv may belong to a Python in a home.
     used = (path, path.resolve(), python, python.resolve(), Path(sys.prefix), Path(sys.base_prefix))
     places = [part.parts[1:3] for part in used]
     keys = str(Path(keys or f"/etc/{name}.env").absolute())

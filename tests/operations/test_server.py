@@ -73,6 +73,30 @@ def test_metrics_are_served(simulator: MakeSimulator, client: MakeClient, servin
         assert USER_KEY not in text
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/openmetrics-text"])
+@pytest.mark.parametrize(
+    "version", ["abc", "1.x", "9" * 5000, "", "1.0.0\r\n\t.1", "1.0.0; escaping=x"]
+)
+def test_an_odd_version_is_no_error(
+    kind: str,
+    version: str,
+    simulator: MakeSimulator,
+    client: MakeClient,
+    serving: Serve,
+    caplog: Any,
+) -> None:
+    """Whoever asks for it gets metrics, in an answer of which it is no part."""
+    server = serving(client(simulator().url))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(f"GET /metrics HTTP/1.1\r\nAccept: {kind}; version={version}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.split()[1] == "200"
+    assert all(re.match(r"[\w-]+: |HTTP/", line) for line in head.split("\r\n"))
+    assert "etoro_sync_healthy" in body
+    assert not caplog.records
+
+
 def test_healthz_is_200_only_while_live_and_fresh(
     simulator: MakeSimulator, client: MakeClient, serving: Serve
 ) -> None:
@@ -269,11 +293,20 @@ def test_a_system_without_threads(
         assert ask(server, "/metrics")[0] == 200
 
 
-def test_a_host_is_a_text(simulator: MakeSimulator, client: MakeClient) -> None:
-    """The error names the argument."""
+@pytest.mark.parametrize("host", [None, b"127.0.0.1", ""])
+def test_a_host_is_named(host: Any, simulator: MakeSimulator, client: MakeClient) -> None:
+    """The error names the argument; an empty one would be all addresses of the machine."""
     with pytest.raises(EToroValidationError) as caught:
-        serve(client(simulator().url), 0, None)  # type: ignore[arg-type]
+        serve(client(simulator().url), 0, host)
     assert caught.value.field == "host"
+
+
+def test_a_registry_is_one(simulator: MakeSimulator, client: MakeClient) -> None:
+    """The error names the argument, and no port is left open."""
+    made = client(simulator().url)
+    with assert_no_new_descriptors(), pytest.raises(EToroValidationError) as caught:
+        serve(made, 0, registry={})  # type: ignore[arg-type]
+    assert caught.value.field == "registry"
 
 
 def test_metrics_of_ones_own_stand_beside(
