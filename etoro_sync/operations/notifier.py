@@ -22,13 +22,16 @@ from ..logs import log
 from ..state import ClientState
 from ..stream import MarketStream
 from ..synchronization import ProcessGuard, join_thread
-from ..text import no_thread
+from ..text import no_thread, shorten
 from .health import Limits, Watched, watched
 
 __all__ = ["Notifier", "notify"]
 
 #: Seconds between two looks at the streams, at most.
 _PERIOD = 0.25
+_READY = "READY=1"
+#: Characters of a status: systemd ignores a message of more than 4096 bytes, signs of life and all.
+_LONGEST = 500
 #: Seconds for which a start is put off while the client works on its connection.
 _EXTENSION = 30.0
 
@@ -107,7 +110,11 @@ class Notifier(Closeable):
         try:
             while not self._ending.wait(period):
                 states = [each.state for each in self._streams]
-                self._socket.send(self._news(clocks.monotonic()))
+                news = self._news(clocks.monotonic())
+                if self._socket.send(news):
+                    self._ready = self._ready or _READY in news
+                else:  # all of it is told with the next message
+                    self._seen, self._next_watchdog, self._next_extension = [], 0.0, 0.0
                 if self._is_over(states):
                     break
             self._socket.send(["STOPPING=1"])
@@ -126,8 +133,7 @@ class Notifier(Closeable):
         lines = self._changes()
         works = all(each.works for each in self._streams)
         if not self._ready and all(_is_ready(each) for each in self._streams):
-            self._ready = True
-            lines.append("READY=1")
+            lines.append(_READY)
         elif not self._ready and works and now >= self._next_extension:
             self._next_extension = now + _EXTENSION / 3
             lines.append(f"EXTEND_TIMEOUT_USEC={_EXTENSION * 1e6:.0f}")
@@ -148,7 +154,7 @@ class Notifier(Closeable):
             names = [each.name for each in self._streams]
             texts = [f"{name}: {text}" for name, text in zip(names, texts, strict=True)]
         # A line break in a name would begin another message.
-        return [f"STATUS={' '.join('; '.join(texts).split())}"]
+        return [f"STATUS={shorten(' '.join('; '.join(texts).split()), _LONGEST)}"]
 
 
 def _is_ready(each: Watched) -> bool:
@@ -174,6 +180,9 @@ class _Socket:
     :param name: a path, or ``@`` with a name in Linux' abstract namespace; ``""`` sends nothing.
     """
 
+    #: Seconds: a manager that reads nothing must not keep the program from ending.
+    patience = 1.0
+
     def __init__(self, name: str) -> None:
         #: Where to send to; None: nowhere.
         self.address: str | None = None
@@ -185,19 +194,20 @@ class _Socket:
             return
         self.address = f"\0{name[1:]}" if name[0] == "@" else name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        # A manager that reads nothing must not keep the program from ending.
-        self._socket.settimeout(1.0)
+        self._socket.settimeout(self.patience)
 
-    def send(self, lines: list[str]) -> None:
-        """Send lines as one message."""
+    def send(self, lines: list[str]) -> bool:
+        """Send lines as one message; return whether the manager has it."""
         if self.address is None or not lines:
-            return
+            return True
         try:
             self._socket.sendto("\n".join(lines).encode(), self.address)
+            return True
         except OSError as exc:
             if not self._logged:
                 self._logged = True
                 log(logging.WARNING, "Cannot reach the service manager: %s.", exc)
+            return False
 
     def close(self) -> None:
         """Free the descriptor."""

@@ -35,7 +35,18 @@ class Manager:
     def __init__(self, name: str) -> None:
         self.lines: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(f"\0{name[1:]}" if name[0] == "@" else name)
+        self._address = f"\0{name[1:]}" if name[0] == "@" else name
+        self._socket.bind(self._address)
+
+    def fill(self) -> None:
+        """Let others send until no message has room."""
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other,
+            contextlib.suppress(BlockingIOError),
+        ):
+            other.setblocking(False)
+            while True:
+                other.sendto(b"X_OTHER=1", self._address)
 
     def receive(self, timeout: float = 5.0) -> list[str]:
         """Return the lines of the next message."""

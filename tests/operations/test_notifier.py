@@ -17,6 +17,7 @@ import pytest
 
 from etoro_sync import EToroError, WsClient
 from etoro_sync.operations import health
+from etoro_sync.operations.notifier import _Socket
 from etoro_sync.systemd import Notifier, notify
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.clients import make_client, quick_options
@@ -293,6 +294,40 @@ def test_an_abstract_socket(
         monkeypatch.setenv("NOTIFY_SOCKET", name)
         notifying(client(simulator().url))
         manager.wait_for("STATUS=")
+
+
+def test_what_a_busy_manager_did_not_take_is_told_later(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    manager: Manager,
+    notifying: Notify,
+    caplog: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A start whose READY=1 is lost would never end."""
+    monkeypatch.setattr(_Socket, "patience", 0.02)
+    made = client(simulator().url)
+    made.connect()
+    made.subscribe("private")
+    manager.fill()
+    notifying(made)
+    until(lambda: "Cannot reach the service manager" in caplog.text)
+    manager.wait_for("READY=1")
+    manager.wait_for("WATCHDOG=1")
+    assert manager.lines.count("READY=1") == 1
+    assert [line for line in manager.lines if line.startswith("STATUS=")][-1] == "STATUS=live"
+    assert len(caplog.records) == 1
+
+
+def test_a_status_is_short(
+    simulator: MakeSimulator, client: MakeClient, manager: Manager, notifying: Notify
+) -> None:
+    """systemd ignores a message of more than 4096 bytes, with the sign of life that is in it."""
+    made = client(simulator().url)
+    notifying({f"€\udcff{number} " * 100: made for number in range(40)})
+    (line,) = manager.receive()
+    assert line.startswith("STATUS=€")
+    assert len(line.encode()) < 2100
 
 
 @pytest.mark.parametrize("name", ["vsock:2:1234", "relative/path", "/no/such/socket"])
