@@ -124,7 +124,9 @@ def make_dashboard() -> dict[str, Any]:
                     "type": kind,
                     "datasource": _SOURCE,
                     "gridPos": {"x": column * width, "y": row * _HEIGHT, "w": width, "h": _HEIGHT},
-                    "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
+                    "fieldConfig": {"defaults": {"unit": unit, **_colors(title)}, "overrides": []},
+                    # Of a single client, Grafana would show the value alone, which is 1.
+                    "options": {"textMode": "name"} if title == "State" else {},
                     "targets": [
                         {
                             "refId": chr(ord("A") + number),
@@ -132,6 +134,7 @@ def make_dashboard() -> dict[str, Any]:
                             "expr": expression,
                             "legendFormat": legend,
                             "instant": kind != "timeseries",
+                            "format": "table" if kind == "table" else "time_series",
                         }
                         for number, (legend, expression) in enumerate(targets.items())
                     ],
@@ -148,6 +151,14 @@ def make_dashboard() -> dict[str, Any]:
         "templating": {"list": [_DATASOURCE, *map(_variable, ("instance", "client"))]},
         "panels": panels,
     }
+
+
+def _colors(title: str) -> dict[str, Any]:
+    """Return the colors of a panel, of which Grafana's own are red from 80 on."""
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if title == "Healthy":
+        steps = [{"color": "red", "value": None}, {"color": "green", "value": 1}]
+    return {"thresholds": {"mode": "absolute", "steps": steps}}
 
 
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}

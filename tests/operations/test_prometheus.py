@@ -231,6 +231,20 @@ def test_panels_do_not_overlap() -> None:
     assert len(seen) == len(make_dashboard()["panels"])
 
 
+def test_no_color_and_no_number_misleads() -> None:
+    """Grafana's own are red from 80 on, and of a single series it hides the name."""
+    panels = {panel["title"]: panel for panel in make_dashboard()["panels"]}
+    for title, panel in panels.items():
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        colors = ["red", "green"] if title == "Healthy" else ["green"]
+        assert [step["color"] for step in steps] == colors
+        assert [step["value"] for step in steps] == [None, 1][: len(steps)]
+        assert panel["options"] == ({"textMode": "name"} if title == "State" else {})
+        for target in panel["targets"]:
+            assert target["instant"] == (panel["type"] != "timeseries")
+            assert target["format"] == ("table" if title == "Versions" else "time_series")
+
+
 @needs_prometheus
 def test_each_rule_fires_when_it_should(tmp_path: Path) -> None:
     """promtool plays series of alerts_test.yml; every rule is in it, firing and quiet."""
