@@ -14,6 +14,8 @@ from .arrivals import Arrivals
 
 __all__ = ["BoundedBuffer", "Buffer"]
 
+_ADVICE = "Read faster, give it a larger maxsize, or choose another overflow policy."
+
 
 class Buffer(Protocol):
     """The part of a buffer that its owners use."""
@@ -76,12 +78,16 @@ class BoundedBuffer:
     :param overflow: ``"drop_oldest"``, ``"drop_newest"``, or ``"raise"``, which drops the newest
         and raises an error where entries are missing.
     :param name: the queue's name, for that error.
+    :param advice: what its reader can do, for the same.
     """
 
-    def __init__(self, maxsize: int, overflow: str, name: str = "queue") -> None:
+    def __init__(
+        self, maxsize: int, overflow: str, name: str = "queue", advice: str = _ADVICE
+    ) -> None:
         self._maxsize = maxsize
         self._overflow = overflow
         self._name = name
+        self._advice = advice
         self._entries: deque[Any] = deque()
         self._markers = 0
         # The times of entries and markers by place, and the place of the oldest.
@@ -155,8 +161,7 @@ class BoundedBuffer:
             self._markers -= 1
             raise EToroQueueOverflowError(
                 f"{count(entry.count, 'item')} of {self._name} could not be kept, because "
-                f"{self._maxsize} waited already. Read faster, give it a larger maxsize, or choose "
-                "another overflow policy.",
+                f"{self._maxsize} waited already. {self._advice}",
                 entry.count,
             )
         self.delivered += 1

@@ -91,7 +91,7 @@ def _make_mixed(
             "overflow",
         )
     after = check_timeout(conflate_after, "conflate_after")
-    return MixedBuffer(most, after, f"the queue of {', '.join(events)}")
+    return MixedBuffer(events, most, after)
 
 
 class EventQueue(Generic[Item]):

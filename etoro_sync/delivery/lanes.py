@@ -12,6 +12,7 @@ from .conflation import ConflatingBuffer
 
 __all__ = ["ORDER_EVENT", "RATE_EVENT", "Calls", "Lanes", "Run"]
 
+_ADVICE = "Do less in the callbacks, or read a queue in a thread of your own."
 #: The event whose entries may be conflated.
 RATE_EVENT = "instrument:rate"
 #: The event that overtakes all others.
@@ -40,7 +41,6 @@ class Lanes:
     :param lossless_size: most orders, and most connection events, that wait.
     :param conflate_after: seconds after which a superseded rate is skipped; None: only when full.
     :param in_order: orders do not overtake, for a source whose runs bring the same order each time.
-    :param name: what the events wait for, for the errors' text.
     """
 
     def __init__(
@@ -49,13 +49,16 @@ class Lanes:
         lossless_size: int,
         conflate_after: float | None = None,
         in_order: bool = False,
-        name: str = "callbacks",
     ) -> None:
         self._in_order = in_order
-        self.orders = BoundedBuffer(lossless_size, "raise", f"the order events for {name}")
+        self.orders = BoundedBuffer(
+            lossless_size, "raise", "the order events for callbacks", _ADVICE
+        )
         self.rates = ConflatingBuffer(bulk_size, conflate_after)
         self.others = BoundedBuffer(bulk_size, "drop_oldest")
-        self.lossless = BoundedBuffer(lossless_size, "raise", f"the connection events for {name}")
+        self.lossless = BoundedBuffer(
+            lossless_size, "raise", "the connection events for callbacks", _ADVICE
+        )
         self._count = 0
 
     @property

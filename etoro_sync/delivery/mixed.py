@@ -1,7 +1,7 @@
 """A queue of several events, in the order in which they happened.
 
-Each event has a limit of its own in it, so that a flood of rates never costs an order: rates are
-conflated, other market events give way for lack of room, and all else is kept.
+Each event has a limit of its own in it, so that a flood of rates, or of errors, never costs an
+order: rates are conflated, other market events give way for lack of room, and all else is kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,26 +9,44 @@ from typing import Any
 
 from ..errors import EToroError
 from ..events import EVENTS, INSTRUMENT_EVENTS, MARKET_EVENTS
-from .lanes import RATE_EVENT, Lanes, Run
+from .buffers import BoundedBuffer, Buffer
+from .conflation import ConflatingBuffer
 from .queues import ItemQueue
 
 __all__ = ["MixedBuffer", "Ports"]
 
-#: Events that must not be lost, and that wait in a queue of several.
+_RATE_EVENT = "instrument:rate"
+#: Events of one kind that must not be lost, and that wait in a queue of several.
 _LOSSLESS_SIZE = 100_000
+_ADVICE = "Read faster, or give it a larger maxsize."
 
 
 class MixedBuffer:
     """Entries ``(event, item)`` that leave as ``(event, *arguments)``, in their order. Pure.
 
-    :param maxsize: most rates, and most other market events, that wait; 0 is unbounded.
+    An entry that is no rate also has the place of the rate that it comes before, and a number that
+    gives the order of all such entries.
+
+    :param events: that may come.
+    :param maxsize: most entries of each market event that wait; 0 is unbounded.
     :param conflate_after: seconds after which a superseded rate is skipped; None: when full.
-    :param name: what overflowed, for the error's text.
     """
 
-    def __init__(self, maxsize: int, conflate_after: float | None, name: str) -> None:
+    def __init__(
+        self, events: Sequence[str], maxsize: int, conflate_after: float | None = None
+    ) -> None:
+        self._rates = ConflatingBuffer(maxsize, conflate_after)
         lossless = max(maxsize, _LOSSLESS_SIZE) if maxsize else 0
-        self._lanes = Lanes(maxsize, lossless, conflate_after, in_order=True, name=name)
+        self._others: dict[str, BoundedBuffer] = {}
+        for event in events:
+            if event in MARKET_EVENTS:
+                self._others[event] = BoundedBuffer(maxsize, "drop_oldest")
+            else:
+                name = f"{event!r} in the queue of {', '.join(events)}"
+                self._others[event] = BoundedBuffer(lossless, "raise", name, _ADVICE)
+        self._others.pop(_RATE_EVENT, None)
+        self._all: tuple[Buffer, ...] = (self._rates, *self._others.values())
+        self._number = 0
         self.conflate_after = conflate_after
 
     def extend(self, entries: Sequence[tuple[str, Any]], now: float) -> int:
@@ -36,90 +54,88 @@ class MixedBuffer:
         gone = 0
         rates: list[tuple[Any, ...]] = []
         for event, item in entries:
-            if event == RATE_EVENT:
+            if event == _RATE_EVENT:
                 rates.append(item)
                 continue
             if rates:
-                gone += self._lanes.extend(rates, (), now)
+                gone += self._rates.extend(rates, now)
                 rates = []
             # Else a newer rate could take the place of one that came before this event.
             self.barrier()
+            self._number += 1
             arguments = (item,) if _is_single(event) else item
-            if event in MARKET_EVENTS:
-                gone += self._lanes.extend((), ((0, event, arguments),), now)
-            else:
-                gone += self._lanes.append(event, arguments, now)
-        return gone + (self._lanes.extend(rates, (), now) if rates else 0)
+            entry = (self._rates.end, self._number, (event, *arguments))
+            gone += self._others[event].extend((entry,), now)
+        return gone + (self._rates.extend(rates, now) if rates else 0)
 
     def pop(self, now: float) -> tuple[Any, ...]:
         """Return the oldest event with its arguments; IndexError when empty.
 
         :raises EToroQueueOverflowError: once, at the place where events are missing.
         """
-        hand: list[Run] = []
-        self._lanes.take(1, now, hand)
-        ((event, calls),) = hand or [_nothing()]
-        return (event, *calls[0])
+        return self.pop_some(1, now)[0]
 
     def pop_some(self, most: int, now: float) -> list[tuple[Any, ...]]:
         """Return the oldest event as :meth:`pop` does, and rates that follow a rate.
 
         :param most: the most events to return.
         """
-        hand: list[Run] = []
-        self._lanes.take(most, now, hand)
-        ((event, calls),) = hand or [_nothing()]
-        return [(event, *arguments) for arguments in calls]
+        # Where entries are missing, that is said before anything else.
+        waiting = [(lane.head or (0, 0), lane) for lane in self._others.values() if lane.ready]
+        if not waiting:
+            return [(_RATE_EVENT, *rate) for rate in self._rates.pop_some(most, now)]
+        head, lane = min(waiting, key=lambda each: each[0][1])
+        rates = self._rates.take(most, now, before=head[0])
+        if rates:
+            return [(_RATE_EVENT, *rate) for rate in rates]
+        return [lane.pop()[2]]
 
     def settle(self) -> None:
         """Forget when those rates came that are gone."""
-        self._lanes.rates.settle()
+        self._rates.settle()
 
     def barrier(self) -> None:
         """Let no rate from before this call be replaced by one after it."""
-        self._lanes.rates.barrier()
+        self._rates.barrier()
 
     def __len__(self) -> int:
-        return len(self._lanes)
+        return sum(map(len, self._all))
 
     @property
     def ready(self) -> bool:
         """Whether :meth:`pop` has something to return or to raise."""
-        return self._lanes.ready
+        return any(buffer.ready for buffer in self._all)
 
     @property
     def oldest(self) -> float | None:
         """When the oldest event came, in the time of the calls; None when empty."""
-        return self._lanes.oldest
+        came = [buffer.oldest for buffer in self._all]
+        return min((moment for moment in came if moment is not None), default=None)
 
     @property
     def received(self) -> int:
         """How many events were put in."""
-        return sum(lane.received for lane in self._lanes.all)
+        return sum(buffer.received for buffer in self._all)
 
     @property
     def delivered(self) -> int:
         """How many events were taken out."""
-        return sum(lane.delivered for lane in self._lanes.all)
+        return sum(buffer.delivered for buffer in self._all)
 
     @property
     def dropped(self) -> int:
         """How many events were lost for lack of room."""
-        return sum(lane.dropped for lane in self._lanes.all)
+        return sum(buffer.dropped for buffer in self._all)
 
     @property
     def conflated(self) -> int:
         """How many rates were skipped or replaced for newer ones of their instrument."""
-        return self._lanes.rates.conflated
+        return self._rates.conflated
 
 
 def _is_single(event: str) -> bool:
     """Whether what a queue of *event* has as its items is the only argument."""
     return EVENTS[event] != "()" and "," not in EVENTS[event]
-
-
-def _nothing() -> Run:
-    raise IndexError("an empty buffer")
 
 
 class _Batch:

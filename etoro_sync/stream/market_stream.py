@@ -270,7 +270,8 @@ class MarketStream:
             rates costs no order.
         :param instrument_ids: collect events of these instruments only; None: of all.
         :param maxsize: the most items of each event that wait; 0 is unbounded; None is 10,000 for
-            market events and 100,000 for all others.
+            market events and 100,000 for all others. In a queue of several events it is for market
+            events; the others have at least 100,000 each.
         :param overflow: what happens to a new item when the queue is full. ``"conflate"``: it
             replaces the waiting rate of its instrument; if none waits, an outdated rate is dropped
             or, if there is none, the oldest. ``"drop_oldest"``: the oldest item is dropped.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,11 @@ from etoro_sync.stats import Counters
 RATES, ORDERS, GAPS = "instrument:rate", "private:event", "reconnected"
 
 
+def mixed(maxsize: int, conflate_after: float | None = None) -> MixedBuffer:
+    """Make a buffer of all events."""
+    return MixedBuffer([*EVENTS], maxsize, conflate_after)
+
+
 def taken(buffer: MixedBuffer, now: float = 0.0) -> list[tuple[Any, ...]]:
     """Take all that waits."""
     items = []
@@ -30,7 +36,7 @@ def taken(buffer: MixedBuffer, now: float = 0.0) -> list[tuple[Any, ...]]:
 
 def test_events_leave_in_the_order_in_which_they_came_with_all_arguments() -> None:
     """Also those without arguments, and those with several."""
-    buffer = MixedBuffer(10, None, "a queue")
+    buffer = mixed(10)
     entries = [
         ("open", ()),
         (RATES, (18, "r1")),
@@ -58,7 +64,7 @@ def test_events_leave_in_the_order_in_which_they_came_with_all_arguments() -> No
 
 def test_a_flood_of_rates_costs_no_order_and_no_last_rate() -> None:
     """Each event has a limit of its own; the newest rate of each instrument stays."""
-    buffer = MixedBuffer(10, None, "a queue")
+    buffer = mixed(10)
     for n in range(1000):
         buffer.extend([(RATES, (n % 5, n))], 0.0)
         if n % 100 == 0:
@@ -73,7 +79,7 @@ def test_a_flood_of_rates_costs_no_order_and_no_last_rate() -> None:
 
 def test_no_rate_takes_a_place_before_an_event_that_came_before_it() -> None:
     """Also where it finds no room: then an older rate goes."""
-    buffer = MixedBuffer(2, None, "a queue")
+    buffer = mixed(2)
     buffer.extend([(RATES, (1, "a")), (RATES, (2, "a")), (ORDERS, "o")], 0.0)
     buffer.extend([(RATES, (1, "b")), (RATES, (2, "b")), ("unknown", "u"), (RATES, (1, "c"))], 0.0)
     assert taken(buffer) == [
@@ -87,7 +93,7 @@ def test_no_rate_takes_a_place_before_an_event_that_came_before_it() -> None:
 
 def test_in_a_full_queue_a_newer_rate_takes_the_place_of_its_instruments_last_one() -> None:
     """So it comes before older rates of others, but after all other events that were before it."""
-    buffer = MixedBuffer(2, None, "a queue")
+    buffer = mixed(2)
     buffer.extend([(RATES, (1, "a")), (RATES, (2, "a")), (RATES, (1, "b")), (ORDERS, "o")], 0.0)
     assert taken(buffer) == [(RATES, 1, "b"), (RATES, 2, "a"), (ORDERS, "o")]
     assert buffer.conflated == 1
@@ -95,7 +101,7 @@ def test_in_a_full_queue_a_newer_rate_takes_the_place_of_its_instruments_last_on
 
 def test_other_market_events_give_way_to_their_own_kind() -> None:
     """The oldest of them, and no rate."""
-    buffer = MixedBuffer(3, None, "a queue")
+    buffer = mixed(3)
     buffer.extend([(RATES, (1, "r"))], 0.0)
     for n in range(10):
         buffer.extend([("unknown", n)], 0.0)
@@ -115,12 +121,36 @@ def test_orders_that_have_no_room_are_missed_at_their_place(
     with pytest.raises(EToroQueueOverflowError, match="instrument:rate, private:event") as caught:
         buffer.pop(0.0)
     assert caught.value.lost == 2
+    assert "policy" not in str(caught.value)  # such a queue has none
     assert not buffer.ready
+
+
+@pytest.mark.parametrize("flood", [event for event in EVENTS if event != ORDERS])
+def test_no_flood_of_one_event_costs_another_one(
+    monkeypatch: pytest.MonkeyPatch, flood: str
+) -> None:
+    """Errors, silent instruments and attempts to connect may come as often as rates do."""
+    monkeypatch.setattr(module, "_LOSSLESS_SIZE", 3)
+    buffer = mixed(3)
+    others = [event for event in EVENTS if event not in (flood, RATES)]
+    for event in others:
+        buffer.extend([(event, ())], 0.0)
+    for n in range(10):
+        buffer.extend([(flood, (n, n))], 0.0)
+    for event in others:
+        buffer.extend([(event, ())], 0.0)
+    events: list[str] = []
+    while buffer.ready:
+        with contextlib.suppress(EToroQueueOverflowError):
+            events.append(buffer.pop(0.0)[0])
+    assert [event for event in events if event != flood] == others * 2
+    assert events.count(flood) == 3
+    assert len(events) + buffer.dropped == buffer.received == 10 + 2 * len(others)
 
 
 def test_a_late_rate_is_skipped_for_a_newer_one_as_in_a_queue_of_rates() -> None:
     """With conflate_after, and what is no rate stays in its place."""
-    buffer = MixedBuffer(10, 1.0, "a queue")
+    buffer = mixed(10, 1.0)
     buffer.extend([(RATES, (1, "a")), (ORDERS, "o"), (RATES, (1, "b"))], 0.0)
     assert taken(buffer, 5.0) == [(ORDERS, "o"), (RATES, 1, "b")]
     assert buffer.conflated == 1
