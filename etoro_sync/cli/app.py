@@ -243,7 +243,8 @@ def doctor_command(
     It stops at the first step that fails, and says what to do. It also lists all that the service
     does and nobody has publicly reported. The keys are read from ETORO_API_KEY and ETORO_USER_KEY,
     the address from ETORO_WS_URL. With the URL of a Redis it says whether that can carry a feed,
-    and whether the feed is well.
+    and whether the feed is well. Exit codes: 0 all is well, 1 the network or the service, 2 keys or
+    usage.
     """
 
     def work() -> None:
@@ -253,6 +254,16 @@ def doctor_command(
         plan = Plan(tuple(instruments or [100000]), private, traffic, wait, minutes)
         visit = Visit(plan, as_json, report)
         if url is not None:
+            if demo or minutes or instruments:
+                raise CommandError(
+                    "With the URL of a Redis, leave out --demo, --minutes and --instrument: they "
+                    "are for eToro's service."
+                )
+            if "://" not in url:
+                raise CommandError(
+                    "An instrument is given as --instrument ID, with the id that etoro-sync find "
+                    "shows; what stands alone must be the URL of a Redis, such as redis://localhost."
+                )
             examine_redis(visit, url, feed)
         else:
             examine(visit, demo)

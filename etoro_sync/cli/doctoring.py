@@ -89,14 +89,18 @@ def _carry_out(visit: Visit, show: "_Show", examination: "_Examination") -> None
         with show.running():
             examination.run()
     finally:
-        # Also after Ctrl-C: what was seen until then is what the user has waited for.
-        if visit.report is not None:
-            _write(visit.report, report.to_markdown())
-        if visit.as_json:
-            sys.stdout.write(json.dumps(report.to_dict()) + "\n")
-        else:
-            show.end(report, visit.report)
-        sys.stdout.flush()
+        # Also after Ctrl-C: what was seen until then is what the user has waited for. Neither a
+        # reader that has gone nor a full disk costs the other half of it.
+        try:
+            if visit.as_json:
+                sys.stdout.write(json.dumps(report.to_dict()) + "\n")
+            else:
+                show.end(report)
+            sys.stdout.flush()
+        finally:
+            if visit.report is not None:
+                _write(visit.report, report.to_markdown())
+                show.written(visit.report)
     if report.failure is not None:
         raise (CommandError if examination.fault_of_user else EToroWebSocketError)(
             str(report.failure)
@@ -119,7 +123,8 @@ class _Show(Protocol):
     def begin(self, name: str) -> None: ...
     def step(self, step: Step) -> None: ...
     def watch(self, left: float, seen: list[Watched]) -> None: ...
-    def end(self, report: Report, path: Path | None) -> None: ...
+    def end(self, report: Report) -> None: ...
+    def written(self, path: Path) -> None: ...
 
 
 class _Silent:
@@ -137,7 +142,10 @@ class _Silent:
     def watch(self, left: float, seen: list[Watched]) -> None:
         pass
 
-    def end(self, report: Report, path: Path | None) -> None:
+    def end(self, report: Report) -> None:
+        pass
+
+    def written(self, path: Path) -> None:
         pass
 
 
@@ -196,7 +204,7 @@ class _Lines:
             self._told = minutes
             self._console.print(text)
 
-    def end(self, report: Report, path: Path | None) -> None:
+    def end(self, report: Report) -> None:
         for seen in report.watched:
             for line in watched_lines(seen):
                 self._console.print(line)
@@ -207,8 +215,9 @@ class _Lines:
             self._console.print(f"    {line}")
         if report.ok:
             self._console.print(f"All is well: {report.summary}.")
-        if path is not None:
-            self._console.print(f"The report is in {path}.")
+
+    def written(self, path: Path) -> None:
+        self._console.print(f"The report is in {path}.")
 
 
 # The file ----------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_a_failure_has_its_report_too(
     out, err = capsys.readouterr()
     assert "failed  TCP" in out
     assert out.count("What to do: ") == 1
-    assert out.splitlines()[-2].strip().startswith("What to do: Try another network.")
+    assert out.splitlines()[-2].strip().startswith("What to do: No program of this")
     assert err.startswith("etoro-sync: TCP: Cannot connect to 127.0.0.1:")
     assert err.count("\n") == 1
     assert "The step TCP has failed" in path.read_text()
@@ -108,6 +108,7 @@ def test_refused_keys_are_a_fault_of_the_user(
         (["--minutes", "-1"], "minutes must be a number of 0 or more"),
         (["--report", "missing/report.md"], "its folder does not exist"),
         (["--report", "."], "it is a folder"),
+        (["redis://localhost:1"], "leave out --demo"),
     ],
 )
 def test_wrong_usage_is_one_line(
@@ -124,6 +125,24 @@ def test_wrong_usage_is_one_line(
     assert out == ""
     assert words in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["BTC"], "--instrument ID"),
+        (["redis://localhost:1", "--minutes", "1"], "leave out --demo, --minutes"),
+        (["redis://localhost:1", "--instrument", "1"], "and --instrument"),
+    ],
+)
+def test_what_stands_alone_is_a_redis(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever means an instrument, or gives options that are not for a Redis, is told so."""
+    assert run(["doctor", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
 
 
 @POSIX
@@ -151,6 +170,17 @@ def test_a_disk_that_is_full_leaves_the_old_report(
     assert os.strerror(28) in capsys.readouterr().err
     assert path.read_text() == "the old one"
     assert os.listdir(tmp_path) == ["report.md"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_report_that_cannot_be_written_costs_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What was seen in an hour is on stdout all the same."""
+    assert run([*DEMO, "--json", "--report", "/dev/full"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["ok"] is True
+    assert err == f"etoro-sync: Cannot write the report to /dev/full: {os.strerror(28)}.\n"
 
 
 def test_other_instruments_and_no_order_events(capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,13 +301,15 @@ def _read(screen: io.FileIO) -> bytes:
 
 @POSIX
 @pytest.mark.heavy
-def test_a_closed_pipe_ends_it_quietly(spawn: Any) -> None:
-    """As for each command."""
-    process = spawn("-m", "etoro_sync", *DEMO, "--traffic", "2")
+def test_a_closed_pipe_ends_it_quietly(tmp_path: Path, spawn: Any) -> None:
+    """As for each command; the report is there."""
+    path = tmp_path / "report.md"
+    process = spawn("-m", "etoro_sync", *DEMO, "--traffic", "2", "--report", str(path))
     assert process.stdout.readline()
     process.stdout.close()
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
+    assert "# Report" in path.read_text()
 
 
 @pytest.mark.heavy
