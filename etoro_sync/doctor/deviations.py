@@ -5,6 +5,7 @@ read a second time, strictly. Of market data a value is kept as an example; of a
 and types, since it may be of the account.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,8 @@ _MOST = 100
 _LONGEST_EXAMPLE = 60
 _LONGEST_WORD = 60
 _LARGEST_CODE = 10_000
+#: Names of fields whose values may be of the account, wherever they stand.
+_PERSONAL = re.compile(r"cid|user|account|customer|client|owner|mail|token|session", re.IGNORECASE)
 _FIELDS = codec.wire_fields(WsInstrumentDelta)
 
 
@@ -142,8 +145,16 @@ class Inspector:
             self._add("unknown error code", self._word(code))
         if "success" not in reply and not code:
             self._add("answer", "neither success nor errorCode")
-        if "id" not in reply and not is_one_of(code, facts.WITHOUT_ID):
-            self._add("answer", "no id")
+        if reply.get("success") is False and not code:
+            self._add("answer", "a refusal without errorCode")
+        if reply.get("success") is True and code:
+            self._add("answer", "success with an errorCode")
+        operation = reply.get("operation")
+        if "operation" in reply and not is_one_of(operation, facts.OPERATIONS):
+            self._add("unknown operation", self._word(operation))
+        for name in ("id", "operation"):
+            if name not in reply and not is_one_of(code, facts.WITHOUT_ID):
+                self._add("answer", f"no {name}")
 
     def envelope(self, frame: Mapping[str, Any], text: str) -> list[dict[str, Any]]:
         """Inspect a frame with data.
@@ -219,12 +230,22 @@ class Inspector:
         for name, value in content.items():
             kind = json_type(value)
             if name not in known:
-                self._add("unknown field", f"{self._word(name)} in {where}: {kind}", show(value))
+                example = "" if _PERSONAL.search(name) else show(value)
+                self._add("unknown field", f"{self._word(name)} in {where}: {kind}", example)
+            elif name == "ClosingPrices" and kind == "string":
+                self._closes(value, where)
             elif kind != "string":
                 self._add("type of a field", f"{name} in {where}: {kind}, not string", show(value))
             elif not _decodes(name, value):
                 self._add("value of a field", f"{name} in {where} cannot be read", show(value))
         self._codes(content, where)
+
+    def _closes(self, value: str, where: str) -> None:
+        closes = self.quietly(value)
+        if closes is None and not value.startswith(facts.WITHOUT_CLOSES):
+            self._add("value of a field", f"ClosingPrices in {where} cannot be read", show(value))
+        for name in (closes or {}).keys() - facts.CLOSES:
+            self._add("unknown field", f"{self._word(name)} in ClosingPrices in {where}")
 
     def _codes(self, content: Mapping[str, Any], where: str) -> None:
         for name in facts.CODES.keys() & content.keys():

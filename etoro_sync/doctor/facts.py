@@ -9,16 +9,19 @@ from ..models import OrderStatus, OrderType, WsInstrumentDelta
 from ..ws.protocol.replies import KNOWN_CODES
 
 __all__ = [
+    "CLOSES",
     "CLOSE_CODES",
     "CODES",
     "ENVELOPE_FIELDS",
     "ERROR_CODES",
     "MARKET_FIELDS",
     "MESSAGE_FIELDS",
+    "OPERATIONS",
     "PRIVATE_FIELDS",
     "PRIVATE_TYPES",
     "REPLY_FIELDS",
     "SNAPSHOT_FIELDS",
+    "WITHOUT_CLOSES",
     "WITHOUT_ID",
     "json_type",
 ]
@@ -34,6 +37,7 @@ CLOSE_CODES = frozenset([1000])
 #: Field of a frame -> its JSON types.
 ENVELOPE_FIELDS = {"messages": {"array"}}
 MESSAGE_FIELDS = {"topic": {"string"}, "content": {"string"}, "id": {"string"}, "type": {"string"}}
+OPERATIONS = frozenset(["Authenticate", "Subscribe", "Unsubscribe"])
 REPLY_FIELDS = {
     "id": {"string"},
     "operation": {"string"},
@@ -47,6 +51,10 @@ REPLY_FIELDS = {
 SNAPSHOT_FIELDS = frozenset(
     [*wire_fields(WsInstrumentDelta), "InstrumentID", "InstrumentId", "DailyClose"]
 )
+#: What a snapshot's ``ClosingPrices`` holds, as JSON in a string; some have a mistake of the server
+#: instead, which begins like this.
+CLOSES = frozenset(["Daily", "Weekly", "Monthly"])
+WITHOUT_CLOSES = "System.Collections.Generic.Dictionary"
 _SIDES = ("Bid", "Ask", "BidDiscounted", "AskDiscounted")
 #: Type -> its fields. A rate has few, and takes flags only within a minute after an opening.
 MARKET_FIELDS = {

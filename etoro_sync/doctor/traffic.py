@@ -17,6 +17,8 @@ from .deviations import Deviations, Inspector, is_one_of, place_of
 __all__ = ["Traffic", "WatchedFrames"]
 
 _KEPT = 10_000
+#: The code that a client reports for a close frame which RFC 6455 forbids.
+_INVALID = 1002
 _FLAGS = {"true": True, "false": False}
 
 
@@ -52,10 +54,9 @@ class Traffic:
         self._clock = clock
         #: Messages and frames by kind.
         self.counts: Counter[str] = Counter()
-        #: Instruments of which a snapshot, a price, or only a sign of life has come.
+        #: Instruments of which a snapshot or a price has come.
         self.snapshots: set[int] = set()
         self.priced: set[int] = set()
-        self.alive: set[int] = set()
         #: Whether the market of an instrument is open, as far as a message has said so.
         self.open: dict[int, bool] = {}
         #: Reception minus the date of each rate, in seconds; the least tells about the clocks.
@@ -63,12 +64,15 @@ class Traffic:
         #: Seconds between two NUL keepalives, and between pings and their answers.
         self.nul_intervals: deque[float] = deque(maxlen=_KEPT)
         self.round_trips: deque[float] = deque(maxlen=_KEPT)
+        #: How many pings were answered.
+        self.answered = 0
         self._longest_silence = 0.0
         self.begin()
 
     def begin(self) -> None:
         """Begin a connection: nothing is measured from one to the next."""
         self._last = self._clock()
+        self._close_code = b""
         self._nul_at: float | None = None
         self._pings: dict[bytes, float] = {}
 
@@ -92,6 +96,7 @@ class Traffic:
             self._pong(payload)
         elif opcode == CLOSE:
             self.counts["close frames"] += 1
+            self._close_code = payload[:2]
         elif not final or opcode == CONTINUATION:
             self.counts["fragments"] += 1
             self._deviations.add("frame", "a fragmented message")
@@ -116,6 +121,7 @@ class Traffic:
         if sent is None:
             self._deviations.add("frame", "a pong that answers no ping")
         else:
+            self.answered += 1
             self.round_trips.append(self._clock() - sent)
 
     def _heard(self) -> None:
@@ -131,6 +137,8 @@ class Traffic:
         self._heard()
         if violation:
             self._deviations.add("frame", violation)
+        elif code == _INVALID and self._close_code != _INVALID.to_bytes(2, "big"):
+            self._deviations.add("frame", "an invalid close frame", self._close_code.hex())
         elif code not in facts.CLOSE_CODES | {1006}:
             self._deviations.add("close code", str(code))
 
@@ -164,7 +172,6 @@ class Traffic:
         if instrument_id is None or content is None or not known:
             self.counts["unknown messages"] += 1
             return
-        self.alive.add(instrument_id)
         is_open = _FLAGS.get(str(content.get("IsMarketOpen")).lower())
         if is_open is not None:
             self.open[instrument_id] = is_open

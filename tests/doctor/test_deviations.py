@@ -18,7 +18,7 @@ from tests.conftest import StartServer
 from tests.doctor.tools import API_KEY, examined
 from tests.support.clients import envelope
 from tests.support.clocks import FakeClock
-from tests.support.raw_server import BINARY, CONTINUATION, TEXT, Peer
+from tests.support.raw_server import BINARY, CLOSE, CONTINUATION, TEXT, Peer
 
 RATE = "Trading.Instrument.Rate"
 DATE = "2026-04-20T17:24:55.3632795Z"
@@ -30,6 +30,7 @@ ORDER = {
     **{"PendingClosePositionIDs": [1], "RequestGuid": "g", "RequestToken": "g"},
     **{"OpenDateTime": DATE, "RequestOccurred": DATE, "RequestedLots": 0.0},
 }
+ANSWER = {"id": "x", "success": True, "operation": "Subscribe"}
 ORDER_TYPE = "Trading.OrderForCloseMultiple.Update"
 
 
@@ -112,6 +113,36 @@ def test_an_example_is_kept_of_market_data_only(traffic: Traffic, deviations: De
     assert market.first == 12.3
 
 
+@pytest.mark.parametrize("name", ["GCID", "UserName", "accountId", "E-Mail"])
+def test_a_field_that_may_be_of_the_account_has_no_example(
+    name: str, traffic: Traffic, deviations: Deviations
+) -> None:
+    """Wherever it stands: snapshots may be made for the user, as AllowBuy suggests."""
+    traffic.on_text(envelope("instrument:18", {name: "77798765"}, "Snapshot"))
+    (only,) = deviations.found
+    assert (only.what, only.example) == (f"{name} in Snapshot of instrument: string", "")
+
+
+@pytest.mark.parametrize(
+    ("closes", "kind", "what"),
+    [
+        ('{"Daily":1,"Yearly":2}', "unknown field", "Yearly in ClosingPrices in Snapshot"),
+        ("[1]", "value of a field", "ClosingPrices in Snapshot of instrument cannot be read"),
+        ("none", "value of a field", "ClosingPrices in Snapshot of instrument cannot be read"),
+    ],
+)
+def test_closing_prices_are_a_level_of_their_own(
+    closes: str, kind: str, what: str, traffic: Traffic, deviations: Deviations
+) -> None:
+    """JSON in a string, in a string; its fields are known, too."""
+    known = '{"Daily":4788.7,"Weekly":1,"Monthly":2}'
+    for value in (known, closes):
+        traffic.on_text(envelope("instrument:18", {"ClosingPrices": value}, "Snapshot"))
+    (only,) = deviations.found
+    assert (only.kind, only.count) == (kind, 1)
+    assert only.what.startswith(what)
+
+
 def test_the_same_deviation_is_counted(traffic: Traffic, deviations: Deviations) -> None:
     """One line, however often."""
     for _ in range(3):
@@ -161,6 +192,11 @@ def test_fields_of_order_events(
         ('{"messages": [{"topic": "private", "content": "x"}]}', "message", "no type"),
         ('{"messages": [{"topic": "private", "content": "x"}]}', "message", "no id"),
         ('{"success": true, "operation": "Subscribe"}', "answer", "no id"),
+        ('{"success": true, "id": "x"}', "answer", "no operation"),
+        ('{"success": true, "id": "x", "operation": "Renew"}', "unknown operation", "Renew"),
+        ('{"success": true, "id": "x", "operation": [1]}', "unknown operation", "[1]"),
+        ('{"success": false, "id": "x"}', "answer", "a refusal without errorCode"),
+        ('{"success": true, "errorCode": "Forbidden"}', "answer", "success with an errorCode"),
         ('{"messages": [{"topic": "private", "content": "x"}]}', "content", "not JSON"),
         ('{"messages": [{"topic": "private", "content": {}}]}', "type of a field", "content in"),
         ('{"messages": [{"topic": "private", "content": "[]"}]}', "content", "no object: array"),
@@ -186,7 +222,8 @@ def test_words_of_the_server_are_scrubbed(traffic: Traffic, deviations: Deviatio
     """Keys, numbers and addresses in the names of fields and types are not passed on."""
     name = f"{API_KEY} 12345678 someone@example.test"
     traffic.on_text(envelope("private", {name: 1}, f"Trading.{name}"))
-    traffic.on_text(json.dumps({"id": "x", "success": False, "errorCode": name}))
+    refusal = {"id": "x", "success": False, "operation": "Subscribe", "errorCode": name}
+    traffic.on_text(json.dumps(refusal))
     traffic.on_text(envelope(f"orders:{name}", {}))
     shown = repr(deviations.found)
     assert len(deviations.found) == 4
@@ -199,11 +236,11 @@ def test_kinds_are_bounded(deviations: Deviations) -> None:
     """A server may make up any number of fields; they are counted."""
     inspector = Inspector(deviations)
     for number in range(150):
-        inspector.reply({"id": "x", "success": True, f"f{number}": 1})
+        inspector.reply({**ANSWER, f"f{number}": 1})
     assert len(deviations.found) == 100
     assert deviations.left_out == 50
     other = deviations.another()
-    Inspector(other).reply({"id": "x", "success": True, "f0": 1, "f200": 1})
+    Inspector(other).reply({**ANSWER, "f0": 1, "f200": 1})
     deviations.merge(other)
     assert deviations.found[0].count == 2
     assert deviations.left_out == 51
@@ -220,7 +257,7 @@ def test_a_report_says_how_many_kinds_it_leaves_out(raw_server: StartServer) -> 
 
     def send(peer: Peer) -> None:
         for number in range(120):
-            peer.send_json({"id": "x", "success": True, f"f{number}": 1})
+            peer.send_json({**ANSWER, f"f{number}": 1})
 
     report = examined(raw_server(frames(send)).url, {"seconds": 1.0})
     assert report.more_deviations == 20
@@ -319,6 +356,15 @@ def test_close_codes(code: int, deviates: bool, service: EToroSimulator) -> None
     assert report.failure is not None
     assert str(code) in report.failure.found
     assert [each.what for each in report.deviations] == [str(code)] * deviates
+
+
+@pytest.mark.parametrize("payload", [b"\x03", b"\x00\x05", b"\x03\xed"])
+def test_a_close_frame_that_is_not_valid(payload: bytes, raw_server: StartServer) -> None:
+    """Its code is the client's word for it, and not the server's."""
+    report = examine_frames(raw_server, lambda peer: peer.send_frame(CLOSE, payload))
+    assert report.failure is not None
+    (only,) = report.deviations
+    assert (only.what, only.example) == ("an invalid close frame", payload.hex())
 
 
 def test_a_violation_of_the_protocol(service: EToroSimulator) -> None:
