@@ -3,13 +3,13 @@
 Everything runs on the calling thread.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .. import clocks
-from ..errors import EToroAuthError, EToroError
-from ..redaction import Redactor
+from ..errors import EToroAuthError, EToroError, EToroTimeoutError
 from ..text import count, duration, shorten
 from ..ws.failures import ConnectionFailed
 from ..ws.options import WsClientOptions
@@ -17,11 +17,12 @@ from ..ws.protocol.replies import PERMISSIONS
 from ..ws.session.credentials import Keys
 from .clock import difference, header_time
 from .deviations import Deviations
-from .findings import Finding, StepFailed, cause_of, parted
+from .findings import Finding, StepFailed, parted
 from .link import Link
-from .machine import key_notes
+from .machine import COPY_BOTH, key_notes
 from .plan import Plan
 from .privacy import Scrubber
+from .remedies import AGAIN, of_handshake
 from .route import Route
 from .traffic import Traffic
 
@@ -36,17 +37,8 @@ _PERMISSIONS = frozenset(["InsufficientPermissions", "Forbidden"])
 _TOLERATED = 5.0
 #: Seconds to wait for what the server does after it has refused keys, which nobody has reported.
 _AFTERMATH = 1.0
-_AGAIN = (
-    "Run it again after some minutes. If it stays so, please report it: --report FILE writes a "
-    "page for that."
-)
-#: By the code of the error.
-_REFUSED_BY_GATEWAY = {
-    "HTTP 403": "A proxy, firewall or gateway refuses WebSockets from here: ask for wss:// to be "
-    "allowed, or try another network.",
-    "HTTP 429": "Wait some minutes, and run it again with no other client of this key.",
-    "HTTP 503": "The service or a gateway is down: wait some minutes, and run it again.",
-}
+#: An instrument whose market is always open.
+_BITCOIN = 100000
 
 
 class Conversation:
@@ -55,7 +47,6 @@ class Conversation:
     :param route: leads to the server.
     :param options: the client's.
     :param plan: what to subscribe to, and how long to wait.
-    :param redactor: masks the keys.
     :param scrubber: makes a server's text fit to be shown.
     :param deviations: notes what nobody has reported.
     """
@@ -65,14 +56,12 @@ class Conversation:
         route: Route,
         options: WsClientOptions,
         plan: Plan,
-        redactor: Redactor,
         scrubber: Scrubber,
         deviations: Deviations,
     ) -> None:
         self._route = route
         self._options = options
         self._plan = plan
-        self._redactor = redactor
         self._scrubber = scrubber
         self._deviations = deviations
         self._head: dict[str, str] = {}
@@ -101,7 +90,7 @@ class Conversation:
                 self._route.take(),
                 self._route.dialer(),
                 self._options,
-                self._redactor,
+                self._scrubber,
                 Traffic(self._deviations),
                 self._note_head,
             )
@@ -114,17 +103,13 @@ class Conversation:
         return Finding(f"{self._status}{by}", details=details)
 
     def _not_upgraded(self, error: EToroError | ConnectionFailed) -> StepFailed:
-        found, advice = parted(error)
-        code = getattr(cause_of(error), "error_code", None)
-        if code in _REFUSED_BY_GATEWAY:
-            remedy = _REFUSED_BY_GATEWAY[code]
-        elif self._status:
-            remedy = "Check ETORO_WS_URL: something else than eToro's stream answers there."
-        else:
-            remedy = advice or "Try another network: something on the way cuts WebSockets off."
-        server = self._head.get("server")
-        notes = (f"The answer is from the server {server}.",) if server else ()
-        return StepFailed(found, remedy, notes=notes)
+        found, _ = parted(error)
+        notes = []
+        if self._status and not isinstance(error, ConnectionFailed):
+            notes.append(f"The answer was {self._status}.")
+        if server := self._head.get("server"):
+            notes.append(f"The answer is from the server {server}.")
+        return StepFailed(found, of_handshake(_status(self._status)), notes=tuple(notes))
 
     def _note_head(self, head: bytes) -> None:
         lines = head.decode("latin-1").split("\n")
@@ -144,9 +129,8 @@ class Conversation:
             link.authenticate(keys)
         except ConnectionFailed as failure:
             found, advice = parted(failure)
-            found = self._scrubber.foreign(found, 300)
             if not isinstance(failure.error, EToroAuthError) or link.refused_with is None:
-                raise StepFailed(found, advice or _AGAIN) from None
+                raise StepFailed(found, AGAIN) from None
             raise self._refused(keys, link.refused_with, found, advice) from None
         return Finding("eToro has accepted the keys")
 
@@ -169,6 +153,8 @@ class Conversation:
                 )
                 return StepFailed(found, remedy, of_user=True, notes=notes)
             notes += (f"In exchanged places they were {tried}.",)
+            if tried == "refused, too":
+                advice = COPY_BOTH
         return StepFailed(found, advice, of_user=True, notes=notes)
 
     def _aftermath(self) -> str:
@@ -177,7 +163,7 @@ class Conversation:
         try:
             self._open.read(lambda: False, seconds)
         except ConnectionFailed as failure:
-            return self._scrubber.foreign(f"After the refusal: {parted(failure)[0]}")
+            return f"After the refusal: {parted(failure)[0]}"
         return f"The server has left the connection open, for {duration(seconds)} at least."
 
     def _try(self, keys: Keys) -> str:
@@ -186,7 +172,7 @@ class Conversation:
         try:
             stream, dialer = self._route.again()
             traffic = Traffic(self._deviations)
-            link = Link.open(stream, dialer, self._options, self._redactor, traffic)
+            link = Link.open(stream, dialer, self._options, self._scrubber, traffic)
             link.authenticate(keys)
         except (EToroError, ConnectionFailed):
             refused = link is not None and link.refused_with is not None
@@ -201,22 +187,24 @@ class Conversation:
     def subscribe(self) -> Finding:
         """Subscribe to the instruments."""
         topics = [f"instrument:{each}" for each in self._plan.instrument_ids]
-        with self._told("Check the ids with etoro-sync find.", prefer_advice=True):
+        named = ", ".join(topics)
+        with self._told("Check the ids with etoro-sync find.", named, prefer_advice=True):
             self._open.subscribe(topics, snapshot=True)
-        return Finding(f"{', '.join(topics)} acknowledged")
+        return Finding(f"{named} acknowledged")
 
     def await_snapshots(self) -> Finding:
         """Wait for the full state of each instrument."""
         wanted, traffic = set(self._plan.instrument_ids), self._open.traffic
         seconds = self._options.request_timeout
-        with self._told(_AGAIN):
+        with self._told(AGAIN):
             complete = self._open.read(lambda: wanted <= traffic.snapshots, seconds)
         if not complete:
-            missing = ", ".join(map(str, sorted(wanted - traffic.snapshots)))
+            missing = sorted(wanted - traffic.snapshots)
+            words = " ".join(map(str, missing))
+            check = f"Check that the id is right: etoro-sync find {words}. If it is, run it again."
             raise StepFailed(
-                f"No snapshot of {missing} within {seconds:g} s.",
-                "Check that the id is right: etoro-sync find "
-                f"{missing.replace(', ', ' ')}. If it is, run it again.",
+                f"No snapshot of {words.replace(' ', ', ')} within {seconds:g} s.",
+                AGAIN if missing == [_BITCOIN] else check,
             )
         shut = sorted(wanted - {each for each, is_open in traffic.open.items() if is_open})
         shut = [each for each in shut if each in traffic.open]
@@ -228,7 +216,7 @@ class Conversation:
         wanted, traffic = set(self._plan.instrument_ids), self._open.traffic
         if all(traffic.open.get(each) is False for each in wanted):
             return Finding("not waited for, as the market is closed", skipped=True)
-        with self._told(_AGAIN):
+        with self._told(AGAIN):
             self._open.read(lambda: bool(wanted & traffic.priced), self._plan.rate_timeout)
         seconds = f"{self._plan.rate_timeout:g} s"
         if wanted & traffic.priced:
@@ -237,8 +225,9 @@ class Conversation:
             return Finding(f"heartbeats only in {seconds}: no price has changed")
         raise StepFailed(
             f"No rate within {seconds}, though the subscription was acknowledged.",
-            "Run it with --instrument 100000 (bitcoin, whose market is always open). If nothing "
-            "comes there either, the fault is eToro's: wait, and report it.",
+            f"The market of bitcoin is always open, so the fault is eToro's. {AGAIN}"
+            if _BITCOIN in wanted
+            else f"Run it with --instrument {_BITCOIN}: the market of bitcoin is always open.",
         )
 
     def subscribe_private(self) -> Finding:
@@ -247,27 +236,34 @@ class Conversation:
             return Finding("not asked for", skipped=True)
         with self._told(
             "Give the key the scope for orders (trade.demo:read for a demo account), or leave this "
-            "step out with --no-private if you need prices only."
+            "step out with --no-private if you need prices only.",
+            "private",
         ):
             self._open.subscribe(["private"], snapshot=True)
         return Finding("private acknowledged")
 
     @contextmanager
-    def _told(self, remedy: str, *, prefer_advice: bool = False) -> Iterator[None]:
+    def _told(
+        self, remedy: str, topics: str = "", *, prefer_advice: bool = False
+    ) -> Iterator[None]:
         """Turn an error of the connection into the failure of the step.
 
         :param remedy: for a refusal.
+        :param topics: those that are asked for, if any are.
         :param prefer_advice: what the error advises comes first, where it does.
         """
         try:
             yield
-        except (EToroError, ConnectionFailed) as error:
+        except ConnectionFailed as failure:
+            found, _ = parted(failure)
+            if isinstance(failure.error, EToroTimeoutError):
+                # The error's own words are about what a client does then.
+                seconds = f"{self._options.request_timeout:g} s"
+                found = f"{topics} was not acknowledged within {seconds}."
+            raise StepFailed(found, AGAIN) from None
+        except EToroError as error:
             found, advice = parted(error)
-            if isinstance(error, ConnectionFailed):
-                remedy = _AGAIN
-            elif prefer_advice and advice:
-                remedy = advice
-            raise StepFailed(self._scrubber.foreign(found, 300), remedy) from None
+            raise StepFailed(found, (prefer_advice and advice) or remedy) from None
 
     # -- traffic and clocks --------------------------------------------------------------------
 
@@ -276,7 +272,7 @@ class Conversation:
         link, seconds = self._open, self._plan.seconds
         traffic = link.traffic
         before, size = Counter(traffic.counts), link.bytes_received
-        with self._told(_AGAIN):
+        with self._told(AGAIN):
             link.ping(b"etoro-sync doctor")
             link.read(lambda: False, seconds)
         counted = traffic.counts - before
@@ -312,3 +308,9 @@ class Conversation:
             f"this machine's time minus eToro's is {found}",
             details={"least": round(found.least, 3), "most": round(found.most, 3)},
         )
+
+
+def _status(line: str) -> int | None:
+    """Return the status in the first line of an answer; None: it is not that of HTTP."""
+    found = re.match(r"HTTP/\S+ (\d{3})\b", line)
+    return int(found[1]) if found else None

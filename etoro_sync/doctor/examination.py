@@ -135,9 +135,7 @@ class Examination:
             stack.callback(waker.close)
             route = Route(options, self._redactor, self._scrubber, waker)
             stack.callback(route.close)
-            talk = Conversation(
-                route, options, self._plan, self._redactor, self._scrubber, self._deviations
-            )
+            talk = Conversation(route, options, self._plan, self._scrubber, self._deviations)
             stack.callback(self._hang_up, talk)
             for name, function in self._network_steps(route, talk):
                 if not self._take(name, function):

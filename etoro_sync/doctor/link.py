@@ -9,7 +9,6 @@ from typing import Any
 
 from .. import clocks
 from ..errors import EToroError, EToroWebSocketError
-from ..redaction import Redactor
 from ..ws.failures import ConnectionFailed
 from ..ws.options import WsClientOptions
 from ..ws.protocol.control import ControlChannel, Operation
@@ -20,6 +19,7 @@ from ..ws.transport.connection import Connection
 from ..ws.transport.dialer import Dialer
 from ..ws.transport.handshake import open_websocket
 from ..ws.transport.socket_stream import SocketStream
+from .privacy import Scrubber
 from .traffic import Traffic, WatchedFrames
 
 __all__ = ["Link"]
@@ -31,7 +31,7 @@ class Link:
     :param stream: with the handshake complete; owned by the link from now on.
     :param early: bytes that were received after the handshake.
     :param options: limits and timeouts.
-    :param redact: masks the keys.
+    :param redact: makes a server's words fit to be shown.
     :param traffic: counts what comes.
     """
 
@@ -44,6 +44,7 @@ class Link:
         traffic: Traffic,
     ) -> None:
         self.traffic = traffic
+        self._request_timeout = options.request_timeout
         traffic.begin()
         self._parser = WatchedFrames(options.max_message_bytes, self.traffic.on_frame)
         self._tracker = WsSubscriptionTracker()
@@ -72,7 +73,7 @@ class Link:
         stream: SocketStream,
         dialer: Dialer,
         options: WsClientOptions,
-        redactor: Redactor,
+        scrubber: Scrubber,
         traffic: Traffic,
         on_head: Callable[[bytes], object] = lambda head: None,
     ) -> "Link":
@@ -82,8 +83,8 @@ class Link:
         :raises EToroWebSocketError: when the handshake fails otherwise.
         """
         try:
-            early = open_websocket(options.ws_url, stream, dialer, redactor, on_head)
-            return cls(stream, early, options, redactor, traffic)
+            early = open_websocket(options.ws_url, stream, dialer, scrubber.redactor, on_head)
+            return cls(stream, early, options, scrubber.foreign, traffic)
         except BaseException:
             stream.close()
             raise
@@ -146,6 +147,10 @@ class Link:
                 # Everything is read, so what is overdue by the time before has not come.
                 self._channel.check_deadline(now)
                 self._connection.wait(_earlier(deadline, self._channel.deadline))
+            else:
+                # There may always be more to read. A longer timeout then, because the answer may be
+                # among what is not read yet.
+                self._channel.check_deadline(now - self._request_timeout)
         return True
 
     def _send_requests(self, now: float) -> None:
@@ -154,7 +159,7 @@ class Link:
 
     def _receive(self) -> list[str] | None:
         if self._connection.peer_close is not None:
-            # It came in one read with an answer that has raised.
+            # It came in one read with texts, which were handled first.
             raise self._closed()
         try:
             texts = self._connection.receive()
@@ -166,7 +171,7 @@ class Link:
             reply = self.traffic.on_text(text)
             if reply is not None:
                 self._on_reply(reply)
-        if self._connection.peer_close is not None:
+        if not texts and self._connection.peer_close is not None:
             raise self._closed()
         return texts
 

@@ -16,7 +16,14 @@ from ..ws.session.credentials import Keys
 from ..ws.transport.tls import environment_faults, make_default_context
 from .findings import Finding, StepFailed, failure_of, parted
 
-__all__ = ["check_environment", "check_keys", "key_notes", "keys_unreadable", "read_options"]
+__all__ = [
+    "COPY_BOTH",
+    "check_environment",
+    "check_keys",
+    "key_notes",
+    "keys_unreadable",
+    "read_options",
+]
 
 #: Variables that change how a client connects. Only their names are reported.
 _VARIABLES = (
@@ -27,11 +34,14 @@ _VARIABLES = (
 #: Libraries that replace sockets and threads, if a program has asked them to.
 _REPLACING = ("gevent.monkey", "eventlet.patcher")
 #: What stands in place of a key in instructions, such as ``...``, ``<your key>``, ``YOUR_API_KEY``.
-_PLACEHOLDER = re.compile(r"[.*xX]+|<.*>|\$\{?\w*\}?|(?:your|my|the)\b.*|your[_-].*", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"[.*x-]+|<.*>|\$\{?\w*\}?|(?:your|my|the)\b.*|your[_-].*|change.?me|todo", re.IGNORECASE
+)
 #: A user key that eToro's settings page shows is a JSON object in base64, as users' programs show.
 _USER_KEY = "eyJ"
 _SHORT = 12
-_WHERE = (
+#: What to do about keys that are missing, or that eToro does not know.
+COPY_BOTH = (
     "Copy both from eToro's settings (Settings > Trading > API keys) and set ETORO_API_KEY (REST "
     "header x-api-key) and ETORO_USER_KEY (x-user-key)."
 )
@@ -101,11 +111,11 @@ def check_keys(keys: Keys) -> Finding:
     if missing:
         are = "is" if len(missing) == 1 else "are"
         found = f"{' and '.join(missing)} {are} not set, or empty."
-        raise StepFailed(found, _WHERE, of_user=True)
+        raise StepFailed(found, COPY_BOTH, of_user=True)
     for name, key in named.items():
         if _PLACEHOLDER.fullmatch(key):
             found = f"{name} holds a placeholder of the instructions, and not a key."
-            raise StepFailed(found, _WHERE, of_user=True)
+            raise StepFailed(found, COPY_BOTH, of_user=True)
     faults = key_faults(keys.api_key, keys.user_key)
     if "quotation mark" in faults or "blank" in faults:
         raise StepFailed(faults, "Set the variables to the bare keys.", of_user=True)
@@ -128,4 +138,4 @@ def key_notes(keys: Keys) -> list[str]:
 def keys_unreadable(error: Exception) -> StepFailed:
     """Return the failure of keys that a client would refuse, or that a function did not return."""
     found, advice = parted(error)
-    return StepFailed(found, advice or _WHERE, of_user=True)
+    return StepFailed(found, advice or COPY_BOTH, of_user=True)

@@ -36,7 +36,8 @@ class Scrubber:
     """
 
     def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
+        #: Masks the keys, and nothing else.
+        self.redactor = redactor
         self._names: list[tuple[re.Pattern[str], str]] = []
         home = _home()
         for path in {home, os.path.realpath(home)} - {"/", ""} if home else ():
@@ -57,7 +58,7 @@ class Scrubber:
 
     def __call__(self, text: str) -> str:
         """Return a text of this program without secrets and names."""
-        text = self._redactor(text)
+        text = self.redactor(text)
         for pattern, shown in self._names:
             text = pattern.sub(lambda _, shown=shown: shown, text)  # type: ignore[misc]
         return text
@@ -67,7 +68,7 @@ class Scrubber:
 
         :param limit: the most characters.
         """
-        text = fit(text, self._redactor, limit)
+        text = fit(text, self.redactor, limit)
         for pattern, shown in _ACCOUNT:
             text = pattern.sub(shown, text)
         return self(text)

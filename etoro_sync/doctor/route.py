@@ -10,9 +10,10 @@ import os
 import socket
 import ssl
 from contextlib import suppress
+from datetime import datetime, timezone
 
 from .. import clocks
-from ..errors import EToroError, EToroTimeoutError
+from ..errors import EToroError, EToroTimeoutError, EToroValidationError
 from ..redaction import Redactor
 from ..ws.failures import ConnectionFailed
 from ..ws.options import WsClientOptions
@@ -24,9 +25,11 @@ from ..ws.transport.racing import Race, RaceLost
 from ..ws.transport.reasons import reason, reason_to_connect
 from ..ws.transport.socket_stream import SocketStream, tune
 from ..ws.transport.target import Target, is_loopback
+from ..ws.transport.tls import environment_faults
 from ..ws.transport.waker import Waker
+from . import remedies
 from .certificates import is_public, issuer_of, issuer_of_bytes
-from .findings import Finding, StepFailed, failure_of
+from .findings import Finding, StepFailed, failure_of, parted
 from .privacy import Scrubber
 
 __all__ = ["Route"]
@@ -36,10 +39,6 @@ _PROXY_VARIABLES = ("https_proxy", "http_proxy", "all_proxy")
 _CHECK_NAME = (
     "Check the network connection and the name in ETORO_WS_URL. Behind a firewall that resolves no "
     "outside names, set https_proxy to its proxy."
-)
-_OPEN_PORT = (
-    "Try another network. A firewall that allows the port to browsers only has a proxy: set "
-    "https_proxy to it."
 )
 
 
@@ -119,7 +118,11 @@ class Route:
         given = [n for n in _PROXY_VARIABLES if os.environ.get(n) or os.environ.get(n.upper())]
         if proxy is None or self._tunnel is None:
             unused = given and self._options.proxy is None
-            notes = (f"{' and '.join(given)} does not apply to {self.host}.",) if unused else ()
+            notes = (
+                (f"{' and '.join(given)} does not apply to {self.host} (see no_proxy).",)
+                if unused
+                else ()
+            )
             return Finding(f"none; {self.host} is connected to directly", notes)
         if not is_loopback(self._entry.host):
             self._scrubber.hide(self._entry.host, "<proxy>")
@@ -182,7 +185,7 @@ class Route:
                 raise EToroTimeoutError(f"{self._entry} did not answer within {seconds:g} s.")
 
         race = Race(Addresses().order(self._found), None, self._waker, check, deadline)
-        remedy = self._advice or _OPEN_PORT
+        remedy = self._advice or remedies.to_connect(is_loopback(self._entry.host))
         try:
             sock, address = race.run()
         except RaceLost as lost:
@@ -201,7 +204,9 @@ class Route:
         try:
             self._tunnel.establish(self._stream, self.dialer())
         except (EToroError, ConnectionFailed) as error:
-            raise failure_of(error) from None
+            found, advice = parted(error)
+            remedy = remedies.of_tunnel(found, self.host, self._advice or advice)
+            raise StepFailed(found, remedy) from None
         return Finding(f"the proxy has connected to {self.host}")
 
     def secure(self) -> Finding:
@@ -211,9 +216,7 @@ class Route:
         assert self._stream is not None
         try:
             self.dialer().secure(self._stream, self._target, self._connector.context)
-        except ConnectionFailed as error:
-            raise failure_of(error) from None
-        except EToroError as error:
+        except (EToroError, ConnectionFailed) as error:
             raise self._insecure(error) from None
         return self._describe_tls(self._stream)
 
@@ -237,23 +240,26 @@ class Route:
         until = details["not_after"]
         return Finding(f"{text}, valid until {until}" if until else text, tuple(notes), details)
 
-    def _insecure(self, error: EToroError) -> StepFailed:
+    def _insecure(self, error: EToroError | ConnectionFailed) -> StepFailed:
         """Return the failure of TLS, with the issuer of a certificate that is not trusted."""
-        failure = failure_of(error)
-        if not isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            return failure
+        found, advice = parted(error)
+        cause = error.__cause__
+        if isinstance(error, EToroValidationError):  # the context verifies nothing
+            return StepFailed(found, advice, of_user=True)
+        if not isinstance(cause, ssl.SSLCertVerificationError):
+            return StepFailed(found, remedies.of_tls())
         issuer = self._issuer_of_untrusted()
+        remedy = remedies.of_certificate(
+            cause.verify_code,
+            environment_faults(os.environ),
+            is_public(issuer),
+            is_loopback(self._target.host),
+            datetime.fromtimestamp(clocks.wall_clock(), timezone.utc),
+        )
         if not issuer:
-            return failure
+            return StepFailed(found, remedy)
         self._hide_issuer(issuer)
-        failure.notes = (f"The certificate was issued by {issuer}.",)
-        trust = error.__cause__.verify_code in _OF_TRUST
-        if trust and not is_public(issuer) and not is_loopback(self._target.host):
-            failure.remedy = (
-                "A proxy or a security program on the way inspects TLS. If you trust it, set "
-                "SSL_CERT_FILE to a file with its certificate authority."
-            )
-        return failure
+        return StepFailed(found, remedy, notes=(f"The certificate was issued by {issuer}.",))
 
     def _issuer_of_untrusted(self) -> str:
         """Look at the certificate once more, without verification; nothing is sent there."""
@@ -279,10 +285,6 @@ class Route:
         if not is_public(issuer):
             # It may be the name of the user's employer.
             self._scrubber.hide(issuer, "<not a public authority>")
-
-
-#: X509_V_ERR_*: no issuer, self-signed, self-signed in the chain, no local issuer, no signature.
-_OF_TRUST = (2, 18, 19, 20, 21)
 
 
 def _inspected(issuer: str) -> str:

@@ -94,7 +94,6 @@ class Watcher:
         deviations: Deviations,
     ) -> None:
         self._options = options
-        self._redactor = redactor
         self._scrubber = scrubber
         self.deviations = deviations
         self._waker = Waker()
@@ -160,7 +159,7 @@ class Watcher:
         deadline = clocks.monotonic() + self._options.connect_timeout
         keys, deadline = self._credentials.get(deadline)
         stream, dialer = self._connector.reach(deadline)
-        link = Link.open(stream, dialer, self._options, self._redactor, self._traffic)
+        link = Link.open(stream, dialer, self._options, self._scrubber, self._traffic)
         try:
             link.authenticate(keys)
             link.subscribe(self.seen.topics, snapshot=True)
@@ -187,15 +186,14 @@ class Watcher:
             code, reason = link.closed_with or (1006, parted(failure)[0])
             self.seen.ended += 1
             if len(self.seen.ends) < _KEPT:
-                reason = self._scrubber.foreign(reason)
-                self.seen.ends.append(End(code, reason, round(link.age, 1)))
+                self.seen.ends.append(End(code, self._scrubber(reason), round(link.age, 1)))
         finally:
             self._update(link.age)
 
     def _update(self, age: float) -> None:
         seen, traffic = self.seen, self._traffic
         seen.seconds = round(self._open_before + age, 1)
-        seen.pongs = len(traffic.round_trips)
+        seen.pongs = traffic.answered
         seen.round_trips = Spread.of(traffic.round_trips)
         seen.nuls = traffic.counts["NUL keepalives"]
         seen.nul_intervals = Spread.of(traffic.nul_intervals)
@@ -206,7 +204,7 @@ class Watcher:
     def _note_failure(self, error: Exception) -> None:
         self.seen.failed += 1
         if len(self.seen.failures) < _KEPT:
-            self.seen.failures.append(self._scrubber.foreign(parted(error)[0]))
+            self.seen.failures.append(self._scrubber(parted(error)[0]))
 
     def _pause(self, seconds: float) -> None:
         until = clocks.monotonic() + seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from tests.doctor.tools import API_KEY, QUICK, USER_KEY, examined, failed, step
 from tests.support.certificates import Certificates
 from tests.support.clients import quick_options
 from tests.support.proxies import HttpProxy, SocksProxy
-from tests.support.raw_server import Peer, Refuser
+from tests.support.raw_server import BINARY, CLOSE, TEXT, Peer, Refuser, frame
 from tests.support.timing import MS
 
 STEPS = (
@@ -109,6 +110,8 @@ def test_versions_and_the_names_of_variables_are_reported(
         ("...", USER_KEY, "ETORO_API_KEY holds a placeholder"),
         (API_KEY, "<your user key>", "ETORO_USER_KEY holds a placeholder"),
         ("YOUR_API_KEY", USER_KEY, "ETORO_API_KEY holds a placeholder"),
+        ("xxxxxxxx-xxxx-xxxx-xxxx", USER_KEY, "ETORO_API_KEY holds a placeholder"),
+        ("changeme", USER_KEY, "ETORO_API_KEY holds a placeholder"),
         (f'"{API_KEY}"', USER_KEY, "quotation mark"),
         (f"{API_KEY} twice", USER_KEY, "blank"),
     ],
@@ -175,6 +178,7 @@ def test_a_proxy_that_is_not_used_is_noted(
     monkeypatch.setenv("https_proxy", "http://proxy.example.test:3128")
     report = examined(service.url, proxy=None)
     assert "does not apply" in step(report, "proxy").notes[0]
+    assert "no_proxy" in step(report, "proxy").notes[0]
 
 
 @pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
@@ -203,11 +207,11 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_port_that_refuses() -> None:
-    """The step of TCP fails; the remedy speaks of firewalls."""
+    """The step of TCP fails; on this machine no firewall is blamed for it."""
     with Refuser() as refuser:
         failure = failed(examined(refuser.url), "TCP")
     assert "refused" in failure.found
-    assert "firewall" in failure.remedy
+    assert "No program of this machine listens there" in failure.remedy
 
 
 def test_a_host_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,26 +255,29 @@ def test_a_proxy_that_wants_a_login(service: EToroSimulator) -> None:
     """The step of the tunnel fails with the proxy's status."""
     with HttpProxy("user:another-password") as proxy:
         report = examined(service.url, proxy=f"http://user:planted@127.0.0.1:{proxy.port}")
-    assert "HTTP 407" in failed(report, "tunnel").found
+    failure = failed(report, "tunnel")
+    assert "HTTP 407" in failure.found
+    assert "wants a login" in failure.remedy
 
 
 @pytest.mark.parametrize(
-    ("server", "found", "note"),
+    ("server", "found", "remedy"),
     [
-        ("untrusted", "not trusted", "issued by trustme"),
-        ("expired", "expired", "issued by trustme"),
-        ("wrong_host", "not trusted", "issued by trustme"),
+        ("untrusted", "not trusted", "If the server is yours, set SSL_CERT_FILE"),
+        ("expired", "expired", "Check the clock of this machine"),
+        ("wrong_host", "not trusted", "another server answers for this name"),
     ],
 )
 def test_certificates_that_are_not_trusted(
-    server: str, found: str, note: str, certificates: Certificates, raw_server: StartServer
+    server: str, found: str, remedy: str, certificates: Certificates, raw_server: StartServer
 ) -> None:
     """The issuer is named, which says who stands on the way."""
     made = raw_server(lambda peer: peer.wait_closed(), getattr(certificates, server))
     seen: list[Step] = []
     report = examined(made.url, {"on_step": seen.append}, ssl_context=certificates.client)
     assert found in failed(report, "TLS").found
-    assert note in seen[-1].notes[0]
+    assert remedy in failed(report, "TLS").remedy
+    assert "issued by trustme" in seen[-1].notes[0]
 
 
 def test_an_authority_that_inspects_traffic_is_named_as_such(
@@ -282,6 +289,20 @@ def test_an_authority_that_inspects_traffic_is_named_as_such(
     report = examined(f"wss://ws.example.test:{made.port}/ws", ssl_context=certificates.client)
     assert "SSL_CERT_FILE" in failed(report, "TLS").remedy
     assert "trustme" not in report.to_markdown()  # it may be the name of an employer
+
+
+def test_a_variable_that_is_not_read_is_the_remedy(
+    certificates: Certificates,
+    raw_server: StartServer,
+    resolve: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Users have set what other programs read, and it names the very file that is missing here."""
+    resolve("ws.example.test", "127.0.0.1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/corporation.pem")
+    made = raw_server(lambda peer: peer.wait_closed(), certificates.untrusted)
+    report = examined(f"wss://ws.example.test:{made.port}/ws", ssl_context=certificates.client)
+    assert "/etc/corporation.pem, but is not read here" in failed(report, "TLS").remedy
 
 
 def test_a_trusted_authority_that_is_not_public_is_noted(
@@ -302,7 +323,9 @@ def test_a_server_without_tls(raw_server: StartServer) -> None:
     """What a proxy's login page on the wrong port looks like."""
     made = raw_server(lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     report = examined(f"wss://localhost:{made.port}/ws")
-    assert "does not speak TLS" in failed(report, "TLS").found
+    failure = failed(report, "TLS")
+    assert "does not speak TLS" in failure.found
+    assert "Check ETORO_WS_URL" in failure.remedy
 
 
 def test_tls_that_verifies_nothing_is_refused(resolve: Callable[[str, str], None]) -> None:
@@ -326,7 +349,8 @@ def test_an_answer_that_is_no_upgrade(head: bytes, raw_server: StartServer) -> N
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"), [(403, "refuses WebSockets"), (503, "wait some minutes"), (404, "Check")]
+    ("status", "remedy"),
+    [(403, "refuses WebSockets"), (502, "wait some minutes"), (404, "Check"), (429, "as it asks")],
 )
 def test_a_gateway_that_refuses_the_upgrade(
     status: int, remedy: str, service: EToroSimulator
@@ -341,7 +365,9 @@ def test_a_gateway_that_refuses_the_upgrade(
 def test_a_redirect_is_not_followed(service: EToroSimulator) -> None:
     """The keys would be sent to another host."""
     service.fault("redirect", location="ws://other.example.test/ws")
-    failed(examined(service.url), "handshake")
+    failure = failed(examined(service.url), "handshake")
+    assert failure.notes[0].startswith("The answer was HTTP/1.1 30")
+    assert "login page" in failure.remedy
 
 
 def test_a_server_that_answers_no_handshake(service: EToroSimulator) -> None:
@@ -359,7 +385,8 @@ def test_refused_keys(service: EToroSimulator) -> None:
     report = examined(service.url, api_key="another-key-0123456789")
     failure = failed(report, "authentication")
     assert "InvalidKey" in failure.found
-    assert "ETORO_API_KEY" in failure.remedy
+    # Not whether they are swapped, which is answered below.
+    assert "Copy both" in failure.remedy
     assert "In exchanged places they were refused, too." in failure.notes
     assert any("left the connection open" in note for note in failure.notes)
     assert service.connections == 2
@@ -391,6 +418,7 @@ def test_a_refusal_without_a_code(raw_server: StartServer) -> None:
     failure = failed(report, "authentication")
     assert "no errorCode" in failure.found
     assert "In exchanged places they were not answered." in failure.notes
+    assert "are the two swapped" in failure.remedy
 
 
 def failing_handshake(peer: Peer) -> None:
@@ -436,27 +464,84 @@ def test_a_connection_that_ends_during_the_authentication(service: EToroSimulato
     assert "1008" in failed(examined(service.url), "authentication").found
 
 
+def test_keys_that_are_accepted_by_a_server_that_leaves(raw_server: StartServer) -> None:
+    """Also if both come in one read: the keys are right, and the remedy must not be about them."""
+
+    def script(peer: Peer) -> None:
+        peer.handshake()
+        request = peer.read_json()
+        answer = {"id": request["id"], "success": True, "operation": "Authenticate"}
+        peer.send(frame(TEXT, json.dumps(answer).encode()) + frame(CLOSE, b"\x03\xf4"))
+
+    failure = failed(examined(raw_server(script).url), "subscription")
+    assert "1012" in failure.found
+
+
+def flood(peer: Peer, data: bytes) -> None:
+    """Send more than anybody can read, for ever."""
+    while True:
+        peer.send(data)
+
+
+#: Long ones, since the number of frames is what costs time.
+NULS = frame(BINARY, bytes(60_000)) * 10
+TEXTS = frame(TEXT, json.dumps({"messages": [], "more": "x" * 60_000}).encode()) * 10
+
+
+@pytest.mark.parametrize("data", [NULS, TEXTS], ids=["NULs", "texts"])
+def test_a_flood_does_not_hide_that_an_answer_is_missing(
+    data: bytes, raw_server: StartServer
+) -> None:
+    """Where there is always more to read, the step ends all the same."""
+
+    def without_keys(peer: Peer) -> None:
+        peer.handshake()
+        flood(peer, data)
+
+    def without_topics(peer: Peer) -> None:
+        peer.accept()
+        flood(peer, data)
+
+    quick = {"auth_timeout": 100 * MS, "request_timeout": 200 * MS}
+    report = examined(raw_server(without_keys).url, **quick)
+    assert "timed out" in failed(report, "authentication").found
+    report = examined(raw_server(without_topics).url, **quick)
+    assert "not acknowledged within 0.2 s" in failed(report, "subscription").found
+
+
+def test_a_subscription_that_is_not_answered(service: EToroSimulator) -> None:
+    """The finding names the instrument, and speaks of nothing that only a client does."""
+    service.fault("no_answer", operation="Subscribe")
+    failure = failed(examined(service.url, request_timeout=150 * MS), "subscription")
+    assert failure.found == "instrument:100000 was not acknowledged within 0.15 s."
+
+
 @pytest.mark.parametrize("code", ["Forbidden", "SubscribeFailed", "NeverHeardOf"])
 def test_a_subscription_that_is_refused(code: str, service: EToroSimulator) -> None:
     """The code is in the finding."""
     service.fault("reject", operation="Subscribe", code=code)
-    assert code in failed(examined(service.url), "subscription").found
+    failure = failed(examined(service.url), "subscription")
+    assert f"instrument:100000: {code}" in failure.found
 
 
 def test_no_snapshot(service: EToroSimulator) -> None:
-    """The remedy is a look at the id."""
-    service.fault("no_snapshot", topic="instrument:100000")
-    report = examined(service.url, request_timeout=150 * MS)
-    failure = failed(report, "snapshot")
-    assert "No snapshot of 100000" in failure.found
-    assert "etoro-sync find 100000" in failure.remedy
+    """The remedy is a look at the id, if it is the user's."""
+    for number, remedy in ((18, "etoro-sync find 18"), (100000, "Run it again after")):
+        service.fault("no_snapshot", topic=f"instrument:{number}")
+        report = examined(service.url, {"instrument_ids": number}, request_timeout=150 * MS)
+        failure = failed(report, "snapshot")
+        assert f"No snapshot of {number}" in failure.found
+        assert remedy in failure.remedy
 
 
 def test_no_rate(simulator: MakeSimulator) -> None:
     """An open market that is silent is a failure, with bitcoin as the next thing to try."""
-    failure = failed(examined(simulator().url), "rate")
+    failure = failed(examined(simulator().url, {"instrument_ids": 18}), "rate")
     assert "No rate within" in failure.found
     assert "--instrument 100000" in failure.remedy
+    failure = failed(examined(simulator().url), "rate")
+    assert "--instrument" not in failure.remedy  # it is bitcoin already
+    assert "the fault is eToro's" in failure.remedy
 
 
 def test_no_rate_of_a_closed_market(simulator: MakeSimulator) -> None:
