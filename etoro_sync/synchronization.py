@@ -11,12 +11,14 @@ un-acquired lock" takes the place of the KeyboardInterrupt.
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 from . import clocks
 from .errors import EToroClosedError
 
-__all__ = ["Bell", "Interrupted", "Monitor", "ProcessGuard", "join_thread"]
+__all__ = ["Bell", "Interrupted", "Monitor", "ProcessGuard", "join_thread", "renew_lock_in_child"]
 
 #: On Windows, Ctrl-C does not end a wait for a lock without a timeout; and on any system, a Ctrl-C
 #: that comes just before a wait is noticed only when the wait ends. So waits are cut into slices of
@@ -133,6 +135,28 @@ class ProcessGuard:
                 f"This was made in process {self._pid}, and fork() does not copy its threads. Make "
                 "a new client or stream in this process."
             )
+
+
+#: What has a ``_lock`` that is to be free in a forked child.
+_owners: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def renew_lock_in_child(owner: Any) -> None:
+    """Give *owner* a new ``_lock`` in each forked child, so that it can be used there, too.
+
+    In the parent, another thread may hold the lock at that moment, and the child does not have that
+    thread. What the lock guards must be of use after any step of its changes.
+    """
+    _owners.add(owner)
+
+
+def _renew_locks() -> None:
+    for owner in list(_owners):
+        owner._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # elsewhere there is no fork
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Bell:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Hashable
 
 from . import clocks
+from .synchronization import renew_lock_in_child
 
 __all__ = ["LogThrottle"]
 
@@ -27,6 +28,7 @@ class LogThrottle:
         self._clock = clock
         self._kinds: dict[Hashable, tuple[float, int]] = {}
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
 
     def passes(self, kind: Hashable) -> int | None:
         """Return how many records of *kind* were left out before this one; None: leave it out."""

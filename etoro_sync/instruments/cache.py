@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from .. import clocks
 from ..logs import log
+from ..synchronization import renew_lock_in_child
 from .instrument import Instrument
 from .stored import Entry, Stored
 
@@ -53,6 +54,7 @@ class Cache:
         self._address = address
         self._clock = clock
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._stored = Stored()
         #: Which state of the file was read last: time of change, size, number.
         self._seen: tuple[int, ...] | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .. import clocks
 from ..errors import EToroClosedError, EToroRestError
-from ..synchronization import Interrupted
+from ..synchronization import Interrupted, renew_lock_in_child
 from ..ws.transport.waker import Waker
 from .pace import Pace
 
@@ -68,6 +68,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._wakers: set[Waker] = set()
         self._closed = False
 

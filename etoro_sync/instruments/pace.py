@@ -1,17 +1,16 @@
 """How fast requests may follow each other."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from .. import clocks
+from ..synchronization import renew_lock_in_child
 
 __all__ = ["Pace", "pace_of"]
 
-#: Process and address -> what all objects of this process share that ask there. The process, since
-#: ``fork()`` copies a lock that another thread holds.
-_shared: dict[tuple[int, str], "Pace"] = {}
+#: Address -> what all objects of this process share that ask there.
+_shared: dict[str, "Pace"] = {}
 
 
 def pace_of(address: str) -> "Pace":
@@ -20,7 +19,7 @@ def pace_of(address: str) -> "Pace":
     :param address: of the REST API; not of a simulator, whose port another one may get.
     """
     # One step, which no other thread can divide.
-    return _shared.setdefault((os.getpid(), address), Pace())
+    return _shared.setdefault(address, Pace())
 
 
 class Pace:
@@ -40,6 +39,7 @@ class Pace:
         self._period = period
         self._clock = clock
         self._lock = threading.Lock()
+        renew_lock_in_child(self)
         self._sent: deque[float] = deque([-float("inf")] * most, maxlen=most)
         self._held_until = -float("inf")
 

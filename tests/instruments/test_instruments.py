@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -454,6 +457,34 @@ def test_no_thread_and_no_descriptor_is_left(instruments: Instruments) -> None:
     while before and len(list(folder.iterdir())) > before and monotonic() < deadline:
         threading.Event().wait(10 * MS)
     assert not before or len(list(folder.iterdir())) <= before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_may_ask(instruments: Instruments, tmp_path: Path) -> None:
+    """Whatever lock another thread of its parent holds at that moment, as a service's does."""
+    parts: list[Any] = [
+        *(instruments._calls, instruments._cache, instruments._throttle),
+        instruments._queries._rest._pace,
+    ]
+    with contextlib.ExitStack() as held:
+        for part in parts:
+            held.enter_context(part._lock)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(10)
+                assert instruments.find("BTC") == 100000
+                assert instruments._throttle.passes("old") == 0
+                status = 0
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert "BTC" in next(tmp_path.iterdir()).read_text()
+    assert instruments.find("AAPL") == 1001
 
 
 # Arguments ------------------------------------------------------------------------------------

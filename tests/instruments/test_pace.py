@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from etoro_sync import EToroRestError, WsClientOptions
 from etoro_sync.clocks import monotonic
 from etoro_sync.instruments.calls import Call
-from etoro_sync.instruments.pace import Pace, pace_of
+from etoro_sync.instruments.pace import Pace
 from etoro_sync.instruments.rest import Rest
 from etoro_sync.redaction import Redactor
 from etoro_sync.synchronization import Interrupted
@@ -60,13 +58,6 @@ def test_all_objects_of_a_process_share_the_limit_of_an_address() -> None:
     assert pace(mine) is pace(mine)
     assert pace(mine) is not pace(other)
     assert pace("http://127.0.0.1:8765") is not pace("http://127.0.0.1:8765")
-
-
-def test_a_forked_child_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock is copied as it is, and no thread that could release it."""
-    before = pace_of("https://mine.example")
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    assert pace_of("https://mine.example") is not before
 
 
 def test_a_call_waits_for_its_turn() -> None:
