@@ -39,6 +39,8 @@ class Pace:
         self._logged = False
         #: Whether ``run_forever()`` waits for the end: then the source needs no listener to go on.
         self.awaited = False
+        #: Whether a callback waits for an event: it would wait for ever if the source did so, too.
+        self.callback_waits = False
 
     def reset(self) -> None:
         """Reset the flags for a new session."""
@@ -83,7 +85,7 @@ class Pace:
     def _has_room(self, dispatcher: Dispatcher) -> bool:
         if not (self.awaited or self._registry.has_listeners):
             return False
-        if len(dispatcher.lanes) >= _MOST_WAITING:
+        if len(dispatcher.lanes) >= _MOST_WAITING and not self.callback_waits:
             return False
         journal = self._registry.journal
         if journal is not None and not journal.has_room:
@@ -110,6 +112,7 @@ class PacedQueue(ItemQueue):
     :param buffer: an unbounded one, because one read may bring more than there is room for.
     :param most: how many items make the source wait; 0 is unbounded.
     :param pace: the source's.
+    :param dispatcher: the stream's.
     :param on_close: removes the queue from its stream.
     :param lifecycle: the stream's.
     """
@@ -120,12 +123,14 @@ class PacedQueue(ItemQueue):
         buffer: Buffer,
         most: int,
         pace: Pace,
+        dispatcher: Dispatcher,
         on_close: Callable[[ItemQueue], None],
         lifecycle: Life,
     ) -> None:
         super().__init__(event, buffer, on_close, lifecycle)
         self._most = most or float("inf")
         self._pace = pace
+        self._dispatcher = dispatcher
         self._full = False
 
     @property
@@ -143,6 +148,16 @@ class PacedQueue(ItemQueue):
         if self._full and self.qsize() <= self._most / 2:
             self._pace.changed()
         return item
+
+    def _wait(self, deadline: float | None) -> bool:
+        if not self._dispatcher.is_current:
+            return super()._wait(deadline)
+        self._pace.callback_waits = True
+        self._pace.changed()
+        try:
+            return super()._wait(deadline)
+        finally:
+            self._pace.callback_waits = False
 
     def abandon(self) -> None:
         """Collect nothing more, and let the source stop waiting for this queue."""

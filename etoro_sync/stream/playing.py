@@ -128,6 +128,7 @@ class PlayedSource:
             make_buffer(event, 0, overflow),
             most,
             self.pace,
+            self.dispatcher,
             on_close,
             self.lifecycle,
         )
