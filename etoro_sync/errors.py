@@ -239,8 +239,9 @@ class EToroTimeoutError(EToroWebSocketError, TimeoutError):
     :param message: what was waited for.
     :param error_code: as :class:`EToroWebSocketError`.
     :param gaps: of a wait for an order: each :class:`~etoro_sync.WsGap` in which the awaited event
-        may have been sent. Those since the order's last event count, also before the wait; of an
-        order of which nothing is known, those that ended at most a minute before it.
+        may have been sent: in the wait, and before it since the order's last event; of an order of
+        which nothing is known, those that ended at most a minute before. One that has not ended is
+        the last, and lasts until now.
     """
 
     def __init__(

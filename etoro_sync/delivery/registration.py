@@ -27,6 +27,7 @@ _STARS: dict[Any, str] = {
 def check_callable(function: Any, event: str, what: str = "handler") -> None:
     """Check that *function* can be called with the arguments of *event*.
 
+    :param event: its name; of what is called for another reason, the arguments: ``"(order_id)"``.
     :param what: the name of the argument, for the error.
     :raises EToroValidationError: if it cannot, and for coroutine and generator functions, whose
         code does not run when they are called.
@@ -59,7 +60,7 @@ def _is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
 
 
 def _check_arguments(function: Callable[..., Any], event: str, what: str) -> None:
-    names = EVENTS[event]
+    names = EVENTS.get(event, event)
     count = len(names.strip("()").split(",")) if names != "()" else 0
     try:
         if hasattr(function, "__signature__"):
@@ -72,9 +73,10 @@ def _check_arguments(function: Callable[..., Any], event: str, what: str) -> Non
         signature.bind(*itertools.repeat(None, count))
     except TypeError:
         # Names only: the repr of a default or an annotation may be of any length.
+        purpose = f" for {event!r}" if event in EVENTS else ""
         taken = [f"{_STARS.get(p.kind, '')}{p.name}" for p in signature.parameters.values()]
         raise EToroValidationError(
-            f"{what} {name_of(function)}({', '.join(taken)}) cannot be called for {event!r}: the "
+            f"{what} {name_of(function)}({', '.join(taken)}) cannot be called{purpose}: the "
             f"arguments are {names}.",
             what,
         ) from None

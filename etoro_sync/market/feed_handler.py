@@ -77,7 +77,7 @@ class FeedHandler:
         self._book = book
         self.out = out
         self._counters = counters
-        self._order_states = order_states or OrderStates()
+        self.order_states = order_states or OrderStates()
         self._loads = loads
         self._clock = clock
         self._wall_clock = wall_clock
@@ -350,7 +350,7 @@ class FeedHandler:
 
     def publish_order(self, event: WsPrivateEvent) -> None:
         """Hand an order event over, once it is remembered: whoever gets it finds it there."""
-        self._order_states.note(event)
+        self.order_states.note(event)
         self.out.emit("private:event", event)
 
     def end_gap(self, gap: WsGap, now: float) -> None:
@@ -358,7 +358,7 @@ class FeedHandler:
 
         :param now: by ``clocks.uptime``.
         """
-        self._order_states.note_gap(gap, now)
+        self.order_states.note_gap(gap, now)
         self.out.emit("reconnected", gap)
 
     def _emit_envelope(self, frame: dict[str, Any], text: str) -> None:

@@ -1,6 +1,7 @@
 """Keeps the last event of each order, so that a call for an order that is final returns at once.
 
-It also keeps the last gaps: the event that such a call waits for may have been sent in one.
+It also keeps the last gaps, and since when there is one that has not ended: the event that such a
+call waits for may have been sent in it.
 """
 
 from ..models import OrderStatus, WsGap, WsPrivateEvent
@@ -44,6 +45,8 @@ class OrderStates:
         self._by_guid: dict[str, WsPrivateEvent] = {}
         # Each with the time at which it ended. Never changed, but replaced.
         self._gaps: tuple[tuple[float, WsGap], ...] = ()
+        # Since when order events may be missing, by ``clocks.uptime``; None: they come.
+        self._lost: float | None = None
 
     def note(self, event: WsPrivateEvent) -> None:
         """Remember *event*; one that is late changes no final state. The source's thread."""
@@ -59,6 +62,35 @@ class OrderStates:
         """
         if concerns_orders(gap):
             self._gaps = (*self._gaps, (now, gap))[-_MOST_GAPS:]
+            self._lost = None
+
+    def note_loss(self, since: float) -> None:
+        """Note that order events may be missing from now on, unless that is known. Any thread.
+
+        :param since: by ``clocks.uptime``.
+        """
+        if self._lost is None:
+            self._lost = since
+
+    def note_return(self, generation: int, now: float, wall: float) -> None:
+        """Note that order events come again, which ends a gap that nobody emits.
+
+        That is one between two sessions: whoever has called ``disconnect()`` knows of it. The
+        source's thread; arguments as of :meth:`open_gap`.
+        """
+        gap = self.open_gap(generation, now, wall)
+        if gap is not None:
+            self.note_gap(gap, now)
+
+    def open_gap(self, generation: int, now: float, wall: float) -> WsGap | None:
+        """Return the gap that has not ended, as if it ended now; None: there is none.
+
+        :param generation: of the newest connection.
+        :param now: by ``clocks.uptime``.
+        :param wall: the same moment in seconds since the epoch.
+        """
+        lost = self._lost
+        return None if lost is None else WsGap(wall - (now - lost), wall, generation, ("private",))
 
     def gaps_behind(self, event: WsPrivateEvent | None, now: float) -> list[WsGap]:
         """Return the gaps in which a later event of an order may have been lost.

@@ -194,8 +194,7 @@ def make_alert(
     is_once = check_flag("once", once)
 
     def make(handler: Callable[[Crossing], Any]) -> Alert:
-        # It has one argument, as that of an order event.
-        check_callable(handler, "private:event")
+        check_callable(handler, "(Crossing)")
         thresholds = [_Threshold(direction, price, float(back)) for direction, price in marks]
         return Alert(core, handler, number, thresholds, side, is_once)
 

@@ -22,6 +22,7 @@ class Countdown:
 
     def __init__(self, items: ItemQueue, timeout: float | None) -> None:
         self._items = items
+        self.timeout = timeout
         self._deadline = None if timeout is None else clocks.monotonic() + timeout
         # How many items that came in time are left; None: the time is not up yet.
         self._rest: int | None = None

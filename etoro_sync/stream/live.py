@@ -88,6 +88,8 @@ class LiveSource(PlayedSource):
             lifecycle.advance(number, state)
 
         lifecycle = self.lifecycle  # not self: the thread must not keep the source
+        if self.counters.last_message_at is not None:  # what came since the last session is missing
+            self.order_states.note_loss(self.counters.last_message_at)
         return LiveFeed(
             handler, self.book, out, self.counters, wait, self.pace, advance, self._asked
         )

@@ -51,6 +51,8 @@ class LiveFeed(Feed):
         self._advance = advance
         self._asked = asked
         self._bad = BadMessages(out, counters, str, lambda: None, clocks.monotonic)
+        self._orders = handler.order_states
+        self._was_live = False
 
     @property
     def generation(self) -> int:
@@ -68,12 +70,19 @@ class LiveFeed(Feed):
 
     def live(self) -> None:
         """Note that events can come: ``connect()`` returns."""
+        now = clocks.uptime()
         if self._counters.connected_at is None:
-            self._counters.connected_at = clocks.uptime()
+            self._counters.connected_at = now
+        if not self._was_live:
+            # What was missed since an earlier session, for which no "reconnected" is emitted.
+            self._was_live = True
+            self._orders.note_return(self.generation, now, clocks.wall_clock())
         self._advance(ClientState.LIVE)
 
     def lost(self) -> None:
         """Note that no events can come: prices are old until :meth:`live`."""
+        if self._was_live:
+            self._orders.note_loss(self._counters.last_message_at or clocks.uptime())
         self._counters.connected_at = None
         self._advance(ClientState.RECONNECTING)
 

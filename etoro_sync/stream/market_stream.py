@@ -520,7 +520,7 @@ class MarketStream:
         :param confirm: a function of yours that asks eToro's REST API, called on this thread with
             *order_id* (with *request_guid* while no id is known). It returns a
             :class:`~etoro_sync.WsPrivateEvent` or an :class:`~etoro_sync.OrderStatus`, or None when
-            it does not know.
+            it does not know. What it raises ends the wait.
         :raises EToroOrderError: when the order was rejected or has expired.
         :raises EToroTimeoutError: when nothing final came in time; its ``gaps`` say when something
             may have been missed.
@@ -534,8 +534,7 @@ class MarketStream:
         number, guid = check_order(order_id, request_guid)
         timeout = check_timeout(timeout)
         if confirm is not None:
-            # It has one argument, as the handler of an order event.
-            check_callable(confirm, "private:event", "confirm")
+            check_callable(confirm, "(order_id)", "confirm")
         core.lifecycle.own_threads.check("wait_for_order()", "Call it in another thread.")
         return wait_for_order(core, number, guid, timeout, confirm)
 

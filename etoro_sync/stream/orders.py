@@ -13,12 +13,13 @@ from ..errors import (
     EToroValidationError,
     EToroWebSocketError,
 )
+from ..events import advice_on_number
 from ..market.order_states import is_final
 from ..models import OrderStatus, WsGap, WsPrivateEvent
 from ..models.control import concerns_orders
 from ..numbers import whole
 from ..state import ClientState
-from ..text import count, shorten
+from ..text import count, duration, shorten, show
 from .core import StreamCore
 from .countdown import Countdown
 
@@ -66,8 +67,8 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         self._over = False
         #: The last event; None: none has come.
         self.last: WsPrivateEvent | None = None
-        #: Gaps in which an event of the order may have been lost: since its last one or, if nothing
-        #: is known of it, since a minute before.
+        #: Gaps in which an event of the order may have been lost: those that have ended since this
+        #: began, and before it since the last event or, if none is known, since a minute before.
         self.gaps: list[WsGap] = []
         # What is known and not yet returned. A deque, from which one thread alone takes it.
         self._known: deque[WsPrivateEvent] = deque()
@@ -138,11 +139,12 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         try:
             name, found = countdown.get()
         except queue.Empty:
+            gaps = [*self.gaps, *self._open_gap()]
             raise EToroTimeoutError(
-                f"Nothing final is known of {self._name} in time; the last state: "
-                f"{_shown(self.last)}.{_of_gaps(self.gaps)} Ask eToro's REST API for it, or pass "
-                "confirm.",
-                gaps=tuple(self.gaps),
+                f"No final event of {self._name} came within {countdown.timeout:g} s; the last "
+                f"state: {_shown(self.last)}; the stream is {self._core.state.value}."
+                f"{_of_gaps(gaps)} Ask eToro's REST API for it; confirm= does so by itself.",
+                gaps=tuple(gaps),
             ) from None
         if name == "reconnected":
             if found not in self.gaps and concerns_orders(found):
@@ -154,6 +156,13 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         self._note(event)
         return event
 
+    def _open_gap(self) -> list[WsGap]:
+        """Return the gap that has not ended, if there is one."""
+        core = self._core
+        times = clocks.uptime(), clocks.wall_clock()
+        gap = core.order_states.open_gap(core.book.generation, *times)
+        return [] if gap is None else [gap]
+
     def _note(self, event: WsPrivateEvent) -> None:
         """Remember the last event, and the order's id: later ones may lack the request's."""
         self.last = event
@@ -161,6 +170,7 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
             self.order_id = event.order_id
 
     def _is_of_order(self, event: WsPrivateEvent) -> bool:
+        """Whether an event is of this order, by whichever of its two names is known."""
         if self.order_id is not None and event.order_id is not None:
             # It decides alone, because one request may bring several orders.
             return event.order_id == self.order_id
@@ -183,6 +193,9 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         # Detached, because a Ctrl-C that comes while a finalizer runs is lost.
         self._finalizer.detach()
 
+    def __repr__(self) -> str:
+        return f"<OrderUpdates of {self._name}, the last state: {_shown(self.last)}>"
+
     def __enter__(self) -> "OrderUpdates":
         return self
 
@@ -204,10 +217,12 @@ def wait_for_order(
         # Not before: an order that is final already needs no connection.
         core.check_connected()
         countdown, gaps, is_late = updates._countdown(timeout), 0, False
+        # The end of an outage may be far away.
+        is_due = bool(updates._open_gap())
         while True:
-            if len(updates.gaps) > gaps:
+            if is_due or len(updates.gaps) > gaps:
                 # Its final event may have been sent while nobody listened, and would never come.
-                gaps = len(updates.gaps)
+                gaps, is_due = len(updates.gaps), False
                 event = _ask(confirm, updates)
             else:
                 try:
@@ -238,7 +253,14 @@ def _ask(confirm: Callable[..., Confirmed] | None, updates: OrderUpdates) -> WsP
                 f"{type(found).__name__}.",
                 "confirm",
             )
-        found = WsPrivateEvent(order_id=updates.order_id, status_id=status)
+        guid = updates._request_guid
+        found = WsPrivateEvent(order_id=updates.order_id, request_guid=guid, status_id=status)
+    elif None not in (found.order_id, updates.order_id) and found.order_id != updates.order_id:
+        raise EToroValidationError(
+            f"confirm was asked for {updates._name}, and returned an event of order "
+            f"{found.order_id}.",
+            "confirm",
+        )
     return found if is_final(found) else None
 
 
@@ -248,7 +270,7 @@ def _settled(updates: OrderUpdates, event: WsPrivateEvent) -> WsPrivateEvent:
         return event
     reason = f": {shorten(event.error_message)}" if event.error_message else ""
     code = f" (code {event.error_code})" if event.error_code else ""
-    done = f" {event.executed_units:g} units were executed." if event.executed_units else ""
+    done = f" {event.executed_units:.15g} units were executed." if event.executed_units else ""
     name = updates._name[0].upper() + updates._name[1:]
     raise EToroOrderError(f"{name} is {event.status}{code}{reason}.{done}", event)
 
@@ -256,9 +278,8 @@ def _settled(updates: OrderUpdates, event: WsPrivateEvent) -> WsPrivateEvent:
 def _of_gaps(gaps: list[WsGap]) -> str:
     if not gaps:
         return ""
-    seconds = sum(gap.seconds for gap in gaps)
-    gap_count = count(len(gaps), "gap")
-    return f" Its event may have been sent in {gap_count}, of {seconds:.1f} s, and is lost then."
+    number, length = count(len(gaps), "gap"), duration(sum(gap.seconds for gap in gaps))
+    return f" Its event may have been sent in {number}, of {length}, and is lost then."
 
 
 def _shown(event: WsPrivateEvent | None) -> str:
@@ -271,12 +292,19 @@ def check_order(order_id: object, request_guid: object) -> tuple[int | None, str
     """Return both as Python's own; :raises EToroValidationError: unless one of them is given."""
     number = None if order_id is None else whole(order_id)
     if order_id is not None and (number is None or number <= 0):
+        advice = advice_on_number(order_id, int)
+        if isinstance(order_id, str) and not advice:
+            advice = " The id of a request is request_guid=."
         raise EToroValidationError(
-            "order_id must be the number that eToro has given the order, or None.", "order_id"
+            f"order_id must be the number that eToro has given the order, or None, not "
+            f"{show(order_id, 60)}.{advice}",
+            "order_id",
         )
     if request_guid is not None and (not isinstance(request_guid, str) or not request_guid):
         raise EToroValidationError(
-            "request_guid must be the text that was sent with the request, or None.", "request_guid"
+            f"request_guid must be the text that was sent with the request, or None, not "
+            f"{show(request_guid, 60)}.",
+            "request_guid",
         )
     if number is None and request_guid is None:
         raise EToroValidationError(

@@ -99,3 +99,36 @@ def test_of_an_unknown_order_the_gaps_of_the_last_minute_count() -> None:
         states.note_gap(WsGap(0.0, 1.0, number), now=float(number))
     assert [gap.generation for gap in states.gaps_behind(None, now=150.0)] == [*range(90, 100)]
     assert len(states.gaps_behind(None, now=99.0)) == 20
+
+
+def test_a_gap_that_has_not_ended_lasts_until_now() -> None:
+    """It begins with the first of several losses, by the wall clock of now."""
+    states = OrderStates()
+    assert states.open_gap(3, 50.0, 1050.0) is None
+    states.note_loss(40.0)
+    states.note_loss(45.0)
+    assert states.open_gap(3, 50.0, 1050.0) == WsGap(1040.0, 1050.0, 3, ("private",))
+    assert states.gaps_behind(None, 50.0) == []
+    states.note_gap(WsGap(1.0, 2.0, 4, ("instrument:1",)), 50.0)
+    assert states.open_gap(3, 50.0, 1050.0) is not None
+    gap = WsGap(1040.0, 1050.0, 4, ("private", "instrument:1"))
+    states.note_gap(gap, 50.0)
+    assert states.open_gap(3, 50.0, 1050.0) is None
+    assert states.gaps_behind(None, 50.0) == [gap]
+
+
+def test_events_that_come_again_end_a_gap_that_nobody_emits() -> None:
+    """Where there is none, they end nothing."""
+    states = OrderStates()
+    states.note_return(1, 10.0, 1010.0)
+    assert states.gaps_behind(None, 10.0) == []
+    states.note_loss(20.0)
+    states.note_return(2, 30.0, 1030.0)
+    states.note_return(2, 31.0, 1031.0)
+    gap = WsGap(1020.0, 1030.0, 2, ("private",))
+    assert states.gaps_behind(None, 31.0) == [gap]
+    placed = event(7, OrderStatus.PLACED)
+    placed.generation = 1
+    assert states.gaps_behind(placed, 31.0) == [gap]
+    placed.generation = 2
+    assert states.gaps_behind(placed, 31.0) == []

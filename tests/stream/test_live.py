@@ -18,6 +18,7 @@ from etoro_sync import (
     MarketStream,
     WsGap,
     WsInstrumentRate,
+    WsPrivateEvent,
     synchronization,
 )
 from etoro_sync.delivery.registry import Registry
@@ -317,3 +318,47 @@ def test_promise_13_a_stream_that_is_not_used_is_collected(script: Script) -> No
     del stream
     while own_threads():
         gc.collect()
+
+
+def test_orders_may_be_missing_while_it_is_lost_and_between_two_sessions(script: Script) -> None:
+    """A wait for one says so; the gap that the function emits ends that."""
+    stream = Live(script)
+    states = core_of(stream).order_states
+
+    def is_open() -> bool:
+        return states.open_gap(1, 0.0, 0.0) is not None
+
+    with stream:
+        assert script.done.acquire(timeout=10)
+        assert not is_open()
+        script.do(lambda feed: feed.order(WsPrivateEvent(order_id=7)), lambda feed: feed.lost())
+        with pytest.raises(EToroTimeoutError) as caught:
+            stream.wait_for_order(7, timeout=0)
+        (gap,) = caught.value.gaps
+        assert gap.topics == ("private",)
+        script.do(lambda feed: feed.live())
+        assert is_open()
+        script.do(lambda feed: feed.gap(WsGap(1.0, 2.0, 0, ("private",))))
+        assert not is_open()
+    script.steps.append(lambda feed: feed.lost())
+    script.more.release()
+    with stream:
+        assert script.done.acquire(timeout=10)
+        assert is_open()
+        script.do(lambda feed: feed.new_connection(), lambda feed: feed.live())
+        assert not is_open()
+        with pytest.raises(EToroTimeoutError) as caught:
+            stream.wait_for_order(7, timeout=0)
+        assert [gap.topics for gap in caught.value.gaps] == [("private",)]
+
+
+def test_a_source_that_was_never_live_has_lost_no_orders(script: Script) -> None:
+    """What came before the first session is nothing that it knows of."""
+    script.steps[:] = [lambda feed: feed.lost()]
+    stream = Live(script)
+    with stream:
+        assert script.done.acquire(timeout=10)
+        script.do(lambda feed: feed.live())
+        with pytest.raises(EToroTimeoutError) as caught:
+            stream.wait_for_order(7, timeout=0)
+        assert caught.value.gaps == ()

@@ -155,7 +155,7 @@ def test_nothing_final_in_time_says_what_is_known() -> None:
     assert "may have been sent in 1 gap, of 2.5 s, and is lost then." in str(error)
     assert "order 7" in str(error)
     assert "the last state: PLACED" in str(error)
-    expected = r"order of request a .*: none has come\."
+    expected = r"order of request a .* 0.01 s; .*: none has come; the stream is live\. Ask"
     with Watchdog(10), playing() as quiet, pytest.raises(EToroTimeoutError, match=expected):
         quiet.wait_for_order(request_guid="a", timeout=0.01)
 
@@ -203,6 +203,43 @@ def test_a_confirmation_of_another_type_is_refused() -> None:
         stream.wait_for_order(7, timeout=0.01, confirm=lambda order_id: "FILLED")  # type: ignore[arg-type,return-value]
 
 
+def test_a_confirmation_of_another_order_is_refused() -> None:
+    """It would be taken for what became of this one; without an id it is taken as it is."""
+    other, unnamed = event(8, S.FILLED), WsPrivateEvent(status_id=S.FILLED)
+    with Watchdog(10), playing() as stream:
+        with pytest.raises(EToroValidationError, match=r"asked for order 7.* of order 8") as caught:
+            stream.wait_for_order(7, timeout=0.01, confirm=lambda order_id: other)
+        assert caught.value.field == "confirm"
+        assert stream.wait_for_order(7, timeout=0, confirm=lambda i: unnamed) is unnamed
+        found = stream.wait_for_order(request_guid="a", timeout=0, confirm=lambda i: other)
+        assert found is other
+
+
+def test_a_confirmed_status_has_the_names_of_the_order() -> None:
+    """So that the caller knows what it is of."""
+    asked: list[Any] = []
+
+    def confirm(name: int | str) -> OrderStatus:
+        asked.append(name)
+        return S.CANCELED
+
+    with Watchdog(10), playing() as stream:
+        found = stream.wait_for_order(request_guid="a", timeout=0, confirm=confirm)
+    assert (found.order_id, found.request_guid, found.status) == (None, "a", S.CANCELED)
+    assert asked == ["a"]
+
+
+def test_what_confirm_raises_ends_the_wait() -> None:
+    """Nothing of it is left behind, and what has come is known to the next call."""
+
+    def confirm(order_id: int | str) -> None:
+        raise ConnectionError("no REST")
+
+    with Watchdog(10), playing() as stream, pytest.raises(ConnectionError, match="no REST"):
+        stream.wait_for_order(7, timeout=0.01, confirm=confirm)
+    assert core_of(stream).registry.queues() == []
+
+
 def test_after_a_gap_in_the_wait_confirm_is_asked_at_once() -> None:
     """The final event may have been sent in it, and would be waited for for ever."""
     gap, waits = WsGap(1.0, 3.5, 2, ("private",)), threading.Event()
@@ -216,6 +253,84 @@ def test_after_a_gap_in_the_wait_confirm_is_asked_at_once() -> None:
         until_listeners(stream, 3)
         waits.set()
         assert waiting.result().status is S.FILLED
+
+
+def test_a_gap_that_has_not_ended_counts_and_confirm_is_asked_at_once(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """An outage may be longer than the wait, and would look as if nothing could be missing."""
+    sim = simulator()
+    user = client(sim.url)
+    seen, lost = user.queue("private:event"), user.queue("reconnecting")
+    with Watchdog(20), user:
+        user.subscribe("private")
+        sim.fill_order(7, status_id=S.PLACED)
+        begun = seen.get().received_at
+        sim.stop()
+        lost.get()
+        assert user.wait_for_order(7, confirm=lambda i: S.FILLED).status is S.FILLED
+        with pytest.raises(EToroTimeoutError, match=r"is reconnecting.* in 1 gap, of") as caught:
+            user.wait_for_order(7, timeout=0.01)
+        (gap,) = caught.value.gaps
+        assert gap.from_ <= begun + 1 < gap.until + 1
+        assert (gap.generation, gap.topics) == (1, ("private",))
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_time_between_two_sessions_is_a_gap_of_orders(
+    failed: bool, simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """No "reconnected" is emitted for it, and a wait without a timeout would never end."""
+    sim = simulator()
+    user = client(sim.url, reconnect_attempts=1)
+    seen = user.queue("private:event")
+    with Watchdog(20):
+        user.connect()
+        user.subscribe("private")
+        sim.fill_order(7, status_id=S.PLACED)
+        begun = seen.get().received_at
+        if failed:
+            sim.stop()
+            with pytest.raises(EToroWebSocketError):
+                user.run_forever()
+            sim = simulator(port=sim.port)
+        else:
+            user.disconnect()
+        user.connect()
+        user.subscribe("private")
+        assert user.wait_for_order(7, confirm=lambda i: S.FILLED).status is S.FILLED
+        with pytest.raises(EToroTimeoutError) as caught:
+            user.wait_for_order(7, timeout=0.01)
+        (gap,) = caught.value.gaps
+        assert begun - 1 < gap.from_ <= gap.until
+        assert gap.topics == ("private",)
+        again = user.queue("private:event")
+        sim.fill_order(7, status_id=S.PARTIALLY_FILLED)
+        again.get()
+        with pytest.raises(EToroTimeoutError) as caught:
+            user.wait_for_order(7, timeout=0.01)
+        assert caught.value.gaps == ()
+
+
+def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on() -> None:
+    """It waits for callbacks that are behind, and these for the order: neither would go on."""
+
+    def play(feed: Feed) -> None:
+        feed.emit("private:event", event(7, S.PLACED))
+        for _ in range(3000):
+            feed.emit("private:event", event(8, S.PLACED))
+        feed.emit("private:event", event(7, S.FILLED))
+
+    stream, found = MarketStream(play), []
+
+    def wait(order: WsPrivateEvent) -> None:
+        if not found:
+            found.append(stream.wait_for_order(7))
+
+    stream.on("private:event", wait)
+    with Watchdog(20), stream:
+        stream.run_forever()
+    assert found[0].status is S.FILLED
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -344,6 +459,9 @@ def test_updates_can_be_closed_from_any_thread() -> None:
     [
         ({}, "order_id"),
         ({"order_id": "seven"}, "order_id"),
+        ({"order_id": "7"}, "order_id"),
+        ({"order_id": True}, "order_id"),
+        ({"order_id": 7.0}, "order_id"),
         ({"order_id": 0}, "order_id"),
         ({"request_guid": ""}, "request_guid"),
         ({"request_guid": 7}, "request_guid"),
@@ -356,6 +474,17 @@ def test_orders_without_a_name_are_refused(arguments: dict[str, Any], field: str
         with pytest.raises(EToroValidationError) as caught:
             call(**arguments)
         assert caught.value.field == field
+
+
+def test_a_wrong_name_of_an_order_is_shown_with_what_to_do() -> None:
+    """REST answers have ids as text, and a request's id is easily passed in its place."""
+    stream = playing()
+    with pytest.raises(EToroValidationError, match=r"not '981286176'\. Convert it with int\(\)"):
+        stream.wait_for_order("981286176")  # type: ignore[arg-type]
+    with pytest.raises(EToroValidationError, match=r"'49a2-22'\. The id of a request"):
+        stream.wait_for_order("49a2-22")  # type: ignore[arg-type]
+    with pytest.raises(EToroValidationError, match=r"confirm .*\(\) cannot be called: .*order_id"):
+        stream.wait_for_order(7, confirm=lambda: None)  # type: ignore[arg-type,misc]
 
 
 def test_a_stream_that_is_not_connected_knows_what_it_knew() -> None:

@@ -140,7 +140,10 @@ class Controller:
         """
         if self._gap_from is None and self.ever_live:
             self._gap_from = self.complete_until
-            self._out.lose(self._protocol.wanted)
+            wanted = self._protocol.wanted
+            if "private" in wanted:
+                self._feed.order_states.note_loss(self._gap_from)
+            self._out.lose(wanted)
 
     @property
     def restored(self) -> bool:
@@ -203,6 +206,11 @@ class Controller:
                 self._book.forget(outcome.moved)
             if self._moved_here:
                 self._end_gap_of_moved(outcome.topics)
+            if self._gap_from is None and "private" in outcome.topics:
+                # What was missed since an earlier session, for which no "reconnected" is emitted.
+                self._feed.order_states.note_return(
+                    self._book.generation, clocks.uptime(), clocks.wall_clock()
+                )
             if outcome.unproven and self._throttle.passes("unproven") is not None:
                 log(
                     logging.WARNING,

@@ -321,6 +321,8 @@ class SessionManager:
             self.lifecycle.closed(number, self._forget)
 
     def _clear(self) -> None:
+        if self.tracker.has("private"):
+            self.order_states.note_loss(clocks.uptime())
         self.requests.clear()
         self._registry.end_queues(DISCONNECTED)
 

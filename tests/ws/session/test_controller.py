@@ -11,6 +11,7 @@ import pytest
 from etoro_sync import WsGap
 from etoro_sync.delivery.registry import Registry
 from etoro_sync.events import EVENTS
+from etoro_sync.market.order_states import OrderStates
 from etoro_sync.market.rate_book import RateBook
 from etoro_sync.stats import Counters
 from etoro_sync.ws.protocol.control import ControlChannel
@@ -38,7 +39,10 @@ class Bench:
         self.counters = Counters()
         self.gaps: list[WsGap] = []
         out = SimpleNamespace(emit=lambda *a: None, barrier=lambda: None, lose=lambda topics: None)
-        feed: Any = SimpleNamespace(out=out, over=False, end_gap=self._end_gap)
+        self.orders = OrderStates()
+        feed: Any = SimpleNamespace(
+            out=out, over=False, end_gap=self._end_gap, order_states=self.orders
+        )
         self.controller = Controller(
             self.protocol,
             self.book,
@@ -53,6 +57,7 @@ class Bench:
     def _end_gap(self, gap: WsGap, now: float) -> None:
         assert now == self.clock()
         self.gaps.append(gap)
+        self.orders.note_gap(gap, now)
 
     def open(self) -> None:
         """Open a connection, and have the keys accepted."""
@@ -172,3 +177,36 @@ def test_topics_that_came_from_another_connection_have_a_gap_of_their_own(
     bench.controller.submit([Operation("Subscribe", ["instrument:1"], {"instrument:1": True})])
     bench.restore()
     assert len(bench.gaps) == 1
+
+
+def test_orders_are_missing_from_a_loss_to_the_end_of_its_gap(bench: Bench) -> None:
+    """While one connection of several is restored, the wait for an order knows of it."""
+    assert bench.orders.open_gap(1, bench.clock(), 0.0) is None
+    heard = bench.hear()
+    bench.lose()
+    for _ in range(2):
+        lost = bench.orders.open_gap(1, bench.clock(), bench.clock())
+        assert lost == WsGap(heard, bench.clock(), 1, ("private",))
+        bench.open()
+        bench.lose()
+    bench.open()
+    bench.restore()
+    assert bench.orders.open_gap(1, bench.clock(), 0.0) is None
+    assert bench.orders.gaps_behind(None, bench.clock()) == bench.gaps
+
+
+def test_a_connection_without_the_topic_of_orders_loses_none(bench: Bench) -> None:
+    """As one of a fleet; when order events come again, what an earlier session lost is over."""
+    bench.tracker.remove(["private"])
+    bench.tracker.add(["instrument:1"])
+    bench.lose()
+    assert bench.orders.open_gap(1, bench.clock(), 0.0) is None
+    bench.orders.note_loss(bench.clock())
+    bench.open()
+    bench.restore()
+    assert bench.orders.open_gap(1, bench.clock(), 0.0) is not None
+    bench.tracker.add(["private"])
+    bench.controller.submit([Operation("Subscribe", ["private"])])
+    bench.restore()
+    assert bench.orders.open_gap(1, bench.clock(), 0.0) is None
+    assert [gap.topics for gap in bench.orders.gaps_behind(None, bench.clock())] == [("private",)]
