@@ -13,7 +13,7 @@ from ..synchronization import join_thread
 from ..ws import WsClientOptions
 from .ending import CommandError
 
-__all__ = ["Names", "instruments_of", "resolve"]
+__all__ = ["Names", "instruments_of", "instruments_with_keys", "resolve"]
 
 #: Seconds that the end of a command waits for the thread, which may be in the resolver of names.
 _PATIENCE = 0.5
@@ -28,6 +28,12 @@ def instruments_of(options: WsClientOptions) -> Instruments | None:
     if local and not os.environ.get("ETORO_REST_URL", "").strip():
         return None
     return Instruments(options)
+
+
+def instruments_with_keys() -> Instruments | None:
+    """Return where to ask for names beside what needs no keys; None: there are none."""
+    options = WsClientOptions.from_env()
+    return instruments_of(options) if options.api_key and options.user_key else None
 
 
 def resolve(words: list[str], instruments: Instruments | None) -> list[Instrument]:

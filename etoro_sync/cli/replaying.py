@@ -12,6 +12,7 @@ from .. import ClientState, Replay, WsStats
 from ..errors import EToroClosedError, EToroError
 from ..ws import EventQueue
 from .log_collector import LogCollector
+from .names import Names, instruments_with_keys
 from .screens import Screen, TableScreen
 from .streaming import StreamSettings, choose_screen
 
@@ -31,6 +32,9 @@ def replay(
 ) -> None:
     """Show a recording until its end, until the time is over, or until a signal ends it.
 
+    A table has names where there are keys to ask for them. Lines have none, for they would depend
+    on how fast the answers are.
+
     :param speed: how many times as fast as recorded; None: as recorded for a table, and as fast as
         they can be written for lines.
     :param start: leave out what was received before, in seconds since the epoch.
@@ -39,10 +43,13 @@ def replay(
     :raises EToroError: when there is no recording, or it is damaged.
     """
     screen = choose_screen(settings, path.name)
-    if speed is None and isinstance(screen, TableScreen):
-        speed = 1.0
+    names = Names(None, [])
+    if isinstance(screen, TableScreen):
+        speed = speed or 1.0
+        names = Names(instruments_with_keys(), [])
+        screen.contents.name_of = names.get
     stream = Replay(path, speed, start=start, until=until)
-    with LogCollector(settings.verbose) as log, stream.queue(_EVENTS) as waiting:
+    with names, LogCollector(settings.verbose) as log, stream.queue(_EVENTS) as waiting:
         screen.start()
         try:
             with stream:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..instruments import Instrument, Instruments
 from ..ws import WsClientOptions
 from .ending import CommandError
-from .names import Names, instruments_of, resolve
+from .names import Names, instruments_with_keys, resolve
 from .simulating import Cuts, make_simulator
 from .streaming import StreamSettings, choose_screen, follow, stream
 
@@ -82,8 +82,7 @@ def show_feed(wanted: Wanted, url: str, feed: str) -> None:
         from ..redis import RedisClient
     except ImportError as exc:
         raise CommandError(f"{exc}.") from exc
-    options = WsClientOptions.from_env()
-    instruments = instruments_of(options) if options.api_key and options.user_key else None
+    instruments = instruments_with_keys()
     symbols = [word for word in wanted.words if any(letter.isalpha() for letter in word)]
     if symbols and instruments is None:
         raise CommandError(

@@ -297,6 +297,26 @@ def test_replay_shows_a_table_at_the_pace_of_then(
     assert "20.00" in terminal.getvalue()
 
 
+def test_replay_shows_names_where_there_are_keys(
+    folder: Path, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its table; its lines are the same with keys and without."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    for name, value in (("TERM", "xterm"), ("NO_COLOR", "1"), ("COLUMNS", "110")):
+        monkeypatch.setenv(name, value)
+    with EToroSimulator(rest=True, rate=0) as simulator:
+        keys(simulator.url)
+        monkeypatch.setenv("ETORO_REST_URL", simulator.rest_url)
+        assert run(["replay", str(folder)]) == 0
+        assert len(simulator.rest_requests) >= 1
+        asked = list(simulator.rest_requests)
+        assert run(["replay", str(folder), "--json"]) == 0
+        assert simulator.rest_requests == asked
+    assert re.search(r"18 +Gold +20\.00", terminal.getvalue())
+    assert re.search(r"28 +NASDAQ100 In", terminal.getvalue())
+
+
 def test_replay_plays_a_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From a time of UTC on, up to another."""
     begin = datetime.now(timezone.utc).timestamp() + 10

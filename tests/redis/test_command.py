@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ import redis
 from etoro_sync import WsPrivateEvent
 from etoro_sync.cli import run
 from etoro_sync.redis.subscribing import reading
+from etoro_sync.simulator import EToroSimulator
 from tests.redis.writing import FeedWriter, rate_of
 from tests.support.redis_server import RedisServer
 
@@ -42,6 +44,33 @@ def test_lines_of_a_feed(
     assert (item["instrument_id"], item["ask"]) == (19, 5.0)
 
 
+def shown(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """What a terminal gets of half a second."""
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert run(["stream", *arguments, "--seconds", "0.5"]) == 0
+    terminal.flush()
+    return terminal.buffer.getvalue().decode()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_table_of_a_feed_has_names_where_there_are_keys(
+    server: RedisServer, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symbols lead to its instruments, too."""
+    FeedWriter(raw).rates(rate_of(18, 2.0), rate_of(1001, 5.0))
+    for name in ("API_KEY", "USER_KEY"):
+        monkeypatch.setenv(f"ETORO_{name}", "any")
+    with EToroSimulator(rest=True, rate=0) as simulator:
+        monkeypatch.setenv("ETORO_REST_URL", simulator.rest_url)
+        assert re.search(r"18 +Gold +1\.00", shown(monkeypatch, "--from", server.url))
+        text = shown(monkeypatch, "--from", server.url, "AAPL")
+    assert re.search(r"1001 +Apple +1\.00", text)
+    assert "Gold" not in text
+
+
 def test_a_table_of_a_feed(
     server: RedisServer, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,15 +79,7 @@ def test_a_table_of_a_feed(
     writer.rates(rate_of(18, 2.0))
     writer.order(WsPrivateEvent(order_id=7))
     writer.let_go()
-    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("NO_COLOR", "1")
-    arguments = ["stream", "--from", server.url, "--private", "--verbose", "--seconds", "0.5"]
-    assert run(arguments) == 0
-    terminal.flush()
-    text = terminal.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    text = shown(monkeypatch, "--from", server.url, "--private", "--verbose")
     assert "feed main" in text
     assert "reconnecting" in text
     assert "no publisher writes it" in text
