@@ -24,6 +24,7 @@ _NAMES = (
     "doctor.md",
     "fleet.md",
     "instruments.md",
+    "prices.md",
     "profit.md",
     "sources.md",
     "store.md",

@@ -62,7 +62,8 @@ def merge(
             return None
     if "ClosingPrices" in content:
         closes = _closing_prices(content["ClosingPrices"])
-        if closes:
+        # Where this snapshot has none, those of an earlier one may be of another day.
+        if closes or instrument.state["closes"]:
             news["closes"] = closes
     changed = tuple(news)
     flags = [news[name] for name in _FLAGS if name in news]

@@ -22,7 +22,7 @@ class WsInstrumentRate(ShownModel):
     """The complete state of one instrument: all messages of this connection so far, merged.
 
     Prices are in the instrument's own currency. Fields that eToro does not send for every
-    instrument are None until it does.
+    instrument are None until it does. ``docs/prices.md`` has what recordings show of flags.
 
     :param ask: the price at which you buy.
     :param bid: the price at which you sell.
@@ -36,10 +36,11 @@ class WsInstrumentRate(ShownModel):
     :param conversion_rate_ask: ask of the rate from the instrument's currency to US dollars.
     :param conversion_rate_bid: bid of the rate from the instrument's currency to US dollars.
     :param is_instrument_active: whether the instrument can be traded now.
-    :param is_market_open: whether its market is open.
-    :param is_exchange_open: whether its exchange is open, which may differ from the market.
-    :param allow_buy: whether it may be bought.
-    :param allow_sell: whether it may be sold.
+    :param is_market_open: whether its market is open. At a recorded opening it stayed False for a
+        minute in which prices came already.
+    :param is_exchange_open: False in every recording, also while the market was open.
+    :param allow_buy: whether it may be bought; True in every recording, also of closed markets.
+    :param allow_sell: whether it may be sold; likewise.
     :param availability_reason: a code without public meaning; 2 was seen while an instrument was
         open, 4 and 6 while it was closed.
     :param changed: the Python names of the fields that the last message carried.
@@ -49,8 +50,8 @@ class WsInstrumentRate(ShownModel):
         heartbeat), by the local clock: seconds since the epoch, UTC.
     :param instrument_id: eToro's id of the instrument, from the message's topic.
     :param closes: the closing prices of the last day, week and month, in the instrument's currency;
-        see :attr:`daily_close` and its siblings. They stand in snapshots only; empty until one has
-        come.
+        see :attr:`daily_close` and its siblings. They stand in snapshots only, so they are as old
+        as the last one; empty if it had none.
     """
 
     ask: float = number("Ask")
@@ -92,17 +93,20 @@ class WsInstrumentRate(ShownModel):
 
     @property
     def daily_close(self) -> Optional[float]:
-        """The last day's closing price, in the instrument's currency; None: not known."""
+        """The last day's closing price at the last snapshot, in the instrument's currency.
+
+        None if that had none: in many, the server sends the name of a type instead.
+        """
         return self.closes[0] if self.closes else None
 
     @property
     def weekly_close(self) -> Optional[float]:
-        """The last week's closing price, in the instrument's currency; None: not known."""
+        """The last week's closing price; like :attr:`daily_close`."""
         return self.closes[1] if self.closes else None
 
     @property
     def monthly_close(self) -> Optional[float]:
-        """The last month's closing price, in the instrument's currency; None: not known."""
+        """The last month's closing price; like :attr:`daily_close`."""
         return self.closes[2] if self.closes else None
 
     @property
