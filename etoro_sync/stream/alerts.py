@@ -12,7 +12,7 @@ from ..errors import EToroValidationError
 from ..events import check_flag, check_instrument_id
 from ..logs import name_of
 from ..models import WsInstrumentRate
-from ..numbers import real
+from ..numbers import decimals, real
 from ..text import show
 from .core import StreamCore
 
@@ -59,16 +59,20 @@ class _Threshold:
     #: Whether a price beyond is a crossing; None: no price has come yet.
     armed: bool | None = None
 
+    def __post_init__(self) -> None:
+        self._is_above = self.direction == "above"
+        back = self.price - self.hysteresis if self._is_above else self.price + self.hysteresis
+        # Floats cannot represent most decimal fractions: 1.1 - 0.1 is a little more than 1.0 is.
+        self._back = round(back, max(decimals(self.price), decimals(self.hysteresis)))
+
     def crossed_by(self, price: float) -> bool:
         """Take the next price; return whether it is a crossing."""
-        # As if the threshold lay above.
-        beyond = price - self.price if self.direction == "above" else self.price - price
-        if beyond >= 0:
+        if price >= self.price if self._is_above else price <= self.price:
             fires, self.armed = self.armed is True, False
             return fires
+        is_back = price < self._back if self._is_above else price > self._back
         # The hysteresis is for the way back: a first price that is near has crossed nothing yet.
-        if self.armed is None or beyond < -self.hysteresis or self.hysteresis == 0:
-            self.armed = True
+        self.armed = True if is_back or self.armed is None else self.armed
         return False
 
 
@@ -129,6 +133,8 @@ class Alert:
         price = getattr(rate, self._side)
         if not price or not math.isfinite(price):  # eToro sends 0 for no valid last execution
             return
+        if self._side == "mid" and not (rate.bid and rate.ask):
+            return
         # A source that is played begins with the same generation each time.
         connection = (self._lifecycle.session, rate.generation)
         last, self._last = self._last, (price, connection)
@@ -158,7 +164,7 @@ class Alert:
         self._registered.spent = True
 
     def __repr__(self) -> str:
-        marks = ", ".join(f"{each.direction} {each.price:g}" for each in self._thresholds)
+        marks = ", ".join(f"{each.direction} {each.price:.15g}" for each in self._thresholds)
         return f"<Alert {self._side} of instrument {self.instrument_id} {marks}>"
 
 

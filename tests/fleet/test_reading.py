@@ -12,7 +12,9 @@ import pytest
 from etoro_sync import (
     Candles,
     ClientState,
+    Crossing,
     EToroClosedError,
+    EToroTimeoutError,
     OrderStatus,
     OrderStore,
 )
@@ -249,3 +251,56 @@ def test_promise_13_the_program_ends_with_a_fleet_that_is_connected(
     sim.wait_until(lambda s: s.clients == [])
     assert join_stragglers(prefix="etoro-sync") == []
     assert f.state is ClientState.CLOSED
+
+
+def test_an_alert_is_across_a_gap_only_if_its_own_connection_was_lost(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """What the others go through does not concern its price."""
+    sim = simulator()
+    f = fleet(sim.url)
+    ear, crossed, seen = Ear(f), threading.Semaphore(0), []
+
+    def note(crossing: Crossing) -> None:
+        seen.append(crossing)
+        crossed.release()
+
+    f.subscribe(TOPICS)
+    f.alert(1, note, above=100, below=50)
+    f.connect()
+    sim.wait_until(lambda s: len(s.subscribed) == len(TOPICS))
+    publish(sim, 1, 70)
+    ear.wait_for("instrument:rate")
+    cut(sim, "instrument:4")
+    ear.wait_for("reconnected")
+    publish(sim, 1, 100)
+    assert crossed.acquire(timeout=10)
+    with sim.fault("refuse"):
+        cut(sim, "instrument:1")
+        publish(sim, 1, 40)
+    assert crossed.acquire(timeout=10)
+    assert [(each.direction, each.across_gap) for each in seen] == [
+        ("above", False),
+        ("below", True),
+    ]
+
+
+def test_a_wait_for_an_order_in_an_outage_of_another_connection_has_no_gap(
+    simulator: MakeSimulator, fleet: MakeFleet
+) -> None:
+    """That of its own connection counts before it has ended."""
+    sim = simulator()
+    f = fleet(sim.url)
+    ear = Ear(f)
+    f.subscribe(TOPICS)
+    f.connect()
+    sim.wait_until(lambda s: len(s.subscribed) == len(TOPICS))
+    gaps = []
+    with sim.fault("refuse"):
+        for number, topic in enumerate(("instrument:1", "private"), 1):
+            cut(sim, topic)
+            ear.wait(lambda e, number=number: len(e.of("close")) >= number)
+            with pytest.raises(EToroTimeoutError) as caught:
+                f.wait_for_order(5, timeout=0)
+            gaps.append([gap.topics for gap in caught.value.gaps])
+    assert gaps == [[], [("private",)]]

@@ -88,6 +88,36 @@ def test_the_hysteresis_hides_no_crossing_but_those_behind_a_price_beyond(
     assert prices_of(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("threshold", "hysteresis", "prices"),
+    [
+        ({"above": 1.1}, 0.1, [1.05, 1.1, 1.0, 1.1]),
+        ({"above": 0.8}, 0.1, [0.75, 0.8, 0.7, 0.8]),
+        ({"below": 0.2}, 0.1, [0.25, 0.2, 0.3, 0.2]),
+        ({"below": 1.1}, 0.1, [1.15, 1.1, 1.2, 1.1]),
+    ],
+)
+def test_a_price_that_comes_back_by_the_hysteresis_alone_does_not_arm_again(
+    threshold: dict[str, float], hysteresis: float, prices: list[float]
+) -> None:
+    """It has to be more, counted in decimals as prices are, and not in floats."""
+    for further in (0.0, 1e-9):
+        back = prices[2] + (further if "below" in threshold else -further)
+        found = fired(
+            [*prices[:2], back, *prices[3:]],
+            lambda stream, note: stream.alert(18, note, hysteresis=hysteresis, **threshold),
+        )
+        assert len(found) == (2 if further else 1)
+
+
+def test_without_hysteresis_any_price_on_the_other_side_arms_again() -> None:
+    """However close it is."""
+    found = fired([9, 10, 9.999999, 10], lambda stream, note: stream.alert(18, note, above=10))
+    assert len(found) == 2
+    found = fired([9, 8, 8.000001, 8], lambda stream, note: stream.alert(18, note, below=8))
+    assert len(found) == 2
+
+
 def test_once_is_once() -> None:
     """It is over before the handler runs."""
     found = fired([9, 10, 9, 10], lambda stream, note: stream.alert(18, note, above=10, once=True))
@@ -117,6 +147,19 @@ def test_no_valid_last_execution_is_no_price() -> None:
         lambda stream, note: stream.alert(18, note, above=10, below=5, side="last_execution"),
     )
     assert prices_of(found) == [("above", 10.0)]
+
+
+def test_a_middle_without_one_of_its_sides_is_no_price() -> None:
+    """Half of the other side would look like a crash."""
+    rates: list[float | WsInstrumentRate] = [
+        rate(1000),
+        WsInstrumentRate(ask=1001.0, bid=0.0),
+        WsInstrumentRate(ask=0.0, bid=1000.0),
+        WsInstrumentRate(ask=float("nan"), bid=1000.0),
+        rate(1000),
+    ]
+    found = fired(rates, lambda stream, note: stream.alert(18, note, below=600, side="mid"))
+    assert found == []
 
 
 def test_a_crossing_between_two_connections_says_so() -> None:
@@ -215,6 +258,43 @@ def test_mistakes_are_named(arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(EToroValidationError) as caught:
         MarketStream(lambda feed: None).alert(18, **arguments)
     assert caught.value.field == field
+
+
+def test_a_handler_with_other_arguments_is_told_those_of_an_alert() -> None:
+    """And not those of some event."""
+    stream = MarketStream(lambda feed: None)
+    with pytest.raises(EToroValidationError) as caught:
+        stream.alert(18, lambda instrument_id, rate: None, above=10)  # type: ignore[arg-type,misc]
+    assert str(caught.value).endswith(
+        "(instrument_id, rate) cannot be called: the arguments are (Crossing)."
+    )
+
+    async def wait(crossing: Crossing) -> None:
+        raise AssertionError
+
+    with pytest.raises(EToroValidationError, match="coroutine"):
+        stream.alert(18, above=10)(wait)
+
+
+def test_removing_all_listeners_ends_alerts_too() -> None:
+    """They are callbacks of rates; ending one more than once is no error."""
+    found = fired(
+        [9, 10],
+        lambda stream, note: (
+            stream.on("instrument:delta", print),
+            alert := stream.alert(18, note, above=10),
+            stream.remove_all_listeners("instrument:rate"),
+            alert.cancel(),
+        ),
+    )
+    assert found == []
+
+
+def test_an_alert_shows_its_thresholds_in_full() -> None:
+    """Six digits would not tell two prices of one instrument apart."""
+    stream = MarketStream(lambda feed: None)
+    alert = stream.alert(18, print, above=1234567.25, below=84917.73, side="ask")
+    assert repr(alert) == "<Alert ask of instrument 18 above 1234567.25, below 84917.73>"
 
 
 def test_an_alert_of_a_client_goes_on_through_a_reconnect(

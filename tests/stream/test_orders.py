@@ -25,11 +25,13 @@ from etoro_sync import (
 from etoro_sync.market.order_states import is_final
 from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, MakeSimulator
+from tests.support.amounts import amount
 from tests.support.clients import Ear
 from tests.support.interrupts import every_interrupt
 from tests.support.threads import Watchdog, run_in_thread
 
 S = OrderStatus
+GAP = "reconnected"
 ROAD = (S.RECEIVED, S.PLACED, S.PARTIALLY_FILLED)
 
 
@@ -501,24 +503,66 @@ def test_a_stream_that_is_not_connected_knows_what_it_knew() -> None:
 
 
 def test_final_before_during_and_after_the_call_in_a_thousand_interleavings() -> None:
-    """None is wrong, and none hangs."""
+    """None is wrong, and none hangs, also where a gap takes some of the events."""
     for seed in range(1000):
         chance = random.Random(seed)
         mine = [event(7, s) for s in ROAD if chance.random() < 0.5]
         mine += [event(7, chance.choice([S.FILLED, S.CANCELED]))]
         others = [event(chance.randrange(8, 12), chance.choice(list(S))) for _ in range(6)]
-        steps: list[WsPrivateEvent] = list(others)
+        steps: list[Any] = list(others)
         for place, each in zip(
             sorted(chance.choices(range(len(steps) + 1), k=len(mine))), mine, strict=True
         ):
             steps.insert(place + mine.index(each), each)
+        if chance.random() < 0.5:
+            begin, end = sorted(chance.choices(range(len(steps) + 1), k=2))
+            gap = WsGap(1.0, 2.0, 2, ("private",))
+            steps[begin:end] = [Feed.new_connection, lambda feed, gap=gap: feed.emit(GAP, gap)]
+        is_lost = mine[-1] not in steps
+        seen_most = sum(not callable(step) for step in steps)
         stream = playing(*steps)
         seen = stream.queue("private:event")
         with Watchdog(10), stream:
-            for _ in range(chance.randrange(len(steps) + 1)):
+            for _ in range(chance.randrange(seen_most + 1)):
                 seen.get()
-            found = stream.wait_for_order(7, timeout=5)
+            # As by REST: it is final from the gap on, if it became so in it.
+            found = stream.wait_for_order(7, confirm=lambda i: mine[-1] if is_lost else None)  # noqa: B023  # called at once
         assert (found.order_id, found.status) == (7, mine[-1].status), seed
+
+
+@pytest.mark.long_form
+def test_random_losses_of_the_connection_hide_the_end_of_no_order(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Over real sockets: before, during and after the wait; no timeout would end it."""
+    sim = simulator()
+    user = client(sim.url)
+    truth: dict[int | str, OrderStatus] = {}
+    with Watchdog(100), user:
+        user.subscribe("private")
+        for seed in range(amount(25, 1000)):
+            chance = random.Random(seed)
+            steps = ["placed", "final", "drop", "drop", "wait"]
+            chance.shuffle(steps)
+            order = seed + 1
+            truth[order] = S.PLACED
+            expected = chance.choice([S.FILLED, S.CANCELED])
+            waiting = None
+            for step in steps:
+                if step == "placed" and truth[order] is S.PLACED:
+                    sim.fill_order(order, status_id=S.PLACED)
+                elif step == "final":
+                    truth[order] = expected
+                    sim.fill_order(order, status_id=expected)
+                elif step == "drop":
+                    sim.drop()
+                elif step == "wait":
+                    waiting = run_in_thread(
+                        lambda order=order: user.wait_for_order(order, confirm=truth.get)
+                    )
+            assert waiting is not None
+            found = waiting.result()
+            assert (found.order_id, found.status) == (order, expected), seed
 
 
 def test_an_order_that_is_filled_across_a_reconnect_is_found(
