@@ -4,7 +4,7 @@ from ..delivery.registry import Registry
 from ..stats import Counters
 from ..ws.options import WsClientOptions
 from ..ws.session.manager import SessionManager
-from ..ws.session.subscriptions import Subscriptions
+from ..ws.session.subscriptions import Subscriptions, Ticket
 from .book import FleetBook
 from .connections import Parts
 from .lifecycles import FleetLifecycle
@@ -41,11 +41,12 @@ class FleetSubscriptions(Subscriptions):
         wait: bool,
         timeout: float | None,
         version: int = 0,
+        ticket: Ticket | None = None,
     ) -> None:
         if name == "Unsubscribe" and self._fleet_lifecycle.idle:
             with self._lock:
                 self._placement.left(topics)
-        super()._request(name, topics, snapshot, wait, timeout, version)
+        super()._request(name, topics, snapshot, wait, timeout, version, ticket)
 
     def _patience(self, topics: list[str]) -> float:
         """Return how long to wait for an acknowledgement, with the time to open a connection."""

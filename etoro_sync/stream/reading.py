@@ -32,8 +32,8 @@ else:
 class RateStream(Iterator[Item], Generic[Item]):
     """Yields ``(instrument_id, rate)``. Made by :meth:`~etoro_sync.MarketStream.stream`.
 
-    The first ``next()`` subscribes. Several threads may share it; each rate goes to one of them.
-    It ends when the client is closed, by :meth:`close` from any thread, or when it is no longer
+    The first ``next()`` subscribes. Several threads may share it; each rate goes to one of them,
+    and an error that ends it to all. It ends when the client is closed, by :meth:`close` from any thread, or when it is no longer
     referenced. Then topics that have no other use are unsubscribed.
 
     The lock guards that the subscription is made once.
@@ -72,7 +72,7 @@ class RateStream(Iterator[Item], Generic[Item]):
 
     def __next__(self) -> Item:
         try:
-            if self._over:
+            if self._over and not self._rates.has_failed:
                 raise StopIteration
             if not self._begun:
                 # Before the lock: in a forked child it may be held by a thread that is gone.
@@ -80,12 +80,15 @@ class RateStream(Iterator[Item], Generic[Item]):
                 with self._lock:
                     if not self._begun:
                         self._begin()
-                if self._over:
+                if self._over and not self._rates.has_failed:
                     raise StopIteration
             return self._next_rate()
         except EToroQueueOverflowError:
             raise  # the next rate is to be had all the same
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, EToroError) and not self._core.guard.foreign:
+                # For all threads that share the loop: to them it must not seem to end.
+                self._rates.end(str(exc), exc)
             # Also Ctrl-C, which leaves the loop.
             self.close()
             raise
@@ -110,9 +113,10 @@ class RateStream(Iterator[Item], Generic[Item]):
         topics = [f"instrument:{instrument_id}" for instrument_id in self._ids]
         try:
             core.source.hold(self._use, topics, self._timeout)
-        except EToroClosedError:
+        except EToroError as exc:
             # Closed by the user while subscribing: the loop ends, as it does later on.
-            if core.guard.foreign or core.state is ClientState.FAILED:
+            closed = isinstance(exc, EToroClosedError) and core.state is not ClientState.FAILED
+            if core.guard.foreign or not (closed or self._over):
                 raise
             self.close()
         if self._over:

@@ -16,10 +16,14 @@ from etoro_sync import (
     ClientState,
     EToroClosedError,
     EToroError,
+    EToroSubscriptionError,
     EToroTimeoutError,
     EToroValidationError,
     Feed,
     MarketStream,
+    WsClient,
+    WsClientOptions,
+    WsFleet,
     WsInstrumentRate,
     WsPrivateEvent,
 )
@@ -173,6 +177,45 @@ def test_several_threads_share_a_loop(simulator: MakeSimulator, client: MakeClie
     numbers = [n for n in taken if n >= 100]
     assert sorted(set(numbers)) == sorted(numbers)
     assert len(taken) >= 20
+
+
+@pytest.mark.parametrize("kind", [WsClient, WsFleet])
+def test_a_loop_that_is_closed_while_it_subscribes_ends_at_once(
+    simulator: MakeSimulator, kind: type[WsClient]
+) -> None:
+    """It waits for no acknowledgement, which may never come, and leaves no topic behind."""
+    sim = simulator()
+    with kind(WsClientOptions("api", "user", sim.url, request_timeout=1000.0)) as c:
+        c.subscribe([19])
+        sim.ignore("Subscribe")
+        rates = c.stream([18])
+        looping = [run_in_thread(lambda: list(rates)) for _ in range(2)]
+        sim.wait_until(lambda s: "instrument:18" in str(s.requests))
+        rates.close()
+        assert [each.result() for each in looping] == [[], []]
+        assert c.subscriptions == ("instrument:19",)
+
+
+@pytest.mark.parametrize("kind", [WsClient, WsFleet])
+def test_an_error_of_a_loop_is_raised_in_all_threads_that_share_it(
+    simulator: MakeSimulator, kind: type[WsClient]
+) -> None:
+    """To none of them may it seem that nothing more was to come, now or later."""
+    sim = simulator()
+    with kind(WsClientOptions("api", "user", sim.url)) as c:
+        c.subscribe([19])
+        sim.refuse("Subscribe", "InvalidTopics", "none of yours")
+        rates = c.stream([18])
+        for looping in [run_in_thread(lambda: list(rates)) for _ in range(3)]:
+            with pytest.raises(EToroSubscriptionError, match="none of yours"):
+                looping.result()
+        with pytest.raises(EToroSubscriptionError, match="none of yours"):
+            next(rates)
+        assert c.subscriptions == ("instrument:19",)
+    idle = quiet().stream(18)
+    for _ in range(2):
+        with pytest.raises(EToroClosedError, match="not connected"):
+            next(idle)
 
 
 def test_a_loop_with_other_work_gets_none_when_nothing_comes() -> None:

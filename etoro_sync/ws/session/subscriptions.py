@@ -77,6 +77,8 @@ class Subscriptions:
         self._streamed: dict[str, set[object]] = {}
         # Stream -> the topics that it uses.
         self._uses: dict[object, list[str]] = {}
+        # Stream -> what its hold() waits for.
+        self._holding: dict[object, Ticket] = {}
 
     def subscribe(
         self, topics: list[str], snapshot: bool, wait: bool, timeout: float | None
@@ -130,7 +132,8 @@ class Subscriptions:
     def hold(self, use: object, topics: list[str], timeout: float | None) -> None:
         """Subscribe a stream to *topics*, with snapshots, and wait for the acknowledgement.
 
-        The topics stay in use until :meth:`release`, also when this raises.
+        The topics stay in use until :meth:`release`, also when this raises. A release while this
+        waits ends the wait.
 
         :param use: identifies the stream.
         :param topics: valid names.
@@ -143,7 +146,11 @@ class Subscriptions:
                 if topic in self._streamed or not self._tracker.has(topic):
                     self._streamed.setdefault(topic, set()).add(use)
             version = self._tracker.add(topics, True)
-        self._request("Subscribe", topics, True, True, timeout, version)
+            ticket = self._holding[use] = Ticket()
+        try:
+            self._request("Subscribe", topics, True, True, timeout, version, ticket)
+        finally:
+            self._holding.pop(use, None)
 
     def release(self, use: object) -> None:
         """End a stream's use of its topics; those that are not used any more are unsubscribed.
@@ -162,6 +169,9 @@ class Subscriptions:
                         self._streamed.pop(topic, None)
                         unused.append(topic)
             self._tracker.remove(unused)
+            ticket = self._holding.pop(use, None)
+        if ticket is not None:
+            ticket.done(None)
         if unused:
             self._request("Unsubscribe", unused, False, False, None)
 
@@ -187,10 +197,12 @@ class Subscriptions:
         wait: bool,
         timeout: float | None,
         version: int = 0,
+        ticket: Ticket | None = None,
     ) -> None:
         """Hand an operation to the session, and wait for its end if *wait* and the client is live.
 
         :param version: of the tracker, from ``add()``.
+        :param ticket: to wait for; None: one that only this call knows.
         :raises EToroError: what ended the operation.
         """
         if self._lifecycle.idle:
@@ -198,7 +210,7 @@ class Subscriptions:
         # Read before the operation is handed over: if an outage begins after that, the caller still
         # waits for the outcome.
         live = self._lifecycle.state is ClientState.LIVE
-        ticket = Ticket()
+        ticket = ticket or Ticket()
         snapshots = {topic: True for topic in topics if snapshot}
         awaited = wait and live
         operation = Operation(name, topics, snapshots, ticket.done, version, awaited)
@@ -206,8 +218,9 @@ class Subscriptions:
         if not awaited:
             return
         seconds = self._patience(topics) if timeout is None else timeout
-        if not ticket.wait(clocks.monotonic() + seconds):
-            operation.nobody_waits()
+        in_time = ticket.wait(clocks.monotonic() + seconds)
+        operation.nobody_waits()  # also where its stream was closed before it ended
+        if not in_time:
             raise EToroTimeoutError(
                 f"{name} of {named(topics)} was not acknowledged within "
                 f"{seconds:g} s. It stays recorded, and is carried out on the next connection at "
