@@ -33,8 +33,8 @@ class RateStream(Iterator[Item], Generic[Item]):
     """Yields ``(instrument_id, rate)``. Made by :meth:`~etoro_sync.MarketStream.stream`.
 
     The first ``next()`` subscribes. Several threads may share it; each rate goes to one of them,
-    and an error that ends it to all. It ends when the client is closed, by :meth:`close` from any thread, or when it is no longer
-    referenced. Then topics that have no other use are unsubscribed.
+    and an error that ends it to all. It ends when the client is closed, by :meth:`close` from any
+    thread, or when it is no longer referenced. Then topics that have no other use are unsubscribed.
 
     The lock guards that the subscription is made once.
 
