@@ -63,9 +63,13 @@ class Cache:
         """Whether *entry* is younger than a day; one from the future is of a clock that was set."""
         return entry is not None and 0 <= self._clock() - entry.at < _FRESH
 
-    def age(self, entry: Entry) -> float:
-        """Return the seconds since eToro has said so."""
-        return max(self._clock() - entry.at, 0.0)
+    def age(self, entries: Iterable[Entry]) -> str:
+        """Say when eToro has said so, of the oldest of several entries."""
+        oldest = min(entry.at for entry in entries)
+        hours = (self._clock() - oldest) / 3600
+        if not oldest or hours < 0:
+            return "at an unknown time"  # the clock was set
+        return f"{hours / 24:.0f} days ago" if hours >= 48 else f"{hours:.0f} hours ago"
 
     def of_symbol(self, symbol: str) -> Entry | None:
         """Return the entry of a symbol, however old."""

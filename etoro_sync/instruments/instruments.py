@@ -287,14 +287,9 @@ class Instruments(Closeable):
         if quiet is not None:
             log(
                 logging.WARNING,
-                "What eToro has said of %s %s ago is used, because it could not be asked: %s%s",
+                "What eToro has said of %s %s is used, because it could not be asked: %s%s",
                 self._redactor(what),
-                _age(max(self._cache.age(entry) for entry in entries)),
+                self._cache.age(entries),
                 error,
                 repeated(quiet),
             )
-
-
-def _age(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"

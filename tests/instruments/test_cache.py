@@ -41,7 +41,6 @@ def test_what_is_kept_is_read_by_others(path: Path) -> None:
     assert entry is not None
     assert (entry.instrument.symbol, entry.instrument.name) == ("ABC", "One")
     assert again.of_ids([1, 2]) == {1: Entry(ONE, NOW)}
-    assert again.age(entry) == 5
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     if os.name == "posix":
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -63,6 +62,21 @@ def test_an_entry_is_fresh_for_a_day(age: float, fresh: bool) -> None:
     """One from the future is of a clock that was set back."""
     assert cache(None).fresh(Entry(ONE, NOW - age)) is fresh
     assert cache(None).fresh(None) is False
+
+
+@pytest.mark.parametrize(
+    ("ages", "words"),
+    [
+        ([25 * 3600, 3600], "25 hours ago"),
+        ([47 * 3600], "47 hours ago"),
+        ([48 * 3600, 72 * 3600], "3 days ago"),
+        ([-3600], "at an unknown time"),
+        ([NOW, 3600], "at an unknown time"),
+    ],
+)
+def test_it_says_how_old_an_entry_is(ages: list[float], words: str) -> None:
+    """The oldest of several; after the clock was set back, nobody knows."""
+    assert cache(None).age([Entry(ONE, NOW - age) for age in ages]) == words
 
 
 def test_an_entry_from_the_future_is_an_old_one(path: Path) -> None:
@@ -287,3 +301,26 @@ def test_the_folder_is_where_the_system_has_caches(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Path, "home", classmethod(nobody))
     assert cache_folder() is None
+
+
+@pytest.mark.parametrize(
+    ("platform", "given", "folder"),
+    [
+        ("win32", "/given", "/given/etoro-sync"),
+        ("win32", "", "/home/AppData/Local/etoro-sync"),
+        ("darwin", "/given", "/home/Library/Caches/etoro-sync"),
+        ("linux", "/given", "/home/.cache/etoro-sync"),
+    ],
+)
+def test_each_system_has_its_own_folder(
+    platform: str, given: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows says which, and macOS has one."""
+    monkeypatch.setattr("etoro_sync.instruments.folders.sys.platform", platform)
+    monkeypatch.setattr(Path, "home", classmethod(lambda cls: Path("/home")))
+    monkeypatch.setenv("LOCALAPPDATA", given)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == Path(folder)
+    if platform == "darwin":
+        monkeypatch.setenv("XDG_CACHE_HOME", "/some/where")
+        assert cache_folder() == Path(folder)
