@@ -1,5 +1,6 @@
 """The contents of a live table, and what of them has changed. Pure: no widget, thread or clock."""
 
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ BEAT = 1.0
 REFRESH = 5.0
 #: Seconds over which messages per second are averaged.
 _WINDOW = 2.0
+#: By which the front end tells the clocks of several kernels apart.
+_PROCESS = uuid.uuid4().hex
 #: The stream does not come back from these by itself.
 ENDED = (ClientState.CLOSED, ClientState.FAILED)
 
@@ -262,6 +265,7 @@ class Contents:
             "ended": glance.state in ENDED,
             "detail": shorten(glance.detail, 300),
             "at": round(wall, 3),
+            "process": _PROCESS,
             "age": None if stats is None else stats.last_message_age,
             "messages": count,
             "per_second": round((after - before) / (end - begin)) if end > begin else 0,

@@ -3,7 +3,7 @@
 // textContent only.
 
 const SVG = "http://www.w3.org/2000/svg";
-// Milliseconds without a message after which the kernel counts as silent; it sends one a second.
+// Milliseconds after which what the kernel sent last is old; it sends a message a second.
 const SILENCE = 3000;
 // Points of a sparkline, as in contents.py; and its size.
 const POINTS = 120;
@@ -11,12 +11,38 @@ const WIDTH = 120;
 const HEIGHT = 20;
 const COLUMNS = ["instrument", "bid", "ask", "spread", "change", "last 2 min", "age"];
 const TEXTS = ["bid", "ask", "spread", "change"];
+// The quickest way of a message, by the kernel's process. In the window, since each table has this
+// module for itself.
+const quickest = (globalThis.etoroSyncQuickest ??= {});
+
+// Milliseconds that a message took longer than the quickest one. The clocks of two machines may
+// differ, so that only differences count; and drift, so that the measure gives way by a thousandth.
+function lateness({ process, at }) {
+  const wall = Date.now();
+  const way = wall - at * 1000;
+  const best = quickest[process] ?? { way, wall };
+  const least = Math.min(way, best.way + (wall - best.wall) / 1000);
+  quickest[process] = { way: least, wall };
+  return way - least;
+}
+
+// How late the last message came, and how long ago; null if this page has heard none: a notebook may
+// be saved with the state of its widgets, and be opened much later. Of the clocks one stands still
+// while the machine sleeps, and the other may be set back.
+function since({ heard }) {
+  if (heard?.page !== performance.timeOrigin) return null;
+  const silent = Math.max(performance.now() - heard.ticks, Date.now() - heard.wall);
+  return { late: heard.late, silent };
+}
 
 function merge(state, message) {
   const missed = state.missed || message.number !== state.number + 1;
   const rows = message.full ? message.rows : { ...state.rows };
   if (!message.full) {
-    for (const [id, cells] of Object.entries(message.rows)) rows[id] = { ...rows[id], ...cells };
+    for (const [id, cells] of Object.entries(message.rows)) {
+      const row = { ...rows[id], ...cells };
+      if ("id" in row) rows[id] = row; // else its beginning was missed
+    }
   }
   const next = {
     number: message.number,
@@ -25,7 +51,12 @@ function merge(state, message) {
     rows,
     history: state.history,
     missed: missed && !message.full,
-    heard: performance.now(),
+    heard: {
+      page: performance.timeOrigin,
+      ticks: performance.now(),
+      wall: Date.now(),
+      late: lateness(message.head),
+    },
   };
   if (message.step) {
     next.history = {};
@@ -121,23 +152,25 @@ function drawRow(row, cells, points) {
   }
 }
 
-function problem(state, silent) {
+function problem(state, late, silent) {
   const { head } = state;
   if (head.ended) return `${head.detail} These are the last prices.`.trim();
+  const seconds = Math.floor((late + silent) / 1000);
   if (silent > SILENCE) {
-    const seconds = Math.floor(silent / 1000);
     return `Nothing has come from the kernel for ${seconds} s: these prices are old.`;
+  }
+  if (late + silent > SILENCE) {
+    return `What comes from the kernel is ${seconds} s late: these prices are old.`;
   }
   if (head.state === "reconnecting") return "The connection is lost: these prices are old.";
   if (head.state !== "live") return "The stream is not connected.";
   return state.missed ? "Some updates were missed; all prices come within a few seconds." : "";
 }
 
-function headline(state, silent) {
-  const { head } = state;
-  if (head.ended) return `since ${new Date(head.at * 1000).toLocaleTimeString()}`;
+function headline({ head }, passed) {
+  if (head.ended) return `since ${new Date(head.at * 1000).toLocaleString()}`;
   const parts = [];
-  if (head.age !== null) parts.push(`last message ${duration(head.age + silent / 1000)} ago`);
+  if (head.age !== null) parts.push(`last message ${duration(head.age + passed)} ago`);
   parts.push(`${head.per_second} messages/s`);
   return parts.join(" · ");
 }
@@ -183,21 +216,23 @@ function render({ model, el }) {
   // What changes with time alone: ages, and whether the kernel still sends.
   function drawTime() {
     const state = model.get("snapshot");
-    const silent = state.heard === undefined ? 0 : performance.now() - state.heard;
+    const heard = since(state);
     // A page that was loaded with old contents and no kernel leaves the static table alone.
-    const shown = state.heard !== undefined || state.head.ended;
+    const shown = heard !== null || state.head.ended;
     root.hidden = !shown;
     const mark = model.get("static");
     const hides = shown && /^[0-9a-f]+$/.test(mark);
     setText(hiding, hides ? `.etoro-static-${mark} { display: none }` : "");
-    const dead = silent > SILENCE && !state.head.ended;
-    const trouble = problem(state, silent);
-    root.dataset.state = dead ? "silent" : state.head.state;
+    const { late, silent } = heard ?? { late: 0, silent: 0 };
+    const passed = (late + silent) / 1000;
+    const old = late + silent > SILENCE && !state.head.ended;
+    const trouble = problem(state, late, silent);
+    root.dataset.state = old ? "silent" : state.head.state;
     root.classList.toggle("etoro-stale", trouble !== "");
-    setText(name, dead ? "no kernel" : state.head.state);
-    setText(about, headline(state, silent));
+    setText(name, old ? (silent > SILENCE ? "no kernel" : "late") : state.head.state);
+    setText(about, headline(state, passed));
     setText(notice, trouble);
-    const now = state.head.at + silent / 1000;
+    const now = state.head.at + passed;
     for (const id of state.order) {
       const cells = state.rows[id];
       if (!cells) continue;

@@ -41,13 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One browser, for all tests."""
-    with browser.open_browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
-
-
 @pytest.fixture(params=sorted(FRONT_ENDS))
 def notebook(request: pytest.FixtureRequest, server: Any, driver: Any) -> Iterator[Open]:
     """Open notebooks of a connected client, whose kernels end with the test."""
