@@ -41,6 +41,10 @@ class OrderStates:
     """
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything. While the source's thread does not run."""
         self._by_id: dict[int, WsPrivateEvent] = {}
         self._by_guid: dict[str, WsPrivateEvent] = {}
         # Each with the time at which it ended. Never changed, but replaced.

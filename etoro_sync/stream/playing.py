@@ -80,6 +80,7 @@ class PlayedSource:
         Each run begins with generation 1, so that all runs bring the same events.
         """
         self.book.restore(EMPTY, clocks.uptime())
+        self.order_states.clear()
         self.book.begin_generation(())
         return Feed(handler, self.book, out, self.counters, wait)
 

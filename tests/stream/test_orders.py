@@ -445,6 +445,23 @@ def test_ctrl_c_at_any_place_leaves_no_queue_behind() -> None:
                 assert core_of(stream).registry.queues() == [], where
 
 
+def test_updates_go_on_behind_a_step_that_came_too_late() -> None:
+    """The loop has other work then; what has come meanwhile is not lost."""
+    goes_on = threading.Event()
+    stream = playing(lambda feed: goes_on.wait(5), event(7, S.FILLED), event(8, S.PLACED))
+    seen = stream.queue("private:event")
+    with Watchdog(10), stream:
+        updates = stream.order_updates(7, timeout=0.01)
+        with pytest.raises(EToroTimeoutError, match=r"order 7 came within 0\.01 s"):
+            next(updates)
+        assert repr(updates) == "<OrderUpdates of order 7, the last state: none has come>"
+        goes_on.set()
+        seen.get(), seen.get()
+        assert next(updates).status is S.FILLED
+        assert repr(updates) == "<OrderUpdates of order 7, the last state: FILLED>"
+        assert list(updates) == []
+
+
 def test_updates_can_be_closed_from_any_thread() -> None:
     """A loop that waits ends."""
     with Watchdog(10), playing() as stream:
@@ -500,6 +517,22 @@ def test_a_stream_that_is_not_connected_knows_what_it_knew() -> None:
     assert stream.wait_for_order(7).status is S.FILLED
     with pytest.raises(EToroClosedError):
         stream.wait_for_order(8)
+
+
+def test_a_source_that_is_played_again_knows_nothing_of_its_last_run() -> None:
+    """Each run brings the same; another one's numbers of connections would hide a gap."""
+    goes_on = threading.Event()
+    stream = playing(event(7, S.PLACED), lambda feed: goes_on.wait(5), event(7, S.FILLED))
+    found = []
+    for _ in range(2):
+        goes_on.clear()
+        seen = stream.queue("private:event")
+        with Watchdog(10), stream:
+            seen.get()
+            with stream.order_updates(7, timeout=5) as updates:
+                goes_on.set()
+                found.append([update.status for update in updates])
+    assert found == [[S.PLACED, S.FILLED]] * 2
 
 
 def test_final_before_during_and_after_the_call_in_a_thousand_interleavings() -> None:
