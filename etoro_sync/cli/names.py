@@ -8,6 +8,7 @@ from types import TracebackType
 
 from ..errors import EToroError
 from ..instruments import Instrument, Instruments
+from ..instruments.address import is_local
 from ..logs import log
 from ..synchronization import join_thread
 from ..ws import WsClientOptions
@@ -24,8 +25,7 @@ def instruments_of(options: WsClientOptions) -> Instruments | None:
 
     :param options: of the stream.
     """
-    local = options.ws_url.startswith("ws://")  # which is for this machine only
-    if local and not os.environ.get("ETORO_REST_URL", "").strip():
+    if is_local(options.ws_url) and not os.environ.get("ETORO_REST_URL", "").strip():
         return None
     return Instruments(options)
 

@@ -146,9 +146,10 @@ class Cache:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(self._path, text)
             self._seen = _state(self._path.stat())
-        except OSError as exc:
+        except (OSError, ValueError) as exc:  # the latter for a path that no system can have
             # Such as a home that is read-only. Without the file, all works, and asks more often.
-            log(logging.DEBUG, "The cache %s cannot be written: %s", self._path, exc.strerror)
+            why = getattr(exc, "strerror", exc)
+            log(logging.DEBUG, "The cache %s cannot be written: %s", self._path, why)
 
 
 def _state(found: os.stat_result) -> tuple[int, ...]:

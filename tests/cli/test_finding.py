@@ -95,6 +95,7 @@ def test_a_symbol_needs_an_address(
         assert run(["stream", "BTC"]) == 2
         assert "Set ETORO_REST_URL" in capsys.readouterr().err
         assert instruments_of(WsClientOptions.from_env()) is None
+        assert instruments_of(WsClientOptions(ws_url="wss://localhost:8765/ws")) is None
     assert instruments_of(WsClientOptions()) is not None
 
 

@@ -204,6 +204,13 @@ def test_a_file_that_cannot_be_written_is_done_without(
     assert {each.levelno for each in caplog.records} == {logging.DEBUG}
 
 
+def test_a_path_that_cannot_be_is_done_without() -> None:
+    """As one with a NUL in it."""
+    mine = cache(Path("/some\0where/file.json"))
+    mine.keep([ONE], {"ABC": ONE})
+    assert mine.of_symbol("ABC") == Entry(ONE, NOW)
+
+
 def test_a_write_that_fails_leaves_the_file_and_no_litter(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
