@@ -1,7 +1,6 @@
 """Live prices in a browser, of eToro, or of Redis if ETORO_REDIS_URL is set; on this machine only.
 
-Each browser has a thread and a bounded queue, in which newer prices replace those that wait: one
-that is slow or asleep gets fewer of them, and harms nobody. dashboard.html lies beside this file.
+Each browser has a thread and a bounded queue: a slow one harms nobody. dashboard.html is the page.
 """
 
 import contextlib
@@ -54,8 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
                 rates.update([items.get(timeout=1.0)])
                 rates.update(items.get_nowait() for _ in range(items.qsize()))
 
-    def log_message(self, format: str, *values: object) -> None:
-        pass  # no line for each request
+    def log_message(self, format: str, *values: object) -> None: ...  # no line for each request
 
 
 def make_server(stream: MarketStream, port: int = 0) -> ThreadingHTTPServer:
@@ -63,6 +61,8 @@ def make_server(stream: MarketStream, port: int = 0) -> ThreadingHTTPServer:
 
 
 def main() -> None:
+    if not (page := Path(__file__).with_suffix(".html")).exists():
+        sys.exit(f"{page.name} is missing: copy it into the same folder, too.")
     if "ETORO_REDIS_URL" in os.environ and "--demo" not in sys.argv:
         from etoro_sync.redis import RedisClient
 

@@ -112,14 +112,17 @@ def test_every_example_is_tested() -> None:
 def test_the_examples_run_without_credentials(first: int, start: Any) -> None:
     """With --demo --seconds 2 each shows something and ends with 0; several run at once."""
     group = RUNNABLE[first : first + AT_ONCE]
-    # One that ends by itself has the time that this takes.
-    seconds = {name: "20" if name in FINITE else "2" for name in group}
-    processes = {name: start(name, "--demo", "--seconds", seconds[name]) for name in group}
-    for name, process in processes.items():
-        out, err = process.communicate(timeout=25)
-        assert (name, process.returncode, err) == (name, 0, "")
-        for words in OUTPUT[name]:
-            assert words in out, name
+    for most in ("2", "8"):  # a busy machine may need more than two seconds to show anything
+        # One that ends by itself has the time that this takes.
+        seconds = {name: "20" if name in FINITE else most for name in group}
+        processes = {name: start(name, "--demo", "--seconds", seconds[name]) for name in group}
+        group = []
+        for name, process in processes.items():
+            out, err = process.communicate(timeout=25)
+            assert (name, process.returncode, err) == (name, 0, "")
+            if not all(words in out for words in OUTPUT[name]):
+                group.append(name)
+    assert group == []
 
 
 @POSIX
@@ -157,6 +160,14 @@ def test_missing_keys_are_one_line(start: Any) -> None:
         _, err = process.communicate(timeout=15)
         assert process.returncode == (2 if name == "service.py" else 1)
         assert MISSING.get(name, "ETORO_API_KEY") in err.splitlines()[-1]
+
+
+def test_a_dashboard_without_its_page_says_so(tmp_path: Path) -> None:
+    """Whoever copies the program alone gets a line, and not an empty page in the browser."""
+    command = [sys.executable, shutil.copy(FOLDER / "dashboard.py", tmp_path), "--demo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "dashboard.html is missing: copy it into the same folder, too.\n"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)

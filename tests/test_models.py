@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import warnings
 from dataclasses import fields
 from datetime import datetime, timezone
@@ -166,6 +168,21 @@ def test_a_row_has_every_field_by_its_python_name_and_is_the_callers_own(model: 
     row.update(dict.fromkeys(row, "changed"))
     assert repr(model) == before
     assert model.to_row() == {name: getattr(model, name) for name in names}
+
+
+def test_a_row_is_one_of_a_table_and_of_a_database() -> None:
+    """By its names; what a statement does not name is left out."""
+    import pandas
+
+    rows = [WsInstrumentRate(ask=1.5, bid=1.25, instrument_id=each).to_row() for each in (18, 19)]
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute("create table rates (instrument_id, bid, ask, date)")
+        database.executemany("insert into rates values (:instrument_id, :bid, :ask, :date)", rows)
+        found = database.execute("select * from rates").fetchall()
+    assert found == [(18, 1.25, 1.5, ""), (19, 1.25, 1.5, "")]
+    frame = pandas.DataFrame(rows)
+    assert list(frame.columns) == [field.name for field in fields(WsInstrumentRate)]
+    assert frame.bid.tolist() == [1.25, 1.25]
 
 
 def test_a_rate_cannot_be_changed() -> None:
