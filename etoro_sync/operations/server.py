@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -15,7 +16,7 @@ from ..errors import EToroError, EToroValidationError
 from ..numbers import whole
 from ..stream import MarketStream
 from ..synchronization import ProcessGuard, join_thread
-from ..text import no_thread, show
+from ..text import no_thread, shorten, show
 from .collector import StreamCollector
 from .health import Health, Limits
 from .listener import Listener, Page, Source
@@ -65,7 +66,7 @@ def serve(
             f"port must be a whole number from 0 to 65535, not {show(port, 60)}.", "port"
         )
     # Sockets take an empty one, as of a variable that is set to nothing, for all addresses.
-    if not isinstance(host, str) or not host:
+    if not isinstance(host, str) or not host or not host.isprintable():
         raise EToroValidationError(
             f'host must be an address or a name, such as "127.0.0.1", not {show(host, 60)}.', "host"
         )
@@ -101,9 +102,11 @@ class MetricsServer(Closeable):
             self._listener = Listener(host, port, pages)
         except (OSError, UnicodeError, OverflowError) as exc:
             why = getattr(exc, "strerror", None) or str(exc)
+            advice = "Pass a host that is an address of this machine."
+            if getattr(exc, "errno", None) in (errno.EADDRINUSE, errno.EACCES):
+                advice = "Choose another port, or 0 for a free one."
             raise EToroError(
-                f"Cannot serve metrics on {host} port {port}: {why}. Choose another port, or 0 for "
-                "a free one."
+                f"Cannot serve metrics on {shorten(host)} port {port}: {why}. {advice}"
             ) from exc
         try:
             registry.register(collector)

@@ -242,8 +242,16 @@ def test_a_port_in_use_is_a_clear_error(
         EToroError, match=rf"127\.0\.0\.1 port {server.port}: .*Choose another port"
     ):
         serve(made, server.port)
-    with pytest.raises(EToroError, match="port 0"):
-        serve(made, 0, host="no host at all.invalid")
+
+
+@pytest.mark.parametrize("host", ["no host at all.invalid", "192.0.2.1", "x" * 300])
+def test_a_host_that_is_not_here_is_a_clear_error(
+    host: str, simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Another port would not help."""
+    with pytest.raises(EToroError, match=r"port 0: .*Pass a host that is an address") as caught:
+        serve(client(simulator().url), 0, host)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "9464", None, 1.5, True])
@@ -293,7 +301,7 @@ def test_a_system_without_threads(
         assert ask(server, "/metrics")[0] == 200
 
 
-@pytest.mark.parametrize("host", [None, b"127.0.0.1", ""])
+@pytest.mark.parametrize("host", [None, b"127.0.0.1", "", "a\0b"])
 def test_a_host_is_named(host: Any, simulator: MakeSimulator, client: MakeClient) -> None:
     """The error names the argument; an empty one would be all addresses of the machine."""
     with pytest.raises(EToroValidationError) as caught:
