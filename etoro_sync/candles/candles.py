@@ -182,8 +182,7 @@ class Candles(Closeable):
             )
 
         def register(function: Function) -> Function:
-            # It has one argument, as the handler of an order event.
-            check_callable(function, "private:event")
+            check_callable(function, "(Bar)")
             registered = Handler(caller(function, interval), self._number, once=False)
             self._handlers.append((function, registered))
             self._core.registry.add("bar", registered)

@@ -8,7 +8,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
-from types import FunctionType
+from types import FunctionType, WrapperDescriptorType
 from typing import Any
 
 from ..errors import EToroValidationError
@@ -17,11 +17,6 @@ from ..logs import name_of
 from ..text import show
 
 __all__ = ["check_callable", "same_function", "times_registered"]
-
-_STARS: dict[Any, str] = {
-    inspect.Parameter.VAR_POSITIONAL: "*",
-    inspect.Parameter.VAR_KEYWORD: "**",
-}
 
 
 def check_callable(function: Any, event: str, what: str = "handler") -> None:
@@ -54,9 +49,18 @@ def check_callable(function: Any, event: str, what: str = "handler") -> None:
 
 
 def _is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
+    while isinstance(function, partial):
+        function = function.func
     # For an object with __call__, that method decides what a call returns.
     method = None if isinstance(function, type) else type(function).__call__
-    return any(kind(one) for kind in kinds for one in (function, method))
+    return any(_is(one, kind) for kind in kinds for one in (function, method))
+
+
+def _is(function: Any, kind: Callable[[Any], bool]) -> bool:
+    try:
+        return kind(function)
+    except Exception:  # a mock, say, which passes for a function and has none of its attributes
+        return False
 
 
 def _check_arguments(function: Callable[..., Any], event: str, what: str) -> None:
@@ -66,20 +70,37 @@ def _check_arguments(function: Callable[..., Any], event: str, what: str) -> Non
         if hasattr(function, "__signature__"):
             return  # it may be that of a wrapped function
         # follow_wrapped=False, since a decorator may take other arguments than its function.
-        signature = inspect.signature(function, follow_wrapped=False)
+        signature = inspect.signature(_called(function), follow_wrapped=False)
     except Exception:  # built-in ones may have none, and attributes may be user code
         return
     try:
         signature.bind(*itertools.repeat(None, count))
     except TypeError:
-        # Names only: the repr of a default or an annotation may be of any length.
         purpose = f" for {event!r}" if event in EVENTS else ""
-        taken = [f"{_STARS.get(p.kind, '')}{p.name}" for p in signature.parameters.values()]
         raise EToroValidationError(
-            f"{what} {name_of(function)}({', '.join(taken)}) cannot be called{purpose}: the "
+            f"{what} {name_of(function)}{_names(signature)} cannot be called{purpose}: the "
             f"arguments are {names}.",
             what,
         ) from None
+
+
+def _called(function: Any) -> Any:
+    """Return what a call runs, of which inspect knows the arguments.
+
+    Of an object with __call__ it takes off the first one, also where that is a static method; and
+    it believes an object that passes for a function.
+    """
+    call = inspect.getattr_static(type(function), "__call__")
+    if isinstance(call, WrapperDescriptorType):  # of a function, a class, and the like
+        return function
+    return call.__get__(function, type(function)) if hasattr(call, "__get__") else call
+
+
+def _names(signature: inspect.Signature) -> str:
+    # Names only: the repr of a default or an annotation may be of any length.
+    empty = inspect.Parameter.empty
+    taken = [p.replace(default=empty, annotation=empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=taken, return_annotation=inspect.Signature.empty))
 
 
 def times_registered(function: Callable[..., Any], known: Iterable[Callable[..., Any]]) -> int:

@@ -392,6 +392,11 @@ def test_other_mistakes_are_explained() -> None:
         with pytest.raises(EToroValidationError) as caught:
             wrong()
         assert caught.value.field == field
+    with pytest.raises(EToroValidationError, match=r"on_bar\(number, bar\) .* are \(Bar\)"):
+
+        @candles.on("bar")
+        def on_bar(number: int, bar: Bar) -> None: ...
+
     with pytest.raises(EToroTypeError):
         pickle.dumps(candles)
     assert repr(candles) == "<Candles 1m of bid, 0 bars>"

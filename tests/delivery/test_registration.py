@@ -74,6 +74,52 @@ class AsyncBot:
         """Never run."""
 
 
+class Factory(type):
+    """Makes objects in its own way, from one argument."""
+
+    def __call__(cls, rate: object) -> None:
+        """Lack an argument."""
+
+
+class Made(metaclass=Factory):
+    """Would take any arguments otherwise."""
+
+    def __init__(self, *arguments: object) -> None:
+        """Do nothing."""
+
+
+def static_call(function: Callable[..., Any]) -> object:
+    """Make an object whose call is a static method."""
+    return type("StaticCall", (), {"__call__": staticmethod(function)})()
+
+
+class ClassCall:
+    """An object whose call is a class method."""
+
+    @classmethod
+    def __call__(cls, instrument_id: object, rate: object) -> None:
+        """Fit."""
+
+
+class Poser:
+    """Passes for a function that it calls in its own way."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.function, name)
+
+    def __call__(self, instrument_id: object, rate: object) -> None:
+        """Let the function have the rate alone."""
+        self.function(rate)
+
+
+def generator(more: object, instrument_id: object, rate: object) -> Any:
+    """Never run."""
+    yield
+
+
 def adapter(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let *function* have the rate alone."""
 
@@ -87,17 +133,21 @@ def adapter(function: Callable[..., Any]) -> Callable[..., Any]:
 BAD = {
     "too few": (one, r"handler one\(rate\) cannot be called for 'instrument:rate'"),
     "too many": (three, r"three\(instrument_id, rate, more\)"),
-    "by name": (keyword, r"keyword\(instrument_id, rate\)"),
+    "by name": (keyword, r"keyword\(instrument_id, \*, rate\)"),
     "lambda": (lambda rate: None, r"\(rate\) cannot be called"),
     "method": (Bot().one, r"Bot.one\(rate\)"),
     "unbound": (Bot.two, r"Bot.two\(self, instrument_id, rate\)"),
     "class": (Bot, r"Bot\(\) cannot"),
     "partial": (functools.partial(two, 1), r"two\(rate\)"),
-    "built-in": ([].append, r"append\(object\)"),
+    "built-in": ([].append, r"append\(object, /\)"),
+    "static call": (static_call(one), r"StaticCall\(rate\)"),
+    "made by a metaclass": (Made, r"Made\(rate\)"),
     "stars": (lambda rate, **more: None, r"\(rate, \*\*more\)"),
     "called": (cast(Any, two)(1, 2), r"not None. Pass the function itself"),
     "text": ("two", "not 'two'. Pass the function itself"),
     "async object": (AsyncBot(), "must not be a coroutine function"),
+    "partial of async object": (functools.partial(AsyncBot()), "must not be a coroutine"),
+    "partial of generator": (functools.partial(generator, 1), "must not be a generator"),
     "async mock": (mock.AsyncMock(), "must not be a coroutine function"),
 }
 
@@ -162,7 +212,12 @@ GOOD: dict[str, Any] = {
     "put": queue.Queue().put,
     "adapter": adapter(one),
     "wrapped": wrapped(one),
+    "static call": static_call(two),
+    "class call": ClassCall(),
+    "partial as call": type("PartialCall", (), {"__call__": functools.partial(three, 1)})(),
+    "poser": Poser(one),
     "mock": mock.Mock(),
+    "mock of a function": mock.Mock(spec=one),
     "spec": mock.create_autospec(two),
     "claims": Claiming(),
     "unreadable": Unreadable(),
