@@ -16,6 +16,7 @@ __all__ = [
     "decimals",
     "fields_table",
     "html_or_none",
+    "moment",
     "percent",
     "price",
     "rates_table",
@@ -54,7 +55,16 @@ def clock(seconds: float) -> str:
 
     :param seconds: since the epoch.
     """
-    return datetime.fromtimestamp(seconds).isoformat(timespec="milliseconds").partition("T")[2]
+    return moment(seconds).partition(" ")[2]
+
+
+def moment(seconds: float, precision: str = "milliseconds") -> str:
+    """Format a local date and time. Without the date, an old price would seem to be of today.
+
+    :param seconds: since the epoch.
+    :param precision: the last part of it.
+    """
+    return datetime.fromtimestamp(seconds).isoformat(" ", precision)
 
 
 def table(
@@ -106,7 +116,7 @@ def rates_table(rates: Mapping[int, Any], limit: int = _ROWS) -> str:
             break
         digits = max(decimals(rate.bid), decimals(rate.ask))
         sides = [price(value, digits) for value in (rate.bid, rate.ask, rate.spread)]
-        rows.append((instrument_id, *sides, percent(rate.change), clock(rate.received_at)))
+        rows.append((instrument_id, *sides, percent(rate.change), moment(rate.received_at)))
     hidden = len(rates) - len(rows)
     headings = ("instrument", "bid", "ask", "spread", "change", "received")
     note = f"{hidden} more are not shown." if hidden > 0 else "" if rows else "No rate has come."

@@ -97,6 +97,12 @@ def test_many_rates_are_only_counted() -> None:
     assert "No rate has come." in html_tables.rates_table({})
 
 
+def test_rates_have_the_date_of_their_reception() -> None:
+    """A notebook is opened again after days, and a price may be of last week."""
+    rates = {1: WsInstrumentRate(ask=2.0, bid=1.0, received_at=1_764_000_000.0)}
+    assert re.search(r">2025-11-2\d \d\d:\d\d:\d\d\.000<", html_tables.rates_table(rates))
+
+
 def test_a_failed_stream_shows_its_error() -> None:
     """And does not raise it."""
 

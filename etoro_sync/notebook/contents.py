@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..html_tables import clock, decimals, percent, price, table
+from ..html_tables import decimals, moment, percent, price, table
 from ..models import WsInstrumentRate
 from ..state import ClientState
 from ..stats import WsStats
@@ -160,7 +160,7 @@ class Contents:
             (
                 f"{cells['name']} ({cells['id']})" if cells["name"] else cells["id"],
                 *(cells[name] for name in ("bid", "ask", "spread", "change")),
-                clock(cells["at"])[:8] if cells["at"] else "",
+                moment(cells["at"], "seconds") if cells["at"] else "",
             )
             for cells in self._cells().values()
         ]
@@ -181,9 +181,9 @@ class Contents:
         return {str(each): row.cells for each, row in dict(self._rows).items()}
 
     def _title(self) -> str:
-        # With the date: a notebook is opened again after days.
-        when = datetime.fromtimestamp(self._head["at"]).isoformat(" ", "seconds")
-        return f"Prices at {when}, {self._head['state']}"
+        # With date and zone: a notebook is opened again after days, and elsewhere.
+        when = datetime.fromtimestamp(self._head["at"]).astimezone().isoformat(" ", "seconds")
+        return f"Prices at {when}"
 
     def _note(self) -> str:
         hidden = self._head["hidden"]
@@ -193,6 +193,7 @@ class Contents:
                 self._head["detail"],
                 "" if self._rows else "No rate has come.",
                 f"{hidden} more instruments are not shown." if hidden else "",
+                f"This table does not change. The stream's state then: {self._head['state']}.",
             )
             if text
         )

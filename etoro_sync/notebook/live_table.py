@@ -45,7 +45,7 @@ class LiveTable:
     when its stream has ended, when its cell runs again, or by :meth:`close`. It does not keep its
     stream alive.
 
-    The lock guards whether it has begun, and whether it was closed.
+    The lock guards its cell, whether it has begun, and whether it was closed.
 
     :param contents: what it shows.
     :param look: returns what is to be seen of the stream now.
@@ -80,6 +80,7 @@ class LiveTable:
     @property
     def widget(self) -> Any:
         """The widget alone, for a layout of ipywidgets, such as ``HBox([table.widget])``."""
+        self._leave_earlier_run(Cell.current())
         with self._lock:
             if self._widget is None:
                 self._begin()
@@ -141,19 +142,23 @@ class LiveTable:
     # -- what notebooks show -------------------------------------------------------------------
 
     def _ipython_display_(self) -> None:
-        if not has_front_end():
-            self._contents.update(*self._now())
-            publish({"text/plain": self._contents.text()})
+        if self._closed or not has_front_end():
+            if self._widget is None:
+                self._contents.update(*self._now())
+            publish(self._static())
             return
-        self._leave_earlier_run()
+        self._leave_earlier_run(Cell.current() or self._unknown_cell)
         widget = self.widget
         self._displayed = True
         self._publish_static()
         # Apart from the static table: a front end that has no widget (a saved notebook that is
         # opened without its kernel) shows an error in its place, and not another format.
         view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-        if not self._closed:
-            publish({_WIDGET_VIEW: view, "text/html": "", "text/plain": ""})
+        publish({_WIDGET_VIEW: view, "text/html": "", "text/plain": ""})
+
+    def _static(self, before: str = "", css_class: str = "") -> dict[str, str]:
+        html = f'{before}<div class="{css_class}">{self._contents.html()}</div>'
+        return {"text/html": html, "text/plain": self._contents.text()}
 
     def _publish_static(self, update: bool = False) -> None:
         """Show, or replace, what stays in a saved notebook; ``live.js`` hides it while it works."""
@@ -163,15 +168,16 @@ class LiveTable:
         # Hides the text that JupyterLab puts in the place of a widget that it does not find.
         beside = f".jp-OutputArea-child:has(.{mark}) + .jp-OutputArea-child"
         rule = f"{beside} > .jp-OutputArea-output:not(:has(*)) {{ display: none }}"
-        html = f'<style>{rule}</style><div class="{mark}">{self._contents.html()}</div>'
-        data = {"text/html": html, "text/plain": self._contents.text()}
+        data = self._static(f"<style>{rule}</style>", mark)
         publish(data, display_id=self._display_id, update=update)
 
-    def _leave_earlier_run(self) -> None:
-        """Close what an earlier run of the same cell has shown."""
-        if self._cell is None:
-            self._cell = Cell.current() or self._unknown_cell
-        for table in updater().shown(self, self._cell):
+    def _leave_earlier_run(self, cell: Cell | None) -> None:
+        """Close what earlier runs have shown of the cell that is the first to show this table."""
+        with self._lock:
+            if cell is None or self._cell is not None:
+                return
+            self._cell = cell
+        for table in updater().shown(self, cell):
             table.close()
 
     def __repr__(self) -> str:

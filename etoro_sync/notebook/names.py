@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from ..errors import EToroError
 from ..logs import log
 from ..text import shorten
 
@@ -25,7 +24,7 @@ class Lookup(Protocol):
 class Names:
     """Finds names in a mapping, in instruments, or by asking on a short-lived thread.
 
-    Only the updater's thread calls :meth:`get`. The thread that asks replaces the dictionary in one
+    Only the updater's thread calls :meth:`get`. The thread that asks updates the dictionary in one
     step, so that no lock is needed.
 
     :param known: names by id.
@@ -37,6 +36,7 @@ class Names:
         self._lookup = lookup
         self._asked = set(self._known)
         self._wanted: list[int] = []
+        self._asking = False
 
     def get(self, instrument_id: int) -> str:
         """Return a name, or ``""`` for as long as it is not known."""
@@ -47,8 +47,11 @@ class Names:
 
     def ask(self) -> None:
         """Ask for what :meth:`get` did not find, without waiting for the answer."""
+        if self._asking:
+            return  # one at a time, for the network may be slow, and new ids come all the time
         wanted, self._wanted = self._wanted, []
         if wanted and self._lookup is not None:
+            self._asking = True
             arguments = (self._lookup, wanted)
             # A daemon, because the resolver of names cannot be interrupted.
             thread = threading.Thread(
@@ -59,9 +62,9 @@ class Names:
     def _ask(self, lookup: Lookup, wanted: list[int]) -> None:
         """Ask. Runs on the thread of its own."""
         try:
-            found = lookup.lookup(wanted)
-        except EToroError as exc:
+            names = {int(one): one.name or one.symbol for one in lookup.lookup(wanted).values()}
+            self._known |= {each: shorten(name, _LENGTH) for each, name in names.items()}
+        except Exception as exc:  # it may be a lookup of the user's
             log(logging.WARNING, "Names of instruments are not known: %s", exc)
-            return
-        names = {int(each): each.name or each.symbol for each in found.values()}
-        self._known |= {each: shorten(name, _LENGTH) for each, name in names.items()}
+        finally:
+            self._asking = False

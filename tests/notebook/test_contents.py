@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -192,9 +193,12 @@ def test_numbers_that_are_none_are_no_obstacle() -> None:
 
 
 def test_the_static_table_says_when_it_was_made() -> None:
-    """With the date, since a notebook is opened again after days; as HTML, and as text."""
+    """With date and zone, since a notebook is opened again after days; as HTML, and as text."""
     table = contents()
-    table.update(glance({1: rate(1.5, 1.6)}), 0.0, WALL)
-    assert "Prices at 2025-11-2" in table.html()
+    table.update(glance({1: rate(1.5, 1.6, received_at=WALL - 5 * 86400)}), 0.0, WALL)
+    assert re.search(r"Prices at 2025-11-2\d \d\d:\d\d:\d\d[+-]\d\d:\d\d<", table.html())
+    assert re.search(r">2025-11-1\d \d\d:\d\d:\d\d<", table.html())
+    assert "This table does not change." in table.html()
+    assert "state then: live." in table.text()
     assert "EUR (1)" in table.html()
     assert table.text().splitlines()[1].split() == ["1", "1.50", "1.60", "EUR"]

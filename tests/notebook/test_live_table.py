@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from etoro_sync import (
     Instrument,
     MarketStream,
 )
-from etoro_sync.notebook import cells, live_table
+from etoro_sync.notebook import Names, cells, live_table
 from etoro_sync.notebook.cells import Cell
 from tests.support.timing import MS
 
@@ -140,7 +141,7 @@ def test_a_saved_notebook_has_a_table_that_needs_no_widget(
     assert len(published) == 3
     live.disconnect()
     wait_until(lambda: len(published) == 4)
-    assert ", closed" in published[3][0]["text/html"]
+    assert "state then: closed." in published[3][0]["text/html"].replace("&#x27;", "'")
 
 
 @pytest.mark.usefixtures("published")
@@ -173,6 +174,65 @@ def test_one_run_of_a_cell_may_show_several_tables(live: Any, in_cell: Any) -> N
     in_cell("cell", "b")
     live.live([3])._ipython_display_()
     assert [repr(each) for each in tables] == ["<LiveTable live, closed>"] * 2
+
+
+@pytest.mark.usefixtures("published", "sent")
+def test_a_table_that_was_replaced_replaces_none_when_it_is_shown_again(
+    live: Any, in_cell: Any
+) -> None:
+    """Such as in another cell, by a variable that still refers to it."""
+    first, second = live.live([1]), live.live([2])
+    for run, table in (("a", first), ("b", second)):
+        in_cell("cell", run)
+        table._ipython_display_()
+    in_cell("other", "c")
+    first._ipython_display_()
+    assert [repr(each) for each in (first, second)] == [
+        "<LiveTable live, closed>",
+        "<LiveTable live>",
+    ]
+
+
+@pytest.mark.usefixtures("sent")
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_closed_table_shows_what_does_not_change(
+    live: Any, published: list[Any], begun: bool
+) -> None:
+    """A variable may refer to it still, and be displayed."""
+    table = live.live([1])
+    if begun:
+        table._ipython_display_()
+    table.close()
+    published.clear()
+    table._ipython_display_()
+    ((data, name, update),) = published
+    assert set(data) == {"text/html", "text/plain"}
+    assert "This table does not change." in data["text/plain"]
+    assert not name
+    assert not update
+    wait_until(lambda: not threads())
+
+
+@pytest.mark.usefixtures("sent")
+def test_a_widget_in_a_layout_is_replaced_as_a_table_is(live: Any, in_cell: Any) -> None:
+    """When its cell runs again, and not when another cell shows it, too."""
+    tables = []
+    for run in "ab":
+        in_cell("cell", run)
+        tables.append(live.live([1]))
+        assert tables[-1].widget
+    in_cell("other", "c")
+    assert tables[1].widget
+    assert [repr(each).endswith("closed>") for each in tables] == [True, False]
+
+
+@pytest.mark.usefixtures("sent")
+def test_widgets_outside_of_cells_stay(live: Any) -> None:
+    """A server of dashboards shows the same table to many."""
+    tables = [live.live([1]), live.live([1])]
+    for each in tables:
+        assert each.widget
+    assert [repr(each) for each in tables] == ["<LiveTable live>"] * 2
 
 
 @pytest.mark.usefixtures("published", "sent")
@@ -295,6 +355,29 @@ def test_names_come_with_instruments_from_a_mapping_and_by_asking(
     other = live.live([3], names={3: "third"})
     assert "third" in str(other.widget.get_state()["snapshot"])
     other.close()
+
+
+def test_names_are_asked_for_by_one_thread_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
+    """However slow the network is, and however many instruments appear; errors cost their names."""
+    answers: queue.Queue[Any] = queue.Queue()
+    asked: queue.Queue[list[int]] = queue.Queue()
+
+    class Slow:
+        def lookup(self, ids: list[int]) -> Any:
+            asked.put(ids)
+            return answers.get(timeout=5)
+
+    names = Names({}, Slow())
+    for each in range(5):
+        names.get(each)
+        names.ask()
+    assert asked.get(timeout=5) == [0]
+    answers.put("no dictionary")
+    wait_until(lambda: "Names of instruments are not known" in caplog.text)
+    wait_until(lambda: names.ask() or not asked.empty())
+    assert asked.get(timeout=5) == [1, 2, 3, 4]
+    answers.put({1: Instrument(1, "ONE", "first")})
+    wait_until(lambda: names.get(1) == "first")
 
 
 @pytest.mark.parametrize(
