@@ -27,20 +27,28 @@ class Countdown:
         # How many items that came in time are left; None: the time is not up yet.
         self._rest: int | None = None
 
-    def get(self) -> Any:
+    @property
+    def is_up(self) -> bool:
+        """Whether the time is up."""
+        return self._deadline is not None and clocks.monotonic() >= self._deadline
+
+    def get(self, most: float | None = None) -> Any:
         """Return the next item.
 
-        :raises queue.Empty: when the time is up.
+        :param most: seconds of this call, at most; None is no limit.
+        :raises queue.Empty: when the time is up, or that of this call.
         :raises EToroError: as the queue's own method.
         """
         if self._deadline is None:
-            return self._items.get()
+            return self._items.get(timeout=most)
         now = clocks.monotonic()
         left = self._deadline - now
         if left > 0.0:
-            item = self._items.get(timeout=left)
-            self._deadline = clocks.put_off(self._deadline, now + left, clocks.monotonic())
-            return item
+            until = now + (left if most is None else min(left, most))
+            try:
+                return self._items.get(timeout=until - now)
+            finally:
+                self._deadline = clocks.put_off(self._deadline, until, clocks.monotonic())
         if self._rest is None:
             self._rest = self._items.qsize()
         if self._rest == 0 and self._items.qsize():

@@ -525,7 +525,8 @@ class MarketStream:
         :raises EToroTimeoutError: when nothing final came in time; its ``gaps`` say when something
             may have been missed.
         :raises EToroClosedError: when the stream was closed, or is not connected.
-        :raises EToroWebSocketError: at once, when ``"private"`` is not subscribed to.
+        :raises EToroWebSocketError: when ``"private"`` is not subscribed to; within a second, when
+            that ends during the wait.
         :raises EToroError: what ended the stream, when it failed.
         :raises EToroValidationError: naming the argument.
         """

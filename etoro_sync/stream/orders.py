@@ -36,6 +36,9 @@ ConfirmById = Callable[[int], Confirmed]
 _FAILED = (OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.REJECTED_PARTIALLY_FILLED)
 #: In these, what is wanted is subscribed to; before, it may still be on its way.
 _CONNECTED = (ClientState.LIVE, ClientState.RECONNECTING)
+#: Seconds between two looks at whether order events can still come: eToro may refuse the topic, or
+#: another thread may unsubscribe from it.
+_LOOK = 1.0
 
 
 class OrderUpdates(Iterator[WsPrivateEvent]):
@@ -125,7 +128,7 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
         return Countdown(self._items, timeout)
 
     def _step(self, countdown: Countdown) -> WsPrivateEvent | None:
-        """Wait for the next item; None: it was a gap, or another order's event.
+        """Wait for the next item; None: it was a gap, another order's event, or none came yet.
 
         :raises EToroTimeoutError: when the time is up.
         :raises EToroWebSocketError: when no order event can come.
@@ -137,8 +140,10 @@ class OrderUpdates(Iterator[WsPrivateEvent]):
                 "to. Call subscribe('private') before the order is placed."
             )
         try:
-            name, found = countdown.get()
+            name, found = countdown.get(_LOOK)
         except queue.Empty:
+            if not countdown.is_up:
+                return None
             gaps = [*self.gaps, *self._open_gap()]
             raise EToroTimeoutError(
                 f"No final event of {self._name} came within {countdown.timeout:g} s; the last "

@@ -384,6 +384,29 @@ def test_a_wait_without_the_topic_of_orders_is_refused_at_once(
             user.wait_for_order(8)
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_wait_ends_when_order_events_cannot_come_any_more(
+    refused: bool,
+    simulator: MakeSimulator,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key may lack the permission, which eToro says later; without a timeout it would hang."""
+    monkeypatch.setattr("etoro_sync.stream.orders._LOOK", 0.01)
+    sim = simulator()
+    user = client(sim.url)
+    user.subscribe("private")
+    if refused:
+        sim.fault("reject", operation="Subscribe", code="Forbidden")
+    with Watchdog(20), user:
+        waiting = run_in_thread(lambda: user.wait_for_order(7))
+        if not refused:
+            until_listeners(user, 2)
+            user.unsubscribe("private")
+        with pytest.raises(EToroWebSocketError, match="'private' is not subscribed"):
+            raise waiting.exception()
+
+
 def test_updates_begin_with_what_is_known_and_end_behind_the_final_one() -> None:
     """Each event of the order once."""
     goes_on = threading.Event()
