@@ -133,7 +133,7 @@ def stream_command(
             raise CommandError("Name at least one instrument, such as BTC, or use --private.")
         wanted = Wanted(list(words or ()), private, as_json, seconds, verbose, metrics_port, sparks)
         if demo:
-            show_simulated(wanted, order_interval=1.0)
+            show_simulated(wanted, rate=20.0, mix="liquid", order_interval=1.0)
         else:
             options = WsClientOptions.from_env()
             show(wanted, options, instruments_of(options), options.ws_url)
