@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from etoro_sync.instruments.arguments import cache_path
 from etoro_sync.instruments.cache import Cache, file_name
 from etoro_sync.instruments.folders import cache_folder
 from etoro_sync.instruments.instrument import Instrument
@@ -331,3 +332,12 @@ def test_each_system_has_its_own_folder(
     if platform == "darwin":
         monkeypatch.setenv("XDG_CACHE_HOME", "/some/where")
         assert cache_folder() == Path(folder)
+
+
+def test_a_simulator_leaves_no_file_behind(tmp_path: Path) -> None:
+    """Each run has another address; unless a folder is named."""
+    local = "http://127.0.0.1:8765"
+    assert cache_path(None, local) is None
+    assert cache_path(None, ADDRESS) == Path(str(cache_folder()), file_name(ADDRESS))
+    assert cache_path(tmp_path, local) == tmp_path / file_name(local)
+    assert cache_path("", ADDRESS) is None

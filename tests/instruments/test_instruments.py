@@ -209,6 +209,7 @@ def test_what_is_not_similar_is_no_candidate(serve: Serve, ask: AskServer) -> No
 def test_items_that_cannot_be_read_are_left_out(serve: Serve, ask: AskServer) -> None:
     """The others count; ids may be texts, and names of fields have any capitals."""
     odd = [None, 5, {}, {"instrumentId": True}, item(-1, "ABC"), item(10**30, "ABC"), [item(1, "")]]
+    odd += [item(0, "ABC"), {**item(1, "ABC"), "instrumentId": 1.0}]
     good = {"InstrumentID": "77", "SymbolFull": "ABC", "instrumentDisplayName": " A\x1b[1m\nB "}
     server = serve(items(*odd, good))  # type: ignore[arg-type]
     found = ask(server).find("ABC")

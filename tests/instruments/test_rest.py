@@ -182,6 +182,13 @@ def test_redirects_are_refused(status: str, serve: Serve, ask: AskServer) -> Non
     assert goal.connections == 0
 
 
+def test_a_redirect_is_refused_whatever_follows(serve: Serve, ask: AskServer) -> None:
+    """Its page is not waited for."""
+    server = serve(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 99\r\n\r\nMoved")
+    with pytest.raises(EToroRestError, match="Redirects are not followed"):
+        ask(server).find("ABC")
+
+
 @pytest.mark.parametrize(
     ("raw", "words", "code"),
     [
