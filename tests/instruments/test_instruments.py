@@ -145,6 +145,14 @@ def test_the_candidates_are_a_courtesy(serve: Serve, ask: AskServer) -> None:
     assert caught.value.candidates == ()
 
 
+def test_nobody_waits_for_candidates(serve: Serve, ask: AskServer) -> None:
+    """Although the server asks to wait."""
+    server = serve(items(), answer({}, "429 Too Many Requests", "Retry-After: 50"))
+    with pytest.raises(EToroInstrumentError, match="Nothing comes near"):
+        ask(server).find("NONE")
+    assert server.connections == 2
+
+
 def test_an_ambiguous_symbol_raises_with_its_instruments(serve: Serve, ask: AskServer) -> None:
     """Also when they come on different pages."""
     first = [item(number, f"X.{number}") for number in range(100)]
@@ -443,6 +451,21 @@ def test_close_ends_requests_of_other_threads(raw_server: Any, ask: AskServer) -
     with pytest.raises(EToroClosedError, match="are closed"):
         instruments.name(1)
     instruments.close()
+
+
+def test_after_close_no_old_answer_is_used(
+    serve: Serve, ask: AskServer, wall_clock: list[float]
+) -> None:
+    """For it would be one that nobody has asked about."""
+    instruments = ask(serve(items(item(1, "ABC")), details((1, "ABC", "One"))))
+    instruments.find("ABC")
+    instruments.name(1)
+    instruments.close()
+    assert (instruments.find("ABC"), instruments.name(1)) == (1, "One")
+    wall_clock[0] += 2 * DAY
+    for question in (lambda: instruments.find("ABC"), lambda: instruments.name(1)):
+        with pytest.raises(EToroClosedError):
+            question()
 
 
 def test_no_thread_and_no_descriptor_is_left(instruments: Instruments) -> None:

@@ -309,6 +309,15 @@ def test_a_server_that_never_stops_sending_is_given_up(
         ask(server, request_timeout=100 * MS).find("ABC")
 
 
+def test_an_answer_without_an_end_is_read_to_the_limit(
+    raw_server: StartServer, ask: AskServer
+) -> None:
+    """And not until the time is over, for memory ends earlier."""
+    server = raw_server(flood(b"HTTP/1.1 200 OK\r\n\r\n", b" ", threading.Event()))
+    with pytest.raises(EToroRestError, match="more than 2048 B"):
+        ask(server, max_message_bytes=2048).find("ABC")
+
+
 def test_close_ends_a_request_in_a_flood(raw_server: StartServer, ask: AskServer) -> None:
     """It does not wait until there is nothing to read."""
     started = threading.Event()
