@@ -186,6 +186,12 @@ def _expects_nothing(stream: MarketStream) -> bool:
     topics = getattr(stream, "subscriptions", None)
     if topics is None:
         return False  # a source without subscriptions, of which nothing is known
-    latest = core_of(stream).book.latest
-    ids = (int(topic.partition(":")[2]) for topic in topics if topic.startswith("instrument:"))
-    return all((known := latest.get(number)) is not None and known.closed for number in ids)
+    core = core_of(stream)
+    latest, present = core.book.latest, core.generations or {core.book.generation}
+    for topic in topics:
+        if topic.startswith("instrument:"):
+            known = latest.get(int(topic.partition(":")[2]))
+            # Flags of a lost connection say nothing of now.
+            if known is None or not known.closed or known.visible["generation"] not in present:
+                return False
+    return True

@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import EToroValidationError, Feed, MarketStream, WsClient, WsInstrumentRate, clocks
+from etoro_sync import (
+    EToroValidationError,
+    Feed,
+    MarketStream,
+    WsClient,
+    WsFleet,
+    WsInstrumentRate,
+    clocks,
+)
 from etoro_sync.operations import health
 from etoro_sync.operations.health import Limits, watched
 from etoro_sync.stats import WsStats
 from tests.conftest import MakeClient, MakeSimulator
-from tests.support.clients import envelope, make_client
+from tests.support.clients import envelope, make_client, quick_options
 
 from .conftest import Blocker, until
 
@@ -89,6 +97,30 @@ def test_missing_data_is_no_fault_while_all_markets_are_closed(
     sim.set_active(18, True)
     until(lambda: "last data" in one.health(strict).reason)
     until(lambda: not one.health(strict).healthy)
+
+
+@pytest.mark.parametrize("kind", [WsClient, WsFleet])
+def test_a_market_that_was_closed_before_a_gap_may_be_open(
+    kind: type[WsClient], simulator: MakeSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the snapshot of the new connection, which may not come at all, has said more."""
+    monkeypatch.setattr(health, "_SETTLING", 0.05)
+    sim = simulator(instruments={18: 4800.0}, nul_interval=0.02)
+    strict = Limits(max_age=0.1)
+    with kind(quick_options(sim.url)) as made:
+        (one,) = watched(made)
+        made.subscribe([18], snapshot=True)
+        sim.set_active(18, False)
+        until(lambda: "no market" in one.health(strict).reason)
+        with sim.fault("no_snapshot"):
+            back = made.queue("reconnected")
+            sim.drop()
+            back.get(timeout=5)
+            until(lambda: not one.health(strict).healthy)
+            assert one.health(strict).reason.startswith("the last data came")
+        made.subscribe([18], snapshot=True)
+        sim.set_active(18, False)
+        until(lambda: "no market" in one.health(strict).reason)
 
 
 def test_an_instrument_of_which_nothing_has_come_may_be_open(
