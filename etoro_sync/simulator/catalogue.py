@@ -1,4 +1,4 @@
-"""The instruments that the simulator's REST endpoints know: some hundred, of its own making.
+"""The instruments that the simulator's REST endpoints know: a few hundred, of its own making.
 
 Those that programs and examples use most bear eToro's ids and symbols; all other companies are
 invented. As at eToro, some have twins: for regular trading hours (``.RTH``), or in euros.

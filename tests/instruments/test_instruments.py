@@ -273,10 +273,13 @@ def test_an_unknown_id_has_no_name(simulator: MakeSimulator, ask: AskServer) -> 
         instruments.name(77)
 
 
-def test_what_was_not_asked_for_is_left_out(serve: Serve, ask: AskServer) -> None:
-    """A server that ignores the ids sends all."""
+def test_what_was_not_asked_for_is_left_out(serve: Serve, ask: AskServer, tmp_path: Path) -> None:
+    """A server that ignores the ids sends all; the file does not fill up with that."""
     server = serve(details((1, "A", "Ay"), (2, "B", "Be")))
     assert ask(server).lookup([2, 3]) == {2: 2}
+    (file,) = tmp_path.iterdir()
+    assert "Be" in file.read_text()
+    assert "Ay" not in file.read_text()
 
 
 def test_a_name_that_is_missing_is_the_symbol(serve: Serve, ask: AskServer) -> None:

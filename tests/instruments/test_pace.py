@@ -36,6 +36,13 @@ def test_so_many_pass_in_a_minute() -> None:
     assert pace.reserve() == 10
 
 
+def test_sixty_requests_pass_in_a_minute() -> None:
+    """So that two processes stay within what eToro allows."""
+    clock = Clock()
+    pace = Pace(clock=clock)
+    assert [pace.reserve() for _ in range(61)] == [0.0] * 60 + [60.0]
+
+
 def test_none_passes_while_the_server_asks_for_patience() -> None:
     """A later request for less does not shorten it."""
     clock = Clock()
