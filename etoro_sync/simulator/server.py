@@ -50,7 +50,7 @@ class EToroSimulator(Controls):
     :param tls: use TLS, with a certificate for ``localhost`` from an authority made for this
         simulator: see :attr:`ca_pem`.
     :param rest: also answer, on the same port, the two requests of eToro's REST API that tell the
-        names of instruments: see :attr:`rest_url`. A few hundred have names, and usual first prices.
+        names of instruments: see :attr:`rest_url`. A few hundred have names and usual prices.
     :param host: a loopback address.
     :param port: 0 chooses a free one.
     """

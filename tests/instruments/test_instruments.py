@@ -175,6 +175,14 @@ def test_an_exact_symbol_is_found_on_a_later_page(serve: Serve, ask: AskServer) 
     assert [path.rpartition("pageNumber=")[2] for path in paths(server)] == ["1", "2", "3"]
 
 
+def test_without_a_count_a_full_page_is_not_the_last(serve: Serve, ask: AskServer) -> None:
+    """One that is not full is."""
+    full = items(*(item(number, f"X.{number}") for number in range(1, 101)))
+    server = serve({**full, "totalItems": None}, {**items(item(300, "X")), "totalItems": None})
+    assert ask(server).find("X") == 300
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize("total", [10**9, None, "many"])
 def test_a_server_that_repeats_its_first_page_ends_nothing(
     serve: Serve, ask: AskServer, total: Any
