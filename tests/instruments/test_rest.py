@@ -253,6 +253,21 @@ def test_a_long_wait_is_left_to_the_program(serve: Serve, ask: AskServer) -> Non
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("asked", [None, "soon", "-5", "1.5", "9" * 20, "Wed, 99 Nov 2026"])
+def test_without_a_wait_that_can_be_understood_it_is_ten_seconds(
+    asked: str | None, serve: Serve, ask: AskServer
+) -> None:
+    """Too many requests are too many, also where the server does not say for how long."""
+    header = [] if asked is None else [f"Retry-After: {asked}"]
+    server = serve(answer({}, "429 Too Many Requests", *header))
+    instruments = ask(server)
+    with pytest.raises(EToroRestError, match="HTTP 429"):
+        instruments.find("ABC", timeout=5)
+    with pytest.raises(EToroRestError, match=r"lets no request pass for \d+ s"):
+        instruments.find("ABC", timeout=1)
+    assert server.connections == 1
+
+
 def test_a_wait_that_is_longer_than_the_timeout_is_not_begun(serve: Serve, ask: AskServer) -> None:
     """The answer that asked for it is raised at once."""
     server = serve(answer({}, "429 Too Many Requests", "Retry-After: 30"))
