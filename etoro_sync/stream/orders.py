@@ -233,7 +233,7 @@ def wait_for_order(
                 try:
                     event = updates._step(countdown)
                 except EToroTimeoutError:
-                    if is_late or confirm is None:
+                    if is_late:
                         raise
                     event, is_late = _ask(confirm, updates), True
                     # What has come while the user's function asked counts, too.

@@ -17,6 +17,8 @@ __all__ = ["Pace", "PacedQueue"]
 
 #: How many events may wait for callbacks before the source waits.
 _MOST_WAITING = 1_000
+#: Likewise while a callback itself waits for an event.
+_MOST_BEHIND_A_WAIT = 100_000
 #: Seconds that the source waits for its readers before this is logged.
 _PATIENCE = 5.0
 
@@ -85,7 +87,8 @@ class Pace:
     def _has_room(self, dispatcher: Dispatcher) -> bool:
         if not (self.awaited or self._registry.has_listeners):
             return False
-        if len(dispatcher.lanes) >= _MOST_WAITING and not self.callback_waits:
+        most = _MOST_BEHIND_A_WAIT if self.callback_waits else _MOST_WAITING
+        if len(dispatcher.lanes) >= most:
             return False
         journal = self._registry.journal
         if journal is not None and not journal.has_room:

@@ -21,8 +21,10 @@ from etoro_sync import (
     OrderStatus,
     WsGap,
     WsPrivateEvent,
+    clocks,
 )
 from etoro_sync.market.order_states import is_final
+from etoro_sync.stream import core as core_module
 from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.amounts import amount
@@ -131,7 +133,8 @@ def test_another_order_of_the_same_request_is_not_taken_for_it() -> None:
         assert stream.wait_for_order(7, "a", timeout=5).status is S.FILLED
 
 
-def test_an_event_that_comes_while_confirm_asks_is_not_lost() -> None:
+@pytest.mark.parametrize("timeout", [0.01, 0])
+def test_an_event_that_comes_while_confirm_asks_is_not_lost(timeout: float) -> None:
     """The time is up then, and eToro's REST API lags behind the stream."""
     goes_on = threading.Event()
     stream = playing(lambda feed: goes_on.wait(5), event(7, S.FILLED), event(8, S.PLACED))
@@ -143,7 +146,7 @@ def test_an_event_that_comes_while_confirm_asks_is_not_lost() -> None:
         seen.get(timeout=5), seen.get(timeout=5)
 
     with Watchdog(10), stream:
-        assert stream.wait_for_order(7, timeout=0.01, confirm=confirm).status is S.FILLED
+        assert stream.wait_for_order(7, timeout=timeout, confirm=confirm).status is S.FILLED
 
 
 def test_nothing_final_in_time_says_what_is_known() -> None:
@@ -427,6 +430,45 @@ def test_updates_begin_with_what_is_known_and_end_behind_the_final_one() -> None
         assert [u.status for u in updates] == [S.PLACED, S.PARTIALLY_FILLED, S.FILLED]
         assert list(updates) == []
         assert [u.status for u in stream.order_updates(7)] == [S.FILLED]
+
+
+def test_what_is_remembered_and_still_on_its_way_is_told_once() -> None:
+    """An event, or a gap, is remembered a moment before queues get it."""
+    placed, gap = event(7, S.PLACED), WsGap(1.0, 2.0, 2, ("private",))
+    remembered, goes_on = threading.Event(), threading.Event()
+
+    def remember(feed: Feed) -> None:
+        states = core_of(stream).order_states
+        states.note(placed)
+        states.note_gap(gap, clocks.uptime())
+        remembered.set()
+        goes_on.wait(5)
+
+    steps = [remember, placed, lambda feed: feed.emit(GAP, gap), event(7, S.FILLED)]
+    stream = playing(*steps)
+    with Watchdog(10), stream, stream.queue("private:event"):
+        assert remembered.wait(5)
+        updates = stream.order_updates(7, timeout=5)
+        assert updates.gaps == [gap]
+        goes_on.set()
+        assert [update.status for update in updates] == [S.PLACED, S.FILLED]
+        assert updates.gaps == [gap]
+
+
+def test_what_comes_while_it_begins_to_listen_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it has looked at what is known, and before its queue is fed."""
+    stream, begin = playing(), core_module.StreamCore.feed_mixed
+    coming = [event(7, S.FILLED), event(7, S.PLACED)]
+
+    def begin_late(core: Any, *arguments: Any) -> None:
+        if coming:
+            core.order_states.note(coming.pop())
+        begin(core, *arguments)
+
+    monkeypatch.setattr(core_module.StreamCore, "feed_mixed", begin_late)
+    with Watchdog(10), stream:
+        assert stream.wait_for_order(7, timeout=5).status is S.FILLED
+        assert core_of(stream).registry.queues() == []
 
 
 def test_the_final_event_ends_the_updates_for_all_threads() -> None:
