@@ -243,7 +243,7 @@ def wait_for_order(
 
 
 def _ask(confirm: Callable[..., Confirmed] | None, updates: OrderUpdates) -> WsPrivateEvent | None:
-    """Return what the user's function knows of the order, if that is final."""
+    """Return what the user's function knows of the order."""
     if confirm is None:
         return None
     key = updates.order_id if updates.order_id is not None else str(updates._request_guid)
@@ -266,7 +266,7 @@ def _ask(confirm: Callable[..., Confirmed] | None, updates: OrderUpdates) -> WsP
             f"{found.order_id}.",
             "confirm",
         )
-    return found if is_final(found) else None
+    return found
 
 
 def _settled(updates: OrderUpdates, event: WsPrivateEvent) -> WsPrivateEvent:

@@ -205,8 +205,10 @@ def test_a_connection_without_the_topic_of_orders_loses_none(bench: Bench) -> No
     bench.open()
     bench.restore()
     assert bench.orders.open_gap(1, bench.clock(), 0.0) is not None
-    bench.tracker.add(["private"])
-    bench.controller.submit([Operation("Subscribe", ["private"])])
-    bench.restore()
+    for topic in ("instrument:2", "private"):
+        assert bench.orders.open_gap(1, bench.clock(), 0.0) is not None
+        bench.tracker.add([topic])
+        bench.controller.submit([Operation("Subscribe", [topic])])
+        bench.restore()
     assert bench.orders.open_gap(1, bench.clock(), 0.0) is None
     assert [gap.topics for gap in bench.orders.gaps_behind(None, bench.clock())] == [("private",)]
