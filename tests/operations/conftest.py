@@ -113,13 +113,13 @@ class Blocker(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.blocks = threading.Event()
-        self.release = threading.Event()
+        self.go_on = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Block."""
         if "Reconnecting" in record.getMessage():
             self.blocks.set()
-            self.release.wait(20)
+            self.go_on.wait(20)
 
 
 @pytest.fixture
@@ -129,5 +129,5 @@ def blocker() -> Iterator[Blocker]:
     logger = logging.getLogger("etoro_sync")
     logger.addHandler(handler)
     yield handler
-    handler.release.set()
+    handler.go_on.set()
     logger.removeHandler(handler)

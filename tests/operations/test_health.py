@@ -186,7 +186,7 @@ def test_a_reader_that_hangs_is_seen(
     delay = made.stats().reader_delay
     assert delay is not None
     assert delay > 0.1
-    blocker.release.set()
+    blocker.go_on.set()
     until(lambda: one.works and one.health(GENEROUS).healthy)
 
 

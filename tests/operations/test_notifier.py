@@ -129,7 +129,7 @@ def test_no_sign_of_life_of_a_reader_that_hangs(
     manager.drain()
     with pytest.raises(TimeoutError):
         manager.wait_for("WATCHDOG=1", timeout=0.4)
-    blocker.release.set()
+    blocker.go_on.set()
     manager.wait_for("WATCHDOG=1")
 
 
