@@ -22,6 +22,7 @@ from etoro_sync import (
     WsGap,
     WsPrivateEvent,
     clocks,
+    synchronization,
 )
 from etoro_sync.market.order_states import is_final
 from etoro_sync.stream import core as core_module
@@ -323,8 +324,11 @@ def test_the_time_between_two_sessions_is_a_gap_of_orders(
         assert caught.value.gaps == ()
 
 
-def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on() -> None:
+def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It waits for callbacks that are behind, and these for the order: neither would go on."""
+    monkeypatch.setattr(synchronization, "_SLICE", 60.0)  # so that it has to be woken
 
     def play(feed: Feed) -> None:
         feed.emit("private:event", event(7, S.PLACED))
@@ -335,13 +339,18 @@ def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on() -> None:
     stream, found = MarketStream(play), []
 
     def wait(order: WsPrivateEvent) -> None:
-        if not found:
-            found.append(stream.wait_for_order(7))
+        if found:
+            return
+        while len(source.dispatcher.lanes) < 1000:
+            pass  # until the source waits
+        found.append(stream.wait_for_order(7))
 
+    source: Any = core_of(stream).source
     stream.on("private:event", wait)
     with Watchdog(20), stream:
         stream.run_forever()
     assert found[0].status is S.FILLED
+    assert not source.pace.callback_waits
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -686,3 +695,19 @@ def test_an_order_that_is_filled_across_a_reconnect_is_found(
     ear.wait_for("reconnected")
     sim.fill_order(order_id=77)
     assert waiting.result().status is S.FILLED
+
+
+def test_a_wait_on_the_streams_own_thread_is_refused() -> None:
+    """It would wait for itself; also where nothing has to be waited for, so that it is found."""
+    refused = threading.Semaphore(0)
+
+    def wait(feed: Feed) -> None:
+        for order_id in (7, 8):
+            with pytest.raises(EToroWebSocketError, match=r"wait_for_order\(\) was called"):
+                stream.wait_for_order(order_id)
+            refused.release()
+
+    stream = playing(event(7, S.FILLED), wait)
+    with Watchdog(10), stream, stream.queue("private:event"):
+        for _ in range(2):
+            assert refused.acquire(timeout=10)
