@@ -56,8 +56,9 @@ class _Threshold:
     direction: str
     price: float
     hysteresis: float
-    #: Whether a price beyond is a crossing; None: no price has come yet.
-    armed: bool | None = None
+    #: Whether a price beyond is a crossing. From the beginning, because the hysteresis is for the
+    #: way back: a first price that is near has crossed nothing yet.
+    armed: bool = True
 
     def __post_init__(self) -> None:
         self._is_above = self.direction == "above"
@@ -66,13 +67,12 @@ class _Threshold:
         self._back = round(back, max(decimals(self.price), decimals(self.hysteresis)))
 
     def crossed_by(self, price: float) -> bool:
-        """Take the next price; return whether it is a crossing."""
+        """Take the next price; return whether it is a crossing, if another price came before."""
         if price >= self.price if self._is_above else price <= self.price:
-            fires, self.armed = self.armed is True, False
+            fires, self.armed = self.armed, False
             return fires
-        is_back = price < self._back if self._is_above else price > self._back
-        # The hysteresis is for the way back: a first price that is near has crossed nothing yet.
-        self.armed = True if is_back or self.armed is None else self.armed
+        if price < self._back if self._is_above else price > self._back:
+            self.armed = True
         return False
 
 

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from etoro_sync import Crossing, EToroValidationError, Feed, MarketStream, WsInstrumentRate
+from etoro_sync import (
+    Crossing,
+    EToroValidationError,
+    Feed,
+    MarketStream,
+    WsInstrumentRate,
+    synchronization,
+)
 from etoro_sync.stream.core import core_of
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.clients import Ear
@@ -162,6 +169,13 @@ def test_a_middle_without_one_of_its_sides_is_no_price() -> None:
     assert found == []
 
 
+def test_a_price_that_is_no_number_is_no_price() -> None:
+    """Of a source of the user's own; nor is it the one before."""
+    nan, inf = float("nan"), float("inf")
+    found = fired([9, nan, inf, 10, -inf, nan, 11], lambda s, note: s.alert(18, note, above=10))
+    assert [(each.price, each.previous) for each in found] == [(10, 9)]
+
+
 def test_a_crossing_between_two_connections_says_so() -> None:
     """Nobody knows when it was; the next one is an ordinary one."""
     rates: list[float | WsInstrumentRate] = [rate(9), rate(10, 2), rate(9, 2), rate(10, 2)]
@@ -245,6 +259,9 @@ def test_what_an_alert_raises_is_reported_under_the_handlers_name(
         ({}, "above"),
         ({"above": 0}, "above"),
         ({"below": float("nan")}, "below"),
+        ({"above": float("inf")}, "above"),
+        ({"above": 10, "hysteresis": float("inf")}, "hysteresis"),
+        ({"above": 10, "hysteresis": float("nan")}, "hysteresis"),
         ({"above": "10"}, "above"),
         ({"above": 10, "side": "middle"}, "side"),
         ({"above": 10, "hysteresis": -1}, "hysteresis"),
@@ -288,6 +305,30 @@ def test_removing_all_listeners_ends_alerts_too() -> None:
         ),
     )
     assert found == []
+
+
+def test_an_alert_that_was_ended_does_not_fire_for_the_present_price_either() -> None:
+    """Callbacks that are called for one price have been looked up before the first of them ran."""
+    stream = MarketStream(lambda feed: feed.rates([(18, rate(9)), (18, rate(10))]))
+    seen: list[Crossing] = []
+    stream.alert(18, lambda crossing: second.cancel(), above=10)
+    second = stream.alert(18, seen.append, above=10)
+    with Watchdog(10), stream:
+        stream.run_forever()
+    assert seen == []
+
+
+def test_an_alert_is_a_listener_for_which_a_source_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any callback: a source that is played waits until there is one."""
+    monkeypatch.setattr(synchronization, "_SLICE", 60.0)  # so that it has to be woken
+    crossed = threading.Event()
+    stream = MarketStream(lambda feed: feed.rates([(18, rate(9)), (18, rate(10))]))
+    with Watchdog(10), stream:
+        source: Any = core_of(stream).source
+        while not source.pace._monitor._bells:
+            pass
+        stream.alert(18, lambda crossing: crossed.set(), above=10)
+        assert crossed.wait(5)
 
 
 def test_an_alert_shows_its_thresholds_in_full() -> None:

@@ -68,7 +68,7 @@ def test_each_final_status_ends_the_wait(status: OrderStatus, when: str) -> None
     """As the event, or as an error where the order came to nothing."""
     waits = threading.Event()
     pause = [] if when == "before" else [lambda feed: waits.wait(5)]
-    fields = {"error_code": 720, "error_message": "too small", "executed_units": 2.0}
+    fields = {"error_code": 720, "error_message": "too small", "executed_units": 1234567.25}
     stream = playing(event(7, S.PLACED), *pause, event(7, status, **fields))
     seen = stream.queue("private:event")
     with Watchdog(10), stream:
@@ -84,7 +84,9 @@ def test_each_final_status_ends_the_wait(status: OrderStatus, when: str) -> None
     assert isinstance(error, EToroOrderError)
     assert (error.status, error.code, error.message) == (status, 720, "too small")
     assert error.event.order_id == 7
-    assert str(error) == (f"Order 7 is {status.name} (code 720): too small. 2 units were executed.")
+    assert str(error) == (
+        f"Order 7 is {status.name} (code 720): too small. 1234567.25 units were executed."
+    )
 
 
 def test_other_orders_and_other_states_do_not_end_it() -> None:
