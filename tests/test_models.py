@@ -262,6 +262,8 @@ def test_an_order_event_in_print_is_short() -> None:
     )
     assert str(event) == "order 7 PARTIALLY_FILLED, 0.5 of 2 units of 18"
     assert str(WsPrivateEvent(status_id=99)) == "order None status 99, 0 of 0 units of None"
+    large = WsPrivateEvent(7, None, 3, 18, None, 1234567.25, 13.859902)
+    assert str(large) == "order 7 FILLED, 13.859902 of 1234567.25 units of 18"
 
 
 def test_an_order_event_has_a_time() -> None:

@@ -146,7 +146,7 @@ class WsPrivateEvent(ShownModel):
     def __str__(self) -> str:
         """Return the order, its status and its units: ``order 7 FILLED, 2 of 2 units of 18``."""
         status = self.status if self.status is not None else f"status {self.status_id}"
-        units = f"{self.executed_units:g} of {self.requested_units:g} units"
+        units = f"{self.executed_units:.15g} of {self.requested_units:.15g} units"
         return f"order {self.order_id} {status}, {units} of {self.instrument_id}"
 
     @property
