@@ -123,6 +123,24 @@ def test_a_market_that_was_closed_before_a_gap_may_be_open(
         until(lambda: "no market" in one.health(strict).reason)
 
 
+def test_the_connections_of_a_fleet_are_all_of_now(
+    simulator: MakeSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed market on an older connection of two is known to be closed, too."""
+    monkeypatch.setattr("etoro_sync.fleet.tracker.PLACES", 1)
+    sim = simulator(instruments={18: 4800.0, 28: 24600.0}, nul_interval=0.02)
+    strict = Limits(max_age=0.1)
+    with WsFleet(quick_options(sim.url)) as made:
+        (one,) = watched(made)
+        made.subscribe([18, 28], snapshot=True)
+        assert len(made.connections) == 2
+        sim.set_active(18, False)
+        sim.set_active(28, False)
+        until(lambda: "no market" in one.health(strict).reason)
+        sim.set_active(18, True)
+        until(lambda: not one.health(strict).healthy)
+
+
 def test_an_instrument_of_which_nothing_has_come_may_be_open(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:

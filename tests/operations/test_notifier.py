@@ -17,7 +17,7 @@ import pytest
 
 from etoro_sync import EToroError, WsClient
 from etoro_sync.operations import health
-from etoro_sync.operations.notifier import _Socket
+from etoro_sync.operations.notifier import _Socket, _watchdog_period
 from etoro_sync.systemd import Notifier, notify
 from tests.conftest import MakeClient, MakeSimulator
 from tests.support.clients import make_client, quick_options
@@ -233,6 +233,7 @@ def test_signs_of_life_come_twice_in_the_time_that_the_manager_allows(
     simulator: MakeSimulator, client: MakeClient, manager: Manager, notifying: Notify
 ) -> None:
     """One that is late by chance is then no reason to be restarted."""
+    assert _watchdog_period() == 0.1
     made = client(simulator().url)
     made.connect()
     notifying(made)

@@ -200,9 +200,13 @@ def requests() -> list[str]:
 
 
 def test_who_sends_nothing_blocks_nobody(
-    simulator: MakeSimulator, client: MakeClient, serving: Serve
+    simulator: MakeSimulator,
+    client: MakeClient,
+    serving: Serve,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More silent connections than are served at a time: the oldest are cut off."""
+    monkeypatch.setattr(listener.Handler, "timeout", 60.0)
     server = serving(client(simulator().url))
     with contextlib.ExitStack() as stack:
         idle = [

@@ -96,6 +96,7 @@ def test_systemd_reads_odd_paths_and_arguments_as_they_are(tmp_path: Path) -> No
     code, said, dump = verify(unit, tmp_path)
     assert (code, said) == (0, "")
     assert command_of(dump) == [sys.executable, str(program), *ODD]
+    assert "\nExecStart=:" in unit  # or variables would be filled in at the start
     assert f"WorkingDirectory: {folder}\n" in dump
     escaped = str(keys).replace("\\", "\\\\")  # it is a pattern, in which a backslash escapes
     assert f"EnvironmentFile: {escaped}\n" in dump
@@ -125,7 +126,9 @@ def test_what_the_unit_promises(program: Path) -> None:
         "EnvironmentFile=/etc/prices.env",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
+        "SuccessExitStatus=143",
         "LimitCORE=0",
+        "UMask=0077",
         "User=trader",
     ):
         assert line in lines
