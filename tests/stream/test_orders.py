@@ -22,7 +22,6 @@ from etoro_sync import (
     WsGap,
     WsPrivateEvent,
     clocks,
-    synchronization,
 )
 from etoro_sync.market.order_states import is_final
 from etoro_sync.stream import core as core_module
@@ -330,7 +329,8 @@ def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It waits for callbacks that are behind, and these for the order: neither would go on."""
-    monkeypatch.setattr(synchronization, "_SLICE", 60.0)  # so that it has to be woken
+    for name in ("etoro_sync.synchronization._SLICE", "etoro_sync.stream.pace._PATIENCE"):
+        monkeypatch.setattr(name, 60.0)  # so that it has to be woken
 
     def play(feed: Feed) -> None:
         feed.emit("private:event", event(7, S.PLACED))
@@ -343,7 +343,7 @@ def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on(
     def wait(order: WsPrivateEvent) -> None:
         if found:
             return
-        while len(source.dispatcher.lanes) < 1000:
+        while not source.pace._monitor._bells:
             pass  # until the source waits
         found.append(stream.wait_for_order(7))
 
