@@ -325,8 +325,9 @@ def test_the_time_between_two_sessions_is_a_gap_of_orders(
         assert caught.value.gaps == ()
 
 
+@pytest.mark.parametrize("by_queue", [True, False])
 def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on(
-    monkeypatch: pytest.MonkeyPatch,
+    by_queue: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for callbacks that are behind, and these for the order: neither would go on."""
     for name in ("etoro_sync.synchronization._SLICE", "etoro_sync.stream.pace._PATIENCE"):
@@ -339,15 +340,20 @@ def test_a_wait_in_a_callback_lets_a_source_that_is_played_go_on(
         feed.emit("private:event", event(7, S.FILLED))
 
     stream, found = MarketStream(play), []
+    seen = stream.queue("private:event")
+    source: Any = core_of(stream).source
 
     def wait(order: WsPrivateEvent) -> None:
         if found:
             return
         while not source.pace._monitor._bells:
             pass  # until the source waits
-        found.append(stream.wait_for_order(7))
+        if not by_queue:
+            seen.close()
+            found.append(stream.wait_for_order(7))
+        while not found:
+            found.extend([each for each in [seen.get()] if is_final(each)])
 
-    source: Any = core_of(stream).source
     stream.on("private:event", wait)
     with Watchdog(20), stream:
         stream.run_forever()
