@@ -87,6 +87,8 @@ def test_the_service_is_not_root_and_gets_its_signals() -> None:
         *("STOPSIGNAL", "HEALTHCHECK", "CMD"),
     }
     assert all_of("EXPOSE") == [environment()["METRICS_PORT"]]
+    # Loopback would be that of the container; the host publishes the port only if it is told to.
+    assert environment()["METRICS_HOST"] == "0.0.0.0"
 
 
 def test_what_is_copied_is_let_in(tmp_path: Path) -> None:
