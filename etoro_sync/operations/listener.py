@@ -29,6 +29,9 @@ __all__ = ["Listener", "Page", "Source"]
 
 #: Connections that are served at a time.
 _MOST = 16
+#: Threads whose connections were cut off, and that have not ended: those of a few moments, or those
+#: that hang in a collector of the program.
+_MOST_LEFT = 100
 #: Seconds to wait for the next byte of a request, or for room to send.
 _PATIENCE = 5.0
 #: Seconds to wait after the system has refused a connection, since descriptors have run out.
@@ -121,7 +124,7 @@ def _metrics(registry: CollectorRegistry, accept: str) -> Page:
 class Listener(socketserver.TCPServer):
     """Listens, and serves each connection on a thread of its own.
 
-    The lock guards the connections that are served.
+    The lock guards the connections that are served, and the threads of those that were cut off.
 
     :param host: to listen on.
     :param port: to listen on; 0 takes a free one.
@@ -137,6 +140,7 @@ class Listener(socketserver.TCPServer):
         self.pages = pages
         self._lock = threading.Lock()
         self._served: dict[socket.socket, threading.Thread] = {}
+        self._left: list[threading.Thread] = []
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Handler)
 
@@ -171,9 +175,13 @@ class Listener(socketserver.TCPServer):
             daemon=True,
         )
         with self._lock:
+            self._left = [each for each in self._left if each.is_alive()]
+            if len(self._left) >= _MOST_LEFT:
+                raise RuntimeError("the threads of earlier requests hang in a collector")
             oldest = next(iter(self._served)) if len(self._served) >= _MOST else None
             if oldest is not None:
-                del self._served[oldest]  # its thread ends; another one is cut off next time
+                # Its thread ends; another one is cut off next time.
+                self._left.append(self._served.pop(oldest))
             self._served[request] = thread
         if oldest is not None:
             _cut(oldest)
@@ -183,7 +191,8 @@ class Listener(socketserver.TCPServer):
         """Log what is a defect. Also called on the threads of connections, in an ``except``."""
         exc = sys.exc_info()[1]
         if isinstance(exc, RuntimeError) and "thread" in str(exc):
-            log(logging.WARNING, "A request for metrics is refused: %s", no_thread(exc))
+            reason = f"{exc}." if "hang" in str(exc) else no_thread(exc)
+            log(logging.WARNING, "A request for metrics is refused: %s", reason)
         elif not isinstance(exc, OSError):  # which a client that has gone leads to
             log(logging.ERROR, "Metrics could not be served; please report this", exc_info=exc)
 

@@ -221,6 +221,32 @@ def test_who_sends_nothing_blocks_nobody(
         until(lambda: not requests())
 
 
+def test_a_metric_of_ones_own_that_hangs_takes_no_more_and_more_threads(
+    simulator: MakeSimulator,
+    client: MakeClient,
+    serving: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: Any,
+) -> None:
+    """Prometheus asks again and again; the log says why it gets no answer."""
+    monkeypatch.setattr(listener, "_MOST_LEFT", 4)
+    server = serving(client(simulator().url))
+    go_on = threading.Event()
+    gauge = Gauge("hangs", "Does not return.", registry=server.registry)
+    gauge.set_function(lambda: float(go_on.wait(20)))
+    with contextlib.ExitStack() as stack:
+        stack.callback(go_on.set)
+        for _ in range(listener._MOST + 10):
+            sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            stack.enter_context(sock).sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert sock.recv(1) == b""
+        assert len(requests()) == listener._MOST + 4
+        assert "refused: the threads of earlier requests hang in a collector." in caplog.text
+    until(lambda: not requests())
+    assert ask(server, "/metrics")[0] == 200
+
+
 def test_who_sends_too_slowly_is_cut_off(
     simulator: MakeSimulator,
     client: MakeClient,
