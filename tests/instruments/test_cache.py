@@ -238,6 +238,23 @@ def test_what_another_process_has_written_is_found(path: Path) -> None:
     assert set(json.loads(path.read_text())["symbols"]) == {"ABC", "DEF"}
 
 
+def test_what_another_process_was_told_later_counts(path: Path) -> None:
+    """So that one that runs for days need not ask for what others have asked; nor is it undone."""
+    mine = cache(path, NOW)
+    mine.keep([ONE], {"ABC": ONE})
+    renamed = Instrument(1, "ABC", "New")
+    cache(path, NOW + 100_000).keep([renamed], {"ABC": renamed})
+    mine._clock = lambda: NOW + 100_001
+    entry = mine.of_symbol("ABC")
+    assert entry == Entry(renamed, NOW + 100_000)
+    assert entry is not None
+    assert entry.instrument.name == "New"
+    late = cache(path, NOW + 200_000)
+    late.of_symbol("ABC")
+    cache(path, NOW + 50_000).keep([ONE], {"ABC": ONE})
+    assert late.of_ids([1])[1].instrument.name == "New"
+
+
 _WRITER = """
 import sys
 from pathlib import Path
