@@ -147,8 +147,12 @@ class Route:
             raise failure_of(error, self._advice or _CHECK_NAME) from None
         hosts = [str(each[4][0]) for each in self._found]
         inside = [host for host in hosts if _is_private(host)]
-        for host in inside:
-            self._scrubber.hide(host, "<private address>")
+        for host in hosts:
+            if self._tunnel is not None and not is_loopback(host):
+                # Also a public one: it says whose proxy that is.
+                self._scrubber.hide(host, "<address of the proxy>")
+            elif host in inside:
+                self._scrubber.hide(host, "<private address>")
         notes: tuple[str, ...] = ()
         if inside and self._tunnel is None:
             notes = (

@@ -55,6 +55,34 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["steps"][-1]["outcome"] == "ok"
 
 
+PAGE = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+
+
+def documented(key: str) -> set[str]:
+    """The keys that the row of *key* on the page names for it."""
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `") and f"`{key}`" in line)
+    return set(re.findall(r"`(\w+)`", row.partition(": ")[2]))
+
+
+def test_json_has_the_keys_that_the_page_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the first step fails: programs read it without asking what there is."""
+    assert run([*DEMO, "--json", "--minutes", "0.005"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert run([*QUICK, "--json"]) == 2
+    failed = json.loads(capsys.readouterr().out)
+    assert whole.keys() == failed.keys()
+    section = PAGE.partition("## As data")[2].partition("## ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    assert whole.keys() == {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    for each in (*whole["steps"], *failed["steps"]):
+        assert each.keys() < documented("steps")
+        assert each["outcome"] in documented("steps")
+    for each in whole["watched"]:
+        assert each.keys() < documented("watched")
+        for name in ("round_trips", "nul_intervals"):
+            assert each[name] is None or each[name].keys() == {"least", "median", "most"}
+
+
 def test_a_report_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """In place of an older one, and no temporary file is left."""
     path = tmp_path / "report.md"

@@ -96,15 +96,16 @@ def test_events_of_the_account_leave_names_and_types_only(service: EToroSimulato
     assert "unknown type: Trading.Credit.Update of private" in shown
 
 
+@pytest.mark.parametrize("address", ["10.255.255.1", "203.0.113.77", "2001:db8::77"])
 def test_the_proxy_is_named_to_its_user_only(
-    resolve: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+    address: str, resolve: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report has neither its name, nor its address, nor a password."""
-    resolve("proxy.corp.example.test", "10.255.255.1")
+    resolve("proxy.corp.example.test", address)
 
     def lose(race: Race) -> Any:  # no test may depend on what a network does with that address
         error = OSError(errno.ECONNREFUSED, "Connection of jane refused")
-        raise RaceLost(Failure(("10.255.255.1", 3128), False, error))
+        raise RaceLost(Failure((address, 3128), False, error))
 
     monkeypatch.setattr(Race, "run", lose)
     seen: list[Step] = []
@@ -115,9 +116,9 @@ def test_the_proxy_is_named_to_its_user_only(
     )
     failed(report, "TCP")
     assert "proxy.corp.example.test" in seen[2].found
-    assert "10.255.255.1" in seen[-1].found
+    assert address in seen[-1].found
     shown = everything(report, [])
-    for name in ("proxy.corp", "10.255.255.1", "jane", *SECRETS):
+    for name in ("proxy.corp", address, "jane", *SECRETS):
         assert name not in shown, name
     assert "Connection of <user> refused" in shown
     assert "http://<proxy>:3128, with a login, from the option" in step(report, "proxy").found
