@@ -85,7 +85,7 @@ def table(
     """
 
     def cells(tag: str, row: Sequence[Any]) -> str:
-        style = ["left"] * left + ["right"] * max(len(row) - left, 0)
+        style = ["left"] * left + ["right; white-space: nowrap"] * max(len(row) - left, 0)
         return "".join(
             f'<{tag} style="text-align: {side}">{_cell(cell)}</{tag}>'
             for cell, side in zip(row, style, strict=False)

@@ -139,6 +139,7 @@ function drawRow(row, cells, points) {
   if (row.cells !== cells) {
     row.cells = cells;
     setText(row.name, cells.name || cells.id);
+    row.name.title = cells.name; // which may be cut
     setText(row.id, cells.name ? ` ${cells.id}` : "");
     for (const each of TEXTS) setText(row[each], cells[each]);
     const move = cells.move > 0 ? "etoro-up" : cells.move < 0 ? "etoro-down" : "";

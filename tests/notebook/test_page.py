@@ -19,6 +19,7 @@ pytestmark = [
 ]
 
 LIVE = Path(etoro_sync.__file__).parent / "notebook" / "live.js"
+STYLE = LIVE.with_suffix(".css")
 #: A model as anywidget hands it out, and clocks that stand still. A page that is loaded later has
 #: another origin of its time.
 PAGE = """
@@ -233,3 +234,22 @@ def test_a_row_whose_beginning_was_missed_waits_for_all_of_it(table: Table) -> N
     table.send(0.75, rows, order=["1", "2"], full=True)
     assert table.text("tr:last-child .etoro-bid") == "1.50"
     assert table.text(".etoro-notice") == ""
+
+
+def test_a_long_name_leaves_room_for_prices(table: Table) -> None:
+    """It is cut where it is shown, and whole where the mouse rests on it."""
+    table.driver.execute_script(
+        "document.head.append(Object.assign(document.createElement('style'), "
+        "{ textContent: arguments[0] }))",
+        STYLE.read_text(),
+    )
+    name = "<b>Grayscale</b> " * 20
+    table.send(0.5, {"1": {"name": name}})
+    script = """
+    const [name, id, ask] = ["span", "small", ".etoro-ask"].map((each) => (
+      document.querySelector(`tbody tr ${each}`)
+    ));
+    const right = ask.getBoundingClientRect().right;
+    return [name.title, id.textContent, name.offsetWidth < 300, right < 500];
+    """
+    assert table.driver.execute_script(script) == [name, " 1", True, True]
