@@ -160,7 +160,7 @@ class Contents:
             (
                 f"{cells['name']} ({cells['id']})" if cells["name"] else cells["id"],
                 *(cells[name] for name in ("bid", "ask", "spread", "change")),
-                moment(cells["at"], "seconds") if cells["at"] else "",
+                _received(cells),
             )
             for cells in self._cells().values()
         ]
@@ -170,10 +170,11 @@ class Contents:
     def text(self) -> str:
         """Return the present contents as lines, for what shows no HTML."""
         rows = [
-            f"{cells['id']:>10} {cells['bid']:>14} {cells['ask']:>14}  {cells['name']}".rstrip()
-            for cells in self._cells().values()
+            f"{each['id']:>10} {each['bid']:>14} {each['ask']:>14}  "
+            f"{_received(each):19}  {each['name']}"
+            for each in self._cells().values()
         ]
-        return "\n".join([self._title(), *rows, self._note()]).rstrip()
+        return "\n".join(line.rstrip() for line in (self._title(), *rows, self._note()))
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -272,3 +273,7 @@ class Contents:
             "per_second": round((after - before) / (end - begin)) if end > begin else 0,
             "hidden": self._hidden,
         }
+
+
+def _received(cells: Message) -> str:
+    return moment(cells["at"], "seconds") if cells["at"] else ""
