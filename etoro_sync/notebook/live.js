@@ -233,7 +233,8 @@ function render({ model, el }) {
     setText(name, old ? (silent > SILENCE ? "no kernel" : "late") : state.head.state);
     setText(about, headline(state, passed));
     setText(notice, trouble);
-    const now = state.head.at + passed;
+    // By the kernel's clock; of a table that had ended before the page was loaded, by this one.
+    const now = heard ? state.head.at + passed : Date.now() / 1000;
     for (const id of state.order) {
       const cells = state.rows[id];
       if (!cells) continue;

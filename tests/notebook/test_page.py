@@ -217,6 +217,8 @@ def test_a_page_with_saved_state_does_not_look_live(table: Table) -> None:
     assert table.text(".etoro-live") == ""
     saved["head"] |= {"ended": True, "state": "closed"}
     table.open(saved, origin=3.0)
+    table.at(7200)
+    assert table.text(".etoro-age") == "2 h"
     assert "These are the last prices." in table.text(".etoro-notice")
     assert "2025" in table.text(".etoro-about")
 
