@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,18 @@ window.model = {
     for (const each of listeners[`change:${name}`] ?? []) each();
   },
   on: (name, call) => (listeners[name] ??= []).push(call),
-  off() {},
+  off: (name, call) => { listeners[name] = listeners[name].filter((each) => each !== call); },
   send: (message) => window.asked.push(message),
 };
 window.deliver = (message) => listeners["msg:custom"].forEach((each) => each(message));
 document.body.innerHTML = "<div class='etoro-static-abc'>static</div><div id='here'></div>";
 const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 // The timer runs when the test says so.
-window.setInterval = (call) => { window.tick = call; };
+window.setInterval = (call) => { window.tick = call; return "timer"; };
+window.clearInterval = (timer) => { window.cleared = timer; };
 import(url).then(({ default: { initialize, render } }) => {
   initialize({ model });
-  render({ model, el: document.getElementById("here") });
+  window.leave = render({ model, el: document.getElementById("here") });
   done();
 });
 """
@@ -206,6 +208,35 @@ def test_kernels_whose_clocks_differ_are_not_late(table: Table) -> None:
         table.at(hour * 3600)
         table.send(hour * 3600 * 0.9999)
         assert table.text(".etoro-state") == "live"
+
+
+def test_a_row_may_be_old_alone(table: Table) -> None:
+    """Grey, while the others are live; its line has a gap."""
+    for old in (False, False, True, False, False):
+        table.send(0, {"1": {"old": old}}, step=True)
+        assert len(table.driver.find_elements("css selector", "tr.etoro-old")) == old
+        assert table.text(".etoro-notice") == ""
+    script = "return document.querySelector('.etoro-spark path').getAttribute('d')"
+    assert re.sub("[^ML]", "", table.driver.execute_script(script)) == "MLML"
+
+
+def test_what_is_not_the_usual_is_said(table: Table) -> None:
+    """A closed market beside the age, and a stream that is not connected above the table."""
+    table.send(0, {"1": {"closed": True}})
+    assert table.text(".etoro-age") == "market closed, < 1 s"
+    table.send(0, head={**HEAD, "state": "connecting"})
+    assert table.text(".etoro-state") == "connecting"
+    assert table.text(".etoro-notice") == "The stream is not connected."
+    table.send(0, head={**HEAD, "state": "failed", "ended": True, "detail": "<b>Keys</b> refused."})
+    assert table.text(".etoro-notice") == "<b>Keys</b> refused. These are the last prices."
+
+
+def test_a_view_that_is_left_does_nothing_more(table: Table) -> None:
+    """Its timer is cleared, and it draws no message."""
+    table.driver.execute_script("window.leave()")
+    table.send(0, {"1": {"bid": "9.99"}})
+    assert table.text(".etoro-bid") == "1.50"
+    assert table.driver.execute_script("return cleared") == "timer"
 
 
 def test_a_page_with_saved_state_does_not_look_live(table: Table) -> None:
