@@ -172,6 +172,16 @@ def test_fields_of_order_events(
     assert found(deviations) == [(kind, what)]
 
 
+@pytest.mark.parametrize("code", [10_000, 77798765, "77798", True, [14]])
+def test_what_is_too_large_for_a_code_is_not_shown(
+    code: object, traffic: Traffic, deviations: Deviations
+) -> None:
+    """It may be an id of the account."""
+    traffic.on_text(envelope("private", {**ORDER, "ErrorCode": code}, ORDER_TYPE))
+    assert all(kind == "type of a field" for kind, _ in found(deviations))
+    assert "777" not in repr(deviations.found)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "what"),
     [
@@ -282,6 +292,28 @@ def test_silence_is_measured_up_to_now(deviations: Deviations) -> None:
     traffic.on_frame(0x82, b"\0")
     assert traffic.silence() == 2
     assert list(traffic.nul_intervals) == [1]
+
+
+def test_kinds_of_rates_are_counted_apart(traffic: Traffic) -> None:
+    """A heartbeat is a sign of life, and no price; what has no price is none either."""
+    for content in ({"Date": DATE, "PriceRateID": "1"}, {"ConversionRateAsk": "1"}):
+        traffic.on_text(envelope("instrument:18", content))
+    assert traffic.counts == {"texts": 2, "heartbeats": 1, "rates": 1}
+    assert traffic.priced == set()
+    traffic.on_text(envelope("instrument:18", {"Bid": "1"}))
+    assert traffic.priced == {18}
+
+
+def test_answers_to_pings_are_counted_beyond_those_whose_times_are_kept(
+    deviations: Deviations,
+) -> None:
+    """An observation may take days; an answer that nobody has asked for is none."""
+    traffic = Traffic(deviations, FakeClock())
+    for number in range(10_001):
+        traffic.ping_sent(str(number).encode())
+        traffic.on_frame(0x8A, str(number).encode())
+    traffic.on_frame(0x8A, b"0")
+    assert (traffic.answered, len(traffic.round_trips)) == (10_001, 10_000)
 
 
 @pytest.mark.parametrize(

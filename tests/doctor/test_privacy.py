@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from etoro_sync.doctor import Report, Step
+from etoro_sync.doctor.conversation import Conversation
+from etoro_sync.doctor.findings import Finding
 from etoro_sync.doctor.link import Link
 from etoro_sync.doctor.privacy import Scrubber
 from etoro_sync.redaction import Redactor
@@ -96,7 +98,7 @@ def test_events_of_the_account_leave_names_and_types_only(service: EToroSimulato
     assert "unknown type: Trading.Credit.Update of private" in shown
 
 
-@pytest.mark.parametrize("address", ["10.255.255.1", "203.0.113.77", "2001:db8::77"])
+@pytest.mark.parametrize("address", ["10.255.255.1", "1.1.1.1", "2606:4700::1111"])
 def test_the_proxy_is_named_to_its_user_only(
     address: str, resolve: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +125,32 @@ def test_the_proxy_is_named_to_its_user_only(
     assert "Connection of <user> refused" in shown
     assert "http://<proxy>:3128, with a login, from the option" in step(report, "proxy").found
     assert "planted" not in everything(report, seen)
+
+
+def test_a_name_that_a_later_step_finds_is_removed_from_earlier_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The step of the proxy names the host, and that of DNS finds that it is a private address."""
+
+    def lose(race: Race) -> Any:
+        raise RaceLost(Failure(("10.255.255.1", 443), False, OSError(errno.ECONNREFUSED, "no")))
+
+    monkeypatch.setattr(Race, "run", lose)
+    report = examined("wss://10.255.255.1/ws")
+    assert step(report, "proxy").found == "none; <private address>:443 is connected to directly"
+    assert "10.255.255.1" not in everything(report, [])
+
+
+def test_promise_14_a_step_is_masked_before_it_is_shown(
+    service: EToroSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a part of the client may say one day, a terminal shows no key."""
+    finding = Finding(ECHO, notes=(ECHO,), details={"x": [ECHO]})
+    monkeypatch.setattr(Conversation, "judge_clock", lambda talk: finding)
+    seen: list[Step] = []
+    report = examined(service.url, {"on_step": seen.append})
+    assert API_KEY not in f"{seen[-1].found} {seen[-1].notes}"
+    assert API_KEY not in everything(report, [])
 
 
 def test_names_of_this_machine_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

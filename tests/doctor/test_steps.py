@@ -43,6 +43,7 @@ def test_all_steps_succeed_without_a_fault(service: EToroSimulator) -> None:
     assert report.traffic["snapshots"] == 1
     assert report.traffic["rates"] >= 1
     assert "rates: " in step(report, "traffic").found
+    assert "snapshots" not in step(report, "traffic").details  # it came before
     assert step(report, "traffic").notes[0].startswith("a ping was answered after ")
     assert step(report, "handshake").details["status"] == "HTTP/1.1 101 Switching Protocols"
     assert step(report, "handshake").details["server"]
@@ -392,6 +393,14 @@ def test_refused_keys(service: EToroSimulator) -> None:
     assert service.connections == 2
 
 
+def test_equal_keys_are_not_tried_in_exchanged_places(service: EToroSimulator) -> None:
+    """That would be the same attempt once more."""
+    report = examined(service.url, api_key=API_KEY, user_key=API_KEY)
+    notes = failed(report, "authentication").notes
+    assert not any("exchanged" in note for note in notes)
+    assert service.connections == 1
+
+
 def test_what_the_server_does_after_a_refusal(raw_server: StartServer) -> None:
     """Nobody has reported it: whether it closes, and with which code."""
 
@@ -552,6 +561,15 @@ def test_no_rate_of_a_closed_market(simulator: MakeSimulator) -> None:
     assert report.ok, str(report.failure)
     assert step(report, "rate").outcome is Outcome.SKIPPED
     assert "closed" in step(report, "snapshot").notes[0]
+
+
+def test_a_rate_is_waited_for_while_one_market_is_open(simulator: MakeSimulator) -> None:
+    """One that is closed beside it excuses no silence."""
+    sim = simulator()
+    sim.set_active(18, False)
+    report = examined(sim.url, {"instrument_ids": [18, 100000]})
+    assert "No rate within" in failed(report, "rate").found
+    assert step(report, "snapshot").notes == ("The market of 18 is closed.",)
 
 
 def test_order_events_that_are_refused(service: EToroSimulator) -> None:

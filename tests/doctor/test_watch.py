@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from etoro_sync import EToroWebSocketError
 from etoro_sync.doctor import Report, Watched
 from etoro_sync.doctor import watch as watching
+from etoro_sync.doctor.deviations import Deviations
 from etoro_sync.doctor.examination import Examination
+from etoro_sync.doctor.link import Link
 from etoro_sync.doctor.plan import Plan
+from etoro_sync.doctor.privacy import Scrubber
+from etoro_sync.doctor.watch import Watcher
+from etoro_sync.redaction import Redactor
 from etoro_sync.simulator import EToroSimulator
+from etoro_sync.ws.failures import ConnectionFailed
+from etoro_sync.ws.session.connector import Connector
 from tests.doctor.tools import API_KEY, QUICK, USER_KEY, examined
 from tests.support.clients import quick_options
 from tests.support.timing import MS
@@ -166,6 +175,61 @@ def test_waits_between_connections(
     """The service is not hammered, and a connection that has lasted is replaced soon."""
     monkeypatch.setattr(watching, "WAIT", 5.0)
     assert watching.next_wait(wait, lasted) == following
+
+
+class LostLink:
+    """A connection that was open for five seconds, and has ended."""
+
+    age = 5.0
+    closed_with = (1000, "")
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **options: None
+
+    def read(self, *arguments: Any) -> bool:
+        raise ConnectionFailed(EToroWebSocketError("It has ended."))
+
+
+@pytest.fixture
+def watcher() -> Iterator[Watcher]:
+    """One that is not started, and has a link as above."""
+    redactor = Redactor([])
+    scrubber = Scrubber(redactor)
+    options = quick_options("ws://127.0.0.1:1/ws", **QUICK)
+    made = Watcher(("private",), options, redactor, scrubber, Deviations(scrubber, lambda: 0.0))
+    yield made
+    made.join()
+
+
+def test_seconds_of_all_connections_are_added(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an observation says rests on all of them."""
+    monkeypatch.setattr(Connector, "reach", lambda *arguments: (None, None))
+    monkeypatch.setattr(Link, "open", lambda *arguments: LostLink())
+    assert [watcher._observe(), watcher._observe()] == [5.0, 5.0]
+    assert (watcher.seen.connections, watcher.seen.ended, watcher.seen.seconds) == (2, 2, 10.0)
+    assert [(end.code, end.seconds) for end in watcher.seen.ends] == [(1000, 5.0)] * 2
+
+
+def test_a_service_that_asks_to_wait_is_obeyed(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Retry-After, where that is longer than the doctor's own wait."""
+    pauses: list[float] = []
+
+    def fail(watcher: Watcher) -> float:
+        raise ConnectionFailed(EToroWebSocketError("Too many."), slow=True, retry_after=77.0)
+
+    def pause(watcher: Watcher, seconds: float) -> None:
+        pauses.append(seconds)
+        watcher.stop()
+
+    monkeypatch.setattr(Watcher, "_observe", fail)
+    monkeypatch.setattr(Watcher, "_pause", pause)
+    watcher._run()
+    assert pauses == [77.0]
+    assert watcher.seen.failures == ["Too many."]
 
 
 def test_the_observation_ends_by_itself(service: EToroSimulator) -> None:
