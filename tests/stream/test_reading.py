@@ -16,6 +16,7 @@ from etoro_sync import (
     ClientState,
     EToroClosedError,
     EToroError,
+    EToroQueueOverflowError,
     EToroSubscriptionError,
     EToroTimeoutError,
     EToroValidationError,
@@ -216,6 +217,40 @@ def test_an_error_of_a_loop_is_raised_in_all_threads_that_share_it(
     for _ in range(2):
         with pytest.raises(EToroClosedError, match="not connected"):
             next(idle)
+
+
+def test_a_loop_that_an_error_has_ended_wants_its_topics_no_longer(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """Also while somebody still has it."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    sim.ignore("Subscribe")
+    rates = c.stream([18], timeout=0.05)
+    with pytest.raises(EToroTimeoutError):
+        next(rates)
+    assert c.subscriptions == ()
+
+
+def test_a_loop_goes_on_behind_the_place_where_rates_are_missing(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """The error says how many, once."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    rates = c.stream([18], overflow="raise", maxsize=2)
+    assert next(rates)[0] == 18
+    seen = c.queue("instrument:rate")
+    for number in range(100, 105):
+        sim.publish(18, Bid=str(number), Ask=str(number + 1))
+    assert [seen.get(timeout=5)[1].bid for _ in range(5)][-1] == 104.0
+    assert [next(rates)[1].bid for _ in range(2)] == [100.0, 101.0]
+    with pytest.raises(EToroQueueOverflowError, match="3 items"):
+        next(rates)
+    sim.publish(18, Bid="105", Ask="106")
+    assert next(rates)[1].bid == 105.0
 
 
 def test_a_loop_with_other_work_gets_none_when_nothing_comes() -> None:
