@@ -219,6 +219,38 @@ def test_an_error_of_a_loop_is_raised_in_all_threads_that_share_it(
             next(idle)
 
 
+def test_a_loop_ends_when_the_client_is_closed_while_it_subscribes(
+    simulator: MakeSimulator, client: MakeClient
+) -> None:
+    """As it does later on: that is no error."""
+    sim = simulator()
+    c = client(sim.url)
+    c.connect()
+    sim.ignore("Subscribe")
+    looping = run_in_thread(lambda: list(c.stream([18], timeout=1000.0)))
+    sim.wait_until(lambda s: "instrument:18" in str(s.requests))
+    c.disconnect()
+    assert looping.result() == []
+
+
+def test_a_loop_that_is_closed_just_before_it_subscribes_leaves_no_topic_behind(
+    simulator: MakeSimulator, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The closing thread had nothing to unsubscribe yet."""
+    c = client(simulator().url)
+    c.connect()
+    rates, source = c.stream([18]), core_of(c).source
+    hold = source.hold
+
+    def late(*arguments: Any) -> None:
+        rates.close()
+        hold(*arguments)
+
+    monkeypatch.setattr(source, "hold", late)
+    assert list(rates) == []
+    assert c.subscriptions == ()
+
+
 def test_a_loop_that_an_error_has_ended_wants_its_topics_no_longer(
     simulator: MakeSimulator, client: MakeClient
 ) -> None:
