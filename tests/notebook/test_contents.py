@@ -132,6 +132,38 @@ def test_a_price_that_may_be_old_is_marked(look: Glance) -> None:
     assert message["head"]["ended"] == (look.state in (ClientState.CLOSED, ClientState.FAILED))
 
 
+def test_with_several_connections_a_price_is_as_old_as_its_own() -> None:
+    """Of a fleet one may be lost while the others bring prices."""
+    table = contents()
+    rates = {1: rate(1, 2, generation=1), 2: rate(1, 2, generation=2)}
+    look = dataclasses.replace(glance(rates), generations=frozenset({2}))
+    table.update(look, 0.0, WALL)
+    assert {one: row["old"] for one, row in table.snapshot()["rows"].items()} == {
+        "1": True,
+        "2": False,
+    }
+
+
+def test_the_head_has_messages_per_second_and_a_reason_that_is_short() -> None:
+    """The former of the last seconds, and not since the beginning."""
+    table = contents()
+    for second, count in enumerate((100, 110, 130, 150)):
+        look = glance({}, detail="x" * 5000)
+        stats = dataclasses.replace(STATS, messages=count)
+        message = table.update(dataclasses.replace(look, stats=stats), float(second), WALL)
+    assert message is not None
+    assert message["head"]["per_second"] == 20
+    assert len(message["head"]["detail"]) < 400
+
+
+@pytest.mark.parametrize(("flag", "closed"), [(False, True), (True, False), (None, False)])
+def test_a_market_is_closed_only_where_the_feed_says_so(flag: bool | None, closed: bool) -> None:
+    """The flag may be missing."""
+    table = contents()
+    table.update(glance({1: rate(1, 2, is_market_open=flag)}), 0.0, WALL)
+    assert table.snapshot()["rows"]["1"]["closed"] is closed
+
+
 def test_a_stream_that_ends_leaves_its_last_prices() -> None:
     """It forgets them, but the table does not; also where no ids were given."""
     table = contents()
