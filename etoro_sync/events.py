@@ -81,6 +81,8 @@ def check_event(event: Any) -> str:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if callable(event):  # a decorator without its parentheses
         hint = " The event's name comes first, as in @client.on('instrument:rate')."
+    elif isinstance(event, (list, tuple, set, frozenset)):
+        hint = " Only queue() takes several; name one."
     raise EToroValidationError(
         f"Unknown event {show(event, 60)}.{hint} Known events: {', '.join(EVENTS)}.", "event"
     )

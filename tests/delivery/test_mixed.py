@@ -125,6 +125,30 @@ def test_orders_that_have_no_room_are_missed_at_their_place(
     assert not buffer.ready
 
 
+@pytest.mark.parametrize(("maxsize", "kept"), [(1, 2), (4, 4), (0, 6)])
+def test_a_maxsize_never_costs_orders_and_0_is_unbounded(
+    monkeypatch: pytest.MonkeyPatch, maxsize: int, kept: int
+) -> None:
+    """A played source relies on the latter: it waits instead."""
+    monkeypatch.setattr(module, "_LOSSLESS_SIZE", 2)
+    buffer = mixed(maxsize)
+    buffer.extend([(ORDERS, n) for n in range(6)], 0.0)
+    assert (len(buffer), buffer.dropped) == (kept, 6 - kept)
+
+
+def test_what_is_missing_is_said_before_anything_that_came_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of whatever kind it is."""
+    monkeypatch.setattr(module, "_LOSSLESS_SIZE", 1)
+    buffer = mixed(1)
+    buffer.extend([(ORDERS, 1), (ORDERS, 2), ("close", (1006, "gone")), (RATES, (18, "r"))], 0.0)
+    assert buffer.pop(0.0) == (ORDERS, 1)
+    with pytest.raises(EToroQueueOverflowError):
+        buffer.pop(0.0)
+    assert taken(buffer) == [("close", 1006, "gone"), (RATES, 18, "r")]
+
+
 @pytest.mark.parametrize("flood", [event for event in EVENTS if event != ORDERS])
 def test_no_flood_of_one_event_costs_another_one(
     monkeypatch: pytest.MonkeyPatch, flood: str

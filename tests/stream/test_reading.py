@@ -78,6 +78,14 @@ def test_what_the_block_brings_about_is_not_missed() -> None:
         assert got.value.order_id == 7
 
 
+def test_several_events_are_for_queues() -> None:
+    """Which is said where they are passed to something else."""
+    stream, both = quiet(), ["private:event", "reconnected"]
+    for call in (stream.expect, stream.wait_for, stream.on):
+        with pytest.raises(EToroValidationError, match=r"Only queue\(\) takes several"):
+            call(both)  # type: ignore[operator]
+
+
 def test_only_what_matches_ends_the_wait() -> None:
     """The predicate gets the event's arguments."""
     stream, order = on_demand()
