@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -176,6 +177,17 @@ def test_one_run_of_a_cell_may_show_several_tables(live: Any, in_cell: Any) -> N
     assert [repr(each) for each in tables] == ["<LiveTable live, closed>"] * 2
 
 
+@pytest.mark.usefixtures("sent")
+def test_a_table_that_has_ended_with_its_stream_wants_nothing_more(live: Any) -> None:
+    """Also if that connects again: the cell runs again, too."""
+    table = live.live([1])
+    assert table.widget
+    live.disconnect()
+    wait_until(lambda: not threads())
+    live.connect()
+    assert live.subscriptions == ()
+
+
 @pytest.mark.usefixtures("published", "sent")
 def test_a_table_that_was_replaced_replaces_none_when_it_is_shown_again(
     live: Any, in_cell: Any
@@ -191,6 +203,16 @@ def test_a_table_that_was_replaced_replaces_none_when_it_is_shown_again(
         "<LiveTable live, closed>",
         "<LiveTable live>",
     ]
+
+
+@pytest.mark.usefixtures("published", "sent")
+def test_a_table_belongs_to_the_cell_that_was_the_first_to_show_it(live: Any, in_cell: Any) -> None:
+    """Another one that showed it, too, does not close it when that runs again."""
+    first, second = live.live([1]), live.live([2])
+    for cell, run, table in (("one", "a", first), ("two", "b", first), ("two", "c", second)):
+        in_cell(cell, run)
+        table._ipython_display_()
+    assert [repr(each) for each in (first, second)] == ["<LiveTable live>"] * 2
 
 
 @pytest.mark.usefixtures("sent")
@@ -420,6 +442,21 @@ def test_a_forked_child_refuses(live: Any) -> None:
             os._exit(0 if live.state is ClientState.CLOSED else 2)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.usefixtures("sent")
+def test_a_forked_child_has_tables_of_its_own(live: Any) -> None:
+    """With a thread of its own: the parent's is not there, and its lock may be held for ever."""
+    assert live.live([1]).widget
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            assert MarketStream(lambda feed: None).live([1]).widget
+            code = 0 if threads() else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_program_that_leaves_a_table_open_ends() -> None:
