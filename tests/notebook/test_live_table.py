@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -295,6 +296,30 @@ def test_a_table_that_nobody_displays_leaves_no_subscription(live: Any) -> None:
     gc.collect()
     assert live.subscriptions == ()
     assert threads() == []
+
+
+@pytest.mark.usefixtures("sent")
+def test_a_saved_notebook_has_what_prices_there_are(
+    live: Any, published: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where some never come, the others are shown after a few seconds."""
+    monkeypatch.setattr(live_table, "_LATE", 3)
+    live.live([1, 99])._ipython_display_()
+    wait_until(lambda: len(published) == 3)
+    assert re.search(r"^ +1 +\d+\.\d\d ", published[2][0]["text/plain"], re.MULTILINE)
+    assert re.search(r"^ +99$", published[2][0]["text/plain"], re.MULTILINE)
+
+
+def test_a_page_that_asks_for_all_rows_gets_them(live: Any, sent: list[Any]) -> None:
+    """With the next message, or the one that is being made."""
+    table = live.live([1])
+    widget = table.widget
+    wait_until(lambda: sent)
+    before = len(sent)
+    widget._handle_custom_msg({"want": "all"}, [])
+    wait_until(lambda: len(sent) >= before + 2)
+    assert any(each["full"] for each in sent[before : before + 2])
+    table.close()
 
 
 @pytest.mark.usefixtures("published")
