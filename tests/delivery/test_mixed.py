@@ -183,12 +183,14 @@ def test_a_late_rate_is_skipped_for_a_newer_one_as_in_a_queue_of_rates() -> None
 class Bench:
     """A queue of several events behind a publisher."""
 
-    def __init__(self, *events: str, ids: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, *events: str, ids: tuple[int, ...] | None = None, maxsize: int | None = None
+    ) -> None:
         self.registry = Registry(EVENTS)
         dispatcher = Dispatcher("etoro-sync-test", self.registry, Counters(), 100)
         self.out = Publisher(self.registry, dispatcher, dict, 1)
         ports = Ports(events, self.registry.remove_queue)
-        self.queue = ItemQueue("mixed", make_buffer(events, None, None), ports)
+        self.queue = ItemQueue("mixed", make_buffer(events, maxsize, None), ports)
         ports.connect(self.queue, self.registry.add_queue, ids)
 
     def items(self) -> Iterator[tuple[Any, ...]]:
@@ -222,6 +224,17 @@ def test_a_filter_is_for_the_events_that_have_an_instrument() -> None:
     bench.out.publish(18, {"ask": 2})
     bench.out.flush()
     assert list(bench.items()) == [(ORDERS, "o1"), (RATES, 18, {"ask": 2})]
+
+
+def test_no_rate_of_the_next_connection_takes_a_place_before_those_of_the_last() -> None:
+    """Also where no event of the queue stands between them."""
+    bench = Bench(RATES, ORDERS, maxsize=2)
+    bench.out.publish(18, {"ask": 1})
+    bench.out.publish(19, {"ask": 1})
+    bench.out.barrier()
+    bench.out.publish(18, {"ask": 2})
+    bench.out.flush()
+    assert list(bench.items()) == [(RATES, 19, {"ask": 1}), (RATES, 18, {"ask": 2})]
 
 
 def test_a_closed_queue_of_several_events_leaves_nothing_behind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import queue
 from collections.abc import Callable
@@ -193,6 +194,16 @@ def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def signed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap with arguments of its own, but show those of *function*, as some decorators do."""
+
+    def call(*arguments: object) -> Any:
+        return function(*arguments[1:])
+
+    call.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return call
+
+
 class Claiming(Bot):
     """A callable that claims the arguments of something else."""
 
@@ -219,6 +230,7 @@ GOOD: dict[str, Any] = {
     "mock": mock.Mock(),
     "mock of a function": mock.Mock(spec=one),
     "spec": mock.create_autospec(two),
+    "signed": signed(one),
     "claims": Claiming(),
     "unreadable": Unreadable(),
     "no signature": dict,

@@ -78,6 +78,21 @@ def test_what_the_block_brings_about_is_not_missed() -> None:
         assert got.value.order_id == 7
 
 
+def test_on_the_streams_own_thread_the_block_does_not_begin() -> None:
+    """What it does would be done, and could not be waited for."""
+    acted: list[int] = []
+
+    def play(feed: Feed) -> None:
+        with stream.expect("open", timeout=1):
+            acted.append(1)
+
+    stream = MarketStream(play)
+    stream.connect()
+    with pytest.raises(EToroError, match=r"expect\(\) .*another thread"):
+        stream.run_forever()
+    assert acted == []
+
+
 def test_several_events_are_for_queues() -> None:
     """Which is said where they are passed to something else."""
     stream, both = quiet(), ["private:event", "reconnected"]
@@ -343,6 +358,24 @@ def test_a_loop_that_is_slow_makes_a_played_source_wait() -> None:
         assert [rate.bid for _, rate in rates] == [2.0, 3.0, 4.0, 5.0]
 
 
+def test_a_full_queue_of_several_events_makes_a_played_source_wait() -> None:
+    """As one of a single event does."""
+    waiting: list[int] = []
+
+    def play(feed: Feed) -> None:
+        for n in range(1, 51):
+            waiting.append(events.qsize())
+            feed.rates([(18, WsInstrumentRate(ask=n + 1.0, bid=float(n)))])
+
+    stream = MarketStream(play)
+    events = stream.queue(["instrument:rate", "private:event"], maxsize=3)
+    with stream:
+        while events.qsize() < 3:
+            time.sleep(0.001)
+        assert [rate.bid for _, _, rate in events] == [float(n) for n in range(1, 51)]
+    assert max(waiting) == 3
+
+
 # queues ------------------------------------------------------------------------------------------
 
 
@@ -359,6 +392,20 @@ def test_a_queue_can_be_iterated_with_a_timeout() -> None:
         assert list(items) == []
     with pytest.raises(EToroValidationError):
         seen.iterate(timeout=-1)
+
+
+@pytest.mark.parametrize("event", ["private:event", ["private:event", "open"]])
+def test_an_iteration_with_a_timeout_raises_what_has_ended_the_stream(event: Any) -> None:
+    """It must not seem to be its end."""
+
+    def play(feed: Feed) -> None:
+        raise ValueError("broken")
+
+    stream = MarketStream(play)
+    items = stream.queue(event).iterate(timeout=5)
+    stream.connect()
+    with pytest.raises(EToroError, match="broken"):
+        list(items)
 
 
 # run_forever() and connect() ---------------------------------------------------------------------
@@ -424,11 +471,14 @@ def test_in_a_forked_child_no_wait_begins_for_a_lock_whose_thread_is_gone(
     """fork() copies a lock as it is, and no thread that could release it."""
     with quiet() as stream:
         core, loop = core_of(stream), stream.stream(18)
+        items = stream.queue("open").iterate(timeout=5)
         expected, alert = stream.expect("open"), stream.alert(18, lambda crossing: None, above=5)
         with core.registry._lock, monkeypatch.context() as patch:
             patch.setattr(os, "getpid", lambda: -1)
             with pytest.raises(EToroClosedError):
                 next(loop)
+            with pytest.raises(EToroClosedError):
+                next(items)
             with pytest.raises(EToroClosedError):
                 expected.__enter__()
             alert.cancel()

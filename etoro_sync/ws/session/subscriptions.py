@@ -77,7 +77,7 @@ class Subscriptions:
         self._streamed: dict[str, set[object]] = {}
         # Stream -> the topics that it uses.
         self._uses: dict[object, list[str]] = {}
-        # Stream -> what its hold() waits for.
+        # Stream -> what its hold() waits for, or has waited for.
         self._holding: dict[object, Ticket] = {}
 
     def subscribe(
@@ -147,10 +147,7 @@ class Subscriptions:
                     self._streamed.setdefault(topic, set()).add(use)
             version = self._tracker.add(topics, True)
             ticket = self._holding[use] = Ticket()
-        try:
-            self._request("Subscribe", topics, True, True, timeout, version, ticket)
-        finally:
-            self._holding.pop(use, None)
+        self._request("Subscribe", topics, True, True, timeout, version, ticket)
 
     def release(self, use: object) -> None:
         """End a stream's use of its topics; those that are not used any more are unsubscribed.
