@@ -329,11 +329,14 @@ def _read(screen: io.FileIO) -> bytes:
 
 @POSIX
 @pytest.mark.heavy
-def test_a_closed_pipe_ends_it_quietly(tmp_path: Path, spawn: Any) -> None:
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["lines", "json"])
+def test_a_closed_pipe_ends_it_quietly(more: list[str], tmp_path: Path, spawn: Any) -> None:
     """As for each command; the report is there."""
     path = tmp_path / "report.md"
-    process = spawn("-m", "etoro_sync", *DEMO, "--traffic", "2", "--report", str(path))
-    assert process.stdout.readline()
+    wanted = ["--traffic", "0.5" if more else "2", "--report", str(path), *more]
+    process = spawn("-m", "etoro_sync", *DEMO, *wanted)
+    if not more:
+        assert process.stdout.readline()
     process.stdout.close()
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
