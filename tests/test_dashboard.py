@@ -130,7 +130,7 @@ def test_a_slow_browser_harms_nobody(stream: LiveStream, monkeypatch: pytest.Mon
                 sizes += [items.qsize() for items in queues()]
                 while read_event(answer)[1].get(2000) != bid:
                     pass
-        assert max(sizes) <= 1000
+        assert max(sizes) <= 1001  # for an instant with the one that takes the place of another
         stream.disconnect()
 
 
