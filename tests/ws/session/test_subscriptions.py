@@ -256,6 +256,27 @@ def test_a_call_whose_caller_has_given_up_is_awaited_no_longer() -> None:
     assert [operation.awaited for operation in posted] == [False]
 
 
+def test_a_stream_that_ends_while_it_subscribes_waits_for_nothing_more() -> None:
+    """And is awaited no longer; what it has asked for is taken back."""
+    lifecycle, posted = Lifecycle(), list[Operation]()
+    number = lifecycle.begin()
+    assert number is not None
+    lifecycle.advance(number, ClientState.LIVE)
+    subscriptions, use = Subscriptions(WsSubscriptionTracker(), lifecycle, 1000.0), object()
+
+    def post(operation: Operation) -> None:
+        posted.append(operation)
+        if operation.name == "Subscribe":  # the ticket is there already
+            subscriptions.release(use)
+
+    subscriptions.post = post
+    subscriptions.hold(use, ["instrument:18"], None)
+    assert [(each.name, each.awaited) for each in posted] == [
+        ("Subscribe", False),
+        ("Unsubscribe", False),
+    ]
+
+
 def test_nothing_is_kept_of_a_stream_that_has_ended() -> None:
     """A program may begin and end any number of them."""
 
