@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import re
 import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,11 +19,13 @@ from etoro_sync import (
     EToroAuthError,
     EToroClosedError,
     EToroRestError,
+    EToroTimeoutError,
     EToroValidationError,
     Instruments,
 )
 from etoro_sync.clocks import monotonic
 from etoro_sync.instruments.http import Exchange
+from etoro_sync.synchronization import Interrupted
 from etoro_sync.ws.transport.waker import Waker
 from tests.conftest import StartServer
 from tests.instruments.conftest import AskServer, Serve, answer, item, items, paths, rest_url
@@ -348,21 +351,41 @@ def test_close_ends_a_request_in_a_flood(raw_server: StartServer, ask: AskServer
     running.wait()
 
 
+class Stream:
+    """A server from which there is always something to read."""
+
+    unsent = b""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.pieces = pieces
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def read(self) -> bytes:
+        return next(self.pieces, b"")
+
+
+@pytest.mark.parametrize(("stopped", "error"), [(True, Interrupted), (False, EToroTimeoutError)])
+def test_the_clock_is_looked_at_while_there_is_something_to_read(
+    stopped: bool, error: type[Exception]
+) -> None:
+    """And so is close()."""
+    stream = Stream(itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    waker = Waker()
+    if stopped:
+        waker.stop()
+    exchange = Exchange(stream, waker, monotonic() + stopped * 600, "there")  # type: ignore[arg-type]
+    with pytest.raises(error):
+        exchange.get("/", {}, 10_000)
+    waker.close()
+
+
 def test_what_came_while_the_process_stood_still_is_read() -> None:
     """Although it is late then, and has to be read in several pieces."""
-
-    class Stream:
-        unsent = b""
-        pieces = (bytes([each]) for each in answer(GOOD))
-
-        def write(self, data: bytes) -> None:
-            pass
-
-        def read(self) -> bytes:
-            return next(self.pieces, b"")
-
+    stream = Stream(bytes([each]) for each in answer(GOOD))
     waker = Waker()
-    exchange = Exchange(Stream(), waker, monotonic() - 60, "there")  # type: ignore[arg-type]
+    exchange = Exchange(stream, waker, monotonic() - 60, "there")  # type: ignore[arg-type]
     assert exchange.get("/", {}, 10_000).status == 200
     waker.close()
 
