@@ -26,6 +26,8 @@ class Ticket:
         self._monitor = Monitor()
         self._done = False
         self.error: EToroError | None = None
+        #: Whether the caller goes on without the outcome.
+        self.left = False
 
     def done(self, error: EToroError | None) -> None:
         """Set the outcome and wake the caller. Any thread.
@@ -36,6 +38,11 @@ class Ticket:
             self._done = True
             self.error = error
             self._monitor.changed()
+
+    def leave(self) -> None:
+        """Let the caller go on without the outcome. Any thread."""
+        self.left = True
+        self.done(None)
 
     def wait(self, deadline: float) -> bool:
         """Block until the outcome is set; False: *deadline* has passed.
@@ -168,7 +175,7 @@ class Subscriptions:
             self._tracker.remove(unused)
             ticket = self._holding.pop(use, None)
         if ticket is not None:
-            ticket.done(None)
+            ticket.leave()
         if unused:
             self._request("Unsubscribe", unused, False, False, None)
 
@@ -216,7 +223,8 @@ class Subscriptions:
             return
         seconds = self._patience(topics) if timeout is None else timeout
         in_time = ticket.wait(clocks.monotonic() + seconds)
-        operation.nobody_waits()  # also where its stream was closed before it ended
+        if ticket.left or not in_time:
+            operation.nobody_waits()
         if not in_time:
             raise EToroTimeoutError(
                 f"{name} of {named(topics)} was not acknowledged within "
