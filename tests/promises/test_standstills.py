@@ -13,8 +13,17 @@ from typing import Any
 
 import pytest
 
+from etoro_sync import synchronization
 from etoro_sync.stream import core
-from etoro_sync.ws.session import connection_loop, connector, controller, credentials, reader
+from etoro_sync.ws.session import (
+    connection_loop,
+    connector,
+    controller,
+    credentials,
+    manager,
+    reader,
+)
+from etoro_sync.ws.session.session import Session
 from etoro_sync.ws.transport import dialer
 from etoro_sync.ws.transport.connection import Connection
 from etoro_sync.ws.transport.socket_stream import SocketStream
@@ -197,6 +206,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> LeapingTime:
     monkeypatch.setattr(dialer, "SocketStream", partial(SocketStream, clock=time.monotonic))
     monkeypatch.setattr(connection_loop, "_CLOCK_INTERVAL", 0.05)
     return time
+
+
+def test_promise_2_a_standstill_before_connect_begins_to_wait_is_none_of_its_time(
+    raw_server: StartServer, client: MakeClient, clock: LeapingTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may be stopped while it starts its threads; what has come meanwhile is unread."""
+    for module in (manager, synchronization):
+        monkeypatch.setattr(module, "clocks", clock)
+    start = Session.start
+
+    def stand_still_and_start(session: Session) -> None:
+        clock.leap(100.0)
+        start(session)
+
+    monkeypatch.setattr(Session, "start", stand_still_and_start)
+    server = raw_server(lambda peer: (peer.accept(), peer.serve()))
+    c = client(server.url)
+    c.connect(timeout=50.0)
+    assert c.is_authenticated
 
 
 class Standstill:

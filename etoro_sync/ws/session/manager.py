@@ -181,7 +181,11 @@ class SessionManager:
             if begins:
                 # Entered before the start, because the session may fail at once.
                 with self.lifecycle.awaiting(number):
+                    began = clocks.monotonic()
                     session.start()
+                    if deadline is not None:
+                        # The process may stand still here, too, before the wait can notice it.
+                        deadline = clocks.put_off(deadline, began, clocks.monotonic())
                     done = self.lifecycle.outcome(number, *waiting, deadline=deadline)
         except RuntimeError as exc:
             error = EToroWebSocketError(f"Cannot start the client's threads: {no_thread(exc)}")
