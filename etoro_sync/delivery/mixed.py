@@ -11,11 +11,11 @@ from ..errors import EToroError
 from ..events import EVENTS, INSTRUMENT_EVENTS, MARKET_EVENTS
 from .buffers import BoundedBuffer, Buffer
 from .conflation import ConflatingBuffer
+from .lanes import RATE_EVENT
 from .queues import ItemQueue
 
 __all__ = ["MixedBuffer", "Ports"]
 
-_RATE_EVENT = "instrument:rate"
 #: Events of one kind that must not be lost, and that wait in a queue of several.
 _LOSSLESS_SIZE = 100_000
 _ADVICE = "Read faster, or give it a larger maxsize."
@@ -44,7 +44,7 @@ class MixedBuffer:
             else:
                 name = f"{event!r} in the queue of {', '.join(events)}"
                 self._others[event] = BoundedBuffer(lossless, "raise", name, _ADVICE)
-        self._others.pop(_RATE_EVENT, None)
+        self._others.pop(RATE_EVENT, None)
         self._all: tuple[Buffer, ...] = (self._rates, *self._others.values())
         self._number = 0
         self.conflate_after = conflate_after
@@ -54,7 +54,7 @@ class MixedBuffer:
         gone = 0
         rates: list[tuple[Any, ...]] = []
         for event, item in entries:
-            if event == _RATE_EVENT:
+            if event == RATE_EVENT:
                 rates.append(item)
                 continue
             if rates:
@@ -83,11 +83,11 @@ class MixedBuffer:
         # Where entries are missing, that is said before anything else.
         waiting = [(lane.head or (0, 0), lane) for lane in self._others.values() if lane.ready]
         if not waiting:
-            return [(_RATE_EVENT, *rate) for rate in self._rates.pop_some(most, now)]
+            return [(RATE_EVENT, *rate) for rate in self._rates.pop_some(most, now)]
         head, lane = min(waiting, key=lambda each: each[0][1])
         rates = self._rates.take(most, now, before=head[0])
         if rates:
-            return [(_RATE_EVENT, *rate) for rate in rates]
+            return [(RATE_EVENT, *rate) for rate in rates]
         return [lane.pop()[2]]
 
     def settle(self) -> None:

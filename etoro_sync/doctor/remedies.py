@@ -1,4 +1,4 @@
-"""What to do about a way that does not lead to the service. Pure.
+"""What to do when a step on the way to the service fails. Pure.
 
 One remedy for each failure, for somebody with a terminal: it names variables, and not the arguments
 of a client.
